@@ -1,0 +1,29 @@
+"""The errors this project raises on bad input.
+
+Each message says what was wrong, with which file or device, and what to do about it. The command lines print it
+as one line and exit non-zero.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DataError", "ModelFileError", "SourceError", "StnRectifyError", "UsageError"]
+
+
+class StnRectifyError(Exception):
+    """Base of all errors that stn-rectify raises on purpose."""
+
+
+class ModelFileError(StnRectifyError):
+    """A model file is missing, truncated, not ours, or holds something the device cannot run."""
+
+
+class SourceError(StnRectifyError):
+    """A camera, video or image cannot be opened or read."""
+
+
+class DataError(StnRectifyError):
+    """An array, a frame or a data file has the wrong shape, dtype or content."""
+
+
+class UsageError(StnRectifyError):
+    """An object or a command was used in a way it does not support."""

@@ -1,0 +1,173 @@
+"""Where things are: the coordinate contract and the plain functions that follow it.
+
+The contract, which every model file repeats in its metadata:
+
+- Normalised coordinates: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the
+  last one (half-pixel centres, ``align_corners=False``).
+- θ maps output (rectified) coordinates to input (frame) coordinates: ``x_in ~ H(θ) · x_out``, H 3×3 with
+  ``H[2, 2] = 1``. Affine: the first six numbers of H, row-major. Projective: the first eight.
+- Corners are frame pixels, in the order top-left, top-right, bottom-right, bottom-left of the upright target. As in
+  OpenCV the *centre* of the first pixel is (0, 0), so the whole frame reaches from (-0.5, -0.5) to (W-0.5, H-0.5).
+
+All functions compute in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import DataError
+
+__all__ = [
+    "THETA_SIZE",
+    "UNIT_CORNERS",
+    "corner_error",
+    "corners_to_homography",
+    "homography_to_corners",
+    "homography_to_theta",
+    "is_valid_quadrilateral",
+    "normalised_to_pixels",
+    "pixel_homography",
+    "theta_to_homography",
+    "transform_points",
+    "upright_size",
+]
+
+Array = npt.NDArray[np.float64]
+
+#: Numbers in θ for each transform.
+THETA_SIZE = {"affine": 6, "projective": 8}
+
+#: The corners of the rectified image in normalised coordinates, [4, 2]: TL, TR, BR, BL.
+UNIT_CORNERS: Array = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+UNIT_CORNERS.setflags(write=False)
+
+
+def theta_to_homography(theta: npt.ArrayLike) -> Array:
+    """Completes θ to the 3×3 matrix that maps output to input coordinates, both normalised.
+
+    Args:
+        theta: [..., 6] (affine) or [..., 8] (projective).
+
+    Returns:
+        [..., 3, 3] with ``H[2, 2] = 1``.
+
+    Raises:
+        DataError: θ has neither six nor eight numbers.
+    """
+    t = np.asarray(theta, np.float64)
+    size = t.shape[-1] if t.ndim else 0
+    if size not in (6, 8):
+        raise DataError(f"theta has {size} numbers: expected 6 (affine) or 8 (projective)")
+    rest = np.zeros((*t.shape[:-1], 9 - size))
+    rest[..., -1] = 1.0
+    return np.concatenate([t, rest], axis=-1).reshape(*t.shape[:-1], 3, 3)
+
+
+def homography_to_theta(homography: npt.ArrayLike, transform: str = "projective") -> Array:
+    """The inverse of `theta_to_homography`: [..., 3, 3] → [..., 6] or [..., 8], scaled to ``H[2, 2] = 1``."""
+    h = np.asarray(homography, np.float64)
+    flat = (h / h[..., 2:3, 2:3]).reshape(*h.shape[:-2], 9)
+    return flat[..., : THETA_SIZE[transform]]
+
+
+def transform_points(homography: npt.ArrayLike, points: npt.ArrayLike) -> Array:
+    """Maps points [..., N, 2] with homographies [..., 3, 3]; returns [..., N, 2].
+
+    A point on the vanishing line maps to infinity; no warning is given.
+    """
+    h = np.asarray(homography, np.float64)
+    p = np.asarray(points, np.float64)
+    mapped = p @ np.swapaxes(h[..., :2], -1, -2) + h[..., None, :, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(mapped[..., :2] / mapped[..., 2:])
+
+
+def normalised_to_pixels(width: int, height: int) -> Array:
+    """The 3×3 matrix from normalised coordinates to pixels of a ``width`` × ``height`` image."""
+    return np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])
+
+
+def pixel_homography(
+    theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]
+) -> Array:
+    """The 3×3 matrix from rectified pixels to frame pixels: what ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP.
+
+    Args:
+        theta: [6] or [8].
+        frame_size: width and height of the frame, pixels.
+        output_size: width and height of the rectified image, pixels.
+
+    Returns:
+        [3, 3], *not* scaled to ``[2, 2] = 1``.
+    """
+    to_frame = normalised_to_pixels(*frame_size)
+    from_output = np.linalg.inv(normalised_to_pixels(*output_size))
+    return np.asarray(to_frame @ theta_to_homography(theta) @ from_output)
+
+
+def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) -> Array:
+    """Corners [..., 4, 2] in pixels of a ``width`` × ``height`` frame, from normalised homographies [..., 3, 3]."""
+    return transform_points(normalised_to_pixels(width, height) @ np.asarray(homography, np.float64), UNIT_CORNERS)
+
+
+def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Array:
+    """The normalised homography [3, 3] that puts the upright target's corners at ``corners`` [4, 2], frame pixels.
+
+    Solves the eight linear equations of Hartley & Zisserman, Multiple View Geometry, section 4.1.
+
+    Raises:
+        DataError: three of the corners lie on one line.
+    """
+    c = np.asarray(corners, np.float64)
+    if c.shape != (4, 2) or not np.isfinite(c).all():
+        raise DataError(f"corners must be four finite points, shape (4, 2), not {c.shape}")
+    target = transform_points(np.linalg.inv(normalised_to_pixels(width, height)), c)
+    rows, right = [], []
+    for (x, y), (u, v) in zip(UNIT_CORNERS, target, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        right += [u, v]
+    try:
+        theta = np.linalg.solve(np.array(rows), np.array(right))
+    except np.linalg.LinAlgError:
+        raise DataError(f"three of the corners {c.tolist()} lie on one line") from None
+    return theta_to_homography(theta)
+
+
+def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
+    """Mean distance of the four corners, as a fraction of the true target's mean diagonal: [..., 4, 2] → [...]."""
+    a, b = np.asarray(corners, np.float64), np.asarray(truth, np.float64)
+    diagonal = np.linalg.norm(b[..., (0, 1), :] - b[..., (2, 3), :], axis=-1).mean(axis=-1)
+    return np.asarray(np.linalg.norm(a - b, axis=-1).mean(axis=-1) / diagonal)
+
+
+def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) -> bool:
+    """Whether corners [4, 2] are finite, convex, turn clockwise on the screen and enclose ``min_area_px`` or more."""
+    c = np.asarray(corners, np.float64)
+    if c.shape != (4, 2) or not np.isfinite(c).all():
+        return False
+    edges = np.roll(c, -1, axis=0) - c
+    following = np.roll(edges, -1, axis=0)
+    turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]
+    x, y = c.T
+    area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
+    return bool((turns > 0).all() and area >= min_area_px)
+
+
+def upright_size(corners: npt.ArrayLike, max_side: int = 4096) -> tuple[int, int]:
+    """Width and height in pixels that keep the target's resolution: the longer of each pair of opposite sides.
+
+    Args:
+        corners: [4, 2], pixels.
+        max_side: neither side is made longer; both shrink together.
+
+    Returns:
+        ``(width, height)``, each at least 1.
+    """
+    c = np.asarray(corners, np.float64)
+    top, right, bottom, left = np.linalg.norm(np.roll(c, -1, axis=0) - c, axis=1)
+    size = np.array([max(top, bottom), max(right, left)])
+    size *= min(1.0, max_side / size.max()) if size.max() > 0 else 1.0
+    width, height = np.maximum(1, np.round(size)).astype(int)
+    return int(width), int(height)
