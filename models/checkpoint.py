@@ -1,0 +1,59 @@
+"""Where training stands, on disk: weights, optimizer state and position."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from stn_rectify.runtime.errors import DataError
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint:
+    """One file that is replaced in one step, so that a stop at any time leaves the last good state.
+
+    Args:
+        file: ``.npz``.
+        recipe: the settings of the run; a checkpoint of other settings is refused.
+    """
+
+    def __init__(self, file: Path, recipe: dict[str, Any]) -> None:
+        self.file = file
+        self._recipe = json.dumps(recipe, sort_keys=True)
+
+    def save(self, model: keras.Model, epoch: int, batch: int) -> None:
+        """Writes the compiled model's variables and the position: the next batch to train on."""
+        variables = [*model.variables, *model.optimizer.variables]
+        partial = self.file.with_suffix(".partial")
+        with partial.open("wb") as out:
+            arrays = {f"v{k}": np.asarray(keras.ops.convert_to_numpy(v)) for k, v in enumerate(variables)}
+            np.savez(out, recipe=self._recipe, position=[epoch, batch], **arrays)
+        os.replace(partial, self.file)
+
+    def load(self, model: keras.Model) -> tuple[int, int]:
+        """Restores the variables; returns epoch and batch to go on with, (0, 0) without a checkpoint.
+
+        Raises:
+            DataError: the checkpoint was made with other settings or cannot be read.
+        """
+        if not self.file.exists():
+            return 0, 0
+        try:
+            with np.load(self.file) as stored:
+                if str(stored["recipe"]) != self._recipe:
+                    raise DataError(
+                        f"{self.file} is of a run with other settings: delete it to start anew, or choose another --out"
+                    )
+                model.optimizer.build(model.trainable_variables)
+                for k, variable in enumerate([*model.variables, *model.optimizer.variables]):
+                    variable.assign(stored[f"v{k}"])
+                epoch, batch = stored["position"]
+                return int(epoch), int(batch)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{self.file} cannot be read ({error}): delete it to start anew") from error

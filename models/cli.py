@@ -1,0 +1,155 @@
+"""`stn-train`: trains a Spatial Transformer Network on synthesised frames."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from stn_rectify.models.validation import KnownFrames
+
+__all__ = ["main"]
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 64x64 or 64x64x3") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stn-train",
+        description="Train a lightweight Spatial Transformer Network on synthesised frames. "
+        "Run the same command again to go on after Ctrl-C.",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.keras", help="the trained model")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
+    parser.add_argument("--evaluate", type=Path, metavar="FILE.keras", help="only print the tables of a trained model")
+    net = parser.add_argument_group("network")
+    net.add_argument("--input-shape", type=_shape, default=(64, 64, 3), metavar="HxWxC", help="default 64x64x3")
+    net.add_argument("--transform", choices=("affine", "projective"), default="projective")
+    net.add_argument("--output-shape", type=_shape, metavar="HxW", help="of the rectified image; default the input's")
+    net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
+    net.add_argument("--localization-shape", type=_shape, metavar="HxW", help="smaller copy the localization sees")
+    net.add_argument("--width", type=float, default=1.0, help="factor on the channels")
+    net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
+    run = parser.add_argument_group("training")
+    run.add_argument("--samples", type=int, default=20_000, help="synthesised frames (default 20000)")
+    run.add_argument("--epochs", type=int, default=20, help="times each is drawn anew (default 20)")
+    run.add_argument("--batch-size", type=int, default=128)
+    run.add_argument("--learning-rate", type=float, default=3e-3)
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
+    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that synthesise frames")
+    check = parser.add_argument_group("evaluation")
+    check.add_argument(
+        "--validate", type=Path, action="append", default=[], metavar="DIR", help="real frames with a truth.json; repeatable"
+    )
+    check.add_argument("--hold-out", type=int, default=1000, metavar="N", help="synthesised frames (default 1000)")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `stn-train`; returns the exit status."""
+    args = _parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _run(args)
+    except StnRectifyError as error:
+        if args.debug:
+            raise
+        print(f"stn-train: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stn-train: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    if (args.out is None) == (args.evaluate is None):
+        raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"{error}: install the workstation side with  pip install 'stn-rectify[train]'") from error
+    from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.validation import read_truth
+
+    known = [read_truth(folder) for folder in args.validate]  # before the long work
+    if args.evaluate:
+        model = load_model(args.evaluate)
+        print(stn_cost(model))
+    else:
+        model = _train(args)
+    _print_errors(model, args, known)
+    return 0
+
+
+def load_model(file: Path) -> keras.Model:
+    """Loads a trained .keras file.
+
+    Raises:
+        DataError: missing, truncated or not a Keras STN of this project.
+    """
+    import keras
+
+    import stn_rectify.models.layers  # noqa: F401  registers our layers with Keras
+
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    try:
+        return keras.models.load_model(file, compile=False)
+    except Exception as error:  # Keras raises whatever its parts raise
+        raise DataError(f"{file} is not a Keras model that can be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _train(args: argparse.Namespace) -> keras.Model:
+    from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.training import TrainingRecipe, train
+
+    if args.out.suffix != ".keras":
+        raise UsageError(f"--out {args.out}: the file name must end in .keras")
+    if args.out.exists() and not args.overwrite:
+        raise UsageError(f"{args.out} exists: give --overwrite to replace it, or another --out")
+    if len(args.input_shape) != 3 or args.input_shape[2] not in (1, 3):
+        raise UsageError("--input-shape must be HxWx1 or HxWx3")
+    if args.samples < args.batch_size:
+        raise UsageError(f"--samples {args.samples} is less than one batch of {args.batch_size}")
+    recipe = TrainingRecipe(
+        input_shape=args.input_shape,
+        transform=args.transform,
+        output_shape=args.output_shape,
+        localization=args.localization,
+        localization_shape=args.localization_shape,
+        width=args.width,
+        padding=args.padding,
+        samples=args.samples,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        backgrounds=str(args.backgrounds) if args.backgrounds else None,
+    )
+    print(stn_cost(recipe.model()), flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    return train(recipe, args.out, jobs=args.jobs)
+
+
+def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[KnownFrames]) -> None:
+    from stn_rectify.models.training import pose_predictor
+    from stn_rectify.models.validation import corner_errors, error_table, synthesised_hold_out
+
+    predict = pose_predictor(model)
+    shape = model.input_shape[1:]
+    hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds)] if args.hold_out else []
+    print(error_table([corner_errors(predict, frames, shape) for frames in [*hold_out, *known]]))

@@ -1,0 +1,115 @@
+"""Grid generators: θ → where in the input every output pixel is read (Jaderberg et al. 2015, section 3.2).
+
+θ is normalised (the contract of `stn_rectify.runtime.geometry`); the grid is in *input pixels*, because only then is
+the identity exact in float32 at every size: 2·j/97 - 1 is rounded, j is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from stn_rectify.runtime.geometry import THETA_SIZE, normalised_to_pixels
+
+__all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid", "pixel_matrix_map"]
+
+#: The perspective denominator is not let below this, so that points behind the camera stay finite. A power of two:
+#: the integer grid of the converter has the same bound.
+MIN_DENOMINATOR = 1 / 256
+
+
+def pixel_matrix_map(
+    theta_size: int, input_size: tuple[int, int], output_size: tuple[int, int]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """θ → pixel matrix as one affine map: ``M.ravel() = K @ θ + k``, exact wherever its entries are.
+
+    ``M = Ti · H(θ) · To`` maps output pixels (j, i, 1) to homogeneous input pixels; every entry of M is linear in θ.
+
+    Args:
+        theta_size: 6 or 8.
+        input_size: height and width of the image that is sampled.
+        output_size: height and width of the rectified image.
+
+    Returns:
+        K float64 [9, theta_size] and k float64 [9].
+    """
+    to_input = normalised_to_pixels(input_size[1], input_size[0])
+    height, width = output_size
+    from_output = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+    def pixel_matrix(entries: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.asarray((to_input @ entries.reshape(3, 3) @ from_output).ravel())
+
+    units = np.eye(9)
+    return np.stack([pixel_matrix(units[k]) for k in range(theta_size)], axis=1), pixel_matrix(units[8])
+
+
+class _PlanarGrid(keras.layers.Layer):  # type: ignore[misc]
+    """What affine and projective grids share: sizes, the map to pixels, the pixel lattice."""
+
+    transform: str
+
+    def __init__(self, input_size: tuple[int, int], output_size: tuple[int, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.output_size = (int(output_size[0]), int(output_size[1]))
+        if min(*self.input_size, *self.output_size) < 1:
+            raise ValueError(f"{self.name}: sizes must be at least 1 pixel: {self.input_size} → {self.output_size}")
+
+    def compute_output_shape(self, theta_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (theta_shape[0], *self.output_size, 2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "input_size": self.input_size, "output_size": self.output_size}
+
+    def _homogeneous(self, theta: Any, rows: int) -> list[Any]:
+        """The first ``rows`` rows of M · (j, i, 1), each [B, h, w]."""
+        K, k = pixel_matrix_map(THETA_SIZE[self.transform], self.input_size, self.output_size)
+        dtype = self.compute_dtype
+        # Products summed in a fixed order: with θ the identity every term is exact, and so is the sum.
+        terms = ops.expand_dims(theta, 1) * ops.convert_to_tensor(K[None].astype(dtype))
+        M = ops.sum(terms, axis=-1) + ops.convert_to_tensor(k.astype(dtype))
+        height, width = self.output_size
+        j = ops.reshape(ops.arange(width, dtype=dtype), (1, 1, width))
+        i = ops.reshape(ops.arange(height, dtype=dtype), (1, height, 1))
+
+        def entry(index: int) -> Any:
+            return ops.reshape(M[:, index], (-1, 1, 1))
+
+        return [entry(3 * r) * j + (entry(3 * r + 1) * i + entry(3 * r + 2)) for r in range(rows)]
+
+
+@keras.saving.register_keras_serializable(package="stn_rectify")
+class AffineGrid(_PlanarGrid):
+    """Affine grid generator.
+
+    Input: θ float [B, 6]. Output: float [B, h, w, 2], input pixels (x, y), the centre of the first pixel at (0, 0).
+
+    Args:
+        input_size: height and width of the image that will be sampled, pixels.
+        output_size: height and width of the rectified image, pixels.
+    """
+
+    transform = "affine"
+
+    def call(self, theta: Any) -> Any:
+        return ops.stack(self._homogeneous(theta, 2), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="stn_rectify")
+class ProjectiveGrid(_PlanarGrid):
+    """Projective grid generator: a full homography with H[2, 2] = 1.
+
+    Input: θ float [B, 8]. Output and arguments as `AffineGrid`. Where the perspective denominator falls below
+    `MIN_DENOMINATOR` (points on or behind the vanishing line) it is held there.
+    """
+
+    transform = "projective"
+
+    def call(self, theta: Any) -> Any:
+        x, y, denominator = self._homogeneous(theta, 3)
+        denominator = ops.maximum(denominator, MIN_DENOMINATOR)
+        return ops.stack([x / denominator, y / denominator], axis=-1)

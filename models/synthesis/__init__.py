@@ -1,0 +1,10 @@
+"""Procedural camera frames for training localization networks.
+
+`FrameSynthesiser` draws planar targets (pages, cards, labels, number plates, signs, displays, posters) under
+random homographies, on cluttered backgrounds, as a camera sees them. It needs no data set and no TensorFlow.
+"""
+
+from stn_rectify.models.synthesis.synthesiser import FrameSynthesiser, SynthesisedFrame
+from stn_rectify.models.synthesis.targets import TARGET_KINDS
+
+__all__ = ["TARGET_KINDS", "FrameSynthesiser", "SynthesisedFrame"]

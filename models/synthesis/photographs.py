@@ -1,0 +1,47 @@
+"""The user's own photographs, from the folder given as ``--backgrounds``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stn_rectify.models.synthesis.images import Image, resized
+from stn_rectify.runtime.errors import DataError
+
+__all__ = ["find_photographs", "load_photograph"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+#: A larger JPEG file holds many more pixels than a frame needs; it is decoded at a quarter of its size.
+_LARGE_FILE_BYTES = 1_500_000
+
+
+def find_photographs(folder: Path) -> list[Path]:
+    """All JPEG and PNG files below ``folder``, sorted by path.
+
+    Raises:
+        DataError: there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; --backgrounds takes a folder of JPEG or PNG photographs")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(f"{folder}: no JPEG or PNG file in it; --backgrounds takes a folder of photographs")
+    return found
+
+
+def load_photograph(path: Path, max_side: int) -> Image:
+    """Reads one photograph [H, W, 3] BGR and shrinks it until its longer side is ``max_side`` pixels at most.
+
+    Raises:
+        DataError: the file is not a picture that OpenCV can read.
+    """
+    is_large = path.suffix.lower() != ".png" and path.stat().st_size > _LARGE_FILE_BYTES
+    read = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4 if is_large else cv2.IMREAD_COLOR)
+    if read is None:
+        raise DataError(f"{path}: not a readable JPEG or PNG picture; remove or replace it")
+    image = np.asarray(read, np.uint8)
+    height, width = image.shape[:2]
+    scale = max_side / max(width, height)
+    return resized(image, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else image

@@ -1,0 +1,194 @@
+"""The synthesiser: one camera frame with one planar target for each index, the same for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.synthesis.backgrounds import draw_background
+from stn_rectify.models.synthesis.bank import Bank, build_bank
+from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
+from stn_rectify.models.synthesis.images import Image, Points, shaded, tinted
+from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.photographs import find_photographs
+from stn_rectify.models.synthesis.photometry import take_photograph
+from stn_rectify.models.synthesis.poses import draw_pose, visible_area
+from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
+from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.runtime.errors import DataError
+
+__all__ = ["FrameSynthesiser", "SynthesisedFrame"]
+
+_MIN_FRAME_SIDE = 64
+#: No other rectangle shows more than this part of the target's area.
+_RIVAL_SHARE = 0.35
+#: How often a kind lies on larger rectangles. Kinds with a border of their own never: which edge is theirs?
+_EMPTY_AREA = 0.012
+#: How often a kind lies on larger rectangles. Kinds with a border of their own do not: which edge is theirs?
+_PANEL_SHARE = {
+    "plate": 0.5,
+    "label": 0.4,
+    "sign": 0.2,
+    "card": 0.15,
+    "note": 0.15,
+    "receipt": 0.15,
+    "page": 0.12,
+    "form": 0.12,
+}
+#: How often a kind is held by a narrow frame.
+_HOLDER_SHARE = {"plate": 0.35, "label": 0.15, "card": 0.1}
+
+
+@dataclass(frozen=True)
+class SynthesisedFrame:
+    """One training sample.
+
+    Attributes:
+        frame: uint8 [H, W, 3] BGR.
+        corners: float64 [4, 2], pixels, TL, TR, BR, BL of the upright target, (0, 0) the centre of the first
+            pixel; they may lie outside the frame. None when there is no target.
+        kind: what the target is ("page", "plate", …; see `TARGET_KINDS`), or "empty".
+    """
+
+    frame: Image
+    corners: npt.NDArray[np.float64] | None
+    kind: str
+
+
+class FrameSynthesiser:
+    """Draws camera frames that show one dominant planar target, for training a localization network.
+
+    Sample ``index`` depends on the seed, the index, the frame size, ``empty_fraction`` and the background
+    files alone: not on what was drawn before, nor on the process. The textures are drawn on first use, in
+    some seconds; pickling leaves them out, and the copy draws them again.
+
+    Example:
+        >>> synthesise = FrameSynthesiser(seed=1)
+        >>> sample = synthesise(0)
+        >>> sample.frame.shape
+        (240, 320, 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        frame_size: tuple[int, int] = (320, 240),
+        backgrounds: Path | None = None,
+        empty_fraction: float = 0.1,
+    ) -> None:
+        """Prepares a synthesiser; draws nothing yet.
+
+        Args:
+            seed: 0 or more; another seed gives other textures and other frames.
+            frame_size: width and height of the frames, pixels, 64 or more each.
+            backgrounds: a folder of JPEG and PNG photographs, searched recursively, for use behind and on
+                targets; up to 600 of them are used. Without it everything is procedural.
+            empty_fraction: share of frames without a target, 0–1.
+
+        Raises:
+            DataError: an argument is out of range, or there is no such folder or no picture in it. A picture
+                that cannot be read raises on first use.
+        """
+        if seed < 0 or min(frame_size) < _MIN_FRAME_SIDE or not 0 <= empty_fraction <= 1:
+            raise DataError(
+                f"seed {seed}, frame size {frame_size}, empty fraction {empty_fraction}: expected a seed of "
+                f"0 or more, sides of {_MIN_FRAME_SIDE} pixels or more and a fraction from 0 to 1"
+            )
+        self._seed = seed
+        self._frame_size = frame_size
+        self._empty_fraction = empty_fraction
+        self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
+        self._bank: Bank | None = None
+
+    def __call__(self, index: int) -> SynthesisedFrame:
+        """Draws sample ``index``, 0 or more.
+
+        Raises:
+            DataError: the index is negative, or a background photograph cannot be read.
+        """
+        if index < 0:
+            raise DataError(f"sample index {index}: expected 0 or more")
+        if self._bank is None:
+            self._bank = build_bank(self._seed, self._photograph_paths)
+        rng = np.random.default_rng([self._seed, index])
+        if rng.random() < self._empty_fraction:
+            scene = _compose_empty(rng, self._bank, self._frame_size)
+            return SynthesisedFrame(take_photograph(rng, scene, self._bank.noise), None, "empty")
+        target = self._bank.targets[int(rng.integers(len(self._bank.targets)))]
+        aspect = float(np.clip(target.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
+        corners = draw_pose(rng, aspect, self._frame_size)
+        scene = _compose(rng, self._bank, target, corners, self._frame_size)
+        return SynthesisedFrame(take_photograph(rng, scene, self._bank.noise), corners, target.kind)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_bank": None}
+
+
+def _compose_empty(rng: np.random.Generator, bank: Bank, size: tuple[int, int]) -> Image:
+    """A scene without a target: at most small or mostly hidden rectangles, or a vehicle without plate."""
+    area = size[0] * size[1]
+    scene = draw_background(rng, bank, size)
+    if rng.random() < 0.15:
+        scene = draw_vehicle(rng, scene, draw_pose(rng, 3.4, size), bank)
+    return draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), _EMPTY_AREA * area, 4 * _EMPTY_AREA * area)
+
+
+def _compose(
+    rng: np.random.Generator, bank: Bank, target: TargetTexture, corners: Points, size: tuple[int, int]
+) -> Image:
+    """The scene with the target at ``corners``, painted from back to front."""
+    scene = draw_background(rng, bank, size)
+    on_vehicle = rng.random() < (0.6 if target.kind == "plate" else 0.03)
+    if on_vehicle:
+        scene = draw_vehicle(rng, scene, corners, bank)
+    elif rng.random() < _PANEL_SHARE.get(target.kind, 0.0):
+        scene = draw_panels(rng, scene, corners)
+    if rng.random() < (0.15 if on_vehicle else 0.6):
+        area = visible_area(corners, size)
+        scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), _RIVAL_SHARE * area, 0.5 * area)
+    if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
+        draw_holder(rng, scene, corners)
+    if rng.random() < 0.5:
+        unit = size[1] / 240
+        offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
+        scene = cast_shadow(scene, corners, offset, softness, rng.uniform(0.1, 0.6))
+    texture = _varied(rng, target.image)
+    if rng.random() < 0.3:
+        texture = _camouflaged(rng, texture, scene, corners)
+    bows = tuple(rng.normal(0, 0.012, 4)) if target.is_flexible and rng.random() < 0.35 else ()
+    paste_texture(scene, texture, corners, radius=target.corner_radius, bows=bows)
+    if rng.random() < 0.1:
+        draw_occluder(rng, scene, corners)
+    return scene
+
+
+def _varied(rng: np.random.Generator, texture: Image) -> Image:
+    """The texture with its colours shifted, swapped or inverted, so that one drawing serves many samples."""
+    style = rng.random()
+    if style < 0.12:
+        texture = np.ascontiguousarray(texture[..., rng.permutation(3)])
+    elif style < 0.16:
+        texture = np.asarray(cv2.bitwise_not(texture), np.uint8)
+    if rng.random() < 0.5:
+        contrast = rng.uniform(0.6, 1.1)
+        texture = np.asarray(cv2.convertScaleAbs(texture, alpha=contrast, beta=rng.uniform(0, 40)), np.uint8)
+    if rng.random() < 0.3:
+        texture = shaded(rng, texture, rng.uniform(3, 20))
+    blue, green, red = rng.normal(0, 10, 3).tolist()
+    return tinted(texture, (blue, green, red))
+
+
+def _camouflaged(rng: np.random.Generator, texture: Image, scene: Image, corners: Points) -> Image:
+    """The texture with its rim's brightness moved towards that of the ground around it: a faint edge."""
+    left, top = np.maximum(corners.min(axis=0).astype(int), 0)
+    right, bottom = np.minimum(corners.max(axis=0).astype(int), (scene.shape[1] - 1, scene.shape[0] - 1))
+    ground = np.array(cv2.mean(scene[top : bottom + 1, left : right + 1])[:3])
+    rim = np.array(cv2.mean(np.concatenate([texture[:3], texture[-3:]]))[:3])
+    blue, green, red = ((ground - rim) * rng.uniform(0.3, 0.9)).tolist()
+    return tinted(texture, (blue, green, red))

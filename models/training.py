@@ -1,0 +1,163 @@
+"""Training a localization network by pose supervision: corners of synthesised frames."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from stn_rectify.models.checkpoint import Checkpoint
+from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.stn import lightweight_stn
+from stn_rectify.models.training_frames import FramePool, batches
+
+__all__ = ["TrainingRecipe", "pose_predictor", "train"]
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """All that decides the trained weights; the arguments of `lightweight_stn` and of the training."""
+
+    input_shape: tuple[int, int, int] = (64, 64, 3)
+    transform: str = "projective"
+    output_shape: tuple[int, int] | None = None
+    localization: str = "profiles"
+    localization_shape: tuple[int, int] | None = None
+    width: float = 1.0
+    features: int = 48
+    padding: str = "zeros"
+    samples: int = 20_000
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    seed: int = 0
+    backgrounds: str | None = None
+
+    def model(self) -> keras.Model:
+        """The untrained network."""
+        keras.utils.set_random_seed(self.seed)
+        return lightweight_stn(
+            self.input_shape,
+            transform=self.transform,
+            output_shape=self.output_shape,
+            localization=self.localization,
+            localization_shape=self.localization_shape,
+            width=self.width,
+            features=self.features,
+            padding=self.padding,
+        )
+
+
+def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
+    """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
+
+    Beside ``out`` it keeps a folder ``NAME.training`` with the frames and the checkpoint, and removes it at the end.
+
+    Args:
+        recipe: the network and the training.
+        out: the .keras file.
+        jobs: processes that synthesise frames.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        DataError: the folder holds a run with other settings.
+        KeyboardInterrupt: after the state was saved.
+    """
+    work = out.with_suffix(".training")
+    stn = recipe.model()
+    height, width = recipe.localization_shape or recipe.input_shape[:2]
+    pool = FramePool(
+        work / "frames",
+        count=recipe.samples,
+        size=max(2 * height, 2 * width, *recipe.input_shape[:2]),
+        seed=recipe.seed,
+        backgrounds=Path(recipe.backgrounds) if recipe.backgrounds else None,
+        jobs=jobs,
+    )
+    pose = keras.Model(stn.input, [stn.get_layer("theta").output, stn.get_layer("score").output])
+    steps = recipe.samples // recipe.batch_size
+    pose.compile(
+        optimizer=keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(
+                recipe.learning_rate / 20,
+                decay_steps=steps * recipe.epochs,
+                warmup_target=recipe.learning_rate,
+                warmup_steps=min(500, steps * recipe.epochs // 10),
+            ),
+            weight_decay=1e-4,
+            use_ema=True,
+            ema_momentum=0.999,
+        ),
+        loss=[CornerLoss(), keras.losses.BinaryCrossentropy()],
+        loss_weights=[1.0, 0.05],
+    )
+    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
+    epoch, batch = checkpoint.load(pose)
+    for number in range(epoch, recipe.epochs):
+        _train_epoch(pose, pool, recipe, number, batch, checkpoint)
+        batch = 0
+    pose.optimizer.finalize_variable_values(pose.trainable_variables)
+    partial = out.with_suffix(".partial.keras")
+    stn.save(partial)
+    os.replace(partial, out)
+    shutil.rmtree(work)
+    return stn
+
+
+def _train_epoch(
+    pose: keras.Model, pool: FramePool, recipe: TrainingRecipe, epoch: int, first: int, checkpoint: Checkpoint
+) -> None:
+    steps = recipe.samples // recipe.batch_size
+    drawn = batches(
+        pool, epoch, input_shape=recipe.input_shape, batch_size=recipe.batch_size, seed=recipe.seed, first=first
+    )
+    label = f"epoch {epoch + 1}/{recipe.epochs}"
+    step, losses = first, []
+    try:
+        with tqdm(total=steps, initial=first, desc=label, unit="batch", leave=False, disable=None) as bar:
+            for batch in _one_ahead(drawn):
+                weights = [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
+                loss = pose.train_on_batch(batch.frames, [batch.corners, batch.present], sample_weight=weights)
+                losses.append(float(np.ravel(loss)[0]))
+                step += 1
+                bar.update()
+                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+    except KeyboardInterrupt:
+        checkpoint.save(pose, epoch, step)
+        raise
+    checkpoint.save(pose, epoch + 1, 0)
+    print(f"{label}  loss {losses[-1] if losses else float('nan'):.4f}", flush=True)
+
+
+def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items, the next one being made in a thread while the current one is used."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item
+
+
+def pose_predictor(model: keras.Model) -> Any:
+    """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN."""
+    names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
+    pose = keras.Model(model.input, [model.get_layer(name).output for name in names])
+
+    def predict(frames: Any) -> Any:
+        outputs = [np.asarray(o) for o in pose.predict(frames, batch_size=64, verbose=0)]
+        return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+    return predict

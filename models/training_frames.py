@@ -1,0 +1,201 @@
+"""Synthesised frames as training batches: made once, kept on disk, drawn again in ever new crops and colours."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
+
+__all__ = ["Batch", "FramePool", "batches"]
+
+_CHUNK = 200
+_FRAME_SIZE = (320, 240)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        frames: float32 [B, H, W, C] in [0, 1]; RGB or grey.
+        corners: float32 [B, 4, 2], normalised; zeros where there is no target.
+        present: float32 [B, 1], 1 where there is a target.
+    """
+
+    frames: npt.NDArray[np.float32]
+    corners: npt.NDArray[np.float32]
+    present: npt.NDArray[np.float32]
+
+
+class FramePool:
+    """Synthesised frames in a folder: memory-mapped, resumable, the same for the same arguments.
+
+    Frames are stored stretched to a square of ``size`` pixels, so that a network's input is a plain reduction of them.
+
+    Args:
+        folder: where the pool is kept; it is made when missing and may be deleted when training is over.
+        count: frames in the pool.
+        size: side of the stored frames, pixels.
+        seed: of the synthesiser.
+        backgrounds: folder of photographs, or None.
+        jobs: processes that synthesise.
+    """
+
+    def __init__(
+        self, folder: Path, *, count: int, size: int, seed: int, backgrounds: Path | None = None, jobs: int = 1
+    ) -> None:
+        self.folder = folder
+        self._synthesiser = FrameSynthesiser(seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds)
+        self._size, self._count, self._jobs = size, count, jobs
+        self._recipe = {
+            "count": count,
+            "size": size,
+            "seed": seed,
+            "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
+        }
+        self._prepare()
+        self.frames = np.load(folder / "frames.npy", mmap_mode="r")
+        self.corners = np.load(folder / "corners.npy", mmap_mode="r")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _prepare(self) -> None:
+        """Synthesises what is missing; a second run goes on where the first was stopped."""
+        state_file = self.folder / "pool.json"
+        state: dict[str, Any] = {**self._recipe, "done": []}
+        if state_file.exists():
+            state = json.loads(state_file.read_text())
+            if {k: state.get(k) for k in self._recipe} != self._recipe:
+                raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shape = (self._count, self._size, self._size, 3)
+            np.lib.format.open_memmap(self.folder / "frames.npy", "w+", np.uint8, shape)
+            np.lib.format.open_memmap(self.folder / "corners.npy", "w+", np.float32, (self._count, 4, 2))
+            state_file.write_text(json.dumps(state))
+        todo = [first for first in range(0, self._count, _CHUNK) if first not in set(state["done"])]
+        if not todo:
+            return
+        jobs = [(self._synthesiser, self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
+        with (
+            ProcessPoolExecutor(self._jobs, initializer=_quiet_worker) as pool,
+            tqdm(total=len(todo) * _CHUNK, desc="synthesising", unit="frame", mininterval=2, disable=None) as bar,
+        ):
+            try:
+                for first in pool.map(_synthesise_chunk, jobs):
+                    state["done"].append(first)
+                    partial = state_file.with_suffix(".partial")
+                    partial.write_text(json.dumps(state))
+                    os.replace(partial, state_file)
+                    bar.update(_CHUNK)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _quiet_worker() -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _synthesise_chunk(job: tuple[FrameSynthesiser, Path, int, int, int]) -> int:
+    synthesiser, folder, first, last, size = job
+    frames = np.load(folder / "frames.npy", mmap_mode="r+")
+    corners = np.load(folder / "corners.npy", mmap_mode="r+")
+    to_normalised = np.linalg.inv(normalised_to_pixels(*_FRAME_SIZE))
+    for index in range(first, last):
+        sample = synthesiser(index)
+        frames[index] = cv2.resize(sample.frame, (size, size), interpolation=cv2.INTER_AREA)
+        corners[index] = np.nan if sample.corners is None else transform_points(to_normalised, sample.corners)
+    frames.flush()
+    corners.flush()
+    return first
+
+
+def batches(
+    pool: FramePool, epoch: int, *, input_shape: tuple[int, int, int], batch_size: int, seed: int, first: int = 0
+) -> Iterator[Batch]:
+    """The batches of one epoch, from batch ``first`` on; the same for the same arguments.
+
+    Every draw of a frame is cropped, mirrored and recoloured anew. ``input_shape`` is what the localization network
+    sees: height, width, channels (1 or 3).
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(pool))
+    for number in range(first, len(pool) // batch_size):
+        rng = np.random.default_rng([seed, epoch, number])
+        chosen = order[number * batch_size : (number + 1) * batch_size]
+        drawn = [_draw(rng, pool.frames[k], pool.corners[k], input_shape) for k in chosen]
+        corners = np.stack([c for _, c in drawn])
+        present = np.isfinite(corners).all(axis=(1, 2))
+        yield Batch(
+            frames=np.stack([f for f, _ in drawn]).astype(np.float32) / 255.0,
+            corners=np.where(present[:, None, None], corners, 0).astype(np.float32),
+            present=present[:, None].astype(np.float32),
+        )
+
+
+def _draw(
+    rng: np.random.Generator,
+    frame: npt.NDArray[np.uint8],
+    corners: npt.NDArray[np.float32],
+    input_shape: tuple[int, int, int],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """One augmented look at a stored frame, at the network's input size."""
+    height, width, channels = input_shape
+    low, high = _crop_window(rng, corners)
+    side = frame.shape[0]
+    scale = (high - low) / 2
+    # Output pixels of a 2× finer image than the network's, then averaged: no aliasing at any crop.
+    to_source = normalised_to_pixels(side, side) @ np.array([[scale[0], 0, (low + high)[0] / 2], [0, scale[1], (low + high)[1] / 2], [0, 0, 1]])
+    fine = to_source @ np.linalg.inv(normalised_to_pixels(2 * width, 2 * height))
+    out: Any = cv2.warpPerspective(
+        np.asarray(frame), fine, (2 * width, 2 * height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    out = cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
+    corners = ((corners - (low + high) / 2) / scale).astype(np.float32)
+    if rng.random() < 0.5:
+        out = out[:, ::-1]
+        corners = corners[[1, 0, 3, 2]] * np.float32([-1, 1])
+    out = _recolour(rng, out)
+    out = cv2.cvtColor(out, cv2.COLOR_BGR2GRAY)[..., None] if channels == 1 else out[..., ::-1]
+    return out, corners
+
+
+def _crop_window(
+    rng: np.random.Generator, corners: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A window of the frame, normalised: the whole frame or a part that holds the target as well as the frame did."""
+    low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
+    if rng.random() < 0.3:
+        return low, high
+    cut = rng.uniform(0, 0.5, 4) * rng.random()
+    if np.isfinite(corners).all():
+        room = np.concatenate([corners.min(axis=0) + 1, 1 - corners.max(axis=0)])
+        cut = np.minimum(cut, np.maximum(room, 0))
+    return low + cut[:2], high - cut[2:]
+
+
+def _recolour(rng: np.random.Generator, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if rng.random() < 0.15:
+        image = image[..., rng.permutation(3)]
+    gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
+    out = image * gain + rng.normal(0, 6)
+    if rng.random() < 0.4:
+        out = out + rng.normal(0, rng.uniform(1, 6), image.shape)
+    return np.clip(out, 0, 255).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""How well a network finds the corners: on synthesised frames it never saw, and on folders of real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_homography
+from stn_rectify.runtime.preprocess import resize_antialiased
+
+__all__ = ["CornerErrors", "KnownFrames", "corner_errors", "error_table", "read_truth", "synthesised_hold_out"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class KnownFrames:
+    """Frames with known corners.
+
+    Attributes:
+        name: for the table.
+        frames: BGR uint8 [H, W, 3] each.
+        corners: float64 [4, 2] each, frame pixels; None where the frame holds no target.
+    """
+
+    name: str
+    frames: tuple[Array, ...]
+    corners: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True)
+class CornerErrors:
+    """Corner errors in % of the target's diagonal, and how well the score tells targets from empty frames.
+
+    Attributes:
+        centred_box: mean error of the best centred box: the one scale of the frame that fits these frames best.
+        score_accuracy: share of frames whose score is on the right side of 0.5; None without a score.
+    """
+
+    name: str
+    count: int
+    mean: float
+    median: float
+    p95: float
+    centred_box: float
+    score_accuracy: float | None
+
+
+def read_truth(folder: Path) -> KnownFrames:
+    """Frames of a folder with a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
+
+    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels, TL, TR,
+    BR, BL of the upright target.
+
+    Raises:
+        DataError: the file or an image is missing or cannot be read.
+    """
+    candidates = [folder / "truth.json", folder.parent / f"{folder.name}.truth.json"]
+    file = next((c for c in candidates if c.is_file()), None)
+    if file is None:
+        raise DataError(f"{folder}: no truth.json in it and no {candidates[1].name} beside it")
+    try:
+        truth = {name: np.array(c, np.float64).reshape(4, 2) for name, c in json.loads(file.read_text()).items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{file}: expected {{image name: four [x, y] corners}}: {error}") from error
+    frames = []
+    for name in truth:
+        image = cv2.imread(str(folder / name))
+        if image is None:
+            raise DataError(f"{folder / name}: named in {file.name} but missing or not an image")
+        frames.append(image)
+    return KnownFrames(f"{folder.parent.name}/{folder.name}", tuple(frames), tuple(truth.values()))
+
+
+def synthesised_hold_out(count: int, seed: int, backgrounds: Path | None) -> KnownFrames:
+    """Synthesised frames 640×480 of a seed that training does not use."""
+    synthesiser = FrameSynthesiser(seed=seed + 1_000_003, frame_size=(640, 480), backgrounds=backgrounds)
+    samples = [synthesiser(index) for index in range(count)]
+    return KnownFrames("synthesised hold-out", tuple(s.frame for s in samples), tuple(s.corners for s in samples))
+
+
+def network_input(frame: Array, shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """A BGR uint8 frame as the network sees it on a device: float32 [H, W, C] in [0, 1], RGB or grey."""
+    small = resize_antialiased(frame, shape[1], shape[0])
+    small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)[..., None] if shape[2] == 1 else small[..., ::-1]
+    return small.astype(np.float32) / 255.0
+
+
+def corner_errors(
+    predict: Callable[[npt.NDArray[np.float32]], tuple[Array, Array | None]],
+    known: KnownFrames,
+    input_shape: tuple[int, int, int],
+) -> CornerErrors:
+    """Runs ``predict`` (frames [N, H, W, C] → θ [N, 6 or 8], score [N] or None) over known frames."""
+    theta, score = predict(np.stack([network_input(f, input_shape) for f in known.frames]))
+    homographies = theta_to_homography(theta)
+    has_target = np.array([c is not None for c in known.corners])
+    errors, boxes = [], []
+    for frame, corners, homography in zip(known.frames, known.corners, homographies, strict=True):
+        if corners is None:
+            continue
+        height, width = frame.shape[:2]
+        errors.append(float(corner_error(homography_to_corners(homography, width, height), corners)))
+        boxes.append([float(corner_error(box, corners)) for box in _centred_boxes(width, height)])
+    percent = 100 * np.array(errors)
+    accuracy = None if score is None else float(((score.ravel() > 0.5) == has_target).mean())
+    return CornerErrors(
+        name=known.name,
+        count=len(errors),
+        mean=float(percent.mean()),
+        median=float(np.median(percent)),
+        p95=float(np.percentile(percent, 95)),
+        centred_box=100 * float(np.mean(boxes, axis=0).min()),
+        score_accuracy=accuracy,
+    )
+
+
+def _centred_boxes(width: int, height: int) -> list[Array]:
+    return [
+        homography_to_corners(np.diag([share, share, 1.0]), width, height) for share in np.linspace(0.2, 1.0, 17)
+    ]
+
+
+def error_table(rows: list[CornerErrors]) -> str:
+    """The rows as text."""
+    lines = [
+        "corner error, % of the target's diagonal",
+        f"{'frames':<28}{'count':>7}{'median':>8}{'mean':>8}{'p95':>8}{'centred box':>13}{'score right':>13}",
+    ]
+    for r in rows:
+        score = "-" if r.score_accuracy is None else f"{100 * r.score_accuracy:.1f} %"
+        numbers = f"{r.median:>8.2f}{r.mean:>8.2f}{r.p95:>8.2f}{r.centred_box:>13.2f}"
+        lines.append(f"{r.name:<28}{r.count:>7}{numbers}{score:>13}")
+    return "\n".join(lines)

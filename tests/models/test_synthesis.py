@@ -1,0 +1,291 @@
+"""The frame synthesiser: the same frames for ever, and corners that are where the target is."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.models.synthesis import TARGET_KINDS, FrameSynthesiser, SynthesisedFrame, bank
+from stn_rectify.models.synthesis.pasting import outline_mask, paste_texture
+from stn_rectify.models.synthesis.poses import MAX_ROTATION_DEG, MIN_VISIBLE, draw_pose, rotation_deg
+from stn_rectify.models.synthesis.targets import draw_target
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import is_valid_quadrilateral
+
+FRAME_SIZE = (320, 240)
+TILTED = np.array([[60.3, 50.8], [251.6, 31.2], [270.9, 190.4], [41.7, 170.1]])
+MAGENTA = (255, 0, 255)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_bank():
+    """A bank of full variety but fewer pieces, for speed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank, "_TARGETS", 150)
+        patch.setattr(bank, "_SURFACES", 12)
+        patch.setattr(bank, "_PICTURES", 20)
+        patch.setattr(bank, "_VEHICLE_FRONTS", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def synthesiser() -> FrameSynthesiser:
+    return FrameSynthesiser(seed=5, frame_size=FRAME_SIZE)
+
+
+@pytest.fixture(scope="module")
+def samples(synthesiser: FrameSynthesiser) -> list[SynthesisedFrame]:
+    return [synthesiser(index) for index in range(400)]
+
+
+@pytest.fixture(scope="module")
+def quads(samples: list[SynthesisedFrame]) -> list[np.ndarray]:
+    return [sample.corners for sample in samples if sample.corners is not None]
+
+
+def same(one: SynthesisedFrame, other: SynthesisedFrame) -> bool:
+    return (
+        np.array_equal(one.frame, other.frame)
+        and one.kind == other.kind
+        and (one.corners is None) == (other.corners is None)
+        and (one.corners is None or np.array_equal(one.corners, other.corners))
+    )
+
+
+def test_a_sample_does_not_depend_on_what_was_drawn_before(samples: list[SynthesisedFrame]):
+    fresh = FrameSynthesiser(seed=5, frame_size=FRAME_SIZE)
+    for index in (57, 3, 0, 3):
+        assert same(fresh(index), samples[index])
+
+
+def test_a_pickled_synthesiser_is_small_and_draws_the_same(
+    synthesiser: FrameSynthesiser, samples: list[SynthesisedFrame]
+):
+    pickled = pickle.dumps(synthesiser)
+    assert len(pickled) < 10_000
+    assert same(pickle.loads(pickled)(11), samples[11])
+
+
+def test_other_seeds_and_other_indices_give_other_frames(samples: list[SynthesisedFrame]):
+    assert len({sample.frame.tobytes() for sample in samples}) == len(samples)
+    other = FrameSynthesiser(seed=6, frame_size=FRAME_SIZE)
+    assert not any(same(other(index), samples[index]) for index in range(10))
+
+
+def test_frames_have_the_size_asked_for():
+    for size in ((64, 64), (200, 300), (1100, 70)):
+        sample = FrameSynthesiser(frame_size=size, empty_fraction=0.0)(1)
+        assert sample.frame.shape == (size[1], size[0], 3)
+        assert sample.frame.dtype == np.uint8
+
+
+def test_corners_are_valid_upright_and_mostly_in_the_frame(quads: list[np.ndarray]):
+    for corners in quads:
+        assert corners.shape == (4, 2)
+        assert corners.dtype == np.float64
+        assert is_valid_quadrilateral(corners)
+        assert abs(rotation_deg(corners)) <= MAX_ROTATION_DEG
+        # Counted on a larger canvas, not with the function that the poses use.
+        canvas = np.zeros((3 * FRAME_SIZE[1], 3 * FRAME_SIZE[0]), np.uint8)
+        cv2.fillPoly(canvas, [np.round(corners + FRAME_SIZE).astype(np.int32)], (1,))
+        inside = canvas[FRAME_SIZE[1] : 2 * FRAME_SIZE[1], FRAME_SIZE[0] : 2 * FRAME_SIZE[0]]
+        assert inside.sum() >= (MIN_VISIBLE - 0.02) * canvas.sum()
+
+
+def test_poses_reach_the_promised_ranges(quads: list[np.ndarray]):
+    extents = np.array([(np.ptp(corners, axis=0) / FRAME_SIZE).max() for corners in quads])
+    assert extents.min() < 0.36
+    assert extents.max() > 0.9
+    assert extents.min() >= 0.29
+    assert extents.max() <= 0.96
+    turns = np.array([rotation_deg(corners) for corners in quads])
+    assert turns.min() < -33
+    assert turns.max() > 33
+    cut = [((corners < -0.5) | (corners > np.array(FRAME_SIZE) - 0.5)).any() for corners in quads]
+    assert 0.03 < np.mean(cut) < 0.3
+
+
+@pytest.mark.parametrize("aspect", [0.2, 1.0, 5.0], ids=["tall", "square", "wide"])
+def test_poses_keep_the_aspect_of_the_target(aspect: float):
+    rng = np.random.default_rng(0)
+    seen = []
+    for _ in range(60):
+        corners = draw_pose(rng, aspect, FRAME_SIZE)
+        top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+        seen.append((top + bottom) / (left + right))
+    assert np.median(seen) == pytest.approx(aspect, rel=0.25)
+
+
+def test_targets_are_of_every_kind(samples: list[SynthesisedFrame]):
+    assert {sample.kind for sample in samples} == {*TARGET_KINDS, "empty"}
+
+
+def test_targets_are_from_five_times_as_tall_to_five_times_as_wide():
+    rng = np.random.default_rng(1)
+    pictures = [np.full((60, 80, 3), 90, np.uint8)]
+    aspects = [draw_target(rng, pictures).aspect for _ in range(250)]
+    assert 0.2 <= min(aspects) < 0.27
+    assert 4.3 < max(aspects) <= 5.0
+
+
+def test_the_share_of_empty_frames_is_the_one_asked_for(samples: list[SynthesisedFrame]):
+    share = np.mean([sample.corners is None for sample in samples])
+    assert 0.06 < share < 0.14
+    assert all((sample.corners is None) == (sample.kind == "empty") for sample in samples)
+    assert FrameSynthesiser(empty_fraction=1.0)(0).corners is None
+
+
+@pytest.mark.parametrize("size", [(40, 30), (96, 64), (288, 200)], ids=["enlarged", "shrunk", "fine"])
+def test_a_pasted_texture_ends_at_its_corners(size: tuple[int, int]):
+    """The coverage of a white target on black, against the exact area of the quadrilateral in each pixel."""
+    frame = np.zeros((240, 320, 3), np.uint8)
+    paste_texture(frame, np.full((size[1], size[0], 3), 255, np.uint8), TILTED)
+    times = 16
+    fine = np.zeros((240 * times, 320 * times), np.uint8)
+    cv2.fillPoly(fine, [np.round((TILTED + 0.5) * times - 0.5).astype(np.int32)], (255,))
+    exact = cv2.resize(fine, (320, 240), interpolation=cv2.INTER_AREA).astype(float) / 255
+    pasted = frame[..., 0] / 255
+    # Half a pixel of displacement of all edges would change the area by half the perimeter: about 350 px.
+    assert pasted.sum() == pytest.approx(exact.sum(), abs=40)
+    for axis in (0, 1):
+        across = np.arange(pasted.shape[1 - axis])
+        centre = (pasted.sum(axis) * across).sum() / pasted.sum()
+        assert centre == pytest.approx((exact.sum(axis) * across).sum() / exact.sum(), abs=0.1)
+
+
+def test_each_corner_of_the_texture_lands_on_its_own_corner():
+    """A mark in each corner of the texture is found again at the corner it belongs to."""
+    texture = np.zeros((200, 288, 3), np.uint8)
+    marks = {0: (slice(0, 20), slice(0, 20)), 1: (slice(0, 20), slice(268, 288)),
+             2: (slice(180, 200), slice(268, 288)), 3: (slice(180, 200), slice(0, 20))}  # fmt: skip
+    edges = np.array([[-0.5, -0.5], [287.5, -0.5], [287.5, 199.5], [-0.5, 199.5]], np.float32)
+    exact = cv2.getPerspectiveTransform(edges, TILTED.astype(np.float32))
+    for place, (rows, columns) in marks.items():
+        marked, frame = texture.copy(), np.zeros((240, 320, 3), np.uint8)
+        marked[rows, columns] = MAGENTA
+        paste_texture(frame, marked, TILTED)
+        y, x = np.nonzero(frame[..., 0] > 127)
+        middle = np.array([[[(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2]]])
+        expected = cv2.perspectiveTransform(middle, exact)[0, 0]
+        assert np.abs([x.mean(), y.mean()] - expected).max() < 0.6
+        distances = np.linalg.norm(TILTED - expected, axis=1)
+        assert distances.argmin() == place
+
+
+def test_a_texture_reaches_over_the_edge_of_the_frame():
+    frame = np.zeros((240, 320, 3), np.uint8)
+    paste_texture(frame, np.full((64, 96, 3), 255, np.uint8), TILTED - (150, 100))
+    assert frame[0, 0, 0] == 255
+    assert frame[-1, -1, 0] == 0
+
+
+def test_bowed_and_rounded_outlines_keep_their_straight_extent():
+    straight, _ = outline_mask(200, 100)
+    rounded, pad = outline_mask(200, 100, radius=0.1)
+    assert straight.min() == 255
+    inner = rounded[pad:-pad, pad:-pad]
+    assert inner[0, 0] == 0
+    assert inner[50, 0] > 127
+    assert rounded[50, pad - 2] == 0
+    # Rounding takes (4 - π) r² off the area.
+    assert rounded.sum() / 255 == pytest.approx(200 * 100 - (4 - np.pi) * 10**2, rel=0.01)
+    bowed, pad = outline_mask(200, 100, bows=(0.02, 0.0, -0.02, 0.0))
+    # Half a sine wave of height 4 above, the same below but inwards: the area stays.
+    assert bowed.sum() / 255 == pytest.approx(200 * 100, rel=0.01)
+    assert bowed[pad - 3, pad + 100] > 127
+    assert bowed[pad + 97, pad + 100] < 128
+
+
+def test_the_label_is_where_the_target_is_in_whole_frames(monkeypatch: pytest.MonkeyPatch):
+    """With plain magenta targets the frame is magenta inside the labelled quadrilateral, and not outside."""
+    from stn_rectify.models.synthesis import synthesiser as module
+
+    monkeypatch.setattr(module, "_varied", lambda rng, image: np.full_like(image, MAGENTA))
+    monkeypatch.setattr(module, "_camouflaged", lambda rng, texture, scene, corners: texture)
+    monkeypatch.setattr(module, "draw_occluder", lambda rng, frame, corners: None)
+    monkeypatch.setattr(module, "take_photograph", lambda rng, scene, noise: scene)
+    draw = FrameSynthesiser(seed=2, frame_size=FRAME_SIZE, empty_fraction=0.0)
+    overlaps = []
+    for index in range(40):
+        sample = draw(index)
+        seen = (np.abs(sample.frame.astype(int) - MAGENTA).max(axis=2) < 40).astype(np.uint8)
+        labelled = np.zeros(seen.shape, np.uint8)
+        cv2.fillPoly(labelled, [np.round(sample.corners).astype(np.int32)], (1,))
+        overlaps.append((seen & labelled).sum() / (seen | labelled).sum())
+    assert np.median(overlaps) > 0.95
+    assert min(overlaps) > 0.7
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs" / "nested"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(folder / "noise.png"), rng.integers(0, 255, (150, 500, 3), dtype=np.uint8))
+    cv2.imwrite(str(folder / "plain.JPG"), np.full((90, 60, 3), 77, np.uint8))
+    (folder / "notes.txt").write_text("not a picture")
+    return folder.parent
+
+
+def test_photographs_change_the_frames_and_are_found_recursively(photographs: Path):
+    with_them = [FrameSynthesiser(seed=5, backgrounds=photographs)(index) for index in (0, 1)]
+    assert same(with_them[0], FrameSynthesiser(seed=5, backgrounds=photographs)(0))
+    assert not same(with_them[0], FrameSynthesiser(seed=5)(0))
+
+
+def _missing(folder: Path) -> Path:
+    return folder / "nowhere"
+
+
+def _without_pictures(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _with_a_broken_picture(folder: Path) -> Path:
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 this is not a JPEG")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        pytest.param(_missing, "nowhere: no such folder", id="missing"),
+        pytest.param(_without_pictures, "empty: no JPEG or PNG", id="without pictures"),
+        pytest.param(_with_a_broken_picture, "broken.jpg: not a readable", id="broken picture"),
+    ],
+)
+def test_bad_background_folders_are_named(photographs: Path, prepare: Callable[[Path], Path], message: str):
+    folder = prepare(photographs)
+    with pytest.raises(DataError, match=message):
+        FrameSynthesiser(backgrounds=folder)(0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"seed": -1}, {"frame_size": (320, 20)}, {"empty_fraction": 1.5}],
+    ids=["seed", "frame size", "empty fraction"],
+)
+def test_arguments_out_of_range_are_refused(arguments: dict[str, object]):
+    with pytest.raises(DataError, match="expected a seed"):
+        FrameSynthesiser(**arguments)
+
+
+def test_a_negative_index_is_refused(synthesiser: FrameSynthesiser):
+    with pytest.raises(DataError, match="-1"):
+        synthesiser(-1)
+
+
+def test_importing_the_synthesis_needs_no_tensorflow():
+    code = (
+        "import sys, stn_rectify.models.synthesis; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
