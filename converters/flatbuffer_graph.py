@@ -14,7 +14,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
-from tensorflow.lite.python import schema_py_generated as schema
+
+from stn_rectify.converters.schema import schema
 
 __all__ = ["DTYPES", "FlatbufferGraph", "Quantization", "Tensor", "operator_name", "read_model"]
 
@@ -112,6 +113,10 @@ class FlatbufferGraph:
             t.quantization.zeroPoint = [quantization.zero_point]
         self._graph.tensors.append(t)
         return Tensor(len(self._graph.tensors) - 1, tuple(t.shape), dtype, quantization)
+
+    def rename(self, tensor: Tensor, name: str) -> None:
+        """Gives a tensor a name to find it by in the written file."""
+        self._graph.tensors[tensor.index].name = name
 
     def input(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         """A new graph input."""
@@ -252,7 +257,7 @@ class FlatbufferGraph:
         """The flatbuffer, with a SignatureDef ``serving_default`` that names inputs and outputs."""
         for named in (inputs, outputs):
             for name, tensor in named.items():
-                self._graph.tensors[tensor.index].name = name
+                self.rename(tensor, name)
         self._graph.inputs = [t.index for t in inputs.values()]
         self._graph.outputs = [t.index for t in outputs.values()]
         signature = schema.SignatureDefT()

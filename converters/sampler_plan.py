@@ -11,9 +11,8 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.layers.grids import pixel_matrix_map
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import THETA_SIZE
+from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
 __all__ = ["DENOMINATOR_BITS", "GRID_BITS", "THETA_BITS", "SamplerPlan"]
 

@@ -83,6 +83,7 @@ def _run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise UsageError(f"{error}: install the workstation side with  pip install 'stn-rectify[train]'") from error
     from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.files import load_model
     from stn_rectify.models.validation import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
@@ -93,24 +94,6 @@ def _run(args: argparse.Namespace) -> int:
         model = _train(args)
     _print_errors(model, args, known)
     return 0
-
-
-def load_model(file: Path) -> keras.Model:
-    """Loads a trained .keras file.
-
-    Raises:
-        DataError: missing, truncated or not a Keras STN of this project.
-    """
-    import keras
-
-    import stn_rectify.models.layers  # noqa: F401  registers our layers with Keras
-
-    if not file.is_file():
-        raise DataError(f"{file}: no such file")
-    try:
-        return keras.models.load_model(file, compile=False)
-    except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} is not a Keras model that can be loaded: {str(error).splitlines()[0]}") from error
 
 
 def _train(args: argparse.Namespace) -> keras.Model:

@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.progress import Progress
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.training_frames import FramePool, batches
 
 __all__ = ["TrainingRecipe", "pose_predictor", "train"]
+
+_CALIBRATION_FRAMES = 200
 
 _Item = TypeVar("_Item")
 
@@ -61,7 +63,8 @@ class TrainingRecipe:
 def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
-    Beside ``out`` it keeps a folder ``NAME.training`` with the frames and the checkpoint, and removes it at the end.
+    Beside ``out`` it keeps a folder ``NAME.training`` with the frames and the checkpoint, and removes it at the end;
+    ``NAME.calibration.npz``, frames for ``stn-convert``, stays.
 
     Args:
         recipe: the network and the training.
@@ -109,11 +112,22 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
         _train_epoch(pose, pool, recipe, number, batch, checkpoint)
         batch = 0
     pose.optimizer.finalize_variable_values(pose.trainable_variables)
+    _write_calibration(pool, recipe, out)
     partial = out.with_suffix(".partial.keras")
     stn.save(partial)
     os.replace(partial, out)
     shutil.rmtree(work)
     return stn
+
+
+def _write_calibration(pool: FramePool, recipe: TrainingRecipe, out: Path) -> None:
+    """``NAME.calibration.npz``: frames for stn-convert, as the network saw them."""
+    count = min(_CALIBRATION_FRAMES, len(pool))
+    batch = next(batches(pool, recipe.epochs, input_shape=recipe.input_shape, batch_size=count, seed=recipe.seed))
+    partial = out.with_suffix(".calibration.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, frames=np.round(batch.frames * 255).astype(np.uint8))
+    os.replace(partial, out.with_suffix(".calibration.npz"))
 
 
 def _train_epoch(
@@ -126,14 +140,13 @@ def _train_epoch(
     label = f"epoch {epoch + 1}/{recipe.epochs}"
     step, losses = first, []
     try:
-        with tqdm(total=steps, initial=first, desc=label, unit="batch", leave=False, disable=None) as bar:
+        with Progress(label, steps, first, "batch") as progress:
             for batch in _one_ahead(drawn):
                 weights = [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
                 loss = pose.train_on_batch(batch.frames, [batch.corners, batch.present], sample_weight=weights)
                 losses.append(float(np.ravel(loss)[0]))
                 step += 1
-                bar.update()
-                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+                progress.advance(1, f"loss {losses[-1]:.4f}")
     except KeyboardInterrupt:
         checkpoint.save(pose, epoch, step)
         raise

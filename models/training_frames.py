@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
@@ -93,7 +93,7 @@ class FramePool:
         jobs = [(self._synthesiser, self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
         with (
             ProcessPoolExecutor(self._jobs, initializer=_quiet_worker) as pool,
-            tqdm(total=len(todo) * _CHUNK, desc="synthesising", unit="frame", mininterval=2, disable=None) as bar,
+            Progress("synthesising", self._count, self._count - len(todo) * _CHUNK, "frame") as progress,
         ):
             try:
                 for first in pool.map(_synthesise_chunk, jobs):
@@ -101,7 +101,7 @@ class FramePool:
                     partial = state_file.with_suffix(".partial")
                     partial.write_text(json.dumps(state))
                     os.replace(partial, state_file)
-                    bar.update(_CHUNK)
+                    progress.advance(_CHUNK)
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -9,42 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from stn_rectify.runtime.geometry import THETA_SIZE, normalised_to_pixels
+from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
-__all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid", "pixel_matrix_map"]
+__all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid"]
 
 #: The perspective denominator is not let below this, so that points behind the camera stay finite. A power of two:
 #: the integer grid of the converter has the same bound.
 MIN_DENOMINATOR = 1 / 256
-
-
-def pixel_matrix_map(
-    theta_size: int, input_size: tuple[int, int], output_size: tuple[int, int]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """θ → pixel matrix as one affine map: ``M.ravel() = K @ θ + k``, exact wherever its entries are.
-
-    ``M = Ti · H(θ) · To`` maps output pixels (j, i, 1) to homogeneous input pixels; every entry of M is linear in θ.
-
-    Args:
-        theta_size: 6 or 8.
-        input_size: height and width of the image that is sampled.
-        output_size: height and width of the rectified image.
-
-    Returns:
-        K float64 [9, theta_size] and k float64 [9].
-    """
-    to_input = normalised_to_pixels(input_size[1], input_size[0])
-    height, width = output_size
-    from_output = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
-
-    def pixel_matrix(entries: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return np.asarray((to_input @ entries.reshape(3, 3) @ from_output).ravel())
-
-    units = np.eye(9)
-    return np.stack([pixel_matrix(units[k]) for k in range(theta_size)], axis=1), pixel_matrix(units[8])
 
 
 class _PlanarGrid(keras.layers.Layer):  # type: ignore[misc]

@@ -9,7 +9,6 @@ from stn_rectify.converters.integer_sampler import build_sampler
 from stn_rectify.converters.reference import reference_grid, reference_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.runtime.geometry import normalised_to_pixels, theta_to_homography
-from stn_rectify.runtime.interpreter import open_interpreter
 
 SIZES = [(32, 32, 1), (50, 50, 2), (64, 64, 3), (97, 97, 3), (128, 128, 3), (224, 224, 3), (30, 47, 3), (1, 1, 1), (1, 9, 2)]
 IDENTITY = {"affine": np.array([1, 0, 0, 0, 1, 0.0]), "projective": np.array([1, 0, 0, 0, 1, 0, 0, 0.0])}
@@ -25,19 +24,15 @@ def sampler_file(plan: SamplerPlan) -> bytes:
 
 
 class Sampler:
-    """A sampler file in the interpreter."""
+    """A sampler file in an interpreter."""
 
-    def __init__(self, plan, package=None):
-        self.plan = plan
-        self.interpreter = open_interpreter(sampler_file(plan), threads=1, package=package).tflite
-        self.index = {d["name"].split(":")[0]: d["index"] for d in self.interpreter.get_input_details()}
-        self.output = self.interpreter.get_output_details()[0]["index"]
+    def __init__(self, plan, interpreter):
+        interpreter.load(sampler_file(plan))
+        self.interpreter = interpreter
 
     def __call__(self, frame, coefficients):
-        self.interpreter.set_tensor(self.index["frame"], frame[None])
-        self.interpreter.set_tensor(self.index["coefficients"], np.asarray(coefficients, np.int32))
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output)[0]
+        inputs = {"frame": frame[None], "coefficients": np.asarray(coefficients, np.int32)}
+        return self.interpreter.run(inputs)["rectified"][0]
 
 
 def plan_of(size, transform, padding="zeros", output=None, zero_point=-128):
@@ -77,10 +72,10 @@ def float64_sampler(frame, theta, plan):
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
-def test_interpreter_equals_the_integer_reference(size, transform, padding):
+def test_interpreter_equals_the_integer_reference(interpreter, size, transform, padding):
     rng = np.random.default_rng(size[0])
     plan = plan_of(size, transform, padding, zero_point=int(rng.integers(-128, 128)))
-    sampler = Sampler(plan)
+    sampler = Sampler(plan, interpreter)
     for _ in range(40 if size[0] < 100 else 12):
         frame, coefficients = random_frame(rng, size), plan.coefficients(random_theta(rng, transform))
         np.testing.assert_array_equal(sampler(frame, coefficients), reference_sampler(frame, coefficients, plan))
@@ -88,22 +83,22 @@ def test_interpreter_equals_the_integer_reference(size, transform, padding):
 
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
-def test_identity_theta_returns_the_frame_bit_for_bit(size, transform):
+def test_identity_theta_returns_the_frame_bit_for_bit(interpreter, size, transform):
     rng = np.random.default_rng(1)
     for padding in ("zeros", "border"):
         plan = plan_of(size, transform, padding)
         frame = random_frame(rng, size)
-        np.testing.assert_array_equal(Sampler(plan)(frame, plan.coefficients(IDENTITY[transform])), frame)
+        np.testing.assert_array_equal(Sampler(plan, interpreter)(frame, plan.coefficients(IDENTITY[transform])), frame)
 
 
 @pytest.mark.parametrize("value", [-128, -1, 0, 127])
-def test_a_flat_frame_stays_flat(value):
+def test_a_flat_frame_stays_flat(interpreter, value):
     """At -128 the packed lanes wrap before their rounding is added."""
     rng = np.random.default_rng(2)
     for transform in ("affine", "projective"):
         plan = plan_of((64, 64, 3), transform, "border")
         frame = np.full((64, 64, 3), value, np.int8)
-        sampler = Sampler(plan)
+        sampler = Sampler(plan, interpreter)
         for _ in range(10):
             np.testing.assert_array_equal(sampler(frame, plan.coefficients(random_theta(rng, transform))), frame)
 
@@ -114,10 +109,10 @@ def test_a_flat_frame_stays_flat(value):
     [((97, 97, 3), (32, 48)), ((20, 31, 1), (64, 50)), ((224, 224, 3), (64, 64))],
     ids=["smaller", "larger", "much smaller"],
 )
-def test_output_may_have_another_size(size, output, transform):
+def test_output_may_have_another_size(interpreter, size, output, transform):
     rng = np.random.default_rng(5)
     plan = plan_of(size, transform, output=output)
-    sampler = Sampler(plan)
+    sampler = Sampler(plan, interpreter)
     for _ in range(10):
         frame, coefficients = random_frame(rng, size), plan.coefficients(random_theta(rng, transform))
         np.testing.assert_array_equal(sampler(frame, coefficients), reference_sampler(frame, coefficients, plan))
@@ -125,11 +120,11 @@ def test_output_may_have_another_size(size, output, transform):
 
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize("size", [(32, 32, 1), (50, 50, 2), (64, 64, 3)], ids=lambda s: "x".join(map(str, s)))
-def test_extreme_and_degenerate_coefficients_equal_the_reference(size, transform):
+def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, size, transform):
     """Any int32 within the limits: vanishing lines through the image, points behind the camera, collapsed rows."""
     rng = np.random.default_rng(7)
     plan = plan_of(size, transform)
-    sampler = Sampler(plan)
+    sampler = Sampler(plan, interpreter)
     limits = plan.limits
     special = [np.zeros(len(limits)), limits, -limits, np.where(np.arange(len(limits)) % 2, limits, -limits)]
     wild = [rng.integers(-limits, limits + 1) for _ in range(200)]

@@ -1,0 +1,212 @@
+"""The proof: what a written file is, read back from the file itself and run in every installed interpreter."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.builtin_operators import TFLITE_RUNTIME, VERSIONS
+from stn_rectify.converters.flatbuffer_graph import DTYPES, operator_name, read_model
+from stn_rectify.converters.integer_head import IntegerHead
+from stn_rectify.converters.intervals import analyse_intervals
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.reference import reference_head, reference_sampler
+from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.schema import schema
+from stn_rectify.runtime.errors import StnRectifyError
+
+__all__ = ["Check", "OperatorCount", "Proof", "prove", "with_extra_outputs"]
+
+Array = npt.NDArray[Any]
+
+#: Tensors that the proof looks into besides the outputs; the converter names them so.
+FEATURES, COEFFICIENTS = "features", "coefficients"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+@dataclass(frozen=True)
+class OperatorCount:
+    """An operator of the file."""
+
+    name: str
+    version: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All checks of one file; ``str()`` is a table."""
+
+    checks: tuple[Check, ...]
+    operators: tuple[OperatorCount, ...]
+    tensors: dict[str, int]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> str:
+        """The failed checks in one line."""
+        return "; ".join(f"{c.name}: {c.found}" for c in self.checks if not c.passed)
+
+    def __str__(self) -> str:
+        lines = [f"{'passed' if c.passed else 'FAILED'}  {c.name}: {c.found}" for c in self.checks]
+        lines.append("tensors: " + ", ".join(f"{n} {dtype}" for dtype, n in sorted(self.tensors.items())))
+        lines.append("operators: " + ", ".join(f"{o.count}× {o.name} v{o.version}" for o in self.operators))
+        return "\n".join(lines)
+
+
+def prove(
+    flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]
+) -> Proof:
+    """Checks a flatbuffer read back from disk.
+
+    Args:
+        flatbuffer: as written.
+        head: the integers that its head should compute with.
+        plan: of its sampler; None for a pose-only file.
+        frames: int8 [N, H, W, C] calibration frames to run.
+    """
+    model = read_model(flatbuffer)
+    checks = [*_static_checks(model), *_interval_checks(flatbuffer)]
+    if all(check.passed for check in checks):
+        checks += _run_checks(flatbuffer, head, plan, frames)
+    codes = model.operatorCodes
+    operators = Counter(
+        (operator_name(codes[op.opcodeIndex]), int(codes[op.opcodeIndex].version))
+        for graph in model.subgraphs
+        for op in graph.operators
+    )
+    return Proof(
+        checks=tuple(checks),
+        operators=tuple(OperatorCount(*key, count) for key, count in sorted(operators.items())),
+        tensors=dict(Counter(DTYPES[t.type] for graph in model.subgraphs for t in graph.tensors)),
+    )
+
+
+def _static_checks(model: Any) -> Iterator[Check]:
+    tensors = [t for graph in model.subgraphs for t in graph.tensors]
+    floats = [t.name.decode() for t in tensors if not np.issubdtype(_numpy_dtype(t), np.integer)]
+    yield Check("float tensors", not floats, f"{len(floats)}" + _some(floats))
+
+    codes = [(operator_name(code), int(code.version)) for code in model.operatorCodes]
+    custom = [name for name, _ in codes if name.startswith("CUSTOM")]
+    yield Check("custom and Flex operators", not custom, f"{len(custom)}" + _some(custom))
+    lacking = [f"{name} v{version}" for name, version in codes if version > VERSIONS.get(name, 0)]
+    found = f"all {len(codes)} run" if not lacking else f"{len(lacking)} do not run" + _some(lacking)
+    yield Check(f"built-in operators of tflite-runtime {TFLITE_RUNTIME}", not lacking, found)
+
+    wrong, total = [], 0
+    for t in tensors:
+        data = model.buffers[t.buffer].data
+        if data is None:
+            continue
+        total += len(data)
+        if len(data) != prod(t.shape) * np.dtype(_numpy_dtype(t)).itemsize:
+            wrong.append(t.name.decode())
+    yield Check("sizes of constants", not wrong, f"{total} bytes" if not wrong else "wrong" + _some(wrong))
+
+    signatures = model.signatureDefs or []
+    graph = model.subgraphs[0]
+    named = {int(e.tensorIndex) for s in signatures for e in [*s.inputs, *s.outputs]}
+    ends = {int(t) for t in [*graph.inputs, *graph.outputs]}
+    yield Check("signature", len(signatures) == 1 and named == ends, f"{len(signatures)} naming {len(named & ends)} of {len(ends)} ends")
+
+
+def _interval_checks(flatbuffer: bytes) -> Iterator[Check]:
+    report = analyse_intervals(flatbuffer)
+    tables = ", ".join(f"rows 0 … {high} of {rows}" for high, rows in report.gathers) or "no GATHER"
+    found = f"{report.checked} int32 tensors, largest ±{report.largest / 2**31:.3f}·2^31; {tables}"
+    yield Check(
+        "no overflow, no GATHER out of range, for any frame",
+        not report.problems,
+        found if not report.problems else f"{len(report.problems)} problems" + _some(report.problems),
+    )
+
+
+def _run_checks(
+    flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]
+) -> Iterator[Check]:
+    packages = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
+    for package in (p for p, module in packages.items() if importlib.util.find_spec(module)):
+        name = f"bits on {len(frames)} calibration frames, {package}"
+        try:
+            with IsolatedInterpreter(package) as interpreter:
+                differing = _differences(flatbuffer, head, plan, frames, interpreter)
+                found = f"{interpreter.package} equals the integer reference"
+        except StnRectifyError as error:
+            yield Check(name, False, str(error))
+        else:
+            yield Check(name, not differing, found if not differing else f"{len(differing)} differ" + _some(differing))
+
+
+def _differences(
+    flatbuffer: bytes,
+    head: IntegerHead,
+    plan: SamplerPlan | None,
+    frames: npt.NDArray[np.int8],
+    interpreter: IsolatedInterpreter,
+) -> list[str]:
+    """What a run of the file does otherwise than the reference does with the trunk's features."""
+    interpreter.load(flatbuffer)
+    plain = [interpreter.run({"frame": frame[None]}) for frame in frames]
+    inner = [FEATURES] if plan is None else [FEATURES, COEFFICIENTS]
+    interpreter.load(with_extra_outputs(flatbuffer, inner))
+    differing = []
+    for number, (frame, outputs) in enumerate(zip(frames, plain, strict=True)):
+        seen = interpreter.run({"frame": frame[None]})
+        coefficients, theta = reference_head(seen[FEATURES], head)
+        wanted: dict[str, Array] = {"theta": theta[None]}
+        if plan is not None:
+            wanted[COEFFICIENTS] = coefficients
+            wanted["rectified"] = reference_sampler(frame, coefficients, plan)[None]
+        for name, value in wanted.items():
+            if not np.array_equal(seen[name], value):
+                differing.append(f"{name} of frame {number}")
+        if any(not np.array_equal(outputs[name], seen[name]) for name in outputs):
+            differing.append(f"frame {number} with and without inner outputs")
+    return differing
+
+
+def with_extra_outputs(flatbuffer: bytes, names: list[str]) -> bytes:
+    """The same graph with more of its tensors as outputs."""
+    model = read_model(flatbuffer)
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    places = {t.name.decode(): k for k, t in enumerate(graph.tensors)}
+    for name in names:
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, places[name]
+        signature.outputs.append(entry)
+        graph.outputs = [*graph.outputs, places[name]]
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _numpy_dtype(tensor: Any) -> Any:
+    try:
+        return np.dtype(DTYPES[tensor.type])
+    except TypeError:  # string, resource, bfloat16, …: no integer in any case
+        return np.dtype(object)
+
+
+def _some(items: list[str]) -> str:
+    return f": {', '.join(items[:3])}{', …' if len(items) > 3 else ''}" if items else ""
