@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-import flatbuffers
-
+from stn_rectify.converters.flatbuffer_model import write_model
 from stn_rectify.converters.schema import schema
 
 __all__ = ["TFLITE_RUNTIME", "VERSIONS", "probe"]
@@ -204,10 +203,8 @@ def _is_accepted(code: int, version: int) -> bool:
     graph = schema.SubGraphT()
     graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [], []
     model.subgraphs = [graph]
-    builder = flatbuffers.Builder(256)
-    builder.Finish(model.Pack(builder), b"TFL3")
     try:
-        Interpreter(model_content=bytes(builder.Output()))
+        Interpreter(model_content=write_model(model))
     except ValueError:
         return False
     return True

@@ -40,7 +40,7 @@ def read_calibration(
 
 
 def _thinned(count: int, limit: int) -> npt.NDArray[np.int64]:
-    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int))
+    return np.asarray(np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)))
 
 
 def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) -> npt.NDArray[np.float32]:
@@ -69,4 +69,4 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> npt.
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != input_shape or not len(frames):
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")
-    return frames[_thinned(len(frames), limit)].astype(np.float32) / 255.0
+    return np.asarray(frames[_thinned(len(frames), limit)] / np.float32(255))

@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
         help="frames like those of the device: a folder of images, or an array `frames` (stn-train writes one)",
     )
     parser.add_argument(
-        "--pose-only", action="store_true", help="leave the sampler out; the runtime warps the full-resolution frame"
+        "--pose-only",
+        action="store_true",
+        help="leave the sampler out; the runtime warps the full-resolution frame",
     )
     parser.add_argument(
         "--value-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("LOW", "HIGH"),

@@ -141,7 +141,12 @@ def _build(
     plan = None
     if not options.pose_only:
         plan = SamplerPlan(
-            parts.transform, parts.padding, parts.input_size, parts.output_size, parts.channels, quantized.zero_point
+            parts.transform,
+            parts.padding,
+            parts.input_size,
+            parts.output_size,
+            parts.channels,
+            quantized.zero_point,
         )
     head = quantize_head(parts.kernel, parts.bias, features, plan)
     coefficients, theta = build_head(graph, trunk.features, head)

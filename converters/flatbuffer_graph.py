@@ -11,33 +11,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.flatbuffer_model import DTYPES, TYPE_CODES, read_model, write_model
 from stn_rectify.converters.schema import schema
 
-__all__ = ["DTYPES", "FlatbufferGraph", "Quantization", "Tensor", "operator_name", "read_model"]
-
-Array = npt.NDArray[Any]
-
-#: Tensor type of the schema → NumPy's name of the dtype.
-DTYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-_TYPES = {name: value for value, name in DTYPES.items()}
-_OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
-
-
-def operator_name(code: Any) -> str:
-    """Name of an operator code, ``ADD`` or ``CUSTOM:Name``."""
-    if code.customCode:
-        return f"CUSTOM:{code.customCode.decode(errors='replace')}"
-    # Codes up to 126 stand in an older field too; the larger of the two is valid.
-    return _OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-
-
-def read_model(flatbuffer: bytes) -> Any:
-    """The flatbuffer as the schema's object tree (``ModelT``)."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(flatbuffer), 0))
+__all__ = ["FlatbufferGraph", "Quantization", "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +84,7 @@ class FlatbufferGraph:
         """A tensor that an operator (or, with ``buffer``, a constant) fills."""
         t = schema.TensorT()
         t.shape = [int(n) for n in shape]
-        t.type = _TYPES[dtype]
+        t.type = TYPE_CODES[dtype]
         t.buffer = buffer
         t.name = name or f"stn/{len(self._graph.tensors)}"
         if quantization is not None:
@@ -184,7 +164,9 @@ class FlatbufferGraph:
     def cast(self, a: Tensor, dtype: str, quantization: Quantization | None = None) -> Tensor:
         """Change of dtype; to a narrower one the low bits are kept."""
         out = self.new_tensor(a.shape, dtype, quantization)
-        return self._emit("CAST", [a], out, "CastOptions", inDataType=_TYPES[a.dtype], outDataType=_TYPES[dtype])
+        return self._emit(
+            "CAST", [a], out, "CastOptions", inDataType=TYPE_CODES[a.dtype], outDataType=TYPE_CODES[dtype]
+        )
 
     def bitcast(self, a: Tensor, shape: Sequence[int], dtype: str) -> Tensor:
         """The same bytes as another dtype (little-endian on every target)."""
@@ -236,7 +218,13 @@ class FlatbufferGraph:
         shape = (sum(p.shape[0] for p in parts), *parts[0].shape[1:])
         out = self.new_tensor(shape, parts[0].dtype)
         return self._emit(
-            "CONCATENATION", list(parts), out, "ConcatenationOptions", int8=2, axis=0, fusedActivationFunction=0
+            "CONCATENATION",
+            list(parts),
+            out,
+            "ConcatenationOptions",
+            int8=2,
+            axis=0,
+            fusedActivationFunction=0,
         )
 
     def pad(self, a: Tensor, padding: Sequence[tuple[int, int]], value: int) -> Tensor:
@@ -269,9 +257,7 @@ class FlatbufferGraph:
         self.model.description = "stn-rectify: all-integer Spatial Transformer Network"
         self.model.metadata = None  # the trunk's own notes of its conversion are no longer true
         self._drop_unused_buffers()
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return write_model(self.model)
 
     @staticmethod
     def _tensor_map(name: str, tensor: Tensor) -> Any:

@@ -58,9 +58,7 @@ def _affine_distance(graph: FlatbufferGraph, along_row: Tensor, along_column: Te
     along_row = graph.shift_right(graph.add(along_row, graph.constant([[[half]]])), bits - GRID_BITS)
     along_column = graph.add(along_column, graph.constant([[[half + margin]]]))
     along_column = graph.subtract(graph.constant(edges), graph.shift_right(along_column, bits - GRID_BITS))
-    return graph.subtract(
-        _repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True
-    )
+    return graph.subtract(_repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True)
 
 
 def _projective_distance(graph: FlatbufferGraph, along_row: Tensor, along_column: Tensor, plan: SamplerPlan) -> Tensor:
@@ -80,9 +78,7 @@ def _projective_distance(graph: FlatbufferGraph, along_row: Tensor, along_column
     den_row = graph.shift_right(graph.add(den_row, half), shift)
     den_column = graph.shift_right(graph.add(den_column, half), shift)
     den_column = graph.subtract(den_column, graph.constant([[[least]]]))
-    denominator = graph.add(
-        _repeat_rows(graph, den_row, plan), _repeat_columns(graph, den_column, plan), relu=True
-    )
+    denominator = graph.add(_repeat_rows(graph, den_row, plan), _repeat_columns(graph, den_column, plan), relu=True)
     denominator = graph.add(denominator, graph.fill((1, rows, columns), least))  # [least, 8 · 2^bits)
     denominator = graph.tile(denominator, (2, 1, 1))
 

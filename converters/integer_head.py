@@ -99,12 +99,12 @@ def _quantize_row(
             continue
         weights = np.round(row * scale).astype(np.int64)
         rounding = (1 << extra) >> 1 if extra > 0 else 0
-        bias = int(round(offset * scale)) + rounding
+        bias = round(offset * scale) + rounding
         # Interval of the products, then of every partial sum: zero belongs to it in whatever order they are added.
         products = np.stack([weights * (-128 - zero_point), weights * (127 - zero_point)])
         low = int(np.minimum(products.min(axis=0), 0).sum()) + min(bias, 0)
         high = int(np.maximum(products.max(axis=0), 0).sum()) + max(bias, 0)
-        if -(2**31) <= low and high < 2**31 and np.abs(products).max(initial=0) < 2**31:
+        if low >= -(2**31) and high < 2**31 and np.abs(products).max(initial=0) < 2**31:
             return weights, bias, extra
     raise ModelFileError("the weights of theta are too large for 32-bit integers: the training diverged")
 

@@ -1,8 +1,9 @@
 """The integer bilinear sampler in built-in operators: no float, no custom operator, the same bits on every machine.
 
-Two rows of the image are packed into one int32 (16-bit lanes), so that one GATHER fetches a column of two pixels and one
-multiplication interpolates both. Shifts by whole bytes are made by reading the same memory as bytes (BITCAST), moving
-it by one element (CONCATENATION, SLICE) and reading it back: several times faster than RIGHT_SHIFT. Little-endian.
+Two rows of the image are packed into one int32 (16-bit lanes), so that one GATHER fetches a column of two pixels and
+one multiplication interpolates both. Shifts by whole bytes are made by reading the same memory as bytes (BITCAST),
+moving it by one element (CONCATENATION, SLICE) and reading it back: several times faster than RIGHT_SHIFT.
+Little-endian.
 """
 
 from __future__ import annotations

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.flatbuffer_graph import DTYPES, operator_name, read_model
+from stn_rectify.converters.written_graph import WrittenGraph
 
 __all__ = ["IntervalReport", "analyse_intervals"]
 
 Array = npt.NDArray[np.int64]
-_RING = ("ADD", "SUB", "MUL")
 _INT32 = (-(2**31), 2**31 - 1)
 
 
@@ -63,56 +62,44 @@ class IntervalReport:
 
 def analyse_intervals(flatbuffer: bytes) -> IntervalReport:
     """Bounds every int32 value of the first subgraph."""
-    return _Analysis(read_model(flatbuffer)).run()
+    return _Analysis(flatbuffer).run()
 
 
 class _Analysis:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.graph = model.subgraphs[0]
+    def __init__(self, flatbuffer: bytes) -> None:
+        self.graph = WrittenGraph(flatbuffer)
         self.report = IntervalReport()
         self.bounds: dict[int, _Bounds] = {}
-        self.producer = {int(t): op for op in self.graph.operators for t in op.outputs}
 
-    # What the file says
-
-    def name(self, op: Any) -> str:
-        return operator_name(self.model.operatorCodes[op.opcodeIndex])
-
-    def shape(self, tensor: int) -> tuple[int, ...]:
-        return tuple(int(n) for n in self.graph.tensors[tensor].shape)
-
-    def dtype(self, tensor: int) -> str:
-        return DTYPES[self.graph.tensors[tensor].type]
-
-    def constant(self, tensor: int) -> Array | None:
-        t = self.graph.tensors[tensor]
-        data = self.model.buffers[t.buffer].data
-        if data is None:
-            return None
-        return np.frombuffer(bytes(data), self.dtype(tensor)).reshape(self.shape(tensor)).astype(np.int64)
+    # What is known of a tensor
 
     def get(self, tensor: int) -> _Bounds:
         """Bounds of a tensor: computed, constant, or all of its dtype."""
         if tensor not in self.bounds:
-            value = self.constant(tensor)
+            value = self.graph.constant(tensor)
             if value is not None:
                 nonzero = value[value != 0]
-                bits = min((int(v) & -int(v)).bit_length() - 1 for v in nonzero.ravel()) if nonzero.size < 4096 and nonzero.size else 0
+                bits = (
+                    min((int(v) & -int(v)).bit_length() - 1 for v in nonzero.ravel())
+                    if nonzero.size < 4096 and nonzero.size
+                    else 0
+                )
                 self.bounds[tensor] = _Bounds(value, value, bits)
             else:
                 self.bounds[tensor] = self.whole_range(tensor)
         return self.bounds[tensor]
 
     def whole_range(self, tensor: int) -> _Bounds:
-        info = np.iinfo(self.dtype(tensor))
-        low, high = (np.broadcast_to(np.int64(v), self.shape(tensor)) for v in (info.min, info.max))
+        if not np.issubdtype(self.graph.dtype(tensor), np.integer):
+            return _Bounds(np.zeros(1, np.int64), np.zeros(1, np.int64))  # no integers, so nothing to bound
+        info = np.iinfo(self.graph.dtype(tensor))
+        low, high = (np.broadcast_to(np.int64(v), self.graph.shape(tensor)) for v in (info.min, info.max))
         return _Bounds(low, high)
 
     def settled(self, tensor: int, reader: str) -> _Bounds:
         """Bounds of a tensor where its 32 bits are read as a number."""
         bounds = self.get(tensor)
-        if self.dtype(tensor) == "int32":
+        if self.graph.dtype(tensor) == "int32":
             self.settle(bounds, reader)
         return bounds
 
@@ -127,22 +114,21 @@ class _Analysis:
     def run(self) -> IntervalReport:
         for number, op in enumerate(self.graph.operators):
             outputs = [int(t) for t in op.outputs]
-            rule = getattr(self, f"rule_{self.name(op).lower()}", None)
-            label = f"operator {number} ({self.name(op)})"
+            rule = getattr(self, f"rule_{self.graph.name(op).lower()}", None)
+            label = f"operator {number} ({self.graph.name(op)})"
             computed = None
-            if rule is not None and all(np.issubdtype(self.dtype(t), np.integer) for t in [*outputs, int(op.inputs[0])]):
+            if rule is not None and all(
+                np.issubdtype(self.graph.dtype(t), np.integer) for t in [*outputs, int(op.inputs[0])]
+            ):
                 computed = rule(op, label)
-            elif any(self.dtype(t) == "int32" for t in outputs):
+            elif any(self.graph.dtype(t) == "int32" for t in outputs):
                 self.report.problems.append(f"{label} makes int32 values that this analysis cannot follow")
             for k, tensor in enumerate(outputs):
                 self.bounds[tensor] = computed[k] if computed else self.whole_range(tensor)
-                self.report.checked += self.dtype(tensor) == "int32"
+                self.report.checked += self.graph.dtype(tensor) == "int32"
         for tensor in self.graph.outputs:
             self.settled(int(tensor), "an output")
         return self.report
-
-    def operands(self, op: Any) -> list[int]:
-        return [int(t) for t in op.inputs]
 
     # Ring operations
 
@@ -154,61 +140,42 @@ class _Analysis:
         return [result]
 
     def rule_add(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.dtype(int(op.outputs[0])) != "int32":
+        if self.graph.dtype(int(op.outputs[0])) != "int32":
             return None
-        a, b = (self.get(t) for t in self.operands(op))
+        a, b = (self.get(t) for t in self.graph.operands(op))
         blend = self.blend(op)
         if blend is not None:
             return self.ring(op, label, *blend, 0)
         return self.ring(op, label, a.low + b.low, a.high + b.high, min(a.zero_bits, b.zero_bits))
 
     def rule_sub(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.dtype(int(op.outputs[0])) != "int32":
+        if self.graph.dtype(int(op.outputs[0])) != "int32":
             return None
-        x, y = self.operands(op)
+        x, y = self.graph.operands(op)
         a, b = self.get(x), self.get(y)
-        if self.is_low_byte(y, x):
+        if self.graph.is_low_byte(y, x):
             return self.ring(op, label, a.low & ~0xFF, a.high & ~0xFF, 8)
-        divisor = self.divisor_of_multiple(y, x)
+        divisor = self.graph.divisor_of_multiple(y, x)
         if divisor is not None and a.low.min() >= 0:
             return self.ring(op, label, np.zeros_like(a.low), np.minimum(a.high, self.get(divisor).high - 1), 0)
         return self.ring(op, label, a.low - b.high, a.high - b.low, min(a.zero_bits, b.zero_bits))
 
     def rule_mul(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.dtype(int(op.outputs[0])) != "int32":
+        if self.graph.dtype(int(op.outputs[0])) != "int32":
             return None
-        a, b = (self.get(t) for t in self.operands(op))
+        a, b = (self.get(t) for t in self.graph.operands(op))
         products = [p * q for p in (a.low, a.high) for q in (b.low, b.high)]
         low, high = np.minimum.reduce(products), np.maximum.reduce(products)
         return self.ring(op, label, low, high, a.zero_bits + b.zero_bits)
 
-    # Patterns
-
-    def made_by(self, tensor: int, name: str) -> Any:
-        op = self.producer.get(tensor)
-        return op if op is not None and self.name(op) == name else None
-
-    def is_low_byte(self, tensor: int, of: int) -> bool:
-        wide = self.made_by(tensor, "CAST")
-        narrow = wide and self.made_by(int(wide.inputs[0]), "CAST")
-        return bool(narrow) and self.dtype(int(wide.inputs[0])) == "uint8" and int(narrow.inputs[0]) == of
-
-    def divisor_of_multiple(self, tensor: int, number: int) -> int | None:
-        """d if ``tensor`` is (number / d) · d."""
-        product = self.made_by(tensor, "MUL")
-        quotient = product and self.made_by(int(product.inputs[0]), "DIV")
-        if quotient and int(quotient.inputs[0]) == number and int(quotient.inputs[1]) == int(product.inputs[1]):
-            return int(product.inputs[1])
-        return None
-
     def blend(self, op: Any) -> tuple[Array, Array] | None:
         """Bounds of a·w + b·(256 - w): 256 times those of a and b together."""
-        first, second = (self.made_by(t, "MUL") for t in self.operands(op))
+        first, second = (self.graph.made_by(t, "MUL") for t in self.graph.operands(op))
         if not (first and second):
             return None
-        (a, w), (b, v) = self.operands(first), self.operands(second)
-        (w_base, w_path), (v_base, v_path) = self.unmoved(w), self.unmoved(v)
-        complement = self.made_by(w_base, "SUB")
+        (a, w), (b, v) = self.graph.operands(first), self.graph.operands(second)
+        (w_base, w_path), (v_base, v_path) = self.graph.unmoved(w), self.graph.unmoved(v)
+        complement = self.graph.made_by(w_base, "SUB")
         if not complement or int(complement.inputs[1]) != v_base or w_path != v_path:
             return None
         total, weight = self.get(int(complement.inputs[0])), self.get(v_base)
@@ -218,19 +185,11 @@ class _Analysis:
         p, q = self.get(a), self.get(b)
         return np.minimum(p.low, q.low) * whole, np.maximum(p.high, q.high) * whole
 
-    def unmoved(self, tensor: int) -> tuple[int, list[Any]]:
-        """The tensor that TILE, SPLIT and RESHAPE made this one of, and how."""
-        path: list[Any] = []
-        while (op := self.producer.get(tensor)) is not None and self.name(op) in ("TILE", "SPLIT", "RESHAPE"):
-            path.append((self.name(op), list(op.outputs).index(tensor), self.shape(tensor)))
-            tensor = int(op.inputs[1 if self.name(op) == "SPLIT" else 0])
-        return tensor, path
-
     # Other arithmetic
 
     def rule_sum(self, op: Any, label: str) -> list[_Bounds]:
         a = self.settled(int(op.inputs[0]), label)
-        axes = self.constant(int(op.inputs[1]))
+        axes = self.graph.constant(int(op.inputs[1]))
         axis = tuple(int(k) for k in np.atleast_1d(axes)) if axes is not None else None
         # Any partial sum, in any order, lies between these.
         partial = _Bounds(np.minimum(a.low, 0).sum(axis=axis), np.maximum(a.high, 0).sum(axis=axis))
@@ -242,17 +201,19 @@ class _Analysis:
         return [_Bounds(a.low >> bits.low, a.high >> bits.low)]
 
     def rule_minimum(self, op: Any, label: str) -> list[_Bounds]:
-        a, b = (self.settled(t, label) for t in self.operands(op))
+        a, b = (self.settled(t, label) for t in self.graph.operands(op))
         return [_Bounds(np.minimum(a.low, b.low), np.minimum(a.high, b.high))]
 
     def rule_maximum(self, op: Any, label: str) -> list[_Bounds]:
-        a, b = (self.settled(t, label) for t in self.operands(op))
+        a, b = (self.settled(t, label) for t in self.graph.operands(op))
         return [_Bounds(np.maximum(a.low, b.low), np.maximum(a.high, b.high))]
 
     def rule_div(self, op: Any, label: str) -> list[_Bounds]:
-        a, b = (self.settled(t, label) for t in self.operands(op))
+        a, b = (self.settled(t, label) for t in self.graph.operands(op))
         if b.low.min() < 1 or a.low.min() < 0:
-            self.report.problems.append(f"{label} divides {a.low.min()} … by {b.low.min()} …: only positive numbers are")
+            self.report.problems.append(
+                f"{label} divides {a.low.min()} … by {b.low.min()} …: only positive numbers are"
+            )
             return [self.whole_range(int(op.outputs[0]))]
         return [_Bounds(a.low // b.high, a.high // b.low)]
 
@@ -264,36 +225,42 @@ class _Analysis:
 
     def rule_fill(self, op: Any, label: str) -> list[_Bounds]:
         value = self.get(int(op.inputs[1]))
-        return [value.apply(lambda v: np.broadcast_to(v, self.shape(int(op.outputs[0]))))]
+        return [value.apply(lambda v: np.broadcast_to(v, self.graph.shape(int(op.outputs[0]))))]
 
     def rule_gather(self, op: Any, label: str) -> list[_Bounds]:
-        table, index = (self.settled(t, label) for t in self.operands(op))
+        table, index = (self.settled(t, label) for t in self.graph.operands(op))
         rows = table.low.shape[0]
         low, high = int(index.low.min()), int(index.high.max())
         self.report.gathers.append((high, rows))
         if low < 0 or high >= rows:
             self.report.problems.append(f"{label} can read rows {low} … {high} of a table of {rows}")
-        shape = self.shape(int(op.outputs[0]))
+        shape = self.graph.shape(int(op.outputs[0]))
         return [_Bounds(np.broadcast_to(table.low.min(axis=0), shape), np.broadcast_to(table.high.max(axis=0), shape))]
 
     # Movements
 
     def rule_reshape(self, op: Any, label: str) -> list[_Bounds]:
-        return [self.get(int(op.inputs[0])).apply(lambda v: v.reshape(self.shape(int(op.outputs[0]))))]
+        return [self.get(int(op.inputs[0])).apply(lambda v: v.reshape(self.graph.shape(int(op.outputs[0]))))]
 
     def rule_transpose(self, op: Any, label: str) -> list[_Bounds] | None:
-        axes = self.constant(int(op.inputs[1]))
+        axes = self.graph.constant(int(op.inputs[1]))
         return None if axes is None else [self.get(int(op.inputs[0])).apply(lambda v: v.transpose(axes))]
 
     def rule_tile(self, op: Any, label: str) -> list[_Bounds] | None:
-        times = self.constant(int(op.inputs[1]))
-        return None if times is None else [self.get(int(op.inputs[0])).apply(lambda v: np.tile(v, times))]
+        times = self.graph.constant(int(op.inputs[1]))
+        return (
+            None
+            if times is None
+            else [self.get(int(op.inputs[0])).apply(lambda v: np.tile(v, [int(t) for t in times]))]
+        )
 
     def rule_slice(self, op: Any, label: str) -> list[_Bounds] | None:
-        begin = self.constant(int(op.inputs[1]))
+        begin = self.graph.constant(int(op.inputs[1]))
         if begin is None:
             return None
-        block = tuple(slice(int(b), int(b) + n) for b, n in zip(begin, self.shape(int(op.outputs[0])), strict=True))
+        block = tuple(
+            slice(int(b), int(b) + n) for b, n in zip(begin, self.graph.shape(int(op.outputs[0])), strict=True)
+        )
         return [self.get(int(op.inputs[0])).apply(lambda v: v[block])]
 
     def rule_split(self, op: Any, label: str) -> list[_Bounds]:
@@ -302,9 +269,9 @@ class _Analysis:
         return [_Bounds(low, high, a.zero_bits) for low, high in pairs]
 
     def rule_concatenation(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.dtype(int(op.outputs[0])) != "int32":
+        if self.graph.dtype(int(op.outputs[0])) != "int32":
             return None
-        parts, axis = [self.get(t) for t in self.operands(op)], op.builtinOptions.axis
+        parts, axis = [self.get(t) for t in self.graph.operands(op)], op.builtinOptions.axis
         low, high = (np.concatenate([getattr(p, side) for p in parts], axis) for side in ("low", "high"))
         return [_Bounds(low, high, min(p.zero_bits for p in parts))]
 
@@ -315,18 +282,12 @@ class _Analysis:
 
     def shifted_right_one_byte(self, op: Any) -> _Bounds | None:
         """Bounds of Z >> 8 if this BITCAST ends that sequence for non-negative multiples of 256."""
-        tensor = int(op.inputs[0])
-        for name in ("RESHAPE", "SLICE", "RESHAPE", "CONCATENATION", "BITCAST"):
-            step = self.made_by(tensor, name)
-            if step is None:
-                return None
-            begin = self.constant(int(step.inputs[1])) if name == "SLICE" else None
-            if begin is not None and begin.tolist() != [1]:
-                return None
-            tensor = int(step.inputs[0])
-        source = self.get(tensor)
-        if self.dtype(tensor) != "int32" or self.dtype(int(op.outputs[0])) != "int32":
+        tensor = self.graph.source_of_byte_shift(op)
+        if tensor is None:
             return None
-        if source.zero_bits < 8 or source.low.min() < 0 or source.low.shape != self.shape(int(op.outputs[0])):
+        source = self.get(tensor)
+        if self.graph.dtype(tensor) != "int32" or self.graph.dtype(int(op.outputs[0])) != "int32":
+            return None
+        if source.zero_bits < 8 or source.low.min() < 0 or source.low.shape != self.graph.shape(int(op.outputs[0])):
             return None
         return _Bounds(source.low >> 8, source.high >> 8)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.builtin_operators import TFLITE_RUNTIME, VERSIONS
-from stn_rectify.converters.flatbuffer_graph import DTYPES, operator_name, read_model
+from stn_rectify.converters.flatbuffer_model import DTYPES, operator_name, read_model, write_model
 from stn_rectify.converters.integer_head import IntegerHead
 from stn_rectify.converters.intervals import analyse_intervals
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
@@ -74,9 +73,7 @@ class Proof:
         return "\n".join(lines)
 
 
-def prove(
-    flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]
-) -> Proof:
+def prove(flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]) -> Proof:
     """Checks a flatbuffer read back from disk.
 
     Args:
@@ -128,7 +125,11 @@ def _static_checks(model: Any) -> Iterator[Check]:
     graph = model.subgraphs[0]
     named = {int(e.tensorIndex) for s in signatures for e in [*s.inputs, *s.outputs]}
     ends = {int(t) for t in [*graph.inputs, *graph.outputs]}
-    yield Check("signature", len(signatures) == 1 and named == ends, f"{len(signatures)} naming {len(named & ends)} of {len(ends)} ends")
+    yield Check(
+        "signature",
+        len(signatures) == 1 and named == ends,
+        f"{len(signatures)} naming {len(named & ends)} of {len(ends)} ends",
+    )
 
 
 def _interval_checks(flatbuffer: bytes) -> Iterator[Check]:
@@ -196,9 +197,7 @@ def with_extra_outputs(flatbuffer: bytes, names: list[str]) -> bytes:
         entry.name, entry.tensorIndex = name, places[name]
         signature.outputs.append(entry)
         graph.outputs = [*graph.outputs, places[name]]
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return write_model(model)
 
 
 def _numpy_dtype(tensor: Any) -> Any:

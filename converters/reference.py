@@ -38,17 +38,19 @@ def reference_grid(coefficients: npt.ArrayLike, plan: SamplerPlan) -> Integers:
         half = 1 << (shift - 1)
         margin = plan.margin << plan.coefficient_bits
         position = ((along_row + half) >> shift) + ((along_column + half + margin) >> shift)
-        return np.clip(position, 0, last)
+        return np.asarray(np.clip(position, 0, last))
     shift = DENOMINATOR_BITS - plan.coefficient_bits
     half = 1 << (shift - 1)
     least = 1 << (plan.coefficient_bits - 8)
     denominator = ((along_row[2] + half) >> shift) + ((along_column[2] + half) >> shift)
     denominator = np.maximum(denominator, least)
     numerator = np.maximum(along_row[:2] + along_column[:2], 0)
-    return np.maximum(last - (numerator << GRID_BITS) // denominator, 0)
+    return np.asarray(np.maximum(last - (numerator << GRID_BITS) // denominator, 0))
 
 
-def reference_sampler(frame: npt.NDArray[np.int8], coefficients: npt.ArrayLike, plan: SamplerPlan) -> npt.NDArray[np.int8]:
+def reference_sampler(
+    frame: npt.NDArray[np.int8], coefficients: npt.ArrayLike, plan: SamplerPlan
+) -> npt.NDArray[np.int8]:
     """int8 frame [H, W, C] and coefficients → int8 rectified image [h, w, C]."""
     x, y = reference_grid(coefficients, plan)
     padding = [(plan.margin, plan.margin + 1), (plan.margin, plan.margin + 1), (0, 0)]
@@ -58,9 +60,9 @@ def reference_sampler(frame: npt.NDArray[np.int8], coefficients: npt.ArrayLike, 
     row, fy = y >> GRID_BITS, (y & (one - 1))[..., None]
 
     def interpolated(r: Integers) -> Integers:
-        return padded[r, column] * (one - fx) + padded[r, column + 1] * fx + one // 2
+        return np.asarray(padded[r, column] * (one - fx) + padded[r, column + 1] * fx + one // 2)
 
     upper = interpolated(row)
     # The two lanes share one number: a negative low lane borrows one from the high lane.
     lower = interpolated(row + 1) - (upper < 0)
-    return ((upper * (one - fy) + lower * fy) >> 16).astype(np.int8)
+    return np.asarray((upper * (one - fy) + lower * fy) >> 16, np.int8)

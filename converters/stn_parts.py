@@ -64,7 +64,7 @@ def split_stn(model: keras.Model) -> StnParts:
     image, grid = sampler.input
     if image is not model.inputs[0]:
         raise ModelFileError(
-            f"{model.name}: layer {sampler.name!r} samples the output of {_producer(image).name!r}, not the model's input"
+            f"{model.name}: layer {sampler.name!r} samples {_producer(image).name!r}, not the model's input"
         )
     generator = _producer(grid)
     if not isinstance(generator, AffineGrid | ProjectiveGrid):
@@ -75,7 +75,7 @@ def split_stn(model: keras.Model) -> StnParts:
     height, width, channels = image.shape[1:]
     if generator.input_size != (height, width):
         raise ModelFileError(
-            f"{model.name}: grid {generator.name!r} is made for {generator.input_size}, the input is {(height, width)}"
+            f"{model.name}: grid {generator.name!r} is for {generator.input_size}, the input is {(height, width)}"
         )
     theta = generator.input
     dense = _producer(theta)
@@ -90,8 +90,8 @@ def split_stn(model: keras.Model) -> StnParts:
             continue
         if tuple(output.shape) != (None, 1) or "score" in trunk_outputs:
             raise ModelFileError(
-                f"{model.name}: output of layer {_producer(output).name!r}, shape {tuple(output.shape)}, is neither the "
-                "rectified image, theta nor a score of shape [batch, 1]"
+                f"{model.name}: output of layer {_producer(output).name!r}, shape {tuple(output.shape)}, is neither "
+                "the rectified image, theta nor a score of shape [batch, 1]"
             )
         trunk_outputs["score"] = output
     return StnParts(

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -39,9 +38,7 @@ class Trunk:
     score: Tensor | None
 
 
-def quantize_trunk(
-    trunk: keras.Model, frames: npt.NDArray[np.float32], value_range: tuple[float, float]
-) -> Trunk:
+def quantize_trunk(trunk: keras.Model, frames: npt.NDArray[np.float32], value_range: tuple[float, float]) -> Trunk:
     """Converts the trunk to int8.
 
     Args:

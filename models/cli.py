@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that synthesise frames")
     check = parser.add_argument_group("evaluation")
     check.add_argument(
-        "--validate", type=Path, action="append", default=[], metavar="DIR", help="real frames with a truth.json; repeatable"
+        "--validate",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="real frames with a truth.json; repeatable",
     )
     check.add_argument("--hold-out", type=int, default=1000, metavar="N", help="synthesised frames (default 1000)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

@@ -76,16 +76,20 @@ def _layers_by_stage(model: keras.Model) -> Iterator[tuple[str, Any]]:
             yield ("localization" if position < sampled else "other"), layer
 
 
+def _product(shape: Any) -> int:
+    return prod(int(n) for n in shape)
+
+
 def _layer_macs(layer: Any) -> int:
     if isinstance(layer, layers.DepthwiseConv2D | layers.Conv2D):
-        return prod(layer.output.shape[1:3]) * prod(layer.kernel.shape)
+        return _product(layer.output.shape[1:3]) * _product(layer.kernel.shape)
     if isinstance(layer, layers.SeparableConv2D):
-        kernels = prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape)
-        return prod(layer.output.shape[1:3]) * kernels
+        kernels = _product(layer.depthwise_kernel.shape) + _product(layer.pointwise_kernel.shape)
+        return _product(layer.output.shape[1:3]) * kernels
     if isinstance(layer, layers.Dense):
-        return prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+        return _product(layer.output.shape[1:-1]) * _product(layer.kernel.shape)
     if isinstance(layer, AffineGrid | ProjectiveGrid):
-        return prod(layer.output_size) * (4 if isinstance(layer, AffineGrid) else 6)
+        return _product(layer.output_size) * (4 if isinstance(layer, AffineGrid) else 6)
     if isinstance(layer, BilinearSampler):
-        return prod(layer.output.shape[1:]) * 6
+        return _product(layer.output.shape[1:]) * 6
     return 0

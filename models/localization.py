@@ -57,9 +57,9 @@ def localization_features(image: Any, *, localization: str, width: float, featur
         width: factor on the channels.
         features: length of the vector that θ is a linear function of.
     """
-    x = layers.Conv2D(
-        _channels(_STEM_CHANNELS, width), 3, strides=2, padding="same", use_bias=False, name="stem"
-    )(image)
+    x = layers.Conv2D(_channels(_STEM_CHANNELS, width), 3, strides=2, padding="same", use_bias=False, name="stem")(
+        image
+    )
     x = _normalised(x, "stem")
     for number, (channels, stride) in enumerate(_BLOCKS, start=1):
         x = _separable_block(x, _channels(channels, width), stride, f"block{number}")
@@ -89,7 +89,7 @@ def identity_bias(transform: str) -> keras.initializers.Initializer:
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify", name="Identity")
-class _Identity(keras.initializers.Initializer):  # type: ignore[misc]
+class _Identity(keras.initializers.Initializer):
     def __init__(self, theta: list[float]) -> None:
         self.theta = [float(t) for t in theta]
 

@@ -28,7 +28,7 @@ def theta_to_corners(theta: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify")
-class CornerLoss(keras.losses.Loss):  # type: ignore[misc]
+class CornerLoss(keras.losses.Loss):
     """Smooth-L1 distance of the corners, in units of the target's size.
 
     ``y_true``: normalised corners [B, 4, 2]. ``y_pred``: θ [B, 6] or [B, 8].
@@ -41,9 +41,7 @@ class CornerLoss(keras.losses.Loss):  # type: ignore[misc]
         size_weight: 0 to 1.
     """
 
-    def __init__(
-        self, beta: float = 0.05, size_weight: float = 0.5, name: str = "corner_loss", **kwargs: Any
-    ) -> None:
+    def __init__(self, beta: float = 0.05, size_weight: float = 0.5, name: str = "corner_loss", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.beta = beta
         self.size_weight = size_weight
@@ -51,9 +49,7 @@ class CornerLoss(keras.losses.Loss):  # type: ignore[misc]
     def call(self, y_true: Any, y_pred: Any) -> Any:
         corners = ops.reshape(y_true, (-1, 4, 2))
         distance = ops.abs(theta_to_corners(y_pred) - corners)
-        smooth = ops.where(
-            distance < self.beta, 0.5 * ops.square(distance) / self.beta, distance - 0.5 * self.beta
-        )
+        smooth = ops.where(distance < self.beta, 0.5 * ops.square(distance) / self.beta, distance - 0.5 * self.beta)
         diagonals = ops.norm(corners[:, :2] - corners[:, 2:], axis=-1)
         size = ops.mean(diagonals, axis=-1) + 1e-3
         return ops.mean(smooth, axis=(1, 2)) / ops.power(size, self.size_weight)

@@ -44,4 +44,8 @@ class Progress:
             self._bar.update(count)
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _LINE_EVERY_S
-            print(f"{self._what}: {self._done} of {self._total} {self._unit}s  {note}", file=sys.stderr, flush=True)
+            print(
+                f"{self._what}: {self._done} of {self._total} {self._unit}s  {note}",
+                file=sys.stderr,
+                flush=True,
+            )

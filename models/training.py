@@ -101,7 +101,8 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
             ),
             weight_decay=1e-4,
             use_ema=True,
-            ema_momentum=0.999,
+            # Averages the last eighth of a short run, 1000 steps of a long one.
+            ema_momentum=1 - 1 / min(max(steps * recipe.epochs / 8, 10), 1000),
         ),
         loss=[CornerLoss(), keras.losses.BinaryCrossentropy()],
         loss_weights=[1.0, 0.05],
@@ -135,7 +136,12 @@ def _train_epoch(
 ) -> None:
     steps = recipe.samples // recipe.batch_size
     drawn = batches(
-        pool, epoch, input_shape=recipe.input_shape, batch_size=recipe.batch_size, seed=recipe.seed, first=first
+        pool,
+        epoch,
+        input_shape=recipe.input_shape,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        first=first,
     )
     label = f"epoch {epoch + 1}/{recipe.epochs}"
     step, losses = first, []

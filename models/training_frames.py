@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import open_memmap
 
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
@@ -55,7 +56,14 @@ class FramePool:
     """
 
     def __init__(
-        self, folder: Path, *, count: int, size: int, seed: int, backgrounds: Path | None = None, jobs: int = 1
+        self,
+        folder: Path,
+        *,
+        count: int,
+        size: int,
+        seed: int,
+        backgrounds: Path | None = None,
+        jobs: int = 1,
     ) -> None:
         self.folder = folder
         self._synthesiser = FrameSynthesiser(seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds)
@@ -80,12 +88,14 @@ class FramePool:
         if state_file.exists():
             state = json.loads(state_file.read_text())
             if {k: state.get(k) for k in self._recipe} != self._recipe:
-                raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
+                raise DataError(
+                    f"{self.folder} holds frames made with other settings: delete it or choose another --out"
+                )
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             shape = (self._count, self._size, self._size, 3)
-            np.lib.format.open_memmap(self.folder / "frames.npy", "w+", np.uint8, shape)
-            np.lib.format.open_memmap(self.folder / "corners.npy", "w+", np.float32, (self._count, 4, 2))
+            open_memmap(self.folder / "frames.npy", "w+", np.uint8, shape)
+            open_memmap(self.folder / "corners.npy", "w+", np.float32, (self._count, 4, 2))
             state_file.write_text(json.dumps(state))
         todo = [first for first in range(0, self._count, _CHUNK) if first not in set(state["done"])]
         if not todo:
@@ -129,7 +139,13 @@ def _synthesise_chunk(job: tuple[FrameSynthesiser, Path, int, int, int]) -> int:
 
 
 def batches(
-    pool: FramePool, epoch: int, *, input_shape: tuple[int, int, int], batch_size: int, seed: int, first: int = 0
+    pool: FramePool,
+    epoch: int,
+    *,
+    input_shape: tuple[int, int, int],
+    batch_size: int,
+    seed: int,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """The batches of one epoch, from batch ``first`` on; the same for the same arguments.
 
@@ -162,16 +178,22 @@ def _draw(
     side = frame.shape[0]
     scale = (high - low) / 2
     # Output pixels of a 2× finer image than the network's, then averaged: no aliasing at any crop.
-    to_source = normalised_to_pixels(side, side) @ np.array([[scale[0], 0, (low + high)[0] / 2], [0, scale[1], (low + high)[1] / 2], [0, 0, 1]])
+    to_source = normalised_to_pixels(side, side) @ np.array(
+        [[scale[0], 0, (low + high)[0] / 2], [0, scale[1], (low + high)[1] / 2], [0, 0, 1]]
+    )
     fine = to_source @ np.linalg.inv(normalised_to_pixels(2 * width, 2 * height))
     out: Any = cv2.warpPerspective(
-        np.asarray(frame), fine, (2 * width, 2 * height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        np.asarray(frame),
+        fine,
+        (2 * width, 2 * height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     out = cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
     corners = ((corners - (low + high) / 2) / scale).astype(np.float32)
     if rng.random() < 0.5:
         out = out[:, ::-1]
-        corners = corners[[1, 0, 3, 2]] * np.float32([-1, 1])
+        corners = corners[[1, 0, 3, 2]] * np.array([-1, 1], np.float32)
     out = _recolour(rng, out)
     out = cv2.cvtColor(out, cv2.COLOR_BGR2GRAY)[..., None] if channels == 1 else out[..., ::-1]
     return out, corners
@@ -198,4 +220,4 @@ def _recolour(rng: np.random.Generator, image: npt.NDArray[np.uint8]) -> npt.NDA
     out = image * gain + rng.normal(0, 6)
     if rng.random() < 0.4:
         out = out + rng.normal(0, rng.uniform(1, 6), image.shape)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)

@@ -17,7 +17,14 @@ from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_homography
 from stn_rectify.runtime.preprocess import resize_antialiased
 
-__all__ = ["CornerErrors", "KnownFrames", "corner_errors", "error_table", "read_truth", "synthesised_hold_out"]
+__all__ = [
+    "CornerErrors",
+    "KnownFrames",
+    "corner_errors",
+    "error_table",
+    "read_truth",
+    "synthesised_hold_out",
+]
 
 Array = npt.NDArray[Any]
 
@@ -58,8 +65,8 @@ class CornerErrors:
 def read_truth(folder: Path) -> KnownFrames:
     """Frames of a folder with a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
 
-    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels, TL, TR,
-    BR, BL of the upright target.
+    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
+    TL, TR, BR, BL of the upright target.
 
     Raises:
         DataError: the file or an image is missing or cannot be read.
@@ -90,9 +97,9 @@ def synthesised_hold_out(count: int, seed: int, backgrounds: Path | None) -> Kno
 
 def network_input(frame: Array, shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
     """A BGR uint8 frame as the network sees it on a device: float32 [H, W, C] in [0, 1], RGB or grey."""
-    small = resize_antialiased(frame, shape[1], shape[0])
+    small: Array = resize_antialiased(frame, shape[1], shape[0])
     small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)[..., None] if shape[2] == 1 else small[..., ::-1]
-    return small.astype(np.float32) / 255.0
+    return np.asarray(small / np.float32(255))
 
 
 def corner_errors(
@@ -125,9 +132,7 @@ def corner_errors(
 
 
 def _centred_boxes(width: int, height: int) -> list[Array]:
-    return [
-        homography_to_corners(np.diag([share, share, 1.0]), width, height) for share in np.linspace(0.2, 1.0, 17)
-    ]
+    return [homography_to_corners(np.diag([share, share, 1.0]), width, height) for share in np.linspace(0.2, 1.0, 17)]
 
 
 def error_table(rows: list[CornerErrors]) -> str:

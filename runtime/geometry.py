@@ -29,6 +29,7 @@ __all__ = [
     "is_valid_quadrilateral",
     "normalised_to_pixels",
     "pixel_homography",
+    "pixel_matrix_map",
     "theta_to_homography",
     "transform_points",
     "upright_size",
@@ -62,7 +63,7 @@ def theta_to_homography(theta: npt.ArrayLike) -> Array:
         raise DataError(f"theta has {size} numbers: expected 6 (affine) or 8 (projective)")
     rest = np.zeros((*t.shape[:-1], 9 - size))
     rest[..., -1] = 1.0
-    return np.concatenate([t, rest], axis=-1).reshape(*t.shape[:-1], 3, 3)
+    return np.asarray(np.concatenate([t, rest], axis=-1).reshape(*t.shape[:-1], 3, 3))
 
 
 def homography_to_theta(homography: npt.ArrayLike, transform: str = "projective") -> Array:
@@ -89,9 +90,7 @@ def normalised_to_pixels(width: int, height: int) -> Array:
     return np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])
 
 
-def pixel_homography(
-    theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]
-) -> Array:
+def pixel_homography(theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]) -> Array:
     """The 3×3 matrix from rectified pixels to frame pixels: what ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP.
 
     Args:
@@ -105,6 +104,30 @@ def pixel_homography(
     to_frame = normalised_to_pixels(*frame_size)
     from_output = np.linalg.inv(normalised_to_pixels(*output_size))
     return np.asarray(to_frame @ theta_to_homography(theta) @ from_output)
+
+
+def pixel_matrix_map(theta_size: int, input_size: tuple[int, int], output_size: tuple[int, int]) -> tuple[Array, Array]:
+    """θ → pixel matrix as one affine map: ``M.ravel() = K @ θ + k``, exact wherever its entries are.
+
+    ``M = Ti · H(θ) · To`` maps output pixels (j, i, 1) to homogeneous input pixels; every entry of M is linear in θ.
+
+    Args:
+        theta_size: 6 or 8.
+        input_size: height and width of the image that is sampled.
+        output_size: height and width of the rectified image.
+
+    Returns:
+        K float64 [9, theta_size] and k float64 [9].
+    """
+    to_input = normalised_to_pixels(input_size[1], input_size[0])
+    height, width = output_size
+    from_output = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+    def pixel_matrix(entries: Array) -> Array:
+        return np.asarray((to_input @ entries.reshape(3, 3) @ from_output).ravel())
+
+    units = np.eye(9)
+    return np.stack([pixel_matrix(units[k]) for k in range(theta_size)], axis=1), pixel_matrix(units[8])
 
 
 def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
 
 #: Distribution and module of each interpreter.

@@ -13,7 +13,7 @@ PADDINGS = ("zeros", "border")
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify")
-class BilinearSampler(keras.layers.Layer):  # type: ignore[misc]
+class BilinearSampler(keras.layers.Layer):
     """Reads an image between its pixels; differentiable with respect to the image and the grid.
 
     Inputs: image float [B, H, W, C] and grid float [B, h, w, 2], input pixels (x, y). Output: float [B, h, w, C].

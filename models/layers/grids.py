@@ -20,7 +20,7 @@ __all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid"]
 MIN_DENOMINATOR = 1 / 256
 
 
-class _PlanarGrid(keras.layers.Layer):  # type: ignore[misc]
+class _PlanarGrid(keras.layers.Layer):
     """What affine and projective grids share: sizes, the map to pixels, the pixel lattice."""
 
     transform: str

@@ -38,9 +38,7 @@ def _faded(rng: np.random.Generator, picture: Image) -> Image:
     if rng.random() < 0.5:
         return picture
     contrast = rng.uniform(0.25, 1.0)
-    return np.asarray(
-        cv2.convertScaleAbs(picture, alpha=contrast, beta=rng.uniform(0, 255 * (1 - contrast))), np.uint8
-    )
+    return np.asarray(cv2.convertScaleAbs(picture, alpha=contrast, beta=rng.uniform(0, 255 * (1 - contrast))), np.uint8)
 
 
 def _coloured_surface(rng: np.random.Generator, bank: Bank, frame_size: tuple[int, int]) -> Image:

@@ -63,9 +63,7 @@ def draw_occluder(rng: np.random.Generator, frame: Image, corners: Points) -> No
     cv2.line(frame, tip_px, root_px, colour, width, cv2.LINE_AA)
 
 
-def _add_rectangle(
-    rng: np.random.Generator, frame: Image, bank: Bank, max_area: float, max_cut_area: float
-) -> Image:
+def _add_rectangle(rng: np.random.Generator, frame: Image, bank: Bank, max_area: float, max_cut_area: float) -> Image:
     """A further card, page or plate; one that would show too much is pushed out or left out."""
     texture = bank.targets[int(rng.integers(len(bank.targets)))]
     size = (frame.shape[1], frame.shape[0])

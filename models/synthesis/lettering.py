@@ -47,9 +47,7 @@ def text_line(
     cv2.putText(image, text, (int(x), int(y + height)), font, scale, colour, thickness, cv2.LINE_AA)
 
 
-def word_bars(
-    rng: np.random.Generator, image: Image, box: tuple[float, float, float, float], colour: Colour
-) -> None:
+def word_bars(rng: np.random.Generator, image: Image, box: tuple[float, float, float, float], colour: Colour) -> None:
     """A line of print too small to read: words as bars, or as strokes."""
     x, y, width, height = box
     end = x + width
@@ -114,9 +112,7 @@ def glyph(
         cv2.line(image, start, end, colour, thickness, cv2.LINE_AA)
 
 
-def bar_code(
-    rng: np.random.Generator, image: Image, box: tuple[float, float, float, float], colour: Colour
-) -> None:
+def bar_code(rng: np.random.Generator, image: Image, box: tuple[float, float, float, float], colour: Colour) -> None:
     """Vertical bars of random widths that fill ``box``."""
     x, y, width, height = box
     module = max(1.0, width / 95)

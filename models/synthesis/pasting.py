@@ -19,9 +19,7 @@ def plane_points(corners: Points, points: Points) -> Points:
     return transform_points(to_frame, points)
 
 
-def outline_mask(
-    width: int, height: int, radius: float = 0.0, bows: tuple[float, ...] = ()
-) -> tuple[Image, int]:
+def outline_mask(width: int, height: int, radius: float = 0.0, bows: tuple[float, ...] = ()) -> tuple[Image, int]:
     """The shape of a target on its own texture.
 
     Args:
@@ -75,9 +73,7 @@ def paste_texture(
     # A zero border makes the mask fall through one half exactly at the texture's outer edge.
     alpha = cv2.warpPerspective(mask, warp_mask, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     region = frame[top:bottom, left:right]
-    region[:] = blended(
-        np.asarray(colour, np.uint8), np.ascontiguousarray(region), np.asarray(alpha, np.uint8)
-    )
+    region[:] = blended(np.asarray(colour, np.uint8), np.ascontiguousarray(region), np.asarray(alpha, np.uint8))
 
 
 def cast_shadow(frame: Image, corners: Points, offset: Points, softness: float, strength: float) -> Image:

@@ -20,8 +20,7 @@ def draw_picture(rng: np.random.Generator, width: int, height: int) -> Image:
     for _ in range(int(rng.integers(4, 18))):
         _draw_shape(rng, image)
     noise = sum(
-        smooth_field(rng, width, height, (4 * 2**octave, 3 * 2**octave), 3) * 0.6**octave
-        for octave in range(5)
+        smooth_field(rng, width, height, (4 * 2**octave, 3 * 2**octave), 3) * 0.6**octave for octave in range(5)
     )
     noise = np.asarray(noise, np.float32) * np.float32(rng.uniform(3, 30))
     return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
@@ -49,9 +48,7 @@ def _draw_shape(rng: np.random.Generator, image: Image) -> None:
         axes = (rng.uniform(0.03, 0.35, 2) * size).astype(int).tolist()
         cv2.ellipse(image, (x, y), axes, rng.uniform(0, 180), 0, 360, any_colour(rng), -1, cv2.LINE_AA)
     elif shape < 0.7:
-        points = (np.array([x, y]) + rng.normal(0, 0.25, (int(rng.integers(3, 7)), 2)) * size).astype(
-            np.int32
-        )
+        points = (np.array([x, y]) + rng.normal(0, 0.25, (int(rng.integers(3, 7)), 2)) * size).astype(np.int32)
         cv2.fillPoly(image, [points], any_colour(rng), cv2.LINE_AA)
     elif shape < 0.92:
         end = (rng.random(2) * size).astype(int).tolist()

@@ -93,9 +93,7 @@ def _write_character(
     (text_width, text_height), _ = cv2.getTextSize(character, font, 1, 1)
     scale = height / max(1, text_height)
     drawn = np.zeros((height + 2 * thickness, int(text_width * scale) + 2 * thickness), np.uint8)
-    cv2.putText(
-        drawn, character, (thickness, height + thickness), font, scale, (255,), thickness, cv2.LINE_AA
-    )
+    cv2.putText(drawn, character, (thickness, height + thickness), font, scale, (255,), thickness, cv2.LINE_AA)
     region = image[y : y + height, x : x + width]
     if region.size == 0:
         return

@@ -78,9 +78,7 @@ def _project(rng: np.random.Generator, aspect: float, max_rotation_deg: float) -
     tilt = _MAX_TILT_DEG if rng.random() < 0.75 else 12.0
     around_x, around_y, around_z = np.radians([*rng.uniform(-tilt, tilt, 2), turn])
     width, height = np.sqrt(aspect), 1 / np.sqrt(aspect)
-    rectangle = (
-        np.array([[-width, -height, 0], [width, -height, 0], [width, height, 0], [-width, height, 0]]) / 2
-    )
+    rectangle = np.array([[-width, -height, 0], [width, -height, 0], [width, height, 0], [-width, height, 0]]) / 2
     vectors = [[around_x, 0.0, 0.0], [0.0, around_y, 0.0], [0.0, 0.0, around_z]]
     turn_x, turn_y, turn_z = (np.asarray(cv2.Rodrigues(np.array(vector))[0]) for vector in vectors)
     in_space = rectangle @ (turn_z @ turn_y @ turn_x).T

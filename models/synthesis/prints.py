@@ -101,9 +101,7 @@ def draw_card(rng: np.random.Generator, width: int, height: int, pictures: Seque
     ink = contrasting(rng, image)
     if rng.random() < 0.4:
         top = int(height * rng.uniform(0, 0.6))
-        cv2.rectangle(
-            image, (0, top), (width, top + int(height * rng.uniform(0.1, 0.3))), any_colour(rng), -1
-        )
+        cv2.rectangle(image, (0, top), (width, top + int(height * rng.uniform(0.1, 0.3))), any_colour(rng), -1)
     if rng.random() < 0.5:
         _insert_picture(rng, image, pictures)
     text_block(rng, image, ink, int(rng.integers(1, 7)))
@@ -143,9 +141,7 @@ def draw_note(rng: np.random.Generator, width: int, height: int, pictures: Seque
         centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         axes = (int(rng.uniform(0.04, 0.25) * width), int(rng.uniform(0.1, 0.5) * height))
         tone = scaled(paper, rng.uniform(0.5, 1.2))
-        cv2.ellipse(
-            image, centre, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([1, 2, -1])), cv2.LINE_AA
-        )
+        cv2.ellipse(image, centre, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([1, 2, -1])), cv2.LINE_AA)
     if rng.random() < 0.6:
         _insert_picture(rng, image, pictures)
     if rng.random() < 0.7:

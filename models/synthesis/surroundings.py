@@ -47,9 +47,7 @@ def draw_holder(rng: np.random.Generator, frame: Image, corners: Points) -> None
     margins = rng.uniform(0.02, 0.08, 4) * np.array([1.0, 3.0, 1.0, 3.0])
     margins[int(rng.choice([1, 3]))] += rng.uniform(0, 0.25)
     left, top, right, bottom = margins
-    outer = np.array(
-        [[-1 - left, -1 - top], [1 + right, -1 - top], [1 + right, 1 + bottom], [-1 - left, 1 + bottom]]
-    )
+    outer = np.array([[-1 - left, -1 - top], [1 + right, -1 - top], [1 + right, 1 + bottom], [-1 - left, 1 + bottom]])
     holder = plane_points(corners, outer)
     if is_valid_quadrilateral(holder):
         colour = dark(rng) if rng.random() < 0.6 else muted(rng)
@@ -72,9 +70,7 @@ def _draw_panel(rng: np.random.Generator, frame: Image, panel: Points) -> Image:
         _draw_bars(rng, frame, panel)
     if rng.random() < 0.3:
         for screw in plane_points(panel, np.array([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]])):
-            cv2.circle(
-                frame, np.round(screw).astype(int).tolist(), int(rng.integers(1, 5)), scaled(colour, 0.5), -1
-            )
+            cv2.circle(frame, np.round(screw).astype(int).tolist(), int(rng.integers(1, 5)), scaled(colour, 0.5), -1)
     return shaded(rng, frame, 6) if rng.random() < 0.3 else frame
 
 

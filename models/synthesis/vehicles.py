@@ -37,9 +37,7 @@ def draw_vehicle_front(rng: np.random.Generator) -> Image:
     if rng.random() < 0.5:
         _draw_emblem(rng, image)
     if rng.random() < 0.25:
-        text_line(
-            rng, image, (rng.uniform(20, 300), rng.uniform(60, 130), 120, 14), contrasting(rng, image), 2
-        )
+        text_line(rng, image, (rng.uniform(20, 300), rng.uniform(60, 130), 120, 14), contrasting(rng, image), 2)
     sheen = smooth_field(rng, _WIDTH, _HEIGHT, (5, 4)) * np.float32(rng.uniform(4, 22))
     grain = smooth_field(rng, _WIDTH, _HEIGHT, (120, 90)) * np.float32(rng.uniform(0, 7))
     texture = cv2.cvtColor(np.asarray(sheen + grain, np.float32), cv2.COLOR_GRAY2BGR)
@@ -53,9 +51,7 @@ def _band_profile(rng: np.random.Generator, paint: Colour) -> Image:
     while row < _HEIGHT:
         band = int(rng.uniform(12, 110))
         kind = rng.random()
-        colour = (
-            scaled(paint, rng.uniform(0.4, 1.3)) if kind < 0.55 else dark(rng) if kind < 0.85 else light(rng)
-        )
+        colour = scaled(paint, rng.uniform(0.4, 1.3)) if kind < 0.55 else dark(rng) if kind < 0.85 else light(rng)
         ramp = np.linspace(rng.uniform(0.75, 1.15), rng.uniform(0.75, 1.15), band, dtype=np.float32)
         profile[row : row + band] = (np.array(colour, np.float32) * ramp[:, None])[: _HEIGHT - row]
         row += band

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
 from stn_rectify.converters.integer_sampler import build_sampler
 from stn_rectify.converters.reference import reference_grid, reference_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.runtime.geometry import normalised_to_pixels, theta_to_homography
 
-SIZES = [(32, 32, 1), (50, 50, 2), (64, 64, 3), (97, 97, 3), (128, 128, 3), (224, 224, 3), (30, 47, 3), (1, 1, 1), (1, 9, 2)]
+SIZES = [
+    (32, 32, 1),
+    (50, 50, 2),
+    (64, 64, 3),
+    (97, 97, 3),
+    (128, 128, 3),
+    (224, 224, 3),
+    (30, 47, 3),
+    (1, 1, 1),
+    (1, 9, 2),
+]
 IDENTITY = {"affine": np.array([1, 0, 0, 0, 1, 0.0]), "projective": np.array([1, 0, 0, 0, 1, 0, 0, 0.0])}
 
 
@@ -56,12 +67,18 @@ def random_theta(rng, transform):
 def float64_sampler(frame, theta, plan):
     """Textbook bilinear sampling in float64; returns the image and x, y in the table."""
     (height, width), (rows, columns) = plan.input_size, plan.output_size
-    h = normalised_to_pixels(width, height) @ theta_to_homography(theta) @ np.linalg.inv(normalised_to_pixels(columns, rows))
+    h = (
+        normalised_to_pixels(width, height)
+        @ theta_to_homography(theta)
+        @ np.linalg.inv(normalised_to_pixels(columns, rows))
+    )
     j, i = np.meshgrid(np.arange(columns), np.arange(rows))
     u = h @ np.stack([j.ravel(), i.ravel(), np.ones(j.size)])
     x, y = (u[:2] / u[2]).reshape(2, rows, columns) + plan.margin
     x, y = np.clip(x, 0, plan.last[0]), np.clip(y, 0, plan.last[1])
-    padded = np.pad(frame.astype(float), [(plan.margin, plan.margin + 1)] * 2 + [(0, 0)], constant_values=plan.zero_point)
+    padded = np.pad(
+        frame.astype(float), [(plan.margin, plan.margin + 1)] * 2 + [(0, 0)], constant_values=plan.zero_point
+    )
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = (x - x0)[..., None], (y - y0)[..., None]
     upper = padded[y0, x0] * (1 - fx) + padded[y0, x0 + 1] * fx
@@ -128,7 +145,10 @@ def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, si
     limits = plan.limits
     special = [np.zeros(len(limits)), limits, -limits, np.where(np.arange(len(limits)) % 2, limits, -limits)]
     wild = [rng.integers(-limits, limits + 1) for _ in range(200)]
-    spread = [np.clip(np.round(rng.normal(0, 1, len(limits)) * 2.0 ** rng.integers(0, 31)), -limits, limits) for _ in range(200)]
+    spread = [
+        np.clip(np.round(rng.normal(0, 1, len(limits)) * 2.0 ** rng.integers(0, 31)), -limits, limits)
+        for _ in range(200)
+    ]
     for coefficients in [*special, *wild, *spread]:
         frame = random_frame(rng, size)
         coefficients = np.asarray(coefficients, np.int64)
@@ -137,7 +157,11 @@ def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, si
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
-@pytest.mark.parametrize("size", [s for s in SIZES if s[0] > 1] + [(300, 400, 1), (512, 512, 1)], ids=lambda s: "x".join(map(str, s)))
+@pytest.mark.parametrize(
+    "size",
+    [s for s in SIZES if s[0] > 1] + [(300, 400, 1), (512, 512, 1)],
+    ids=lambda s: "x".join(map(str, s)),
+)
 def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform, padding):
     rng = np.random.default_rng(11)
     plan = plan_of(size, transform, padding)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
 
 GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid}

@@ -284,8 +284,6 @@ def test_a_negative_index_is_refused(synthesiser: FrameSynthesiser):
 
 
 def test_importing_the_synthesis_needs_no_tensorflow():
-    code = (
-        "import sys, stn_rectify.models.synthesis; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
-    )
+    code = "import sys, stn_rectify.models.synthesis; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"

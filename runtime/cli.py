@@ -1,0 +1,260 @@
+"""The command ``stn-rectify``: frames in, upright targets out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cv2
+
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
+from stn_rectify.runtime.interpreter import find_interpreter_package
+from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.signals import StopSignals, stop_signals
+from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
+from stn_rectify.runtime.sources import (
+    CameraSource,
+    CapturedFrame,
+    FrameSource,
+    ImageSource,
+    VideoSource,
+    list_cameras,
+)
+from stn_rectify.runtime.summary import RunSummary
+
+__all__ = ["main"]
+
+_PROGRAM = "stn-rectify"
+_DEMO_IMAGE = Path(__file__).parent / "data" / "demo.jpg"
+_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
+_CAMERA_OPTIONS = ("width", "height", "framerate", "fourcc")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    if not arguments.debug:
+        cv2.setLogLevel(0)  # our own messages say what OpenCV's and FFmpeg's warnings would
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        with stop_signals() as signals:
+            return _list_cameras() if arguments.list_cameras else _run(arguments, signals)
+    except StnRectifyError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        _say(f"{_PROGRAM}: error: {error}")
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader of --jsonl - has what it wanted
+        return 0
+
+
+def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
+    _check(arguments)
+    summary = RunSummary()
+
+    def failed(error: StnRectifyError) -> None:
+        _say(f"{_PROGRAM}: error: {error}")
+        summary.failed += 1
+
+    with contextlib.ExitStack() as stack:
+        rectifier = stack.enter_context(
+            Rectifier(
+                arguments.model,
+                threads=arguments.threads,
+                output=arguments.output,
+                output_size=arguments.output_size,
+            )
+        )
+        source = stack.enter_context(_source(arguments, failed))
+        sinks = [stack.enter_context(sink) for sink in _sinks(arguments)]  # replace files only once frames can come
+        signals.watch(source)
+        _say(source.description)
+        _say(_model_line(rectifier))
+        try:
+            _rectify_all(source, rectifier, sinks, summary, arguments.frames, failed)
+        except BrokenPipeError:
+            raise
+        except BaseException:
+            _say(str(summary))
+            raise
+        _say(str(summary))
+    return 1 if summary.failed else 0
+
+
+def _rectify_all(
+    source: FrameSource,
+    rectifier: Rectifier,
+    sinks: Sequence[ResultSink],
+    summary: RunSummary,
+    limit: int | None,
+    failed: Callable[[StnRectifyError], None],
+) -> None:
+    for frame in source:
+        try:
+            result = rectifier.rectify(frame.image)
+        except DataError as error:
+            failed(DataError(f"{frame.source}: {error}"))
+            continue
+        for sink in sinks:
+            sink.write(frame, result)
+        if not sinks and isinstance(source, ImageSource):
+            _say(_result_line(frame, result))
+        summary.add(result)
+        summary.dropped = source.dropped
+        if summary.frames == limit:
+            return
+
+
+def _source(arguments: argparse.Namespace, failed: Callable[[StnRectifyError], None]) -> FrameSource:
+    if arguments.image:
+        return ImageSource(arguments.image, on_error=failed)
+    if arguments.demo:
+        return ImageSource(_DEMO_IMAGE)
+    if arguments.video:
+        return VideoSource(arguments.video)
+    options = {key: getattr(arguments, key) for key in _CAMERA_OPTIONS}
+    return CameraSource(arguments.camera, **{key: value for key, value in options.items() if value is not None})
+
+
+def _sinks(arguments: argparse.Namespace) -> list[ResultSink]:
+    sinks: list[ResultSink] = []
+    if arguments.jsonl:
+        sinks.append(JsonlSink(arguments.jsonl))
+    if arguments.save:
+        sinks.append(SaveSink(arguments.save))
+    return sinks
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    given = [key for key in _CAMERA_OPTIONS if getattr(arguments, key) is not None]
+    if given and arguments.camera is None:
+        raise UsageError(f"--{given[0]} needs --camera")
+
+
+def _model_line(rectifier: Rectifier) -> str:
+    model = rectifier.model
+    threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
+    size_kb = model.size_bytes / 1000
+    return f"model {model.metadata.name} (INT8, {size_kb:.0f} KB) on {rectifier.package}, {threads}"
+
+
+def _result_line(frame: CapturedFrame, result: Rectification) -> str:
+    corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
+    return f"{frame.source}: corners {corners} · score {result.score:.2f} · {result.latency_ms:.1f} ms"
+
+
+def _list_cameras() -> int:
+    cameras = list_cameras()
+    for camera in cameras:
+        print(f"{camera.device}  {camera.name}" + (f"  [{camera.driver}]" if camera.driver else ""))
+        for fourcc, sizes in camera.formats.items():
+            print(f"    {fourcc}  {' '.join(sizes)}".rstrip())
+    if not cameras:
+        _say("no camera found: connect one, and see that this user is in the group video")
+    return 0
+
+
+def _say(line: str) -> None:
+    """A line for people; standard output is left to results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """Prints our version and the interpreter's; looks for the interpreter only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        try:
+            interpreter = str(find_interpreter_package())
+        except StnRectifyError as error:
+            interpreter = str(error)
+        print(f"{_PROGRAM} {_version()} ({interpreter})")
+        parser.exit()
+
+
+def _version() -> str:
+    try:
+        return metadata.version(_PROGRAM)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 320x240") from None
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return number
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 10000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames per second")
+    return rate
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=_PROGRAM, description="Makes what a camera sees at an angle upright.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
+    parser.add_argument("--debug", action="store_true", help="print a traceback with an error")
+
+    sources = parser.add_argument_group("frames (one of)").add_mutually_exclusive_group(required=True)
+    sources.add_argument("--image", nargs="+", metavar="PATH", help="image files, folders or globs")
+    sources.add_argument("--video", metavar="FILE|URL", help="a video that OpenCV reads")
+    sources.add_argument("--camera", metavar="N|DEVICE", help="a V4L2 camera; auto takes the first")
+    sources.add_argument("--demo", action="store_true", help="the sample image that comes with the package")
+    sources.add_argument("--list-cameras", action="store_true", help="list cameras, formats and sizes; then end")
+
+    camera = parser.add_argument_group("camera")
+    camera.add_argument("--width", type=_positive, metavar="PX", help="frame width to ask for (640)")
+    camera.add_argument("--height", type=_positive, metavar="PX", help="frame height to ask for (480)")
+    camera.add_argument("--framerate", type=_rate, metavar="FPS", help="frames per second to ask for")
+    camera.add_argument("--fourcc", metavar="CODE", help="pixel format such as YUYV or MJPG (auto)")
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", metavar="FILE|NAME", help="a .tflite from stn-convert, or a bundled model (general)")
+    model.add_argument("--threads", type=_positive, default=2, metavar="N", help="threads of the interpreter (2)")
+    model.add_argument(
+        "--output",
+        choices=("frame", "model"),
+        default="frame",
+        help="pixels of the rectified image: from the full-resolution frame (default) or from the graph",
+    )
+    model.add_argument(
+        "--output-size", type=_size, metavar="WxH", help="size of the rectified image (the target's own)"
+    )
+
+    results = parser.add_argument_group("results")
+    results.add_argument("--jsonl", metavar="FILE|-", help="one JSON object per frame; - is standard output")
+    results.add_argument("--save", metavar="DIR", help="save the rectified image and a before/after picture per frame")
+    results.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

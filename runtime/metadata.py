@@ -1,0 +1,209 @@
+"""What a model file says in its metadata.json; the format is written down in docs/model-file.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import THETA_SIZE
+
+__all__ = ["FORMAT", "ImageSpec", "InputSpec", "Metadata", "ScoreSpec", "ThetaSpec", "parse_metadata"]
+
+#: The value of ``format`` that this version reads.
+FORMAT = "stn-rectify/1"
+
+_MAX_SIDE = 16384
+_CHANNELS = {"RGB": 3, "GREY": 1}
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Size of an image tensor, pixels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class InputSpec(ImageSpec):
+    """The network's input: what pixel values mean to it, and how they are quantized."""
+
+    colour: str
+    value_range: tuple[float, float]
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class ThetaSpec:
+    """How θ is stored: ``size`` int32 numbers, divided by 2^``fractional_bits``."""
+
+    size: int
+    fractional_bits: int
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """How the score is quantized: ``(int8 - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The content of metadata.json."""
+
+    name: str
+    description: str
+    kind: str
+    transform: str
+    padding: str | None
+    coordinates: str
+    input: InputSpec
+    rectified: ImageSpec | None
+    theta: ThetaSpec
+    score: ScoreSpec | None
+    flatbuffer_bytes: int
+    flatbuffer_sha256: str
+    parameters: int
+    macs: int
+    source_sha256: str
+    converter: Mapping[str, str]
+
+
+def parse_metadata(text: bytes) -> Metadata:
+    """Reads metadata.json and checks that every key is there and has the right type and range.
+
+    Raises:
+        DataError: it is not, and which key is wrong.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"metadata.json is not JSON ({error})") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else None
+        raise DataError(f"its format is {found!r}, this version of stn-rectify reads {FORMAT!r}")
+    root = _Object(values, "")
+    outputs, flatbuffer = root.child("outputs"), root.child("flatbuffer")
+    in_graph = root.text("kind", "in-graph", "pose-only") == "in-graph"
+    transform = root.text("transform", *THETA_SIZE)
+    if not in_graph:
+        root.expect_null("padding")
+        outputs.expect_null("rectified")
+    return Metadata(
+        name=root.text("name"),
+        description=root.text("description"),
+        kind=root.text("kind"),
+        transform=transform,
+        padding=root.text("padding", "zeros", "border") if in_graph else None,
+        coordinates=root.text("coordinates"),
+        input=_input(root.child("input")),
+        rectified=_image(outputs.child("rectified")) if in_graph else None,
+        theta=_theta(outputs.child("theta"), THETA_SIZE[transform]),
+        score=None if outputs.is_null("score") else _score(outputs.child("score")),
+        flatbuffer_bytes=flatbuffer.integer("bytes", 8),
+        flatbuffer_sha256=flatbuffer.text("sha256"),
+        parameters=root.integer("parameters"),
+        macs=root.integer("macs"),
+        source_sha256=root.text("source_sha256"),
+        converter=root.child("converter").texts(),
+    )
+
+
+def _image(values: _Object) -> ImageSpec:
+    return ImageSpec(
+        height=values.integer("height", 1, _MAX_SIDE),
+        width=values.integer("width", 1, _MAX_SIDE),
+        channels=values.integer("channels", 1, 4),  # four are what OpenCV resizes and warps
+    )
+
+
+def _input(values: _Object) -> InputSpec:
+    image = _image(values)
+    colour = values.text("colour", "RGB", "GREY", "OTHER")
+    if image.channels != _CHANNELS.get(colour, image.channels):
+        raise DataError(f"metadata.json: input has {image.channels} channels, but its colour is {colour}")
+    low, high = values.pair("value_range")
+    if not low < high:
+        raise DataError(f"metadata.json: input.value_range [{low}, {high}] is empty")
+    return InputSpec(
+        **vars(image),
+        colour=colour,
+        value_range=(low, high),
+        scale=values.positive("scale"),
+        zero_point=values.integer("zero_point", -128, 127),
+    )
+
+
+def _theta(values: _Object, size: int) -> ThetaSpec:
+    return ThetaSpec(values.integer("size", size, size), values.integer("fractional_bits", 0, 31))
+
+
+def _score(values: _Object) -> ScoreSpec:
+    return ScoreSpec(values.positive("scale"), values.integer("zero_point", -128, 127))
+
+
+class _Object:
+    """A JSON object whose values are taken out with their type; ``where`` names it in messages."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values, self._where = values, where
+
+    def child(self, key: str) -> _Object:
+        value = self._get(key)
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object")
+        return _Object(value, f"{self._where}{key}.")
+
+    def text(self, key: str, *choices: str) -> str:
+        value = self._get(key)
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise self._wrong(key, " or ".join(choices) or "a text")
+        return value
+
+    def texts(self) -> dict[str, str]:
+        return {key: self.text(key) for key in self._values}
+
+    def integer(self, key: str, minimum: int = 0, maximum: int = 2**53) -> int:
+        value = self._get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+            raise self._wrong(key, f"a whole number from {minimum} to {maximum}")
+        return value
+
+    def positive(self, key: str) -> float:
+        value = self._get(key)
+        if not _is_number(value) or value <= 0:
+            raise self._wrong(key, "a number above 0")
+        return float(value)
+
+    def pair(self, key: str) -> tuple[float, float]:
+        value = self._get(key)
+        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
+            raise self._wrong(key, "two numbers")
+        return float(value[0]), float(value[1])
+
+    def is_null(self, key: str) -> bool:
+        return self._get(key) is None
+
+    def expect_null(self, key: str) -> None:
+        if not self.is_null(key):
+            raise self._wrong(key, "null in a pose-only file")
+
+    def _get(self, key: str) -> Any:
+        if key not in self._values:
+            raise DataError(f"metadata.json lacks {self._where}{key}")
+        return self._values[key]
+
+    def _wrong(self, key: str, expected: str) -> DataError:
+        return DataError(f"metadata.json: {self._where}{key} is {self._values[key]!r:.60}, expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,193 @@
+"""A model file, read and checked before any interpreter sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
+from stn_rectify.runtime.metadata import ImageSpec, Metadata, parse_metadata
+
+__all__ = ["DEFAULT_MODEL", "SIGNATURE", "ModelFile", "bundled_models"]
+
+#: The bundled model that is taken when none is named.
+DEFAULT_MODEL = "general"
+
+#: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
+SIGNATURE = "serving_default"
+
+_BUNDLED = Path(__file__).parent / "data"
+_MAX_BYTES = 256 << 20
+_MAX_ASSOCIATED_BYTES = 1 << 20
+_INTEGERS = {"INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "BOOL"}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file whose content has been checked.
+
+    Attributes:
+        path: where it was read from.
+        size_bytes: the whole file, archive included.
+        flatbuffer: the model alone, what an interpreter takes.
+        metadata: what metadata.json says.
+        labels: the lines of labels.txt; empty if the model recognizes nothing.
+        signature: tensor positions of inputs and outputs by name, in the first subgraph.
+
+    Example:
+        >>> model = ModelFile.open("general")  # doctest: +SKIP
+        >>> model.metadata.kind  # doctest: +SKIP
+        'in-graph'
+    """
+
+    path: Path
+    size_bytes: int
+    flatbuffer: bytes = field(repr=False)
+    metadata: Metadata = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    signature: Signature = field(repr=False)
+
+    @classmethod
+    def open(cls, model: str | PathLike[str] | None = None) -> ModelFile:
+        """Reads and checks a model file.
+
+        Args:
+            model: a path; or the bare name of a bundled model such as ``"general"``; None for the default
+                one.
+
+        Raises:
+            ModelFileError: it is missing, truncated, altered, not ours, or not all-integer.
+        """
+        path = _locate(DEFAULT_MODEL if model is None else model)
+        content = _read(path)
+        try:
+            texts = _associated_files(content)
+            metadata = parse_metadata(texts["metadata.json"])
+            flatbuffer = _flatbuffer(content, metadata)
+            graph = read_flatbuffer(flatbuffer)
+            _check_all_integer(graph)
+            signature = _check_signature(graph, metadata)
+            labels = tuple(texts["labels.txt"].decode("utf-8").splitlines())
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"model file {path}: {error}") from error
+        return cls(path, len(content), flatbuffer, metadata, labels, signature)
+
+
+def bundled_models() -> tuple[str, ...]:
+    """The names of the models that come with the package, sorted."""
+    return tuple(sorted(path.stem for path in _BUNDLED.glob("*.tflite")))
+
+
+def _locate(model: str | PathLike[str]) -> Path:
+    path = Path(model)
+    if isinstance(model, str) and model and path.name == model and not path.suffix:
+        path = _BUNDLED / f"{model}.tflite"
+        if not path.is_file():
+            names = ", ".join(bundled_models()) or "none"
+            raise ModelFileError(
+                f"no bundled model {model!r} (bundled: {names}): give one of these names, or a path such as "
+                f"./{model}.tflite"
+            )
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise ModelFileError(f"model file {path} is a folder: name the .tflite file in it")
+        if not 8 <= size <= _MAX_BYTES:
+            raise ModelFileError(f"model file {path} has {size} bytes: not a model; copy or convert it again")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"model file {path} does not exist: check the path") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
+    if content[4:8] != b"TFL3":
+        raise ModelFileError(
+            f"{path} is not a TensorFlow Lite file (the letters TFL3 are missing at byte 4): give a .tflite "
+            "file that stn-convert wrote"
+        )
+    return content
+
+
+def _associated_files(content: bytes) -> dict[str, bytes]:
+    """The files of the appended zip archive that we need."""
+    texts = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in ("metadata.json", "labels.txt"):
+                if archive.getinfo(name).file_size > _MAX_ASSOCIATED_BYTES:
+                    raise DataError(f"{name} in its archive is larger than {_MAX_ASSOCIATED_BYTES} bytes")
+                texts[name] = archive.read(name)
+    except KeyError as error:
+        raise DataError(f"{error.args[0]}: stn-convert writes it; convert the Keras model again") from None
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"no readable metadata at its end ({error}): it was cut short, so copy it again; or it was not "
+            "written by stn-convert, so convert the Keras model with it"
+        ) from None
+    except (zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DataError(f"its metadata archive is damaged ({error}): copy the file again") from None
+    return texts
+
+
+def _flatbuffer(content: bytes, metadata: Metadata) -> bytes:
+    """The model without the archive, exactly as it was written."""
+    flatbuffer = content[: metadata.flatbuffer_bytes]
+    if hashlib.sha256(flatbuffer).hexdigest() != metadata.flatbuffer_sha256:
+        raise DataError("its content does not match the SHA-256 in its metadata, it was altered: copy it again")
+    return flatbuffer
+
+
+def _check_all_integer(graph: Graph) -> None:
+    for operator in graph.operators:
+        if operator.builtin == CUSTOM_OPERATOR or operator.custom:
+            raise DataError(
+                f"uses the custom operator {operator.custom!r}, which the device's interpreter lacks: "
+                "convert the Keras model with stn-convert"
+            )
+    for subgraph in graph.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.dtype not in _INTEGERS:
+                raise DataError(
+                    f"tensor {tensor.name!r} is {tensor.dtype}, not an integer: convert the Keras model with "
+                    "stn-convert"
+                )
+
+
+def _check_signature(graph: Graph, metadata: Metadata) -> Signature:
+    """The signature, after every tensor that it names has been found to be what the metadata says."""
+    signature = next((s for s in graph.signatures if s.key == SIGNATURE), None)
+    if signature is None or signature.subgraph != 0 or not graph.subgraphs:
+        raise DataError(f"has no signature {SIGNATURE!r} for its first subgraph: convert the Keras model again")
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {"theta": ("INT32", (1, metadata.theta.size))}
+    if metadata.rectified is not None:
+        expected["rectified"] = ("INT8", _shape(metadata.rectified))
+    if metadata.score is not None:
+        expected["score"] = ("INT8", (1, 1))
+    tensors = graph.subgraphs[0].tensors
+    for positions, wanted in (
+        (signature.inputs, {"frame": ("INT8", _shape(metadata.input))}),
+        (signature.outputs, expected),
+    ):
+        for name, (dtype, shape) in wanted.items():
+            position = positions.get(name, -1)
+            found = tensors[position] if 0 <= position < len(tensors) else None
+            if found is None or (found.dtype, found.shape) != (dtype, shape):
+                what = f"{found.dtype} {list(found.shape)}" if found else "missing"
+                raise DataError(
+                    f"its tensor {name!r} is {what}, but its metadata promises {dtype} {list(shape)}: "
+                    "convert the Keras model again"
+                )
+    return signature
+
+
+def _shape(image: ImageSpec) -> tuple[int, ...]:
+    return (1, image.height, image.width, image.channels)

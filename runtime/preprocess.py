@@ -1,0 +1,132 @@
+"""From a frame to the network's input, and from the network's pixels back.
+
+The order is chosen for a small ARM core: shrink first, then change colours and quantize what is left. The
+frame is stretched to the input's shape, whatever its aspect: normalised coordinates make that right.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.metadata import InputSpec
+
+__all__ = ["Preprocessor", "check_frame", "resize_antialiased"]
+
+_MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bits
+
+
+def resize_antialiased(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Resizes with cheap antialiasing: halves by INTER_AREA while it can, then samples bilinearly.
+
+    INTER_AREA with a ratio that is no whole number costs about thirty times as much on ARM. Where a side
+    cannot be halved evenly, its last row or column is left out of the averages; the geometry stays exact.
+
+    Args:
+        image: [H, W] or [H, W, C], C up to 4, uint8 or float32.
+        width: of the result, pixels.
+        height: of the result, pixels.
+
+    Returns:
+        [height, width] or [height, width, C]; the image itself where it has that size already.
+    """
+    scale_x, scale_y = image.shape[1] / width, image.shape[0] / height  # image pixels per pixel of the result
+    is_cropped = False
+    while max(scale_x, scale_y) >= 2:
+        step_x, step_y = 1 + (scale_x >= 2), 1 + (scale_y >= 2)
+        w, h = image.shape[1] // step_x, image.shape[0] // step_y
+        even = image[: h * step_y, : w * step_x]
+        is_cropped |= even.shape != image.shape
+        image = _like(cv2.resize(even, (w, h), interpolation=cv2.INTER_AREA), image)
+        scale_x, scale_y = scale_x / step_x, scale_y / step_y
+    if is_cropped:
+        matrix = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return _like(warped, image)
+    if image.shape[:2] == (height, width):
+        return image
+    return _like(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), image)
+
+
+def check_frame(frame: object, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Checks that a frame is one that the model takes; returns it, a single channel as [H, W].
+
+    Args:
+        frame: BGR uint8 [H, W, 3] or grey [H, W]; for models of colour OTHER [H, W, C] with the model's own
+            channels.
+        spec: the model's input.
+
+    Raises:
+        DataError: it is not, and what to do about it.
+    """
+    if not isinstance(frame, np.ndarray):
+        raise DataError(f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3]")
+    if frame.dtype != np.uint8:
+        raise DataError(f"the frame's dtype is {frame.dtype}: pass uint8, 0 to 255")
+    if frame.ndim not in (2, 3):
+        raise DataError(f"the frame has shape {frame.shape}: pass one frame, [H, W, 3] or [H, W]")
+    if not frame.size or max(frame.shape[:2]) > _MAX_SIDE:
+        raise DataError(f"the frame has shape {frame.shape}: each side must have 1 to {_MAX_SIDE} pixels")
+    channels = 1 if frame.ndim == 2 else frame.shape[2]
+    if spec.colour == "OTHER":
+        if channels != spec.channels:
+            raise DataError(f"the frame has {channels} channels: this model takes {spec.channels} channels of its own")
+    elif channels == 4:
+        raise DataError("the frame has 4 channels: drop alpha with cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)")
+    elif channels not in (1, 3):
+        raise DataError(f"the frame has {channels} channels: pass BGR [H, W, 3] or grey [H, W]")
+    return frame[..., 0] if frame.ndim == 3 and channels == 1 else frame
+
+
+class Preprocessor:
+    """Turns frames into the int8 input of one network, and its int8 pixels back into uint8.
+
+    Args:
+        spec: the network's input.
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        low, high = spec.value_range
+        values = low + (high - low) * np.arange(256) / 255
+        levels = values / spec.scale + spec.zero_point
+        # A range such as [-1, 1] has a tie at every level. All go the same way, inwards, whatever float64
+        # makes of them: rounding to even would let neighbours fall together.
+        inwards = 1e-6 if levels[0] + levels[-1] < -1 else -1e-6
+        self._table = np.clip(np.floor(levels + 0.5 + inwards), -128, 127).astype(np.int8)
+        pixels = np.rint(np.interp(np.arange(-128, 128), self._table, np.arange(256))).astype(np.uint8)
+        self._inverse = np.roll(pixels, 128)  # index: the int8 level seen as uint8
+        direct = np.arange(256, dtype=np.uint8) ^ 128
+        self._is_direct = bool((self._table == direct.view(np.int8)).all() and (self._inverse == direct).all())
+
+    def network_input(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+        """The network's input [1, H, W, C] for a frame that `check_frame` has passed."""
+        spec = self._spec
+        small = resize_antialiased(frame, spec.width, spec.height)
+        if spec.colour == "RGB":
+            small = _colour(small, cv2.COLOR_GRAY2RGB if small.ndim == 2 else cv2.COLOR_BGR2RGB)
+        elif spec.colour == "GREY" and small.ndim == 3:
+            small = _colour(small, cv2.COLOR_BGR2GRAY)
+        levels = (small ^ 128).view(np.int8) if self._is_direct else self._table[small]
+        return levels.reshape(1, spec.height, spec.width, spec.channels)
+
+    def pixels(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+        """The network's rectified image [h, w, C], as BGR uint8 [h, w, 3]; grey as [h, w]."""
+        stored = image.view(np.uint8)
+        pixels = np.asarray(stored ^ 128 if self._is_direct else self._inverse[stored], np.uint8)
+        if self._spec.colour == "RGB":
+            return _colour(pixels, cv2.COLOR_RGB2BGR)
+        return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def _colour(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+
+
+def _like(resized: object, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """OpenCV drops an axis of one channel: puts it back where the image had it."""
+    array = np.asarray(resized)
+    return array[..., None] if array.ndim < image.ndim else array

@@ -1,0 +1,36 @@
+"""The result of rectifying one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Rectification"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rectification:
+    """One frame's rectified target, and where it was.
+
+    Image, corners and homography always belong together. Where the network gave no usable pose (crossed,
+    mirrored, behind the camera, a few pixels small), `score` is 0, the corners are the frame's own outer
+    corners, and the image is the frame resized.
+
+    Attributes:
+        image: uint8 [h, w, 3] BGR or [h, w] grey: the target upright. Pixels of the frame have the frame's
+            channels, the graph's own pixels have the model's.
+        corners: float64 [4, 2], frame pixels: top-left, top-right, bottom-right, bottom-left of the upright
+            target. The outer corners of the image: (-0.5, -0.5) and so on, mapped by `homography`.
+        homography: float64 [3, 3], ``[2, 2] = 1``: from pixels of `image` to pixels of the frame; (0, 0) is
+            the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP.
+        score: 0 to 1, how sure the model is that a target is there; 1.0 if the model has no score.
+        latency_ms: what rectifying the frame took, milliseconds.
+    """
+
+    image: npt.NDArray[np.uint8] = field(repr=False)
+    corners: npt.NDArray[np.float64]
+    homography: npt.NDArray[np.float64] = field(repr=False)
+    score: float
+    latency_ms: float

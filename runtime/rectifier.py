@@ -1,0 +1,217 @@
+"""Makes the target in a frame upright: the runtime's main class."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from types import TracebackType
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.geometry import (
+    homography_to_corners,
+    is_valid_quadrilateral,
+    pixel_homography,
+    theta_to_homography,
+    upright_size,
+)
+from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
+from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.preprocess import Preprocessor, check_frame, resize_antialiased
+from stn_rectify.runtime.rectification import Rectification
+
+__all__ = ["Rectifier"]
+
+_IDENTITY = np.array([1.0, 0, 0, 0, 1, 0, 0, 0])
+_MAX_OUTPUT_SIDE = 16384
+_OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
+
+
+class Rectifier:
+    """A model, ready to rectify frames.
+
+    Use one from one thread at a time, and one per thread in parallel.
+
+    Args:
+        model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
+        threads: threads that the network computes with, 1 or more.
+        output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
+            warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
+            files).
+        output_size: width and height of the rectified image, pixels, with ``output="frame"``. None for the
+            target's own size in the frame, which keeps its resolution and aspect and differs from frame to
+            frame.
+
+    Raises:
+        ModelFileError: the model file is missing, damaged or not all-integer.
+        UsageError: the options do not fit together or the model.
+        StnRectifyError: no interpreter works in this environment.
+
+    Example:
+        >>> with Rectifier() as rectifier:  # doctest: +SKIP
+        ...     result = rectifier.rectify(frame)
+        ...     if result.score > 0.5:
+        ...         cv2.imwrite("upright.png", result.image)
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | None = None,
+        *,
+        threads: int = 2,
+        output: Literal["frame", "model"] = "frame",
+        output_size: tuple[int, int] | None = None,
+    ) -> None:
+        self._model = ModelFile.open(model)
+        self._output_size = _check_output(output, output_size, self._model)
+        self._output = output
+        self._preprocessor = Preprocessor(self._model.metadata.input)
+        self._interpreter: Interpreter | None = open_interpreter(self._model.flatbuffer, threads=threads)
+        self._package = self._interpreter.package
+        self._threads = threads
+        self._busy = threading.Lock()
+
+    @property
+    def model(self) -> ModelFile:
+        """The model file."""
+        return self._model
+
+    @property
+    def package(self) -> InterpreterPackage:
+        """The interpreter's package; its `str` says name and version."""
+        return self._package
+
+    @property
+    def threads(self) -> int:
+        """Threads that the network computes with."""
+        return self._threads
+
+    def rectify(self, frame: npt.NDArray[np.uint8]) -> Rectification:
+        """Finds the target in a frame and makes it upright.
+
+        Args:
+            frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. It is not changed.
+
+        Returns:
+            The rectified image, where it was in the frame, and how sure the model is. All arrays are new.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+            UsageError: closed, or in use by another thread.
+        """
+        started = time.perf_counter()
+        with self._in_use() as interpreter:
+            checked = check_frame(frame, self._model.metadata.input)
+            theta, score, pixels = self._run(interpreter, checked)
+            frame_size = (checked.shape[1], checked.shape[0])
+            corners = homography_to_corners(theta_to_homography(theta), *frame_size)
+            usable = is_valid_quadrilateral(corners)
+            if not usable:
+                theta, score = _IDENTITY, 0.0
+                corners = homography_to_corners(theta_to_homography(theta), *frame_size)
+            size = self._image_size(corners, frame_size)
+            homography = pixel_homography(theta, frame_size, size)
+            homography /= homography[2, 2]  # a usable pose has every pixel before the camera: never 0
+            if not usable:
+                image = self._resized(checked, size)
+            elif pixels is not None:
+                image = self._preprocessor.pixels(pixels)
+            else:
+                image = self._warp(checked, homography, size)
+        return Rectification(image, corners, homography, score, (time.perf_counter() - started) * 1000)
+
+    def close(self) -> None:
+        """Lets the model go. Closing twice does no harm.
+
+        Raises:
+            UsageError: another thread is rectifying a frame.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
+        self._interpreter = None
+        self._busy.release()
+
+    def __enter__(self) -> Rectifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        metadata = self._model.metadata
+        state = "" if self._interpreter else ", closed"
+        threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
+        return f"<Rectifier {metadata.name!r}, {metadata.kind}, on {self._package}, {threads}{state}>"
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Interpreter]:
+        if not self._busy.acquire(blocking=False):
+            raise UsageError("this Rectifier is in use by another thread: give each thread a Rectifier of its own")
+        try:
+            if self._interpreter is None:
+                raise UsageError("this Rectifier is closed: make a new one")
+            yield self._interpreter
+        finally:
+            self._busy.release()
+
+    def _run(
+        self, interpreter: Interpreter, frame: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float64], float, npt.NDArray[np.int8] | None]:
+        """θ, score, and the graph's rectified image where it is wanted."""
+        metadata, signature, tflite = self._model.metadata, self._model.signature, interpreter.tflite
+        tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame))
+        tflite.invoke()
+        theta = tflite.get_tensor(signature.outputs["theta"])[0] / 2.0**metadata.theta.fractional_bits
+        score = 1.0
+        if metadata.score is not None:
+            level = int(tflite.get_tensor(signature.outputs["score"])[0, 0])
+            score = min(1.0, max(0.0, (level - metadata.score.zero_point) * metadata.score.scale))
+        pixels = tflite.get_tensor(signature.outputs["rectified"])[0] if self._output == "model" else None
+        return theta, score, pixels
+
+    def _image_size(self, corners: npt.NDArray[np.float64], frame_size: tuple[int, int]) -> tuple[int, int]:
+        if self._output_size is not None:
+            return self._output_size
+        return upright_size(corners, max_side=min(_MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+
+    def _resized(self, frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """The whole frame, with the channels that a rectified image would have."""
+        if self._output == "model":
+            frame = self._preprocessor.pixels(self._preprocessor.network_input(frame)[0])
+        return np.array(resize_antialiased(frame, *size))
+
+    def _warp(
+        self, frame: npt.NDArray[np.uint8], homography: npt.NDArray[np.float64], size: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
+        border = cv2.BORDER_REPLICATE if self._model.metadata.padding == "border" else cv2.BORDER_CONSTANT
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=(0,))
+        return np.asarray(warped, np.uint8)
+
+
+def _check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:
+    """The size of the rectified image, or None for the target's own."""
+    if output not in ("frame", "model"):
+        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
+    if output == "model":
+        rectified = model.metadata.rectified
+        if rectified is None:
+            raise UsageError(f"model {model.metadata.name!r} is pose-only and makes no image: use output='frame'")
+        if size is not None:
+            raise UsageError("output_size needs output='frame': the graph's own image has a fixed size")
+        return rectified.width, rectified.height
+    if size is None:
+        return None
+    width, height = size
+    if not 1 <= min(size) <= max(size) <= _MAX_OUTPUT_SIDE:
+        raise UsageError(f"output_size is {width}x{height}: each side must be 1 to {_MAX_OUTPUT_SIDE} pixels")
+    return int(width), int(height)

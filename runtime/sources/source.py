@@ -1,0 +1,73 @@
+"""The interface of all frame sources."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CapturedFrame", "FrameSource"]
+
+Self = TypeVar("Self", bound="FrameSource")
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedFrame:
+    """A frame and where it comes from.
+
+    Attributes:
+        source: the file, URL (without password) or device.
+        index: number of the frame in its source from 0, dropped frames included; of an image, its place in
+            the batch.
+        timestamp: when it was captured or read, Unix seconds.
+        image: uint8 [H, W, 3] BGR or [H, W] grey.
+    """
+
+    source: str
+    index: int
+    timestamp: float
+    image: npt.NDArray[np.uint8] = field(repr=False)
+
+
+class FrameSource(ABC):
+    """Iterates over frames once; a context manager that releases the device or file.
+
+    Attributes:
+        description: one line for people, such as ``camera 0: USB camera, 640x480 YUYV at 30 frames/s``.
+        dropped: frames that were captured but replaced by a newer one before anybody took them.
+    """
+
+    description: str = ""
+    dropped: int = 0
+
+    def __init__(self) -> None:
+        self._stopping = False
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        """Yields frames until the end or `stop`.
+
+        Raises:
+            SourceError: a frame cannot be read.
+        """
+
+    def stop(self) -> None:
+        """Ends the iteration within 0.1 s. It only sets a flag, so a signal handler may call it."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Releases what the source holds. Closing twice does no harm."""
+        self.stop()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,104 @@
+"""Frames read in a thread of their own: a slow device blocks nobody, a slow reader sees the newest frame."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import SourceError, StnRectifyError
+from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
+
+__all__ = ["ThreadedSource"]
+
+_POLL_S = 0.1  # how soon `stop` is noticed; it may come from a signal handler, which must not take a lock
+_JOIN_S = 3.0
+
+
+class ThreadedSource(FrameSource):
+    """A source whose `_read` runs in a thread; subclasses add `_read` and `_release`.
+
+    Args:
+        name: the `CapturedFrame.source` of its frames.
+        live: hand over only the newest frame and count the others as dropped; else hand over every frame.
+        timeout_s: longest wait for a frame.
+    """
+
+    def __init__(self, name: str, *, live: bool, timeout_s: float) -> None:
+        super().__init__()
+        self._name, self._live, self._timeout_s = name, live, timeout_s
+        self._changed = threading.Condition()
+        self._newest: CapturedFrame | None = None
+        self._error: StnRectifyError | None = None
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    @abstractmethod
+    def _read(self) -> npt.NDArray[np.uint8] | None:
+        """The next frame, None at the end; called in the thread. Raises SourceError."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Frees the device; called when no `_read` is running."""
+
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        if self._thread is None and not self._stopping:
+            self._thread = threading.Thread(target=self._capture, name=f"capture {self._name}", daemon=True)
+            self._thread.start()
+        while (frame := self._take()) is not None:
+            yield frame
+
+    def close(self) -> None:
+        """Ends the thread and releases the device."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(_JOIN_S)
+            if self._thread.is_alive():  # stuck in a driver: releasing under it could crash
+                return
+        self._release()
+
+    def _capture(self) -> None:
+        index = 0
+        try:
+            while not self._stopping and (image := self._read()) is not None:
+                self._hand_over(CapturedFrame(self._name, index, time.time(), image))
+                index += 1
+        except StnRectifyError as error:
+            self._error = error
+        except Exception as error:  # an exception must not vanish with its thread
+            self._error = SourceError(f"{self._name}: {error!r}")
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _hand_over(self, frame: CapturedFrame) -> None:
+        with self._changed:
+            while self._newest is not None and not self._live and not self._stopping:
+                self._changed.wait(_POLL_S)
+            if self._newest is not None and not self._stopping:
+                self.dropped += 1
+            self._newest = frame
+            self._changed.notify_all()
+
+    def _take(self) -> CapturedFrame | None:
+        deadline = time.monotonic() + self._timeout_s
+        with self._changed:
+            while not self._stopping:
+                if self._newest is not None:
+                    frame, self._newest = self._newest, None
+                    self._changed.notify_all()
+                    return frame
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return None
+                if time.monotonic() > deadline:
+                    raise SourceError(
+                        f"{self._name} has delivered no frame for {self._timeout_s:g} s: check that it is connected"
+                    )
+                self._changed.wait(_POLL_S)
+        return None

@@ -1,0 +1,52 @@
+"""How long a fresh process takes: importing the runtime, and until the first rectified frame.
+
+    python tests/benchmarks/startup_time.py [--model FILE] [--runs 7]
+
+Prints the median and the range over several processes; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+IMPORT = "import stn_rectify.runtime"
+FIRST_FRAME = """
+import numpy
+from stn_rectify.runtime import Rectifier
+with Rectifier({model!r}) as rectifier:
+    rectifier.rectify(numpy.zeros((480, 640, 3), numpy.uint8))
+"""
+
+
+def seconds(code: str) -> float:
+    """Wall-clock time of a fresh interpreter process that runs the code."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="general", help="a model file or a bundled model's name (general)")
+    parser.add_argument("--runs", type=int, default=7, help="processes per row (7)")
+    arguments = parser.parse_args()
+    rows = {
+        "Python alone": "pass",
+        "import numpy, cv2, PIL": "import numpy, cv2, PIL.Image",
+        "import stn_rectify.runtime": IMPORT,
+        "first rectified frame, 640x480": FIRST_FRAME.format(model=arguments.model),
+    }
+    print(f"{'fresh process to':32} {'median':>8} {'min':>8} {'max':>8}   ({arguments.runs} runs)")
+    for name, code in rows.items():
+        seconds(code)  # byte code and file cache warm
+        times = [seconds(code) for _ in range(arguments.runs)]
+        print(f"{name:32} {statistics.median(times):7.2f}s {min(times):7.2f}s {max(times):7.2f}s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Keras STN → file, end to end, with the real quantizer and the real interpreters."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from stn_rectify.converters import conversion, proof
+from stn_rectify.converters.builtin_operators import VERSIONS
+from stn_rectify.converters.cli import main
+from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
+from stn_rectify.converters.flatbuffer_model import read_model
+from stn_rectify.converters.schema import schema
+from stn_rectify.models import AffineGrid, BilinearSampler, lightweight_stn
+from stn_rectify.runtime.model_file import ModelFile
+
+
+def save_model(folder, name, shape=(32, 32, 3), **options):
+    """A small STN with weights as after training: θ depends on the frame."""
+    keras.utils.set_random_seed(len(name))
+    model = lightweight_stn(shape, width=0.5, features=16, **options)
+    theta = model.get_layer("theta")
+    theta.kernel.assign(np.random.default_rng(0).normal(0, 0.06, theta.kernel.shape))
+    file = folder / f"{name}.keras"
+    model.save(file)
+    return file
+
+
+def save_frames(folder, shape, count=12):
+    file = folder / f"frames{shape[2]}.npz"
+    rng = np.random.default_rng(1)
+    blocks = rng.integers(0, 256, (count, 5, 5, shape[2]), dtype=np.uint8)
+    frames = np.stack([cv2.resize(b, shape[1::-1], interpolation=cv2.INTER_CUBIC).reshape(shape) for b in blocks])
+    np.savez(file, frames=frames)
+    return file
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+VARIANTS = [
+    pytest.param((32, 32, 3), {"transform": "projective"}, id="projective"),
+    pytest.param((32, 32, 3), {"transform": "affine", "padding": "border"}, id="affine, border"),
+    pytest.param(
+        (40, 64, 1),
+        {"transform": "projective", "output_shape": (24, 32)},
+        id="grey, non-square, smaller output",
+    ),
+    pytest.param(
+        (100, 100, 3),
+        {"transform": "affine", "localization_shape": (32, 32)},
+        id="localization on a smaller copy",
+    ),
+    pytest.param((64, 64, 3), {"localization": "flatten", "score": False}, id="flatten, no score"),
+    pytest.param((32, 32, 3), {"localization": "pooled", "transform": "projective"}, id="pooled"),
+]
+
+
+@pytest.mark.parametrize(("shape", "options"), VARIANTS)
+def test_a_model_converts_and_is_proved(tmp_path, shape, options):
+    source = save_model(tmp_path, "stn", shape, **options)
+    frames = save_frames(tmp_path, shape)
+    assert run(source, "--out", tmp_path / "out", "--calibration", frames) == 0
+    report = json.loads((tmp_path / "out" / "stn.report.json").read_text())
+    assert report["passed"]
+    assert report["proof"]["checks"][0] == {"name": "float tensors", "passed": True, "found": "0"}
+    assert any("equals the integer reference" in check["found"] for check in report["proof"]["checks"])
+    assert report["comparison"]["levels_max"] <= 2
+    model = ModelFile.open(tmp_path / "out" / "stn.tflite")
+    assert model.metadata.kind == "in-graph"
+    assert (model.metadata.score is not None) == options.get("score", True)
+    assert cv2.imread(str(tmp_path / "out" / "stn.png")) is not None
+
+
+def test_pose_only_gives_the_same_theta_bit_for_bit(tmp_path, interpreter):
+    source, frames = save_model(tmp_path, "stn", transform="projective"), save_frames(tmp_path, (32, 32, 3))
+    assert run(source, "--out", tmp_path / "in", "--calibration", frames) == 0
+    assert run(source, "--out", tmp_path / "pose", "--calibration", frames, "--pose-only") == 0
+    in_graph, pose_only = (ModelFile.open(tmp_path / kind / "stn.tflite") for kind in ("in", "pose"))
+    assert pose_only.metadata.kind == "pose-only"
+    assert pose_only.metadata.rectified is None
+    inputs = (np.load(frames)["frames"] ^ 128).view(np.int8)
+    thetas = []
+    for model in (in_graph, pose_only):
+        interpreter.load(model.flatbuffer)
+        thetas.append([interpreter.run({"frame": frame[None]})["theta"] for frame in inputs])
+    np.testing.assert_array_equal(*thetas)
+    assert np.ptp(thetas[0], axis=0).max() > 0  # they do depend on the frame
+
+
+def test_the_input_takes_bytes_as_they_are(tmp_path):
+    """Scale 1/255 and zero point -128: uint8 → int8 is a flip of the top bit."""
+    source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
+    assert run(source, "--out", tmp_path, "--calibration", frames) == 0
+    spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
+    assert spec.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert spec.zero_point == -128
+
+
+def test_labels_and_description_are_appended(tmp_path):
+    source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
+    labels = tmp_path / "labels.txt"
+    labels.write_text("left\nright\n")
+    assert run(source, "--out", tmp_path, "--calibration", frames, "--labels", labels, "--description", "a test") == 0
+    model = ModelFile.open(tmp_path / "stn.tflite")
+    assert model.labels == ("left", "right")
+    assert model.metadata.description == "a test"
+    with zipfile.ZipFile(tmp_path / "stn.tflite") as archive:
+        assert sorted(archive.namelist()) == ["labels.txt", "metadata.json"]
+
+
+def test_an_existing_file_is_kept_unless_overwrite_is_given(tmp_path, capsys):
+    source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
+    (tmp_path / "stn.tflite").write_text("precious")
+    assert run(source, "--out", tmp_path, "--calibration", frames) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "stn.tflite").read_text() == "precious"
+    assert run(source, "--out", tmp_path, "--calibration", frames, "--overwrite") == 0
+    assert ModelFile.open(tmp_path / "stn.tflite")
+
+
+def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, capsys, monkeypatch):
+    """A real defect: one weight of the head in the file is not the one it should be."""
+    source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
+
+    def other_head(flatbuffer, head, plan, frames):
+        head.bias[-1] += 1 << 20
+        return proof.prove(flatbuffer, head, plan, frames)
+
+    monkeypatch.setattr(conversion, "prove", other_head)
+    assert run(source, "--out", tmp_path / "out", "--calibration", frames) == 1
+    assert "proof failed" in capsys.readouterr().err
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["stn.report.json"]
+    assert not json.loads((tmp_path / "out" / "stn.report.json").read_text())["passed"]
+
+
+def test_a_bad_model_does_not_stop_the_others(tmp_path, capsys):
+    frames = save_frames(tmp_path, (32, 32, 3))
+    models = tmp_path / "models"
+    models.mkdir()
+    save_model(models, "good")
+    whole = (models / "good.keras").read_bytes()
+    (models / "broken.keras").write_bytes(whole[: len(whole) // 2])
+    assert run(models, "--out", tmp_path / "out", "--calibration", frames) == 1
+    printed = capsys.readouterr()
+    assert "broken  FAILED" in printed.err
+    assert "1 converted, 1 failed" in printed.out
+    assert (tmp_path / "out" / "good.tflite").exists()
+
+
+def _with_sigmoid_theta(image):
+    theta = keras.layers.Dense(6, activation="sigmoid", name="tutorial_theta")(keras.layers.Flatten()(image))
+    return BilinearSampler()([image, AffineGrid((8, 8), (8, 8))(theta)])
+
+
+def _without_sampler(image):
+    return keras.layers.Conv2D(3, 1)(image)
+
+
+def _sampling_inside(image):
+    features = keras.layers.Conv2D(4, 1, name="earlier")(image)
+    theta = keras.layers.Dense(6)(keras.layers.Flatten()(image))
+    return BilinearSampler()([features, AffineGrid((8, 8), (8, 8))(theta)])
+
+
+def _followed_by_a_layer(image):
+    theta = keras.layers.Dense(6)(keras.layers.Flatten()(image))
+    rectified = BilinearSampler()([image, AffineGrid((8, 8), (8, 8))(theta)])
+    return keras.layers.Conv2D(2, 1, name="recognizer")(rectified)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (_with_sigmoid_theta, "tutorial_theta"),
+        (_without_sampler, "0 BilinearSampler"),
+        (_sampling_inside, "earlier"),
+        (_followed_by_a_layer, "recognizer"),
+    ],
+)
+def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_path, capsys, build, message):
+    image = keras.Input((8, 8, 3))
+    keras.Model(image, build(image)).save(tmp_path / "odd.keras")
+    frames = save_frames(tmp_path, (8, 8, 3))
+    assert run(tmp_path / "odd.keras", "--out", tmp_path / "out", "--calibration", frames) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "odd.tflite").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "missing", "no such calibration"),
+        (lambda folder: folder, "no images for calibration"),
+        (lambda folder: save_frames(folder, (16, 16, 3)), "the model needs uint8"),
+    ],
+    ids=["missing", "no images", "wrong size"],
+)
+def test_bad_calibration_is_one_clear_line(tmp_path, capsys, make, message):
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    source = save_model(tmp_path, "stn")
+    assert run(source, "--out", tmp_path / "out", "--calibration", make(folder)) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_proof_finds_floats_custom_operators_and_new_versions():
+    graph = FlatbufferGraph()
+    frame = graph.input((1, 4), "int8")
+    flatbuffer = graph.finish({"frame": frame}, {"wide": graph.cast(frame, "float32")})
+    assert "float tensors: 1" in proof.prove(flatbuffer, None, None, np.zeros((0, 1), np.int8)).failures
+
+    graph = FlatbufferGraph()
+    frame = graph.input((1, 4), "int8")
+    wide = graph.cast(frame, "int32")
+    graph.model.operatorCodes[0].version = VERSIONS["CAST"] + 1
+    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), None, None, np.zeros((0, 1), np.int8))
+    assert "CAST v6" in result.failures
+
+    graph.model.operatorCodes[0].customCode = "FlexCast"
+    graph.model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), None, None, np.zeros((0, 1), np.int8))
+    assert "CUSTOM:FlexCast" in result.failures
+
+
+def test_the_proof_finds_a_constant_of_the_wrong_size():
+    graph = FlatbufferGraph()
+    frame = graph.input((1, 4), "int8")
+    sum_ = graph.add(graph.cast(frame, "int32"), graph.constant([[1, 2, 3, 4]]))
+    model = read_model(graph.finish({"frame": frame}, {"sum": sum_}))
+    graph.model = model
+    next(b for b in model.buffers if b.data is not None and len(b.data) == 16).data = np.zeros(12, np.uint8)
+    checks = {c.name: c for c in proof._static_checks(model)}
+    assert not checks["sizes of constants"].passed

@@ -1,0 +1,152 @@
+"""Small model files whose answers are known, made with TensorFlow, and frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FRACTIONAL_BITS = 20
+THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)  # rotated, shrunk, and seen in perspective
+
+ModelFactory = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
+    """Makes a model file with a given θ; the same arguments give the same file.
+
+    θ is constant but for its third number, to which the red (or grey) level of the input's last pixel adds up
+    to 0.1. The score is the red level of the input's first pixel, as a fraction of 256. An in-graph file
+    gives the input turned by 180° as its rectified image, which is right for the θ of half a turn only.
+    """
+    made: dict[str, Path] = {}
+
+    def make(
+        theta: tuple[float, ...] = THETA,
+        shape: tuple[int, int, int] = (32, 48, 3),
+        *,
+        in_graph: bool = False,
+        score: bool = True,
+        padding: str = "zeros",
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> Path:
+        key = repr((theta, shape, in_graph, score, padding, value_range))
+        if key not in made:
+            flatbuffer = _convert(theta, shape, in_graph, score, tmp_path_factory.mktemp("saved"))
+            path = tmp_path_factory.mktemp("models") / f"model{len(made)}.tflite"
+            metadata = _metadata(flatbuffer, len(theta), shape, in_graph, score, padding, value_range)
+            made[key] = write_model(path, flatbuffer, metadata)
+        return made[key]
+
+    return make
+
+
+def write_model(path: Path, flatbuffer: bytes, metadata: dict[str, Any], labels: str = "") -> Path:
+    """Writes a model file as docs/model-file.md describes it."""
+    path.write_bytes(flatbuffer)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("metadata.json", json.dumps(metadata))
+        archive.writestr("labels.txt", labels)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
+    """Flatbuffer and metadata of a good pose-only file, to be spoilt."""
+    content = make_model().read_bytes()
+    with zipfile.ZipFile(make_model()) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    return content[: metadata["flatbuffer"]["bytes"]], metadata
+
+
+@pytest.fixture
+def rewrite(tmp_path: Path, model_parts: tuple[bytes, dict[str, Any]]) -> Callable[..., Path]:
+    """Writes the good model again with another flatbuffer (its SHA-256 fitting) or other metadata."""
+
+    def write(flatbuffer: bytes = model_parts[0], metadata: dict[str, Any] = model_parts[1]) -> Path:
+        facts = {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()}
+        return write_model(tmp_path / "rewritten.tflite", flatbuffer, {**metadata, "flatbuffer": facts})
+
+    return write
+
+
+@pytest.fixture
+def frame() -> np.ndarray:
+    """A smooth BGR frame, 240×320, its last corner black so that the test models leave θ as it is."""
+    y, x = np.mgrid[:240, :320]
+    blue = 127 + 100 * np.sin(x / 40) * np.cos(y / 30)
+    frame = np.stack([blue, x * 255 / 319, y * 255 / 239], axis=-1).round().astype(np.uint8)
+    frame[200:, 280:] = 0
+    return frame
+
+
+def _convert(theta: tuple[float, ...], shape: tuple[int, int, int], in_graph: bool, score: bool, folder: Path) -> bytes:
+    tf = pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
+    fixed = np.round(np.array([theta]) * 2**FRACTIONAL_BITS).astype(np.int32)
+    shift = np.zeros_like(fixed)
+    shift[0, 2] = round(0.1 / 255 * 2**FRACTIONAL_BITS)
+    height, width, channels = shape
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *shape), tf.int8, name="frame")])
+    def network(frame: Any) -> dict[str, Any]:
+        last = tf.cast(tf.slice(frame, [0, height - 1, width - 1, 0], [1, 1, 1, 1]), tf.int32)
+        outputs = {"theta": (tf.reshape(last, [1, 1]) + 128) * shift + fixed}
+        if score:
+            outputs["score"] = tf.reshape(tf.slice(frame, [0, 0, 0, 0], [1, 1, 1, 1]), [1, 1])
+        if in_graph:
+            pixels = tf.reshape(frame, [height * width, channels])
+            turned = tf.gather(pixels, tf.constant(np.arange(height * width)[::-1], tf.int32))
+            outputs["rectified"] = tf.reshape(turned, [1, *shape])
+        return outputs
+
+    module = tf.Module()
+    module.network = network
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": network})
+    flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert()
+    return flatbuffer
+
+
+def _metadata(
+    flatbuffer: bytes,
+    theta_size: int,
+    shape: tuple[int, int, int],
+    in_graph: bool,
+    score: bool,
+    padding: str,
+    value_range: tuple[float, float],
+) -> dict[str, Any]:
+    image = dict(zip(("height", "width", "channels"), shape, strict=True))
+    low, high = value_range
+    quantization = {"scale": (high - low) / 255, "zero_point": -128 - round(low * 255 / (high - low))}
+    return {
+        "format": "stn-rectify/1",
+        "name": "test",
+        "description": "a known θ",
+        "kind": "in-graph" if in_graph else "pose-only",
+        "transform": "projective" if theta_size == 8 else "affine",
+        "padding": padding if in_graph else None,
+        "coordinates": "the contract",
+        "input": {
+            **image,
+            "colour": {3: "RGB", 1: "GREY"}.get(shape[2], "OTHER"),
+            "value_range": [low, high],
+            **quantization,
+        },
+        "outputs": {
+            "rectified": image if in_graph else None,
+            "theta": {"size": theta_size, "fractional_bits": FRACTIONAL_BITS},
+            "score": {"scale": 1 / 256, "zero_point": -128} if score else None,
+        },
+        "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
+        "parameters": 0,
+        "macs": 0,
+        "source_sha256": "",
+        "converter": {"tensorflow": "test"},
+    }

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import DataError, Rectifier, UsageError
+
+THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)
+IDENTITY = (1.0, 0, 0, 0, 1, 0, 0, 0)
+HALF_TURN = (-1.0, 0, 0, 0, -1, 0, 0, 0)
+
+MakeModel = Callable[..., Path]
+
+
+def point_by_hand(theta: tuple[float, ...], x: float, y: float, width: int, height: int) -> tuple[float, float]:
+    """Maps one normalised output point to frame pixels, straight from the contract's words."""
+    a, b, c, d, e, f, g, h = (*theta, 0.0, 0.0)[:8]
+    w = g * x + h * y + 1
+    u, v = (a * x + b * y + c) / w, (d * x + e * y + f) / w
+    return (u + 1) / 2 * width - 0.5, (v + 1) / 2 * height - 0.5
+
+
+def corners_by_hand(theta: tuple[float, ...], width: int, height: int) -> np.ndarray:
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return np.array([point_by_hand(theta, x, y, width, height) for x, y in corners])
+
+
+def warp_by_hand(frame: np.ndarray, theta: tuple[float, ...], width: int, height: int) -> np.ndarray:
+    """Bilinear sampling pixel by pixel, zeros outside."""
+    padded = np.pad(frame.astype(float), ((1, 1), (1, 1), (0, 0)))
+    warped = np.zeros((height, width, frame.shape[2]))
+    for j in range(height):
+        for i in range(width):
+            x, y = point_by_hand(
+                theta,
+                (2 * i + 1) / width - 1,
+                (2 * j + 1) / height - 1,
+                frame.shape[1],
+                frame.shape[0],
+            )
+            x, y = np.clip(x, -1, frame.shape[1]), np.clip(y, -1, frame.shape[0])
+            left, top = min(int(np.floor(x)), frame.shape[1] - 1), min(int(np.floor(y)), frame.shape[0] - 1)
+            fx, fy = x - left, y - top
+            block = padded[top + 1 : top + 3, left + 1 : left + 3]
+            warped[j, i] = np.array([1 - fy, fy]) @ np.einsum("yxc,x->yc", block, [1 - fx, fx])
+    return warped
+
+
+@pytest.mark.parametrize("theta", [pytest.param(THETA, id="projective"), pytest.param(THETA[:6], id="affine")])
+def test_corners_follow_the_contract(make_model: MakeModel, frame: np.ndarray, theta: tuple[float, ...]) -> None:
+    with Rectifier(make_model(theta)) as rectifier:
+        result = rectifier.rectify(frame)
+    np.testing.assert_allclose(result.corners, corners_by_hand(theta, 320, 240), atol=0.01)
+    assert result.corners.dtype == np.float64
+    assert result.latency_ms > 0
+
+
+def test_homography_maps_image_pixels_to_frame_pixels(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(), output_size=(80, 50)) as rectifier:
+        result = rectifier.rectify(frame)
+    assert result.image.shape == (50, 80, 3)
+    for i, j in ((0, 0), (79, 0), (40, 25), (3, 49)):
+        expected = point_by_hand(THETA, (2 * i + 1) / 80 - 1, (2 * j + 1) / 50 - 1, 320, 240)
+        x, y, w = result.homography @ [i, j, 1]
+        np.testing.assert_allclose((x / w, y / w), expected, atol=0.01)
+    assert result.homography[2, 2] == 1
+
+
+def test_pixels_of_the_frame_agree_with_sampling_by_hand(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(), output_size=(60, 40)) as rectifier:
+        image = rectifier.rectify(frame).image
+    difference = np.abs(image - warp_by_hand(frame, THETA, 60, 40))
+    # OpenCV rounds coordinates to 1/32 px: 1 level where the frame is smooth, more at the black block's edge.
+    assert np.percentile(difference, 98) <= 1
+    assert difference.max() <= 10
+
+
+def test_own_size_keeps_the_targets_resolution(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model()) as rectifier:
+        result = rectifier.rectify(frame)
+    top, right, bottom, left = np.linalg.norm(np.roll(result.corners, -1, axis=0) - result.corners, axis=1)
+    assert result.image.shape == (round(max(left, right)), round(max(top, bottom)), 3)
+
+
+def test_own_size_is_bounded_by_twice_the_frame(make_model: MakeModel) -> None:
+    with Rectifier(make_model((9.0, 0, 0, 0, 3, 0, 0, 0))) as rectifier:
+        assert rectifier.rectify(np.zeros((60, 80, 3), np.uint8)).image.shape == (40, 160, 3)
+
+
+@pytest.mark.parametrize("shape", [(240, 320, 3), (240, 320), (37, 61, 3), (1080, 1920, 3)])
+def test_identity_theta_returns_the_frame_bit_for_bit(make_model: MakeModel, shape: tuple[int, ...]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    noise[-shape[0] // 2 :, -shape[1] // 2 :] = 0
+    with Rectifier(make_model(IDENTITY)) as rectifier:
+        result = rectifier.rectify(noise)
+    np.testing.assert_array_equal(result.image, noise)
+    np.testing.assert_allclose(result.homography, np.eye(3), atol=1e-9)
+
+
+def test_graph_and_opencv_give_the_same_pixels(make_model: MakeModel) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (32, 48, 3), np.uint8)
+    noise[-1, -1] = 0
+    path = make_model(HALF_TURN, in_graph=True)
+    with Rectifier(path, output="model") as graph, Rectifier(path, output_size=(48, 32)) as opencv:
+        by_graph, by_opencv = graph.rectify(noise), opencv.rectify(noise)
+    np.testing.assert_array_equal(by_graph.image, noise[::-1, ::-1])
+    np.testing.assert_array_equal(by_opencv.image, by_graph.image)
+    np.testing.assert_array_equal(by_opencv.corners, by_graph.corners)
+    np.testing.assert_allclose(by_opencv.homography, by_graph.homography)
+
+
+def test_in_graph_and_pose_only_files_give_the_same_geometry(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(HALF_TURN, in_graph=True)) as first, Rectifier(make_model(HALF_TURN)) as second:
+        a, b = first.rectify(frame), second.rectify(frame)
+    np.testing.assert_array_equal(a.corners, b.corners)
+    np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_a_signed_value_range_gives_the_graphs_pixels_back(make_model: MakeModel) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (32, 48, 3), np.uint8)
+    path = make_model(HALF_TURN, in_graph=True, value_range=(-1.0, 1.0))
+    with Rectifier(path, output="model") as rectifier:
+        np.testing.assert_array_equal(rectifier.rectify(noise).image, noise[::-1, ::-1])
+
+
+def test_padding_border_repeats_the_edge(make_model: MakeModel) -> None:
+    theta = (2.0, 0, 0, 0, 2, 0, 0, 0)
+    white = np.full((60, 80, 3), 255, np.uint8)
+    white[-20:, -20:] = 0
+    zeros = Rectifier(make_model(theta, in_graph=True), output_size=(80, 60)).rectify(white).image
+    border = Rectifier(make_model(theta, in_graph=True, padding="border"), output_size=(80, 60)).rectify(white).image
+    assert (zeros[0, 0], border[0, 0]) == (pytest.approx(0), pytest.approx(255))
+
+
+def test_score_is_the_red_level_of_the_first_pixel(make_model: MakeModel, frame: np.ndarray) -> None:
+    frame[:40, :40] = (0, 50, 200)  # BGR
+    with Rectifier(make_model()) as rectifier:
+        assert rectifier.rectify(frame).score == pytest.approx(200 / 256)
+
+
+def test_a_model_without_score_always_says_one(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(score=False)) as rectifier:
+        assert rectifier.rectify(frame).score == 1.0
+
+
+def test_a_grey_model_takes_colour_and_grey_frames(make_model: MakeModel, frame: np.ndarray) -> None:
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    with Rectifier(make_model(shape=(32, 48, 1))) as rectifier:
+        from_colour, from_grey = rectifier.rectify(frame), rectifier.rectify(grey)
+    np.testing.assert_allclose(from_colour.corners, from_grey.corners)
+    assert from_colour.image.ndim == 3
+    assert from_grey.image.ndim == 2
+
+
+def test_a_grey_graph_gives_grey_pixels(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(HALF_TURN, (32, 48, 1), in_graph=True), output="model") as rectifier:
+        assert rectifier.rectify(frame).image.shape == (32, 48)
+
+
+def test_a_colour_model_takes_grey_frames(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model()) as rectifier:
+        assert rectifier.rectify(frame[..., 0]).image.ndim == 2
+        assert rectifier.rectify(frame[..., :1]).image.ndim == 2
+
+
+def test_channels_of_ones_own(make_model: MakeModel) -> None:
+    with Rectifier(make_model(shape=(32, 48, 2))) as rectifier:
+        assert rectifier.rectify(np.zeros((50, 70, 2), np.uint8)).image.shape[2] == 2
+        with pytest.raises(DataError, match="takes 2 channels of its own"):
+            rectifier.rectify(np.zeros((50, 70, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "theta",
+    [
+        pytest.param((-1.0, 0, 0, 0, 1, 0, 0, 0), id="mirrored"),
+        pytest.param((1.0, 0, 0, 0, 1, 0, 1.5, 0), id="partly behind the camera"),
+        pytest.param((1.0, 0, 0, 0, 1, 0, 1, 0), id="a corner at infinity"),
+        pytest.param((0.0, 0, 0, 0, 0, 0, 0, 0), id="a point"),
+        pytest.param((0.01, 0, 0, 0, 0.01, 0, 0, 0), id="a few pixels"),
+    ],
+)
+@pytest.mark.parametrize("output", ["frame", "model"])
+def test_an_unusable_pose_gives_the_frame_with_score_zero(
+    make_model: MakeModel, frame: np.ndarray, theta: tuple[float, ...], output: str
+) -> None:
+    with Rectifier(make_model(theta, in_graph=True), output=output) as rectifier:
+        result = rectifier.rectify(frame)
+    assert result.score == 0.0
+    np.testing.assert_allclose(result.corners, [[-0.5, -0.5], [319.5, -0.5], [319.5, 239.5], [-0.5, 239.5]])
+    if output == "frame":
+        np.testing.assert_array_equal(result.image, frame)
+        assert not np.shares_memory(result.image, frame)
+    else:
+        assert result.image.shape == (32, 48, 3)
+        reduced = cv2.resize(frame, (48, 32), interpolation=cv2.INTER_AREA)
+        assert np.abs(result.image.astype(int) - reduced).mean() < 3
+
+
+def test_results_are_not_overwritten_by_the_next_call(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(HALF_TURN, in_graph=True), output="model") as rectifier:
+        first = rectifier.rectify(frame)
+        kept = first.image.copy(), first.corners.copy()
+        rectifier.rectify(255 - frame)
+    np.testing.assert_array_equal(first.image, kept[0])
+    np.testing.assert_array_equal(first.corners, kept[1])
+
+
+def test_the_frame_is_not_changed(make_model: MakeModel, frame: np.ndarray) -> None:
+    before = frame.copy()
+    with Rectifier(make_model()) as rectifier:
+        rectifier.rectify(frame)
+    np.testing.assert_array_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        pytest.param("photo.jpg", "not a NumPy array", id="a path"),
+        pytest.param(None, "not a NumPy array", id="None"),
+        pytest.param(np.zeros((8, 8, 3), np.float32), "dtype is float32", id="float"),
+        pytest.param(np.zeros((8, 8, 3), np.int8), "dtype is int8", id="int8"),
+        pytest.param(np.zeros((0, 8, 3), np.uint8), "1 to 32766 pixels", id="empty"),
+        pytest.param(np.zeros((1, 40000), np.uint8), "1 to 32766 pixels", id="too wide"),
+        pytest.param(np.zeros(8, np.uint8), "pass one frame", id="a line"),
+        pytest.param(np.zeros((1, 8, 8, 3), np.uint8), "pass one frame", id="a batch"),
+        pytest.param(np.zeros((8, 8, 4), np.uint8), "COLOR_BGRA2BGR", id="alpha"),
+        pytest.param(np.zeros((8, 8, 2), np.uint8), "2 channels", id="two channels"),
+    ],
+)
+def test_a_bad_frame_is_named(make_model: MakeModel, frame: np.ndarray, bad: object, message: str) -> None:
+    with Rectifier(make_model()) as rectifier:
+        with pytest.raises(DataError, match=message):
+            rectifier.rectify(bad)
+        rectifier.rectify(frame)  # and it goes on working
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads is 0"),
+        ({"output": "screen"}, "choose 'frame' or 'model'"),
+        ({"output": "model"}, "pose-only"),
+        ({"output_size": (0, 10)}, "1 to 16384"),
+        ({"output_size": (10, 99999)}, "1 to 16384"),
+    ],
+)
+def test_options_that_do_not_fit(make_model: MakeModel, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Rectifier(make_model(), **options)
+
+
+def test_the_graphs_image_has_a_fixed_size(make_model: MakeModel) -> None:
+    with pytest.raises(UsageError, match="output_size needs output='frame'"):
+        Rectifier(make_model(HALF_TURN, in_graph=True), output="model", output_size=(10, 10))
+
+
+def test_use_after_close_is_an_error(make_model: MakeModel, frame: np.ndarray) -> None:
+    rectifier = Rectifier(make_model())
+    rectifier.close()
+    rectifier.close()
+    assert "closed" in repr(rectifier)
+    with pytest.raises(UsageError, match="closed"):
+        rectifier.rectify(frame)
+
+
+def test_concurrent_use_is_an_error_and_harms_nothing(make_model: MakeModel) -> None:
+    big = np.zeros((4000, 4000, 3), np.uint8)
+    outcomes: list[object] = []
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(5):
+            try:
+                outcomes.append(rectifier.rectify(big).corners)
+            except UsageError as error:
+                outcomes.append(error)
+
+    barrier = threading.Barrier(4)
+    with Rectifier(make_model()) as rectifier:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    errors = [outcome for outcome in outcomes if isinstance(outcome, UsageError)]
+    results = [outcome for outcome in outcomes if isinstance(outcome, np.ndarray)]
+    assert len(errors) + len(results) == 20
+    assert errors
+    assert "another thread" in str(errors[0])
+    assert results
+    for corners in results:
+        np.testing.assert_array_equal(corners, results[0])
+
+
+def test_repr_says_model_kind_interpreter_and_threads(make_model: MakeModel) -> None:
+    with Rectifier(make_model(), threads=1) as rectifier:
+        text = repr(rectifier)
+    assert str(rectifier.package) in text
+    assert rectifier.package.version in text
+    assert text.startswith("<Rectifier 'test', pose-only, on ")
+    assert text.endswith("1 thread>")
+
+
+def test_opening_and_closing_many_times_leaks_no_file(make_model: MakeModel, frame: np.ndarray) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with Rectifier(make_model()) as rectifier:
+        rectifier.rectify(frame)
+    before = open_files()
+    for _ in range(20):
+        with Rectifier(make_model()) as rectifier:
+            rectifier.rectify(frame)
+    assert open_files() == before

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import Rectification
+from stn_rectify.runtime.summary import RunSummary
+
+
+def result(latency_ms: float, score: float = 1.0) -> Rectification:
+    return Rectification(np.zeros((1, 1), np.uint8), np.zeros((4, 2)), np.eye(3), score, latency_ms)
+
+
+@pytest.mark.parametrize("percentile", [1, 50, 99, 100])
+def test_percentiles_are_right_to_one_percent(percentile: float) -> None:
+    latencies = np.random.default_rng(0).lognormal(2, 1, 5000)
+    summary = RunSummary()
+    for latency in latencies:
+        summary.add(result(latency))
+    expected = np.percentile(latencies, percentile, method="inverted_cdf")
+    assert summary.latency_ms(percentile) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("latency", [0.0, 1e-9, 1e12])
+def test_extreme_latencies_are_counted(latency: float) -> None:
+    summary = RunSummary()
+    summary.add(result(latency))
+    assert summary.latency_ms(50) > 0
+
+
+def test_the_closing_line() -> None:
+    summary = RunSummary()
+    for score in (0.9, 0.8, 0.1, 0.7):
+        summary.add(result(6.1, score))
+    summary.dropped, summary.failed = 12, 1
+    text = str(summary)
+    assert text.startswith("4 frames in 0.0 s, 12 dropped, 1 failed · latency p50 6.1 ms, p99 6.1 ms · ")
+    assert text.endswith("target found in 75 %")
+
+
+def test_no_frames() -> None:
+    assert str(RunSummary()) == "0 frames in 0.0 s, 0 dropped"
