@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ class FramePool:
         if not todo:
             return
         jobs = [(self._synthesiser, self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
+        # Forking a process that runs TensorFlow's threads can hang the child.
         with (
-            ProcessPoolExecutor(self._jobs, initializer=_quiet_worker) as pool,
+            ProcessPoolExecutor(self._jobs, get_context("spawn"), initializer=_quiet_worker) as pool,
             Progress("synthesising", self._count, self._count - len(todo) * _CHUNK, "frame") as progress,
         ):
             try:
