@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from stn_rectify.models.workstation import require_tensorflow
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 __all__ = ["main"]
@@ -60,10 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _convert_all(args: argparse.Namespace) -> int:
-    try:
-        from stn_rectify.converters.conversion import ConversionOptions, convert, find_models, summary_line
-    except ImportError as error:
-        raise UsageError(f"{error}: install the workstation side with  pip install 'stn-rectify[train]'") from error
+    require_tensorflow()
+    from stn_rectify.converters.conversion import ConversionOptions, convert, find_models, summary_line
 
     low, high = args.value_range
     if not low < high:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stn_rectify.models.workstation import require_tensorflow
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
-    try:
-        import keras  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"{error}: install the workstation side with  pip install 'stn-rectify[train]'") from error
+    require_tensorflow()
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.files import load_model
     from stn_rectify.models.validation import read_truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,17 +109,25 @@ def corner_errors(
 ) -> CornerErrors:
     """Runs ``predict`` (frames [N, H, W, C] → θ [N, 6 or 8], score [N] or None) over known frames."""
     theta, score = predict(np.stack([network_input(f, input_shape) for f in known.frames]))
-    homographies = theta_to_homography(theta)
-    has_target = np.array([c is not None for c in known.corners])
+    found = [
+        homography_to_corners(homography, frame.shape[1], frame.shape[0])
+        for frame, homography in zip(known.frames, theta_to_homography(theta), strict=True)
+    ]
+    return summarise(known, found, score)
+
+
+def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -> CornerErrors:
+    """Errors of the corners that were found, [4, 2] in frame pixels for each frame, and of the scores [N]."""
     errors, boxes = [], []
-    for frame, corners, homography in zip(known.frames, known.corners, homographies, strict=True):
-        if corners is None:
+    for frame, corners, truth in zip(known.frames, found, known.corners, strict=True):
+        if truth is None:
             continue
         height, width = frame.shape[:2]
-        errors.append(float(corner_error(homography_to_corners(homography, width, height), corners)))
-        boxes.append([float(corner_error(box, corners)) for box in _centred_boxes(width, height)])
+        errors.append(float(corner_error(corners, truth)))
+        boxes.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
     percent = 100 * np.array(errors)
-    accuracy = None if score is None else float(((score.ravel() > 0.5) == has_target).mean())
+    has_target = np.array([c is not None for c in known.corners])
+    accuracy = None if score is None else float(((np.ravel(score) > 0.5) == has_target).mean())
     return CornerErrors(
         name=known.name,
         count=len(errors),

@@ -53,7 +53,7 @@ def test_a_file_that_is_no_model_is_one_clear_error(tmp_path, content):
     file = tmp_path / "model.keras"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(DataError, match="model.keras"):
+    with pytest.raises(DataError, match=r"model\.keras"):
         load_model(file)
 
 
