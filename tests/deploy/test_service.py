@@ -1,0 +1,65 @@
+"""The unit and its configuration fit the command line, the installer, and systemd."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stn_rectify.runtime import cli
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SERVICE = DEPLOY / "stn-rectify.service"
+CONF = DEPLOY / "stn-rectify.conf"
+
+
+def _settings() -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)=(.*)$", SERVICE.read_text(), re.MULTILINE))
+
+
+def _options() -> list[str]:
+    """What systemd makes of $OPTIONS; the file is one that a shell reads, too."""
+    script = f'. {shlex.quote(str(CONF))}; printf %s "$OPTIONS"'
+    return shlex.split(subprocess.check_output(["sh", "-c", script], text=True))
+
+
+def test_the_configured_options_are_the_commands() -> None:
+    arguments = cli._parser().parse_args(_options())
+    assert arguments.camera == "auto"
+    assert Path(arguments.jsonl).parent == Path("/var/lib") / _settings()["StateDirectory"]
+
+
+def test_the_configuration_explains_only_options_that_exist() -> None:
+    comments = "".join(line for line in CONF.read_text().splitlines(True) if line.startswith("#"))
+    known = set(cli._parser()._option_string_actions)
+    assert set(re.findall(r"--[a-z]+[a-z-]*", comments)) <= known
+
+
+def test_wrong_options_are_not_tried_again() -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--nonsense"])
+    assert str(ended.value.code) == _settings()["RestartPreventExitStatus"]
+
+
+def test_systemd_takes_the_unit_without_a_warning(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    # systemd wants to see the program, which is on the device only.
+    program, unit = tmp_path / "stn-rectify", tmp_path / SERVICE.name
+    program.touch(mode=0o755)
+    unit.write_text(SERVICE.read_text().replace("ExecStart=/opt/stn-rectify/bin/stn-rectify ", f"ExecStart={program} "))
+    assert str(program) in unit.read_text()
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", ["deploy/install.sh", "tests/deploy/virtual_camera_test.sh"])
+def test_scripts_are_sound(script: str) -> None:
+    path = DEPLOY.parent / script
+    subprocess.run(["sh", "-n", path], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", path], check=True)

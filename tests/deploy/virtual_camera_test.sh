@@ -1,0 +1,177 @@
+#!/bin/sh
+# shellcheck disable=SC2015 # in "a && b || c", c is fail, which ends the script
+# The whole life of the service on a real systemd, with the kernel's virtual camera (vivid) in place of a webcam.
+#
+#   sudo tests/deploy/virtual_camera_test.sh [INSTALL OPTION]... [-- STN-RECTIFY OPTION...]
+#   sudo tests/deploy/virtual_camera_test.sh --wheels ~/wheels -- --model /etc/own.tflite
+#
+# For a spare Debian machine or a Raspberry Pi without stn-rectify: it installs and removes it, with its data.
+set -eu
+
+NAME=stn-rectify
+INSTALL=$(cd "$(dirname "$0")/../../deploy" && pwd)/install.sh
+CONF=/etc/$NAME/$NAME.conf
+RESULTS=/var/lib/$NAME/results.jsonl
+WAIT_S=${WAIT_S:-120} # longest wait for anything; an emulated machine needs it
+VIVID=/sys/bus/platform/drivers/vivid
+
+main() {
+    [ "$(id -u)" = 0 ] || fail "this needs root"
+    [ -d /run/systemd/system ] || fail "systemd does not run here"
+    [ ! -e /opt/$NAME ] && [ ! -e /etc/$NAME ] || fail "$NAME is installed here; this test would remove it"
+    options='' install_options=''
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do install_options="$install_options $1"; shift; done
+    [ $# -eq 0 ] || { shift; options=$*; }
+
+    step "virtual camera"
+    modprobe vivid n_devs=1 node_types=0x1 || fail "no module vivid: it is part of Debian's and Raspberry Pi OS's kernels"
+    udevadm settle
+    camera=$(vivid_device)
+    echo "$camera"
+
+    step "install, and change the configuration"
+    # shellcheck disable=SC2086 # options without blanks
+    "$INSTALL" $install_options --no-start
+    [ "$(systemctl is-enabled $NAME)" = enabled ] || fail "the service is not enabled"
+    ! systemctl is-active --quiet $NAME || fail "--no-start has started it"
+    write_conf "--camera $camera --jsonl $RESULTS $options"
+
+    step "install again: an upgrade, which starts the service and keeps the configuration"
+    # shellcheck disable=SC2086
+    "$INSTALL" $install_options
+    grep -q -- "--camera $camera" $CONF || fail "the configuration was overwritten"
+    wait_for frames 5
+    check_process
+    check_results
+
+    step "restart"
+    restart
+    wait_for frames 5
+
+    step "camera unplugged and plugged again"
+    before=$(show NRestarts)
+    echo vivid.0 >$VIVID/unbind
+    wait_for restarts $((before + 1))
+    said 'was unplugged\|stopped delivering\|does not exist'
+    rm -f $RESULTS
+    echo vivid.0 >$VIVID/bind
+    udevadm settle
+    wait_for frames 5
+
+    step "results file at its size limit: it begins anew"
+    mkdir -p /etc/systemd/system/$NAME.service.d
+    printf '[Service]\nLimitFSIZE=4K\n' >/etc/systemd/system/$NAME.service.d/limit.conf
+    systemctl daemon-reload
+    restart
+    wait_for restarts $(($(show NRestarts) + 1))
+    said "cannot write $RESULTS"
+    [ "$(stat -c %s $RESULTS)" -le 4096 ] || fail "the file is larger than its limit"
+    rm -r /etc/systemd/system/$NAME.service.d
+    systemctl daemon-reload
+    restart
+    wait_for frames 5
+
+    step "stop"
+    systemctl stop $NAME
+    echo "Result=$(show Result) ExecMainStatus=$(show ExecMainStatus)"
+    [ "$(show Result)/$(show ExecMainStatus)" = success/0 ] || fail "it did not stop cleanly"
+    said 'frames in .* target found'
+
+    step "wrong options: an error line, and no restart"
+    write_conf "--camera auto --nonsense"
+    systemctl restart $NAME || true
+    wait_for state failed
+    [ "$(show ExecMainStatus)/$(show NRestarts)" = 2/0 ] || fail "status $(show ExecMainStatus), $(show NRestarts) restarts"
+    said 'error: .*--nonsense'
+
+    step "uninstall: configuration and data stay"
+    "$INSTALL" --uninstall
+    [ -e $CONF ] && [ -e $RESULTS ] || fail "configuration or data are gone"
+    nothing_left /opt/$NAME /etc/systemd/system/$NAME.service
+
+    step "uninstall with --purge"
+    "$INSTALL" --uninstall --purge
+    nothing_left /etc/$NAME /var/lib/$NAME
+    modprobe -r vivid || true
+    echo
+    echo PASS
+}
+
+# Old results must not be taken for new ones.
+restart() {
+    rm -f $RESULTS
+    systemctl restart $NAME
+}
+
+show() { systemctl show $NAME -p "$1" --value; }
+frames() { [ "$(cat $RESULTS 2>/dev/null | wc -l)" -ge "$1" ]; }
+restarts() { [ "$(show NRestarts)" -ge "$1" ]; }
+state() { [ "$(systemctl is-active $NAME || true)" = "$1" ]; }
+
+# The last 10 lines of the journal have such a line.
+said() { journalctl -u $NAME -o cat --no-pager | tail -n 10 | grep -- "$1" | tail -n 1 | grep . || fail "it did not say: $1"; }
+
+check_process() {
+    pid=$(show MainPID)
+    owner=$(stat -c %U "/proc/$pid")
+    groups=$(id -nG $NAME)
+    echo "process $pid of user $owner (groups: $groups), $(show ActiveState)"
+    [ "$owner" = $NAME ] && echo "$groups" | grep -qw video || fail "wrong user or groups"
+    first=$(wc -l <$RESULTS)
+    sleep 5
+    second=$(wc -l <$RESULTS)
+    echo "JSON lines: $first, 5 s later $second"
+    [ "$second" -gt "$first" ] || fail "no new lines"
+}
+
+check_results() {
+    head -n 1 $RESULTS
+    head -n 5 $RESULTS | /opt/$NAME/bin/python -c '
+import json, math, sys
+results = [json.loads(line) for line in sys.stdin]
+assert len(results) == 5
+for result in results:
+    assert [len(corner) for corner in result["corners"]] == [2, 2, 2, 2], result
+    assert all(math.isfinite(x) for corner in result["corners"] for x in corner), result
+    assert 0 <= result["score"] <= 1 and result["latency_ms"] > 0, result
+indices = [result["frame"] for result in results]
+assert indices == sorted(set(indices)), indices
+print("five results checked, frames", indices)' || fail "wrong results"
+}
+
+nothing_left() {
+    for path in "$@"; do [ ! -e "$path" ] || fail "$path is left"; done
+    ! id $NAME >/dev/null 2>&1 || fail "the user is left"
+    ! getent group $NAME >/dev/null || fail "the group is left"
+    [ "$(systemctl show $NAME -p LoadState --value)" = not-found ] || fail "systemd still knows the unit"
+    [ -z "$(find /etc/systemd -name "$NAME*")" ] || fail "left in /etc/systemd: $(find /etc/systemd -name "$NAME*")"
+    echo "gone: $* user group unit"
+}
+
+write_conf() { printf 'OPTIONS="\n  %s\n"\n' "$1" >$CONF; }
+
+vivid_device() {
+    for node in /sys/class/video4linux/video*; do
+        case $(cat "$node/name") in vivid*) echo "/dev/${node##*/}"; return ;; esac
+    done
+    fail "vivid has made no camera"
+}
+
+wait_for() {
+    waited=0
+    until "$@"; do
+        [ $waited -lt "$WAIT_S" ] || fail "waited $WAIT_S s for: $*"
+        sleep 1
+        waited=$((waited + 1))
+    done
+    echo "$* after $waited s, restarts $(show NRestarts)"
+}
+
+step() { printf '\n-- %s\n' "$*"; }
+fail() {
+    echo "FAIL: $*" >&2
+    journalctl -u $NAME -o cat --no-pager 2>/dev/null | tail -n 20 >&2
+    exit 1
+}
+
+main "$@"
