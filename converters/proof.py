@@ -22,7 +22,7 @@ from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.converters.schema import schema
 from stn_rectify.runtime.errors import StnRectifyError
 
-__all__ = ["Check", "OperatorCount", "Proof", "prove", "with_extra_outputs"]
+__all__ = ["Check", "OperatorCount", "Proof", "inspect_file", "prove", "with_extra_outputs"]
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +83,7 @@ def prove(flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames
         frames: int8 [N, H, W, C] calibration frames to run.
     """
     model = read_model(flatbuffer)
-    checks = [*_static_checks(model), *_interval_checks(flatbuffer)]
+    checks = inspect_file(flatbuffer)
     if all(check.passed for check in checks):
         checks += _run_checks(flatbuffer, head, plan, frames)
     codes = model.operatorCodes
@@ -97,6 +97,14 @@ def prove(flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames
         operators=tuple(OperatorCount(*key, count) for key, count in sorted(operators.items())),
         tensors=dict(Counter(DTYPES[t.type] for graph in model.subgraphs for t in graph.tensors)),
     )
+
+
+def inspect_file(flatbuffer: bytes) -> list[Check]:
+    """The checks that need nothing but the file: what it holds, and what its numbers can reach."""
+    checks = list(_static_checks(read_model(flatbuffer)))
+    if all(check.passed for check in checks):
+        checks += _interval_checks(flatbuffer)
+    return checks
 
 
 def _static_checks(model: Any) -> Iterator[Check]:

@@ -109,7 +109,8 @@ class SamplerPlan:
         K, k = pixel_matrix_map(THETA_SIZE[self.transform], self.input_size, self.output_size)
         if self.transform == "affine":
             return K[:6], k[:6]
-        reach_x, reach_y = (last - self.margin for last in self.last)
+        # Half of 1/256 px more, so that the division, which rounds down, rounds to the nearest.
+        reach_x, reach_y = (last - self.margin + 0.5 / (1 << GRID_BITS) for last in self.last)
         combine = np.zeros((9, 9))
         combine[6:, 6:] = np.eye(3)
         for axis, reach in enumerate((reach_x, reach_y)):

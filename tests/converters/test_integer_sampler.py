@@ -83,7 +83,7 @@ def float64_sampler(frame, theta, plan):
     fx, fy = (x - x0)[..., None], (y - y0)[..., None]
     upper = padded[y0, x0] * (1 - fx) + padded[y0, x0 + 1] * fx
     lower = padded[y0 + 1, x0] * (1 - fx) + padded[y0 + 1, x0 + 1] * fx
-    return upper * (1 - fy) + lower * fy, np.stack([x, y]), u[2]
+    return upper * (1 - fy) + lower * fy, np.stack([x, y])
 
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])
@@ -165,14 +165,10 @@ def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, si
 def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform, padding):
     rng = np.random.default_rng(11)
     plan = plan_of(size, transform, padding)
-    low, high = -128.0, 127.0
     for _ in range(60 if size[0] < 200 else 15):
         theta = random_theta(rng, transform)
-        frame = random_frame(rng, size)
-        expected, grid, _ = float64_sampler(frame, theta, plan)
+        frame = random_frame(rng, size)  # noise is the worst: neighbours differ by up to 255 levels
+        expected, grid = float64_sampler(frame, theta, plan)
         coefficients = plan.coefficients(theta)
         assert np.abs(reference_grid(coefficients, plan) / 256 - grid).max() <= 0.01
-        # Noise is the worst image: neighbours differ by up to 255 levels, so 0.01 px alone may be 2.5 levels.
-        smooth = np.clip(frame / 4, low, high).round().astype(np.int8)
-        expected, _, _ = float64_sampler(smooth, theta, plan)
-        assert np.abs(reference_sampler(smooth, coefficients, plan) - expected).max() <= 2
+        assert np.abs(reference_sampler(frame, coefficients, plan) - expected).max() <= 2

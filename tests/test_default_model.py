@@ -1,0 +1,51 @@
+"""The bundled model is what its card says, and finds targets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.converters.proof import inspect_file
+from stn_rectify.models.validation import summarise, synthesised_hold_out
+from stn_rectify.runtime import ModelFile, Rectifier
+from stn_rectify.runtime.geometry import corner_error
+
+DATA = Path(__file__).parent.parent / "runtime" / "data"
+
+
+@pytest.fixture(scope="module")
+def rectifier():
+    with Rectifier() as rectifier:
+        yield rectifier
+
+
+def test_the_file_is_the_one_on_the_card_and_small():
+    content = (DATA / "general.tflite").read_bytes()
+    assert hashlib.sha256(content).hexdigest() in (DATA / "general.md").read_text()
+    assert len(content) <= 200_000
+
+
+def test_the_file_is_all_integer_built_in_and_free_of_overflow():
+    checks = inspect_file(ModelFile.open("general").flatbuffer)
+    assert [check.name for check in checks if not check.passed] == []
+    assert len(checks) == 6
+
+
+def test_corners_beat_half_the_best_centred_boxs_error(rectifier):
+    known = synthesised_hold_out(60, seed=1, backgrounds=None)
+    results = [rectifier.rectify(frame) for frame in known.frames]
+    errors = summarise(known, [r.corners for r in results], np.array([r.score for r in results]))
+    assert errors.mean < errors.centred_box / 2
+    assert errors.score_accuracy > 0.9
+
+
+def test_the_sample_is_rectified(rectifier):
+    truth = json.loads((DATA / "demo.truth.json").read_text())["demo.jpg"]
+    result = rectifier.rectify(cv2.imread(str(DATA / "demo.jpg")))
+    assert corner_error(result.corners, truth) < 0.05
+    assert result.score > 0.5
