@@ -36,6 +36,16 @@ def _separable_block(x: Any, channels: int, stride: int, name: str) -> Any:
     return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
 
 
+def _profile(x: Any, kernel: tuple[int, int], name: str) -> Any:
+    """A weighted mean over one axis, at first the plain mean.
+
+    A convolution and not a pooling layer: quantized pooling keeps the scale of its input, whose range is several times
+    that of the means, and so costs them two bits.
+    """
+    mean = keras.initializers.Constant(1 / (kernel[0] * kernel[1]))
+    return layers.DepthwiseConv2D(kernel, use_bias=False, depthwise_initializer=mean, name=name)(x)
+
+
 def reduced_copy(image: Any, shape: tuple[int, int]) -> Any:
     """A smaller copy [B, *shape, C] of an image, without aliasing: whole pixels averaged, the rest interpolated."""
     height, width = image.shape[1:3]
@@ -74,8 +84,8 @@ def localization_features(image: Any, *, localization: str, width: float, featur
             x = layers.Flatten(name="flatten")(x)
         else:
             rows, columns = x.shape[1:3]
-            across = layers.AveragePooling2D((1, columns), name="row_profile")(x)
-            down = layers.AveragePooling2D((rows, 1), name="column_profile")(x)
+            across = _profile(x, (1, columns), "row_profile")
+            down = _profile(x, (rows, 1), "column_profile")
             flat = [layers.Flatten(name=f"{n}_flat")(p) for n, p in (("row", across), ("column", down))]
             x = layers.Concatenate(name="profiles")(flat)
     x = layers.Dense(features, name="features")(x)

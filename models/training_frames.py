@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -101,10 +102,10 @@ class FramePool:
         todo = [first for first in range(0, self._count, _CHUNK) if first not in set(state["done"])]
         if not todo:
             return
-        jobs = [(self._synthesiser, self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
+        jobs = [(self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
         # Forking a process that runs TensorFlow's threads can hang the child.
         with (
-            ProcessPoolExecutor(self._jobs, get_context("spawn"), initializer=_quiet_worker) as pool,
+            ProcessPoolExecutor(self._jobs, get_context("spawn"), _start_worker, (self._synthesiser,)) as pool,
             Progress("synthesising", self._count, self._count - len(todo) * _CHUNK, "frame") as progress,
         ):
             try:
@@ -119,20 +120,24 @@ class FramePool:
                 raise
 
 
-def _quiet_worker() -> None:
-    import signal
+# A worker's own synthesiser, for all its chunks: it takes seconds to paint its first textures.
+_worker_synthesiser: FrameSynthesiser
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+def _start_worker(synthesiser: FrameSynthesiser) -> None:
+    global _worker_synthesiser
+    _worker_synthesiser = synthesiser
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     cv2.setNumThreads(1)
 
 
-def _synthesise_chunk(job: tuple[FrameSynthesiser, Path, int, int, int]) -> int:
-    synthesiser, folder, first, last, size = job
+def _synthesise_chunk(job: tuple[Path, int, int, int]) -> int:
+    folder, first, last, size = job
     frames = np.load(folder / "frames.npy", mmap_mode="r+")
     corners = np.load(folder / "corners.npy", mmap_mode="r+")
     to_normalised = np.linalg.inv(normalised_to_pixels(*_FRAME_SIZE))
     for index in range(first, last):
-        sample = synthesiser(index)
+        sample = _worker_synthesiser(index)
         frames[index] = cv2.resize(sample.frame, (size, size), interpolation=cv2.INTER_AREA)
         corners[index] = np.nan if sample.corners is None else transform_points(to_normalised, sample.corners)
     frames.flush()

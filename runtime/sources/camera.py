@@ -57,7 +57,7 @@ class CameraSource(ThreadedSource):
         # opened.
         os.environ.setdefault(_SELECT_TIMEOUT, "2")
         self._camera, self._shape = self._negotiate(fourcc, width, height, framerate)
-        self.description = self._describe(camera, (width, height))
+        self.description = self._describe(camera, (width, height), fourcc)
 
     def _negotiate(
         self, fourcc: str, width: int, height: int, framerate: float | None
@@ -80,13 +80,15 @@ class CameraSource(ThreadedSource):
         candidate, shape = usable[0]
         return _open(self._device, candidate, width, height, framerate), shape
 
-    def _describe(self, camera: int | str, asked: tuple[int, int]) -> str:
-        size = (self._shape[1], self._shape[0])
+    def _describe(self, camera: int | str, asked_size: tuple[int, int], asked_fourcc: str) -> str:
+        size, fourcc = (self._shape[1], self._shape[0]), _delivered_fourcc(self._camera)
         rate = self._camera.get(cv2.CAP_PROP_FPS)
+        asked = [f"{asked_size[0]}x{asked_size[1]}"] if size != asked_size else []
+        asked += [asked_fourcc] if asked_fourcc not in ("auto", fourcc) else []
         return (
-            f"camera {camera}: {_card(self._device)}, {size[0]}x{size[1]} {_delivered_fourcc(self._camera)}"
+            f"camera {camera}: {_card(self._device)}, {size[0]}x{size[1]} {fourcc}"
             + (f" at {rate:.4g} frames/s" if rate > 0 else "")
-            + (f" (asked for {asked[0]}x{asked[1]})" if size != asked else "")
+            + (f" (asked for {' '.join(asked)})" if asked else "")
         )
 
     def _read(self) -> npt.NDArray[np.uint8] | None:
