@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from stn_rectify.models.workstation import require_tensorflow
+from stn_rectify.models.workstation import run_command
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 __all__ = ["main"]
@@ -48,20 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
     args = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        return _convert_all(args)
-    except StnRectifyError as error:
-        if args.debug:
-            raise
-        print(f"stn-convert: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stn-convert: stopped", file=sys.stderr)
-        return 130
+    return run_command("stn-convert", lambda: _convert_all(args), when_stopped="stopped", debug=args.debug)
 
 
 def _convert_all(args: argparse.Namespace) -> int:
-    require_tensorflow()
     from stn_rectify.converters.conversion import ConversionOptions, convert, find_models, summary_line
 
     low, high = args.value_range

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.workstation import require_tensorflow
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.models.workstation import run_command
+from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 64x64 or 64x64x3") from None
+def _shape(dimensions: int) -> Callable[[str], tuple[int, ...]]:
+    def parse(text: str) -> tuple[int, ...]:
+        sizes = tuple(int(part) if part.isdecimal() else 0 for part in text.lower().split("x"))
+        if len(sizes) != dimensions or min(sizes) < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is not of the form {'x'.join(['64', '64', '3'][:dimensions])}")
+        return sizes
+
+    return parse
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,11 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     parser.add_argument("--evaluate", type=Path, metavar="FILE.keras", help="only print the tables of a trained model")
     net = parser.add_argument_group("network")
-    net.add_argument("--input-shape", type=_shape, default=(64, 64, 3), metavar="HxWxC", help="default 64x64x3")
+    net.add_argument("--input-shape", type=_shape(3), default=(64, 64, 3), metavar="HxWxC", help="default 64x64x3")
     net.add_argument("--transform", choices=("affine", "projective"), default="projective")
-    net.add_argument("--output-shape", type=_shape, metavar="HxW", help="of the rectified image; default the input's")
+    net.add_argument(
+        "--output-shape", type=_shape(2), metavar="HxW", help="of the rectified image; default the input's"
+    )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
-    net.add_argument("--localization-shape", type=_shape, metavar="HxW", help="smaller copy the localization sees")
+    net.add_argument("--localization-shape", type=_shape(2), metavar="HxW", help="smaller copy the localization sees")
     net.add_argument("--width", type=float, default=1.0, help="factor on the channels")
     net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
     run = parser.add_argument_group("training")
@@ -69,22 +74,17 @@ def main(argv: list[str] | None = None) -> int:
     """Runs `stn-train`; returns the exit status."""
     args = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        return _run(args)
-    except StnRectifyError as error:
-        if args.debug:
-            raise
-        print(f"stn-train: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stn-train: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
+    return run_command(
+        "stn-train",
+        lambda: _run(args),
+        when_stopped="stopped; run the same command again to go on",
+        debug=args.debug,
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
-    require_tensorflow()
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.files import load_model
     from stn_rectify.models.validation import read_truth
@@ -107,7 +107,7 @@ def _train(args: argparse.Namespace) -> keras.Model:
         raise UsageError(f"--out {args.out}: the file name must end in .keras")
     if args.out.exists() and not args.overwrite:
         raise UsageError(f"{args.out} exists: give --overwrite to replace it, or another --out")
-    if len(args.input_shape) != 3 or args.input_shape[2] not in (1, 3):
+    if args.input_shape[2] not in (1, 3):
         raise UsageError("--input-shape must be HxWx1 or HxWx3")
     if args.samples < args.batch_size:
         raise UsageError(f"--samples {args.samples} is less than one batch of {args.batch_size}")
@@ -126,7 +126,10 @@ def _train(args: argparse.Namespace) -> keras.Model:
         seed=args.seed,
         backgrounds=str(args.backgrounds) if args.backgrounds else None,
     )
-    print(stn_cost(recipe.model()), flush=True)
+    try:
+        print(stn_cost(recipe.model()), flush=True)
+    except ValueError as error:
+        raise UsageError(f"no such network can be built: {error}") from error
     args.out.parent.mkdir(parents=True, exist_ok=True)
     return train(recipe, args.out, jobs=args.jobs)
 

@@ -146,7 +146,7 @@ def _train_epoch(
     label = f"epoch {epoch + 1}/{recipe.epochs}"
     step, losses = first, []
     try:
-        with Progress(label, steps, first, "batch") as progress:
+        with Progress(label, steps, first, "step") as progress:
             for batch in _one_ahead(drawn):
                 weights = [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
                 loss = pose.train_on_batch(batch.frames, [batch.corners, batch.present], sample_weight=weights)

@@ -1,13 +1,14 @@
-"""Whether the workstation side (extra ``train``) is installed."""
+"""What the workstation's commands, ``stn-train`` and ``stn-convert``, share."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
-__all__ = ["require_tensorflow"]
+__all__ = ["require_tensorflow", "run_command"]
 
 
 def require_tensorflow() -> None:
@@ -19,3 +20,28 @@ def require_tensorflow() -> None:
             "TensorFlow 2.19 has no wheel for Python 3.13: train and convert in an environment of Python 3.10 to 3.12"
         )
     raise UsageError("the workstation side is not installed: pip install 'stn-rectify[train]'")
+
+
+def run_command(program: str, work: Callable[[], int], *, when_stopped: str, debug: bool) -> int:
+    """Runs a command's work; an error is one line.
+
+    Args:
+        program: name of the command.
+        work: gives the exit status.
+        when_stopped: what to say after Ctrl-C.
+        debug: let errors through, with their traceback.
+
+    Returns:
+        The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
+    """
+    try:
+        require_tensorflow()
+        return work()
+    except StnRectifyError as error:
+        if debug:
+            raise
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print(f"{program}: {when_stopped}", file=sys.stderr)
+        return 130

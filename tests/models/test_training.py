@@ -112,7 +112,7 @@ def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys)
     assert "synthesised hold-out" in printed
     assert "centred box" in printed
     assert load_model(out).output_shape[1] == (None, 8)
-    assert main(["--out", str(out), *arguments]) == 1
+    assert main(["--out", str(out), *arguments]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main(["--evaluate", str(out), "--hold-out", "20"]) == 0
     assert printed.splitlines()[-1] in capsys.readouterr().out
@@ -142,12 +142,17 @@ def test_bad_validation_data_is_one_clear_line_before_any_work(tmp_path, capsys,
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["--out", "a.keras", "--evaluate", "b.keras"], ["--out", "a.h5"], ["--evaluate", "missing.keras"]],
+    ("arguments", "status"),
+    [
+        ([], 2),
+        (["--out", "a.keras", "--evaluate", "b.keras"], 2),
+        (["--out", "a.h5"], 2),
+        (["--evaluate", "no.keras"], 1),
+    ],
     ids=["nothing", "both", "wrong suffix", "missing file"],
 )
-def test_wrong_usage_is_one_clear_line(capsys, arguments):
-    assert main(arguments) == 1
+def test_wrong_usage_is_one_clear_line(capsys, arguments, status):
+    assert main(arguments) == status
     assert capsys.readouterr().err.startswith("stn-train: error: ")
 
 
