@@ -126,10 +126,7 @@ def _train(args: argparse.Namespace) -> keras.Model:
         seed=args.seed,
         backgrounds=str(args.backgrounds) if args.backgrounds else None,
     )
-    try:
-        print(stn_cost(recipe.model()), flush=True)
-    except ValueError as error:
-        raise UsageError(f"no such network can be built: {error}") from error
+    print(stn_cost(recipe.model()), flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     return train(recipe, args.out, jobs=args.jobs)
 
