@@ -7,8 +7,8 @@ Addition, subtraction and multiplication of int32 wrap around, and a wrapped val
 bring it back into range. So exact (unwrapped) bounds are kept through those three, and must fit in 32 bits wherever
 anything else reads the value: a RELU, a shift, a cast, a division, a GATHER, an output of the file.
 
-Plain intervals forget that two operands come from one value. Four patterns are known and bounded exactly:
-``x - low byte of x``, ``a·w + b·(256 - w)``, ``n - (n / d)·d``, and the byte-wise shift of `integer_sampler`.
+Plain intervals forget that two operands come from one value. The four sequences of `operator_patterns` are bounded
+exactly: ``x - low byte of x``, ``a·(256 - w) + b·w``, ``n - (n / d)·d``, and the byte-wise shift of `integer_sampler`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.operator_patterns import blended, divisor_of_multiple, is_low_byte, source_of_byte_shift
 from stn_rectify.converters.written_graph import WrittenGraph
 
 __all__ = ["IntervalReport", "analyse_intervals"]
 
 Array = npt.NDArray[np.int64]
 _INT32 = (-(2**31), 2**31 - 1)
+_BOUNDS_LIMIT = 2**62  # bounds are int64 and must not wrap themselves
+_NO_ACTIVATION, _RELU = 0, 1
+_INDEXING = ("GATHER", "GATHER_ND", "SCATTER_ND", "EMBEDDING_LOOKUP", "DYNAMIC_UPDATE_SLICE", "SLICE", "STRIDED_SLICE")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class _Bounds:
     low: Array
     high: Array
     zero_bits: int = 0  # every value is a multiple of 2^zero_bits
+
+    @property
+    def peak(self) -> int:
+        """The largest magnitude."""
+        return max(abs(int(self.low.min(initial=0))), abs(int(self.high.max(initial=0))))
 
     def apply(self, move: Callable[[Array], Any]) -> _Bounds:
         """The same bounds, elements moved."""
@@ -104,101 +113,124 @@ class _Analysis:
         return bounds
 
     def settle(self, bounds: _Bounds, reader: str) -> None:
-        peak = max(abs(int(bounds.low.min(initial=0))), abs(int(bounds.high.max(initial=0))))
-        self.report.largest = max(self.report.largest, peak)
+        self.report.largest = max(self.report.largest, bounds.peak)
         if not bounds.fits_int32:
-            self.report.problems.append(f"{reader} can read {peak}, more than 31 bits")
+            self.report.problems.append(f"{reader} can read {bounds.peak}, more than 31 bits")
 
     # The walk
 
     def run(self) -> IntervalReport:
         for number, op in enumerate(self.graph.operators):
-            outputs = [int(t) for t in op.outputs]
-            rule = getattr(self, f"rule_{self.graph.name(op).lower()}", None)
             label = f"operator {number} ({self.graph.name(op)})"
+            outputs = [int(t) for t in op.outputs]
             computed = None
-            if rule is not None and all(
-                np.issubdtype(self.graph.dtype(t), np.integer) for t in [*outputs, int(op.inputs[0])]
-            ):
-                computed = rule(op, label)
-            elif any(self.graph.dtype(t) == "int32" for t in outputs):
-                self.report.problems.append(f"{label} makes int32 values that this analysis cannot follow")
+            if self.is_followed(op):
+                computed = self.follow(op, label)
+            else:
+                self.pass_over(op, label)
             for k, tensor in enumerate(outputs):
                 self.bounds[tensor] = computed[k] if computed else self.whole_range(tensor)
                 self.report.checked += self.graph.dtype(tensor) == "int32"
         for tensor in self.graph.outputs:
-            self.settled(int(tensor), "an output")
+            self.settled(tensor, "an output")
         return self.report
+
+    def is_followed(self, op: Any) -> bool:
+        """What makes int32, or moves the bytes of head, grid and sampler; the trunk's int8 operators are not."""
+        makes_int32 = any(self.graph.dtype(int(t)) == "int32" for t in op.outputs)
+        return makes_int32 or self.graph.name(op) in ("CAST", "BITCAST")
+
+    def follow(self, op: Any, label: str) -> list[_Bounds] | None:
+        rule = getattr(self, f"rule_{self.graph.name(op).lower()}", None)
+        touched = [int(op.outputs[0]), *self.graph.operands(op)]
+        if rule is None or not all(np.issubdtype(self.graph.dtype(t), np.integer) for t in touched):
+            self.report.problems.append(f"{label} makes int32 values that this analysis cannot follow")
+            return None
+        bounds: list[_Bounds] | None = rule(op, label)
+        return bounds
+
+    def pass_over(self, op: Any, label: str) -> None:
+        """An operator of the trunk: its outputs can be anything, but it must not read a wrapped or unbounded index."""
+        operands = self.graph.operands(op)
+        for tensor in operands:
+            self.settled(tensor, label)
+        if self.graph.name(op) in _INDEXING and any(self.graph.constant(t) is None for t in operands[1:]):
+            self.report.problems.append(f"{label} reads by a computed index that this analysis cannot follow")
+
+    def unfollowed(self, op: Any, reason: str) -> list[_Bounds]:
+        self.report.problems.append(reason)
+        return [self.whole_range(int(t)) for t in op.outputs]
 
     # Ring operations
 
-    def ring(self, op: Any, label: str, low: Array, high: Array, zero_bits: int) -> list[_Bounds]:
+    def ring(self, op: Any, label: str, low: Array, high: Array, zero_bits: int = 0) -> list[_Bounds]:
+        activation = op.builtinOptions.fusedActivationFunction
+        if activation not in (_NO_ACTIVATION, _RELU):
+            return self.unfollowed(op, f"{label} has activation {activation}, which this analysis cannot follow")
         result = _Bounds(low, high, zero_bits)
-        if op.builtinOptions.fusedActivationFunction:  # RELU: the only one that is used
+        if activation == _RELU:
             self.settle(result, label)
             result = _Bounds(np.maximum(low, 0), np.maximum(high, 0), zero_bits)
         return [result]
 
-    def rule_add(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.graph.dtype(int(op.outputs[0])) != "int32":
-            return None
-        a, b = (self.get(t) for t in self.graph.operands(op))
-        blend = self.blend(op)
-        if blend is not None:
-            return self.ring(op, label, *blend, 0)
+    def rule_add(self, op: Any, label: str) -> list[_Bounds]:
+        first, second = self.graph.operands(op)
+        a, b = self.get(first), self.get(second)
+        blend = blended(self.graph, first, second)
+        bounds = self.blend_bounds(*blend) if blend is not None else None
+        if bounds is not None:
+            return self.ring(op, label, *bounds)
+        if a.peak + b.peak >= _BOUNDS_LIMIT:
+            return self.unfollowed(op, f"{label} adds up to more than can be bounded")
         return self.ring(op, label, a.low + b.low, a.high + b.high, min(a.zero_bits, b.zero_bits))
 
-    def rule_sub(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.graph.dtype(int(op.outputs[0])) != "int32":
-            return None
+    def rule_sub(self, op: Any, label: str) -> list[_Bounds]:
         x, y = self.graph.operands(op)
         a, b = self.get(x), self.get(y)
-        if self.graph.is_low_byte(y, x):
+        if is_low_byte(self.graph, y, x):
             return self.ring(op, label, a.low & ~0xFF, a.high & ~0xFF, 8)
-        divisor = self.graph.divisor_of_multiple(y, x)
-        if divisor is not None and a.low.min() >= 0:
-            return self.ring(op, label, np.zeros_like(a.low), np.minimum(a.high, self.get(divisor).high - 1), 0)
+        divisor = divisor_of_multiple(self.graph, y, x)
+        if divisor is not None and a.low.min() >= 0 and self.get(divisor).low.min() >= 1:
+            return self.ring(op, label, np.zeros_like(a.low), np.minimum(a.high, self.get(divisor).high - 1))
+        if a.peak + b.peak >= _BOUNDS_LIMIT:
+            return self.unfollowed(op, f"{label} adds up to more than can be bounded")
         return self.ring(op, label, a.low - b.high, a.high - b.low, min(a.zero_bits, b.zero_bits))
 
-    def rule_mul(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.graph.dtype(int(op.outputs[0])) != "int32":
-            return None
+    def rule_mul(self, op: Any, label: str) -> list[_Bounds]:
         a, b = (self.get(t) for t in self.graph.operands(op))
+        if a.peak * b.peak >= _BOUNDS_LIMIT:
+            return self.unfollowed(op, f"{label} multiplies to more than can be bounded")
         products = [p * q for p in (a.low, a.high) for q in (b.low, b.high)]
         low, high = np.minimum.reduce(products), np.maximum.reduce(products)
         return self.ring(op, label, low, high, a.zero_bits + b.zero_bits)
 
-    def blend(self, op: Any) -> tuple[Array, Array] | None:
-        """Bounds of a·w + b·(256 - w): 256 times those of a and b together."""
-        first, second = (self.graph.made_by(t, "MUL") for t in self.graph.operands(op))
-        if not (first and second):
-            return None
-        (a, w), (b, v) = self.graph.operands(first), self.graph.operands(second)
-        (w_base, w_path), (v_base, v_path) = self.graph.unmoved(w), self.graph.unmoved(v)
-        complement = self.graph.made_by(w_base, "SUB")
-        if not complement or int(complement.inputs[1]) != v_base or w_path != v_path:
-            return None
-        total, weight = self.get(int(complement.inputs[0])), self.get(v_base)
-        whole = int(total.high.max())
-        if total.low.min() != whole or weight.low.min() < 0 or weight.high.max() > whole:
+    def blend_bounds(self, a: int, b: int, weight: int, total: int) -> tuple[Array, Array] | None:
+        """Of a·(total - weight) + b·weight: total times those of a and b together, for weights from 0 to total."""
+        whole, weights = self.get(total), self.get(weight)
+        factor = int(whole.high.max())
+        if whole.low.min() != factor or weights.low.min() < 0 or weights.high.max() > factor:
             return None
         p, q = self.get(a), self.get(b)
-        return np.minimum(p.low, q.low) * whole, np.maximum(p.high, q.high) * whole
+        if max(p.peak, q.peak) * factor >= _BOUNDS_LIMIT:
+            return None
+        return np.minimum(p.low, q.low) * factor, np.maximum(p.high, q.high) * factor
 
     # Other arithmetic
 
     def rule_sum(self, op: Any, label: str) -> list[_Bounds]:
-        a = self.settled(int(op.inputs[0]), label)
-        axes = self.graph.constant(int(op.inputs[1]))
-        axis = tuple(int(k) for k in np.atleast_1d(axes)) if axes is not None else None
+        a, axes = self.settled(int(op.inputs[0]), label), self.graph.constant(int(op.inputs[1]))
+        if axes is None:
+            return self.unfollowed(op, f"{label} sums over computed axes")
+        axis, keep = tuple(int(k) for k in np.atleast_1d(axes)), bool(op.builtinOptions.keepDims)
         # Any partial sum, in any order, lies between these.
-        partial = _Bounds(np.minimum(a.low, 0).sum(axis=axis), np.maximum(a.high, 0).sum(axis=axis))
-        self.settle(partial, label)
-        return [_Bounds(a.low.sum(axis=axis), a.high.sum(axis=axis))]
+        self.settle(_Bounds(np.minimum(a.low, 0).sum(axis=axis), np.maximum(a.high, 0).sum(axis=axis)), label)
+        return [a.apply(lambda v: v.sum(axis=axis, keepdims=keep))]
 
     def rule_right_shift(self, op: Any, label: str) -> list[_Bounds]:
-        a, bits = self.settled(int(op.inputs[0]), label), self.get(int(op.inputs[1]))
-        return [_Bounds(a.low >> bits.low, a.high >> bits.low)]
+        a, bits = self.settled(int(op.inputs[0]), label), self.graph.constant(int(op.inputs[1]))
+        if bits is None or bits.min() < 0 or bits.max() > 31:
+            return self.unfollowed(op, f"{label} shifts by counts that are not constants from 0 to 31")
+        return [_Bounds(a.low >> bits, a.high >> bits)]
 
     def rule_minimum(self, op: Any, label: str) -> list[_Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))
@@ -210,11 +242,8 @@ class _Analysis:
 
     def rule_div(self, op: Any, label: str) -> list[_Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))
-        if b.low.min() < 1 or a.low.min() < 0:
-            self.report.problems.append(
-                f"{label} divides {a.low.min()} … by {b.low.min()} …: only positive numbers are"
-            )
-            return [self.whole_range(int(op.outputs[0]))]
+        if b.low.min() < 1 or a.low.min() < 0 or op.builtinOptions.fusedActivationFunction:
+            return self.unfollowed(op, f"{label} divides {a.low.min()} … by {b.low.min()} …, not only positive numbers")
         return [_Bounds(a.low // b.high, a.high // b.low)]
 
     def rule_cast(self, op: Any, label: str) -> list[_Bounds]:
@@ -224,11 +253,13 @@ class _Analysis:
         return [a if inside else whole]
 
     def rule_fill(self, op: Any, label: str) -> list[_Bounds]:
-        value = self.get(int(op.inputs[1]))
+        value = self.settled(int(op.inputs[1]), label)
         return [value.apply(lambda v: np.broadcast_to(v, self.graph.shape(int(op.outputs[0]))))]
 
     def rule_gather(self, op: Any, label: str) -> list[_Bounds]:
         table, index = (self.settled(t, label) for t in self.graph.operands(op))
+        if op.builtinOptions.axis or op.builtinOptions.batchDims:
+            return self.unfollowed(op, f"{label} gathers along another axis than the first")
         rows = table.low.shape[0]
         low, high = int(index.low.min()), int(index.high.max())
         self.report.gathers.append((high, rows))
@@ -248,46 +279,33 @@ class _Analysis:
 
     def rule_tile(self, op: Any, label: str) -> list[_Bounds] | None:
         times = self.graph.constant(int(op.inputs[1]))
-        return (
-            None
-            if times is None
-            else [self.get(int(op.inputs[0])).apply(lambda v: np.tile(v, [int(t) for t in times]))]
-        )
+        if times is None:
+            return None
+        return [self.get(int(op.inputs[0])).apply(lambda v: np.tile(v, [int(t) for t in times]))]
 
     def rule_slice(self, op: Any, label: str) -> list[_Bounds] | None:
-        begin = self.graph.constant(int(op.inputs[1]))
+        begin, size = self.graph.constant(int(op.inputs[1])), self.graph.shape(int(op.outputs[0]))
         if begin is None:
             return None
-        block = tuple(
-            slice(int(b), int(b) + n) for b, n in zip(begin, self.graph.shape(int(op.outputs[0])), strict=True)
-        )
+        block = tuple(slice(int(b), int(b) + n) for b, n in zip(begin, size, strict=True))
         return [self.get(int(op.inputs[0])).apply(lambda v: v[block])]
 
-    def rule_split(self, op: Any, label: str) -> list[_Bounds]:
-        a, parts = self.get(int(op.inputs[1])), len(op.outputs)
-        pairs = zip(np.split(a.low, parts), np.split(a.high, parts), strict=True)
-        return [_Bounds(low, high, a.zero_bits) for low, high in pairs]
-
-    def rule_concatenation(self, op: Any, label: str) -> list[_Bounds] | None:
-        if self.graph.dtype(int(op.outputs[0])) != "int32":
+    def rule_split(self, op: Any, label: str) -> list[_Bounds] | None:
+        axis, a, parts = self.graph.constant(int(op.inputs[0])), self.get(int(op.inputs[1])), len(op.outputs)
+        if axis is None:
             return None
+        low, high = (np.split(side, parts, axis=int(axis.ravel()[0])) for side in (a.low, a.high))
+        return [_Bounds(p, q, a.zero_bits) for p, q in zip(low, high, strict=True)]
+
+    def rule_concatenation(self, op: Any, label: str) -> list[_Bounds]:
         parts, axis = [self.get(t) for t in self.graph.operands(op)], op.builtinOptions.axis
         low, high = (np.concatenate([getattr(p, side) for p in parts], axis) for side in ("low", "high"))
         return [_Bounds(low, high, min(p.zero_bits for p in parts))]
 
     def rule_bitcast(self, op: Any, label: str) -> list[_Bounds]:
         self.settled(int(op.inputs[0]), label)
-        shifted = self.shifted_right_one_byte(op)
-        return [shifted or self.whole_range(int(op.outputs[0]))]
-
-    def shifted_right_one_byte(self, op: Any) -> _Bounds | None:
-        """Bounds of Z >> 8 if this BITCAST ends that sequence for non-negative multiples of 256."""
-        tensor = self.graph.source_of_byte_shift(op)
-        if tensor is None:
-            return None
-        source = self.get(tensor)
-        if self.graph.dtype(tensor) != "int32" or self.graph.dtype(int(op.outputs[0])) != "int32":
-            return None
-        if source.zero_bits < 8 or source.low.min() < 0 or source.low.shape != self.graph.shape(int(op.outputs[0])):
-            return None
-        return _Bounds(source.low >> 8, source.high >> 8)
+        source = source_of_byte_shift(self.graph, int(op.outputs[0]))
+        bounds = None if source is None else self.get(source)
+        if bounds is not None and bounds.zero_bits >= 8 and bounds.low.min() >= 0:
+            return [_Bounds(bounds.low >> 8, bounds.high >> 8)]
+        return [self.whole_range(int(op.outputs[0]))]

@@ -135,7 +135,7 @@ def _static_checks(model: Any) -> Iterator[Check]:
     ends = {int(t) for t in [*graph.inputs, *graph.outputs]}
     yield Check(
         "signature",
-        len(signatures) == 1 and named == ends,
+        len(model.subgraphs) == len(signatures) == 1 and named == ends,
         f"{len(signatures)} naming {len(named & ends)} of {len(ends)} ends",
     )
 
