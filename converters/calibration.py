@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -64,7 +66,7 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> npt.
             frames = stored["frames"]
     except FileNotFoundError:
         raise DataError(f"{file}: no such calibration folder or .npz file") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
         raise DataError(f"{file}: not an .npz file with an array named frames ({error})") from error
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != input_shape or not len(frames):
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"

@@ -55,8 +55,8 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.conversion import ConversionOptions, convert, find_models, summary_line
 
     low, high = args.value_range
-    if not low < high:
-        raise UsageError(f"--value-range {low} {high}: the first must be less than the second")
+    if not low <= 0 <= high or not low < high:
+        raise UsageError(f"--value-range {low} {high}: needs LOW <= 0 <= HIGH, because the sampler's margin is 0")
     options = ConversionOptions(
         calibration=args.calibration,
         pose_only=args.pose_only,
@@ -75,6 +75,13 @@ def _convert_all(args: argparse.Namespace) -> int:
                 raise
             failed += 1
             print(f"{source.stem}  FAILED: {error}", file=sys.stderr, flush=True)
+        except Exception as error:  # a batch goes on whatever TensorFlow makes of one model
+            if args.debug:
+                raise
+            failed += 1
+            reason = next(iter(str(error).splitlines()), "")
+            unexpected = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
+            print(f"{source.stem}  FAILED: {unexpected}", file=sys.stderr, flush=True)
         else:
             print(conversion.cost, conversion.proof, summary_line(conversion), sep="\n", flush=True)
     print(f"{len(models) - failed} converted, {failed} failed")

@@ -15,12 +15,14 @@ from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.sampler_plan import THETA_BITS
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.runtime.geometry import homography_to_corners, pixel_homography, theta_to_homography
+from stn_rectify.runtime.model_file import ModelFile
 
 __all__ = ["Comparison", "compare", "comparison_sheet"]
 
 Array = npt.NDArray[Any]
 _SHEET_FRAMES = 8
 _CELL_PX = 160
+_LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ class Comparison:
 
 
 def compare(
-    flatbuffer: bytes, parts: StnParts, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
+    model: ModelFile, parts: StnParts, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
 ) -> Comparison:
     """Runs both over the same frames: float32 [N, H, W, C] for Keras, int8 for the file."""
     with IsolatedInterpreter() as interpreter:
-        interpreter.load(flatbuffer)
+        interpreter.load(model.flatbuffer)
         outputs = [interpreter.run({"frame": frame[None]}) for frame in quantized]
     theta_int8 = np.concatenate([o["theta"] for o in outputs]) / 2.0**THETA_BITS
     theta_float = np.asarray(parts.pose.predict(frames, batch_size=64, verbose=0), np.float64)
@@ -71,7 +73,10 @@ def compare(
     if "rectified" in outputs[0]:
         rectified = np.concatenate([o["rectified"] for o in outputs])
         levels = np.array(
-            [np.abs(_sampled(f, t, parts) - r) for f, t, r in zip(quantized, theta_int8, rectified, strict=True)]
+            [
+                _level_error(f, t, r, parts, model.metadata.input.zero_point)
+                for f, t, r in zip(quantized, theta_int8, rectified, strict=True)
+            ]
         )
     return Comparison(
         frames=len(frames),
@@ -85,23 +90,27 @@ def compare(
     )
 
 
-def _sampled(frame: npt.NDArray[np.int8], theta: Array, parts: StnParts) -> Array:
-    """Bilinear sampling in float64 at θ, values as in ``frame``; the margin is black, -128."""
+def _level_error(
+    frame: npt.NDArray[np.int8], theta: Array, rectified: Array, parts: StnParts, zero_point: int
+) -> Array:
+    """Difference from bilinear sampling in float64 at θ; 0 where the pose is beyond what the integers hold."""
     rows, columns = parts.output_size
     height, width = parts.input_size
-    h = pixel_homography(theta, (width, height), (columns, rows))
     j, i = np.meshgrid(np.arange(columns), np.arange(rows))
+    h = pixel_homography(theta, (width, height), (columns, rows))
     points = h @ np.stack([j.ravel(), i.ravel(), np.ones(j.size)])
-    depth = np.maximum(points[2], 1 / 256)
+    held = points[2] > _LEAST_DEPTH
+    x, y = (p.reshape(rows, columns) for p in points[:2] / np.where(held, points[2], 1))
     margin = 1 if parts.padding == "zeros" else 0
-    x = np.clip(points[0] / depth + margin, 0, width - 1 + 2 * margin).reshape(rows, columns)
-    y = np.clip(points[1] / depth + margin, 0, height - 1 + 2 * margin).reshape(rows, columns)
-    padded = np.pad(frame.astype(np.float64), [(margin, margin + 1)] * 2 + [(0, 0)], constant_values=-128.0)
+    x = np.clip(x + margin, 0, width - 1 + 2 * margin)
+    y = np.clip(y + margin, 0, height - 1 + 2 * margin)
+    padded = np.pad(frame.astype(np.float64), [(margin, margin + 1)] * 2 + [(0, 0)], constant_values=zero_point)
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = (x - left)[..., None], (y - top)[..., None]
     upper = padded[top, left] * (1 - fx) + padded[top, left + 1] * fx
     lower = padded[top + 1, left] * (1 - fx) + padded[top + 1, left + 1] * fx
-    return np.asarray(upper * (1 - fy) + lower * fy)
+    error = np.abs(upper * (1 - fy) + lower * fy - rectified)
+    return np.asarray(error * held.reshape(rows, columns, 1))
 
 
 def comparison_sheet(file: Path, parts: StnParts, frames: npt.NDArray[np.float32], comparison: Comparison) -> None:

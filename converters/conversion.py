@@ -6,8 +6,9 @@ import hashlib
 import importlib.metadata
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from stn_rectify.converters.comparison import Comparison, compare, comparison_sh
 from stn_rectify.converters.integer_head import IntegerHead, build_head, quantize_head
 from stn_rectify.converters.integer_sampler import build_sampler
 from stn_rectify.converters.packing import pack
-from stn_rectify.converters.proof import COEFFICIENTS, FEATURES, Proof, prove
+from stn_rectify.converters.proof import COEFFICIENTS, FEATURES, Check, Proof, prove
 from stn_rectify.converters.sampler_plan import THETA_BITS, SamplerPlan
 from stn_rectify.converters.stn_parts import StnParts, split_stn
 from stn_rectify.converters.trunk import quantize_trunk
@@ -37,6 +38,7 @@ _COORDINATES = (
     "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
 )
 _PROOF_FRAMES = 50
+_MOST_LEVELS = 2.0
 
 
 @dataclass(frozen=True)
@@ -93,41 +95,58 @@ class _Graph:
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file to ``out/NAME.tflite`` with ``NAME.report.json`` and ``NAME.png``.
 
-    The model is written to a temporary name, read back, proved and only then renamed.
+    The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
+    spawned process: a script that calls this needs ``if __name__ == "__main__":``.
 
     Raises:
-        UsageError: an output exists and ``overwrite`` is not set.
+        UsageError: an output exists and ``overwrite`` is not set, or cannot be written.
         DataError: the model or the calibration frames cannot be read.
         ModelFileError: the model cannot be converted, or the proof failed; then only the report is written.
     """
+    try:
+        return _convert(source, out, options)
+    except OSError as error:
+        where = error.filename or out
+        raise UsageError(
+            f"cannot write {where}: {error.strerror or error}; choose another --out or make room"
+        ) from error
+
+
+def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     target = out / f"{source.stem}.tflite"
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
     model = load_model(source)
     parts = split_stn(model)
-    shape = (*parts.input_size, parts.channels)
-    frames = read_calibration(options.calibration, shape, options.value_range)
+    frames = read_calibration(options.calibration, (*parts.input_size, parts.channels), options.value_range)
     cost = stn_cost(model)
     graph = _build(parts, frames, source, cost, options)
+    out.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".tflite.partial")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".tflite.partial")
         partial.write_bytes(pack(graph.flatbuffer, graph.metadata, options.labels))
-        try:
-            written = ModelFile.open(partial)
-            proof = prove(written.flatbuffer, graph.head, graph.plan, graph.frames[:_PROOF_FRAMES])
-            comparison = compare(written.flatbuffer, parts, frames, graph.frames) if proof.passed else None
-            _write_report(out, source, graph, proof, comparison, cost)
-            if comparison is None:
-                raise ModelFileError(f"{source}: proof failed: {proof.failures}")
-            comparison_sheet(out / f"{source.stem}.png", parts, frames, comparison)
-            size = partial.stat().st_size
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}") from error
+        written = ModelFile.open(partial)
+        proof = prove(written.flatbuffer, graph.head, graph.plan, graph.frames[:_PROOF_FRAMES])
+        comparison = None
+        if proof.passed:
+            comparison = compare(written, parts, frames, graph.frames)
+            proof = replace(proof, checks=(*proof.checks, *_comparison_checks(comparison)))
+        _write_report(out, source, graph, proof, comparison, cost)
+        if comparison is None or not proof.passed:
+            raise ModelFileError(f"{source}: proof failed: {proof.failures}")
+        comparison_sheet(out / f"{source.stem}.png", parts, frames, comparison)
+        size = partial.stat().st_size
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
     return Conversion(target, size, proof, comparison, cost)
+
+
+def _comparison_checks(comparison: Comparison) -> list[Check]:
+    if comparison.levels_max is None:
+        return []
+    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} calibration frames"
+    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
 
 
 def _build(
@@ -166,7 +185,7 @@ def _build(
         "description": options.description,
         "kind": "pose-only" if plan is None else "in-graph",
         "transform": parts.transform,
-        "padding": None if plan is None else parts.padding,
+        "padding": parts.padding,
         "coordinates": _COORDINATES,
         "input": {
             "height": height,
@@ -231,7 +250,7 @@ def find_models(inputs: Sequence[Path]) -> list[Path]:
     """The .keras files that are named, or lie in the folders that are named, in order.
 
     Raises:
-        UsageError: a folder holds none.
+        UsageError: a folder holds none, or two files would have the same output.
     """
     found: list[Path] = []
     for path in inputs:
@@ -239,4 +258,7 @@ def find_models(inputs: Sequence[Path]) -> list[Path]:
         if not files:
             raise UsageError(f"{path}: no .keras files in this folder")
         found += files
+    twice = [name for name, count in Counter(file.stem for file in found).items() if count > 1]
+    if twice:
+        raise UsageError(f"several inputs are called {twice[0]}.keras and would replace each other: use several --out")
     return found

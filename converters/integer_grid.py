@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Tensor
-from stn_rectify.converters.sampler_plan import DENOMINATOR_BITS, GRID_BITS, SamplerPlan
+from stn_rectify.converters.sampler_plan import AFFINE_GUARD_BITS, DENOMINATOR_BITS, GRID_BITS, SamplerPlan
 
 __all__ = ["build_grid"]
 
@@ -35,34 +35,38 @@ def build_grid(graph: FlatbufferGraph, coefficients: Tensor, plan: SamplerPlan) 
     along_row = graph.multiply(column(0), graph.constant(np.arange(columns).reshape(1, 1, -1)))  # |·| < 2^30
     along_column = graph.multiply(column(1), graph.constant(np.arange(rows).reshape(1, -1, 1)))  # |·| < 2^29
     along_column = graph.add(along_column, column(2))  # |·| < 2^30 - 2^20
-    build = _affine_distance if plan.transform == "affine" else _projective_distance
-    distance = build(graph, along_row, along_column, plan)
-    return graph.subtract(_far_edge(graph, plan), distance, relu=True)
+    build = _affine_grid if plan.transform == "affine" else _projective_grid
+    return build(graph, along_row, along_column, plan)
 
 
-def _far_edge(graph: FlatbufferGraph, plan: SamplerPlan) -> Tensor:
-    """[2, h, w]: the last x and the last y, Q8."""
-    last_x, last_y = (last << GRID_BITS for last in plan.last)
+def _far_edge(graph: FlatbufferGraph, plan: SamplerPlan, bits: int, more: int = 0) -> Tensor:
+    """[2, h, w]: the last x and the last y with so many fractional bits, and a little more."""
+    last_x, last_y = ((last << bits) + more for last in plan.last)
     if last_x == last_y:
         return graph.fill((2, *plan.output_size), last_x)
     return graph.concatenate([graph.fill((1, *plan.output_size), last) for last in (last_x, last_y)])
 
 
-def _affine_distance(graph: FlatbufferGraph, along_row: Tensor, along_column: Tensor, plan: SamplerPlan) -> Tensor:
-    """How far before the far edge, Q8, not below zero: [2, h, w]."""
-    bits = plan.coefficient_bits
-    half = 1 << (bits - GRID_BITS - 1)
-    margin = plan.margin << bits
-    edges = np.array(plan.last).reshape(2, 1, 1) << GRID_BITS
-    # Rounded from Q18 to Q8, the table's margin added: |along_row| < 2^21, |along_column| < 2^21.
-    along_row = graph.shift_right(graph.add(along_row, graph.constant([[[half]]])), bits - GRID_BITS)
-    along_column = graph.add(along_column, graph.constant([[[half + margin]]]))
-    along_column = graph.subtract(graph.constant(edges), graph.shift_right(along_column, bits - GRID_BITS))
-    return graph.subtract(_repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True)
+def _affine_grid(graph: FlatbufferGraph, along_row: Tensor, along_column: Tensor, plan: SamplerPlan) -> Tensor:
+    """Row and column parts in Q12, added, clamped and rounded to Q8 once: each rounded to Q8 would double the error."""
+    bits = GRID_BITS + AFFINE_GUARD_BITS
+    shift = plan.coefficient_bits - bits
+    half = 1 << (shift - 1)
+    margin = plan.margin << plan.coefficient_bits
+    edges = np.array(plan.last).reshape(2, 1, 1) << bits
+    # |along_row| < 2^25 and |along_column| < 2^25 from here on.
+    along_row = graph.shift_right(graph.add(along_row, graph.constant([[[half]]])), shift)
+    along_column = graph.shift_right(graph.add(along_column, graph.constant([[[half + margin]]])), shift)
+    along_column = graph.subtract(graph.constant(edges), along_column)
+    # How far before the far edge, not below zero; then the same from the near edge.
+    before = graph.subtract(_repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True)
+    rounding = 1 << (AFFINE_GUARD_BITS - 1)
+    position = graph.subtract(_far_edge(graph, plan, bits, rounding), before, relu=True)
+    return graph.shift_right_all(position, AFFINE_GUARD_BITS)
 
 
-def _projective_distance(graph: FlatbufferGraph, along_row: Tensor, along_column: Tensor, plan: SamplerPlan) -> Tensor:
-    """The same for a homography: numerators of (last - x) · den over den."""
+def _projective_grid(graph: FlatbufferGraph, along_row: Tensor, along_column: Tensor, plan: SamplerPlan) -> Tensor:
+    """Numerators of (last - x) · den over den, counted from the far edge and then from the near one."""
     rows, columns = plan.output_size
     shift = DENOMINATOR_BITS - plan.coefficient_bits
     half = graph.constant([[[1 << (shift - 1)]]])
@@ -88,7 +92,8 @@ def _projective_distance(graph: FlatbufferGraph, along_row: Tensor, along_column
     remainder = graph.subtract(numerator, graph.multiply(whole, denominator))
     scale = graph.fill((2, rows, columns), 1 << GRID_BITS)
     fraction = graph.divide(graph.multiply(remainder, scale), denominator)
-    return graph.add(graph.multiply(whole, scale), fraction)
+    before = graph.add(graph.multiply(whole, scale), fraction)
+    return graph.subtract(_far_edge(graph, plan, GRID_BITS), before, relu=True)
 
 
 def _repeat_rows(graph: FlatbufferGraph, row: Tensor, plan: SamplerPlan) -> Tensor:

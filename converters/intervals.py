@@ -227,10 +227,10 @@ class _Analysis:
         return [a.apply(lambda v: v.sum(axis=axis, keepdims=keep))]
 
     def rule_right_shift(self, op: Any, label: str) -> list[_Bounds]:
-        a, bits = self.settled(int(op.inputs[0]), label), self.graph.constant(int(op.inputs[1]))
-        if bits is None or bits.min() < 0 or bits.max() > 31:
-            return self.unfollowed(op, f"{label} shifts by counts that are not constants from 0 to 31")
-        return [_Bounds(a.low >> bits, a.high >> bits)]
+        a, bits = (self.settled(t, label) for t in self.graph.operands(op))
+        if bits.low.min() < 0 or bits.high.max() > 31 or (bits.low != bits.high).any():
+            return self.unfollowed(op, f"{label} shifts by counts that are not fixed numbers from 0 to 31")
+        return [_Bounds(a.low >> bits.low, a.high >> bits.low)]
 
     def rule_minimum(self, op: Any, label: str) -> list[_Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))

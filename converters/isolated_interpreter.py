@@ -73,13 +73,16 @@ class IsolatedInterpreter:
         return result
 
     def _ask(self, request: str, argument: Any) -> Any:
-        self._pipe.send((request, argument))
+        try:
+            self._pipe.send((request, argument))
+        except OSError:
+            pass  # it is dead: no answer comes either, and that is reported
         return self._answer()
 
     def _answer(self) -> Any:
         try:
             answer = self._pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             self._process.join(timeout=5)
             raise ModelFileError(f"the interpreter died (status {self._process.exitcode}) on this model") from None
         if isinstance(answer, StnRectifyError):
@@ -102,8 +105,8 @@ def _serve(pipe: Connection, package: str | None) -> None:
                     pipe.send({name: np.array(value) for name, value in runner(**argument).items()})
             except StnRectifyError as error:
                 pipe.send(error)
-            except (RuntimeError, ValueError) as error:
-                pipe.send(ModelFileError(" ".join(str(error).split())))
+            except Exception as error:  # whatever the interpreter raises is about the model
+                pipe.send(ModelFileError(f"{type(error).__name__}: {' '.join(str(error).split())}"))
     except StnRectifyError as error:
         pipe.send(error)
     except (EOFError, KeyboardInterrupt):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer_head import IntegerHead
-from stn_rectify.converters.sampler_plan import DENOMINATOR_BITS, GRID_BITS, SamplerPlan
+from stn_rectify.converters.sampler_plan import AFFINE_GUARD_BITS, DENOMINATOR_BITS, GRID_BITS, SamplerPlan
 
 __all__ = ["reference_grid", "reference_head", "reference_sampler"]
 
@@ -34,11 +34,12 @@ def reference_grid(coefficients: npt.ArrayLike, plan: SamplerPlan) -> Integers:
     along_row, along_column = c[:, 0] * j, c[:, 1] * i + c[:, 2]
     last = np.array(plan.last).reshape(2, 1, 1) << GRID_BITS
     if plan.transform == "affine":
-        shift = plan.coefficient_bits - GRID_BITS
+        shift = plan.coefficient_bits - GRID_BITS - AFFINE_GUARD_BITS
         half = 1 << (shift - 1)
         margin = plan.margin << plan.coefficient_bits
         position = ((along_row + half) >> shift) + ((along_column + half + margin) >> shift)
-        return np.asarray(np.clip(position, 0, last))
+        rounding = 1 << (AFFINE_GUARD_BITS - 1)
+        return np.asarray(np.clip((position + rounding) >> AFFINE_GUARD_BITS, 0, last))
     shift = DENOMINATOR_BITS - plan.coefficient_bits
     half = 1 << (shift - 1)
     least = 1 << (plan.coefficient_bits - 8)

@@ -14,10 +14,12 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
-__all__ = ["DENOMINATOR_BITS", "GRID_BITS", "THETA_BITS", "SamplerPlan"]
+__all__ = ["AFFINE_GUARD_BITS", "DENOMINATOR_BITS", "GRID_BITS", "THETA_BITS", "SamplerPlan"]
 
 #: Fractional bits of grid coordinates and of the interpolation weights.
 GRID_BITS = 8
+#: More fractional bits than that, until the row and column parts of an affine grid have been added.
+AFFINE_GUARD_BITS = 4
 #: Fractional bits of the perspective denominator's coefficients: |denominator| < 8.
 DENOMINATOR_BITS = 28
 #: Fractional bits of the θ that a file puts out: |θ| < 2048.

@@ -55,6 +55,8 @@ def split_stn(model: keras.Model) -> StnParts:
     Raises:
         ModelFileError: the model is not an STN at its input that can be converted; says which layer and why.
     """
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or None in model.inputs[0].shape[1:]:
         raise ModelFileError(f"{model.name}: needs one input [batch, height, width, channels] of fixed size")
     samplers = [layer for layer in model.layers if isinstance(layer, BilinearSampler)]

@@ -56,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of --jsonl - has what it wanted
         return 0
+    except Exception as error:  # a defect of ours or of a library; a service's log needs one line all the same
+        hint = "" if arguments.debug else " (run again with --debug for the traceback)"
+        if arguments.debug:
+            traceback.print_exc()
+        _say(f"{_PROGRAM}: error: unexpected {type(error).__name__}: {_first_line(error)}{hint}")
+        return 1
 
 
 def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
@@ -76,7 +82,7 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
             )
         )
         source = stack.enter_context(_source(arguments, failed))
-        sinks = [stack.enter_context(sink) for sink in _sinks(arguments)]  # replace files only once frames can come
+        sinks = [stack.enter_context(sink) for sink in _sinks(arguments)]  # make files only once frames can come
         signals.watch(source)
         _say(source.description)
         _say(_model_line(rectifier))
@@ -116,11 +122,11 @@ def _rectify_all(
 
 
 def _source(arguments: argparse.Namespace, failed: Callable[[StnRectifyError], None]) -> FrameSource:
-    if arguments.image:
+    if arguments.image is not None:
         return ImageSource(arguments.image, on_error=failed)
     if arguments.demo:
         return ImageSource(_DEMO_IMAGE)
-    if arguments.video:
+    if arguments.video is not None:
         return VideoSource(arguments.video)
     options = {key: getattr(arguments, key) for key in _CAMERA_OPTIONS}
     return CameraSource(arguments.camera, **{key: value for key, value in options.items() if value is not None})
@@ -128,14 +134,17 @@ def _source(arguments: argparse.Namespace, failed: Callable[[StnRectifyError], N
 
 def _sinks(arguments: argparse.Namespace) -> list[ResultSink]:
     sinks: list[ResultSink] = []
-    if arguments.jsonl:
+    if arguments.jsonl is not None:
         sinks.append(JsonlSink(arguments.jsonl))
-    if arguments.save:
+    if arguments.save is not None:
         sinks.append(SaveSink(arguments.save))
     return sinks
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    for key, value in vars(arguments).items():
+        if value == "" or (isinstance(value, list) and "" in value):  # an unset variable of a shell, most likely
+            raise UsageError(f"--{key.replace('_', '-')} is empty: give it a value, or leave it out")
     given = [key for key in _CAMERA_OPTIONS if getattr(arguments, key) is not None]
     if given and arguments.camera is None:
         raise UsageError(f"--{given[0]} needs --camera")
@@ -162,6 +171,10 @@ def _list_cameras() -> int:
     if not cameras:
         _say("no camera found: connect one, and see that this user is in the group video")
     return 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _say(line: str) -> None:
@@ -250,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     results = parser.add_argument_group("results")
-    results.add_argument("--jsonl", metavar="FILE|-", help="one JSON object per frame; - is standard output")
+    results.add_argument("--jsonl", metavar="FILE|-", help="append one JSON object per frame; - is standard output")
     results.add_argument("--save", metavar="DIR", help="save the rectified image and a before/after picture per frame")
     results.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
     return parser

@@ -63,7 +63,7 @@ class Metadata:
     description: str
     kind: str
     transform: str
-    padding: str | None
+    padding: str
     coordinates: str
     input: InputSpec
     rectified: ImageSpec | None
@@ -95,14 +95,13 @@ def parse_metadata(text: bytes) -> Metadata:
     in_graph = root.text("kind", "in-graph", "pose-only") == "in-graph"
     transform = root.text("transform", *THETA_SIZE)
     if not in_graph:
-        root.expect_null("padding")
         outputs.expect_null("rectified")
     return Metadata(
         name=root.text("name"),
         description=root.text("description"),
         kind=root.text("kind"),
         transform=transform,
-        padding=root.text("padding", "zeros", "border") if in_graph else None,
+        padding=root.text("padding", "zeros", "border"),
         coordinates=root.text("coordinates"),
         input=_input(root.child("input")),
         rectified=_image(outputs.child("rectified")) if in_graph else None,
@@ -206,4 +205,9 @@ class _Object:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON's whole numbers have no bound, a float has
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
 from stn_rectify.runtime.metadata import ImageSpec, Metadata, parse_metadata
+from stn_rectify.runtime.operators import ALLOWED, operator_name
 
 __all__ = ["DEFAULT_MODEL", "SIGNATURE", "ModelFile", "bundled_models"]
 
@@ -62,7 +64,8 @@ class ModelFile:
                 one.
 
         Raises:
-            ModelFileError: it is missing, truncated, altered, not ours, or not all-integer.
+            ModelFileError: it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
+                has no place in a spatial transformer network.
         """
         path = _locate(DEFAULT_MODEL if model is None else model)
         content = _read(path)
@@ -71,6 +74,7 @@ class ModelFile:
             metadata = parse_metadata(texts["metadata.json"])
             flatbuffer = _flatbuffer(content, metadata)
             graph = read_flatbuffer(flatbuffer)
+            _check_operators(graph)
             _check_all_integer(graph)
             signature = _check_signature(graph, metadata)
             labels = tuple(texts["labels.txt"].decode("utf-8").splitlines())
@@ -88,7 +92,7 @@ def _locate(model: str | PathLike[str]) -> Path:
     path = Path(model)
     if isinstance(model, str) and model and path.name == model and not path.suffix:
         path = _BUNDLED / f"{model}.tflite"
-        if not path.is_file():
+        if not os.path.isfile(path):
             names = ", ".join(bundled_models()) or "none"
             raise ModelFileError(
                 f"no bundled model {model!r} (bundled: {names}): give one of these names, or a path such as "
@@ -146,13 +150,21 @@ def _flatbuffer(content: bytes, metadata: Metadata) -> bytes:
     return flatbuffer
 
 
-def _check_all_integer(graph: Graph) -> None:
+def _check_operators(graph: Graph) -> None:
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom:
             raise DataError(
                 f"uses the custom operator {operator.custom!r}, which the device's interpreter lacks: "
                 "convert the Keras model with stn-convert"
             )
+        if operator.builtin not in ALLOWED.values():
+            raise DataError(
+                f"uses the operator {operator_name(operator.builtin)}, which has no place in an all-integer spatial "
+                "transformer network: convert the Keras model with stn-convert, or replace the layer that needs it"
+            )
+
+
+def _check_all_integer(graph: Graph) -> None:
     for subgraph in graph.subgraphs:
         for tensor in subgraph.tensors:
             if tensor.dtype not in _INTEGERS:

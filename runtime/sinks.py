@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -25,6 +26,7 @@ __all__ = ["JsonlSink", "ResultSink", "SaveSink"]
 Self = TypeVar("Self", bound="ResultSink")
 
 _STDOUT = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _JPEG_QUALITY = 90
 
 
@@ -59,7 +61,8 @@ class JsonlSink(ResultSink):
     ``score``, ``label``, ``label_score`` (null without a recognizer), ``latency_ms``.
 
     Args:
-        file: the file to write, replaced if it exists; ``"-"`` is standard output.
+        file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
+            run was cut off within a line, that line is ended first.
 
     Raises:
         StnRectifyError: the file cannot be opened.
@@ -70,7 +73,12 @@ class JsonlSink(ResultSink):
         self._name = "standard output" if to_stdout else os.fspath(file)
         try:
             # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
-            self._file = open(_STDOUT if to_stdout else file, "wb", buffering=0, closefd=not to_stdout)  # noqa: SIM115
+            if to_stdout:
+                self._file = open(_STDOUT, "wb", buffering=0, closefd=False)  # noqa: SIM115
+            else:
+                self._file = open(file, "ab", buffering=0)  # noqa: SIM115
+                if _ends_within_a_line(file):
+                    self._file.write(b"\n")
         except OSError as error:
             raise _cannot_write(self._name, error) from error
 
@@ -155,5 +163,16 @@ def _file_stem(source: str) -> str:
     return stem.lstrip(".")[:80] or "frame"
 
 
+def _ends_within_a_line(file: str | PathLike[str]) -> bool:
+    if not os.path.isfile(file) or not os.access(file, os.R_OK):  # opening a pipe would wait for its writer
+        return False
+    with open(file, "rb") as opened:
+        if opened.seek(0, os.SEEK_END) == 0:
+            return False
+        opened.seek(-1, os.SEEK_END)
+        return opened.read(1) != b"\n"
+
+
 def _cannot_write(name: str, error: OSError) -> StnRectifyError:
-    return StnRectifyError(f"cannot write {name}: {error.strerror or error}; free space there or choose another place")
+    advice = "free space there or choose another place" if error.errno in _FULL else "choose another place"
+    return StnRectifyError(f"cannot write {name}: {error.strerror or error}; {advice}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 
 import cv2
 import numpy as np
@@ -33,15 +33,15 @@ class VideoSource(ThreadedSource):
     """
 
     def __init__(self, video: str | PathLike[str], *, timeout_s: float = 30.0) -> None:
-        address = fspath(video)
+        address = os.fspath(video)
         scheme = re.match(r"([a-z][a-z0-9+.-]+)://", address, re.IGNORECASE)
         live = scheme is not None and scheme[1].lower() in _LIVE
         # A stream's user and password must not reach logs and results.
         name = re.sub(r"(?<=://)[^/@]*@", "", address) if scheme else address
         super().__init__(name, live=live, timeout_s=timeout_s)
-        if not scheme and not Path(address).exists():
+        if not scheme and not os.path.exists(address):
             raise SourceError(f"video {name} does not exist: check the path")
-        if not scheme and Path(address).is_dir():
+        if not scheme and os.path.isdir(address):
             raise SourceError(f"video {name} is a folder: name one video in it")
         self._video = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
         if not self._video.isOpened():

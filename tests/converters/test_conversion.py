@@ -40,6 +40,16 @@ def save_frames(folder, shape, count=12):
     return file
 
 
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:-200])
+    return file
+
+
+def write(file, array):
+    np.save(file, array)
+    return file
+
+
 def run(*arguments):
     return main([str(a) for a in arguments])
 
@@ -103,6 +113,37 @@ def test_the_input_takes_bytes_as_they_are(tmp_path):
     assert spec.zero_point == -128
 
 
+def test_another_value_range_keeps_its_zero_as_the_margin(tmp_path):
+    source, frames = save_model(tmp_path, "stn", transform="projective"), save_frames(tmp_path, (32, 32, 3))
+    assert run(source, "--out", tmp_path, "--calibration", frames, "--value-range", -1, 1) == 0
+    spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
+    assert spec.value_range == (-1, 1)
+    assert spec.zero_point in (-1, 0)
+    assert json.loads((tmp_path / "stn.report.json").read_text())["comparison"]["levels_max"] <= 2
+
+
+def test_two_models_of_one_name_do_not_replace_each_other(tmp_path, capsys):
+    frames = save_frames(tmp_path, (32, 32, 3))
+    models = [tmp_path / folder / "stn.keras" for folder in ("a", "b")]
+    assert run(*models, "--out", tmp_path / "out", "--calibration", frames) == 2
+    assert "several inputs are called stn.keras" in capsys.readouterr().err
+
+
+def test_a_trunk_of_other_layers_converts(tmp_path):
+    """Channels split, transformed apart and joined: a localization network of somebody else."""
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(16, 3, strides=4, activation="relu")(image)
+    a, b = keras.ops.split(x, 2, axis=-1)
+    x = keras.layers.Concatenate()([keras.layers.MaxPooling2D(2)(a), keras.layers.AveragePooling2D(2)(b)])
+    x = keras.layers.Dense(12, activation="tanh")(keras.layers.Flatten()(x))
+    bias = keras.initializers.Constant(np.array([1, 0, 0, 0, 1, 0.0]))
+    theta = keras.layers.Dense(6, bias_initializer=bias)(x)
+    rectified = BilinearSampler("border")([image, AffineGrid((32, 32), (20, 24))(theta)])
+    keras.Model(image, [rectified, theta]).save(tmp_path / "other.keras")
+    frames = save_frames(tmp_path, (32, 32, 3))
+    assert run(tmp_path / "other.keras", "--out", tmp_path / "out", "--calibration", frames) == 0
+
+
 def test_labels_and_description_are_appended(tmp_path):
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
     labels = tmp_path / "labels.txt"
@@ -126,14 +167,18 @@ def test_an_existing_file_is_kept_unless_overwrite_is_given(tmp_path, capsys):
 
 
 def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, capsys, monkeypatch):
-    """A real defect: one weight of the head in the file is not the one it should be."""
+    """A real defect: one number of the head in the file is not the one it should be."""
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
 
-    def other_head(flatbuffer, head, plan, frames):
-        head.bias[-1] += 1 << 20
-        return proof.prove(flatbuffer, head, plan, frames)
+    def prove_a_damaged_file(flatbuffer, head, plan, frames):
+        model = read_model(flatbuffer)
+        damaged = head.bias.copy()
+        damaged[-1] += 1 << 20
+        (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == head.bias.tobytes())
+        buffer.data = np.frombuffer(damaged.tobytes(), np.uint8)
+        return proof.prove(write_model(model), head, plan, frames)
 
-    monkeypatch.setattr(conversion, "prove", other_head)
+    monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
     assert run(source, "--out", tmp_path / "out", "--calibration", frames) == 1
     assert "proof failed" in capsys.readouterr().err
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["stn.report.json"]
@@ -199,8 +244,10 @@ def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_pat
         (lambda folder: folder / "missing", "no such calibration"),
         (lambda folder: folder, "no images for calibration"),
         (lambda folder: save_frames(folder, (16, 16, 3)), "the model needs uint8"),
+        (lambda folder: cut_short(save_frames(folder, (32, 32, 3))), "not an .npz file"),
+        (lambda folder: write(folder / "a.npy", np.zeros(3)), "not an .npz file"),
     ],
-    ids=["missing", "no images", "wrong size"],
+    ids=["missing", "no images", "wrong size", "cut short", "one array"],
 )
 def test_bad_calibration_is_one_clear_line(tmp_path, capsys, make, message):
     folder = tmp_path / "calibration"

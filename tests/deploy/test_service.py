@@ -15,6 +15,7 @@ from stn_rectify.runtime import cli
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"
 CONF = DEPLOY / "stn-rectify.conf"
+_MOVED_MIB = 512
 
 
 def _settings() -> dict[str, str]:
@@ -43,6 +44,24 @@ def test_wrong_options_are_not_tried_again() -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--nonsense"])
     assert str(ended.value.code) == _settings()["RestartPreventExitStatus"]
+
+
+def test_a_start_moves_a_large_results_file_away_and_keeps_the_others(tmp_path: Path) -> None:
+    sizes = {"results.jsonl": 4096, "results.jsonl.1": 4000, "small.jsonl": 100, "own.tflite": 5000}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(b"\0" * size)
+    command = shlex.split(_settings()["ExecStartPre"].replace(f"+{_MOVED_MIB}M", "+2k"))
+    assert "+2k" in command
+    subprocess.run(command, cwd=tmp_path, check=True)
+    sizes["results.jsonl.1"] = sizes.pop("results.jsonl")
+    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == sizes
+
+
+def test_a_file_at_its_size_limit_is_one_that_a_start_moves_away() -> None:
+    settings = _settings()
+    assert (settings["LimitFSIZE"], f" -size +{_MOVED_MIB}M " in settings["ExecStartPre"]) == ("1G", True)
+    assert settings["WorkingDirectory"] == f"/var/lib/{settings['StateDirectory']}"
+    assert any(Path(option).match("*.jsonl") for option in _options())
 
 
 def test_systemd_takes_the_unit_without_a_warning(tmp_path: Path) -> None:

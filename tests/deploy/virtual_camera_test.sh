@@ -44,9 +44,13 @@ main() {
     check_process
     check_results
 
-    step "restart"
-    restart
-    wait_for frames 5
+    step "restart: earlier results are kept"
+    systemctl stop $NAME
+    earlier=$(head -n 1 $RESULTS)
+    lines=$(wc -l <$RESULTS)
+    systemctl start $NAME
+    wait_for frames $((lines + 5))
+    [ "$(head -n 1 $RESULTS)" = "$earlier" ] || fail "the earlier results are gone"
 
     step "camera unplugged and plugged again"
     before=$(show NRestarts)
@@ -58,14 +62,20 @@ main() {
     udevadm settle
     wait_for frames 5
 
-    step "results file at its size limit: it begins anew"
+    step "results file at its size limit: it is moved away, and a new one begins"
     mkdir -p /etc/systemd/system/$NAME.service.d
-    printf '[Service]\nLimitFSIZE=4K\n' >/etc/systemd/system/$NAME.service.d/limit.conf
+    {
+        printf '[Service]\nLimitFSIZE=4K\nExecStartPre=\n'
+        sed -n '/^ExecStartPre=/s/-size +512M/-size +2k/p' /etc/systemd/system/$NAME.service
+    } >/etc/systemd/system/$NAME.service.d/limit.conf
     systemctl daemon-reload
     restart
     wait_for restarts $(($(show NRestarts) + 1))
-    said "cannot write $RESULTS"
-    [ "$(stat -c %s $RESULTS)" -le 4096 ] || fail "the file is larger than its limit"
+    said "cannot write $RESULTS: File too large"
+    wait_for test -s $RESULTS.1
+    wait_for frames 1
+    [ "$(stat -c %s $RESULTS.1)" -le 4096 ] || fail "the file is larger than its limit"
+    [ "$(stat -c %U $RESULTS.1)" = $NAME ] || fail "the moved file is not the user's"
     rm -r /etc/systemd/system/$NAME.service.d
     systemctl daemon-reload
     restart

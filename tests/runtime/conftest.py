@@ -131,7 +131,7 @@ def _metadata(
         "description": "a known θ",
         "kind": "in-graph" if in_graph else "pose-only",
         "transform": "projective" if theta_size == 8 else "affine",
-        "padding": padding if in_graph else None,
+        "padding": padding,
         "coordinates": "the contract",
         "input": {
             **image,

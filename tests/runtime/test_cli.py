@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.cli import main
 
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.cli"]
@@ -186,6 +187,13 @@ def test_a_full_disk_is_one_line(model: Path, images: Path) -> None:
         pytest.param(["--demo", "--output-size", "big"], 2, "WIDTHxHEIGHT", id="size"),
         pytest.param(["--image", "x.png", "--output-size", "0x5"], 2, "1 to 16384", id="zero size"),
         pytest.param(["--image", "x.png", "--output", "model"], 2, "pose-only", id="pose-only"),
+        pytest.param(["--demo", "--jsonl="], 2, "--jsonl is empty", id="empty results file"),
+        pytest.param(["--demo", "--save="], 2, "--save is empty", id="empty folder"),
+        pytest.param(["--demo", "--model", ""], 2, "--model is empty", id="empty model"),
+        pytest.param(["--video", ""], 2, "--video is empty", id="empty video"),
+        pytest.param(["--camera", ""], 2, "--camera is empty", id="empty camera"),
+        pytest.param(["--image", "x.png", ""], 2, "--image is empty", id="empty image"),
+        pytest.param(["--video", "x" * 300], 1, "does not exist", id="video with an over-long name"),
         pytest.param(["--image", "nowhere.png"], 1, "nowhere.png does not exist", id="image"),
         pytest.param(["--video", "nowhere.avi"], 1, "nowhere.avi does not exist", id="video"),
         pytest.param(["--camera", "987"], 1, "/dev/video987 does not exist", id="camera"),
@@ -215,6 +223,32 @@ def test_errors_are_one_line(
 def test_debug_gives_the_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image", "nowhere.png", "--model", str(model), "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_one_line_and_debug_gives_the_traceback(
+    model: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("by zero\nand more")
+
+    monkeypatch.setattr(Rectifier, "rectify", fail)
+    arguments = ["--image", str(images), "--model", str(model)]
+    assert main(arguments) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        "stn-rectify: error: unexpected ZeroDivisionError: by zero (run again with --debug for the traceback)"
+    )
+    assert main([*arguments, "--debug"]) == 1
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    assert errors.endswith("unexpected ZeroDivisionError: by zero\n")
+
+
+def test_results_are_appended_from_run_to_run(model: Path, images: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["--image", str(images), "--model", str(model), "--jsonl", str(tmp_path / "out.jsonl")]) == 0
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1, 2, 0, 1, 2]
 
 
 def test_version_says_which_interpreter() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from stn_rectify.runtime import ModelFile, ModelFileError, bundled_models
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.flatbuffer import read_flatbuffer
+from stn_rectify.runtime.operators import ALLOWED, operator_name
 
 Parts = tuple[bytes, dict[str, Any]]
 Rewrite = Callable[..., Path]
@@ -59,6 +61,8 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_bundled_name_lists_the_bundled_ones() -> None:
+    with pytest.raises(ModelFileError, match="no bundled model 'xxx"):
+        ModelFile.open("x" * 300)
     with pytest.raises(ModelFileError, match="no bundled model 'nonesuch'") as caught:
         ModelFile.open("nonesuch")
     for name in bundled_models():
@@ -142,7 +146,9 @@ def test_a_missing_associated_file(tmp_path: Path, model_parts: Parts, name: str
         ("name", 3, "name is 3"),
         ("kind", "both", "expected in-graph or pose-only"),
         ("transform", "thin-plate", "expected affine or projective"),
-        ("padding", "zeros", "null in a pose-only file"),
+        ("padding", None, "padding is None, expected zeros or border"),
+        ("padding", "reflect", "expected zeros or border"),
+        ("outputs.rectified", {}, "null in a pose-only file"),
         ("parameters", True, "parameters is True"),
         ("macs", -1, "macs is -1"),
         ("converter", [], "converter is"),
@@ -152,6 +158,8 @@ def test_a_missing_associated_file(tmp_path: Path, model_parts: Parts, name: str
         ("input.width", 64, r"metadata promises INT8 \[1, 32, 64, 3\]"),
         ("input.scale", 0, "input.scale is 0"),
         ("input.scale", float("nan"), "input.scale is nan"),
+        ("input.scale", 10**400, "input.scale is 1000.*expected a number"),
+        ("input.value_range", [0, 10**400], "two numbers"),
         ("input.value_range", [1.0, 1.0], "is empty"),
         ("input.value_range", [0.0], "two numbers"),
         ("input.zero_point", 200, "zero_point is 200"),
@@ -208,6 +216,36 @@ def test_a_rewritten_flatbuffer_is_still_good(rewrite: Rewrite, model_parts: Par
 def test_a_custom_operator_is_named(rewrite: Rewrite, model_parts: Parts, name: str) -> None:
     with pytest.raises(ModelFileError, match=f"custom operator '{name}'"):
         ModelFile.open(rewrite(edited(model_parts[0], make_custom(name.encode()))))
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(119, "WHILE"), (129, "CALL_ONCE"), (142, "VAR_HANDLE"), (148, "RANDOM_UNIFORM"), (203, "number 203")],
+)
+def test_an_operator_that_has_no_place_in_an_stn_is_named(
+    rewrite: Rewrite, model_parts: Parts, number: int, name: str
+) -> None:
+    def edit(model: Any) -> None:
+        code = model.operatorCodes[0]
+        code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
+
+    with pytest.raises(ModelFileError, match=f"uses the operator {name}, which has no place"):
+        ModelFile.open(rewrite(edited(model_parts[0], edit)))
+
+
+def test_operators_have_tensorflows_names_and_numbers() -> None:
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    for name, number in ALLOWED.items():
+        assert getattr(schema.BuiltinOperator, name) == number
+    for name, number in vars(schema.BuiltinOperator).items():
+        if not name.startswith("_"):
+            assert operator_name(number) in (name, f"number {number}")
+
+
+def test_no_allowed_operator_calls_keeps_state_or_is_random() -> None:
+    risky = r"CALL|IF$|WHILE|VAR|HASHTABLE|RANDOM|MULTINOMIAL|STABLEHLO|CUSTOM|DELEGATE|LSTM|RNN|_ND$"
+    found = {name for name in ALLOWED if re.search(risky, name)}
+    assert found == {"BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"}
 
 
 @pytest.mark.parametrize(("code", "dtype"), [(0, "FLOAT32"), (1, "FLOAT16"), (5, "STRING"), (99, "TYPE_99")])

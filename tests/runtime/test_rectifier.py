@@ -128,13 +128,18 @@ def test_a_signed_value_range_gives_the_graphs_pixels_back(make_model: MakeModel
         np.testing.assert_array_equal(rectifier.rectify(noise).image, noise[::-1, ::-1])
 
 
-def test_padding_border_repeats_the_edge(make_model: MakeModel) -> None:
+@pytest.mark.parametrize("in_graph", [pytest.param(True, id="in-graph"), pytest.param(False, id="pose-only")])
+def test_padding_border_repeats_the_edge(make_model: MakeModel, in_graph: bool) -> None:
+    """The frame fills the middle half of the image; around it, border has the frame's nearest pixel."""
     theta = (2.0, 0, 0, 0, 2, 0, 0, 0)
-    white = np.full((60, 80, 3), 255, np.uint8)
-    white[-20:, -20:] = 0
-    zeros = Rectifier(make_model(theta, in_graph=True), output_size=(80, 60)).rectify(white).image
-    border = Rectifier(make_model(theta, in_graph=True, padding="border"), output_size=(80, 60)).rectify(white).image
-    assert (zeros[0, 0], border[0, 0]) == (pytest.approx(0), pytest.approx(255))
+    noise = np.random.default_rng(4).integers(1, 256, (60, 80, 3), np.uint8)
+    noise[-20:, -20:] = 0
+    images = {}
+    for padding in ("zeros", "border"):
+        with Rectifier(make_model(theta, in_graph=in_graph, padding=padding), output_size=(160, 120)) as rectifier:
+            images[padding] = rectifier.rectify(noise).image
+    np.testing.assert_array_equal(images["zeros"], np.pad(noise, ((30, 30), (40, 40), (0, 0))))
+    np.testing.assert_array_equal(images["border"], np.pad(noise, ((30, 30), (40, 40), (0, 0)), mode="edge"))
 
 
 def test_score_is_the_red_level_of_the_first_pixel(make_model: MakeModel, frame: np.ndarray) -> None:

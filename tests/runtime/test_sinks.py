@@ -54,6 +54,25 @@ def test_a_file_name_that_is_no_unicode_still_makes_json(tmp_path: Path) -> None
     assert json.loads((tmp_path / "out.jsonl").read_bytes())["source"] == name
 
 
+@pytest.mark.parametrize(
+    ("earlier", "lines"),
+    [
+        pytest.param(b"", 1, id="empty"),
+        pytest.param(b'{"frame": 0}\n', 2, id="whole lines"),
+        pytest.param(b'{"frame": 0}\n{"fra', 3, id="cut off within a line"),
+    ],
+)
+def test_an_earlier_runs_results_are_kept(tmp_path: Path, earlier: bytes, lines: int) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(earlier)
+    with JsonlSink(path) as sink:
+        sink.write(captured(), result())
+    content = path.read_bytes()
+    assert content.startswith(earlier)
+    assert len(content.splitlines()) == lines
+    assert json.loads(content.splitlines()[-1])["frame"] == 7
+
+
 def test_a_full_disk_is_one_clear_error() -> None:
     with (
         JsonlSink("/dev/full") as sink,
@@ -61,6 +80,7 @@ def test_a_full_disk_is_one_clear_error() -> None:
     ):
         sink.write(captured(), result())
     assert "\n" not in str(caught.value)
+    assert "free space" in str(caught.value)
 
 
 def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
@@ -102,8 +122,9 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StnRectifyError, match="cannot write"):
+    with pytest.raises(StnRectifyError, match="file: File exists; choose another place") as caught:
         SaveSink(tmp_path / "file")
+    assert "space" not in str(caught.value)
 
 
 @pytest.mark.parametrize("score", [0.9, 0.1])

@@ -207,9 +207,10 @@ def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
         VideoSource(path)
 
 
-def test_a_missing_video(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["none.mp4", "x" * 300, "nul\0.mp4"])
+def test_a_missing_video(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="does not exist"):
-        VideoSource(tmp_path / "none.mp4")
+        VideoSource(tmp_path / name)
 
 
 def test_a_stream_nobody_serves_hides_the_password() -> None:
