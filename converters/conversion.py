@@ -106,10 +106,8 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     try:
         return _convert(source, out, options)
     except OSError as error:
-        where = error.filename or out
-        raise UsageError(
-            f"cannot write {where}: {error.strerror or error}; choose another --out or make room"
-        ) from error
+        what = f"cannot write {error.filename or out}: {error.strerror or error}"
+        raise UsageError(f"{what}; choose another --out or make room") from error
 
 
 def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:

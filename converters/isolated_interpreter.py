@@ -6,6 +6,7 @@ interpreter would take the converter with it.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -73,10 +74,8 @@ class IsolatedInterpreter:
         return result
 
     def _ask(self, request: str, argument: Any) -> Any:
-        try:
+        with contextlib.suppress(OSError):  # if it is dead no answer comes either, and that is reported
             self._pipe.send((request, argument))
-        except OSError:
-            pass  # it is dead: no answer comes either, and that is reported
         return self._answer()
 
     def _answer(self) -> Any:
