@@ -7,14 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from stn_rectify.models.workstation import run_command
+from stn_rectify.models.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="stn-convert",
         description="Convert Keras Spatial Transformer Networks to fully INT8 TFLite files of built-in operators, "
         "proved on the written file.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from stn_rectify.models.partial_file import partial_file
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["Checkpoint"]
@@ -28,13 +31,17 @@ class Checkpoint:
         self._recipe = json.dumps(recipe, sort_keys=True)
 
     def save(self, model: keras.Model, epoch: int, batch: int) -> None:
-        """Writes the compiled model's variables and the position: the next batch to train on."""
+        """Writes the compiled model's variables and the position: the next batch to train on.
+
+        Raises:
+            DataError: it cannot be written; the last checkpoint is still there.
+        """
         variables = [*model.variables, *model.optimizer.variables]
-        partial = self.file.with_suffix(".partial")
-        with partial.open("wb") as out:
-            arrays = {f"v{k}": np.asarray(keras.ops.convert_to_numpy(v)) for k, v in enumerate(variables)}
-            np.savez(out, recipe=self._recipe, position=[epoch, batch], **arrays)
-        os.replace(partial, self.file)
+        arrays = {f"v{k}": np.asarray(keras.ops.convert_to_numpy(v)) for k, v in enumerate(variables)}
+        content = io.BytesIO()  # on a full disk, ZipFile would print errors of its own
+        np.savez(content, recipe=self._recipe, position=[epoch, batch], **arrays)
+        with partial_file(self.file) as partial:
+            partial.write_bytes(content.getbuffer())
 
     def load(self, model: keras.Model) -> tuple[int, int]:
         """Restores the variables; returns epoch and batch to go on with, (0, 0) without a checkpoint.
@@ -55,5 +62,5 @@ class Checkpoint:
                     variable.assign(stored[f"v{k}"])
                 epoch, batch = stored["position"]
                 return int(epoch), int(batch)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{self.file} cannot be read ({error}): delete it to start anew") from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.workstation import run_command
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.models.workstation import OneLineParser, run_command
+from stn_rectify.runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -29,8 +31,34 @@ def _shape(dimensions: int) -> Callable[[str], tuple[int, ...]]:
     return parse
 
 
+def _whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text) if text.isdecimal() else -1
+        if number < low or (high is not None and number > high):
+            to = "" if high is None else f" to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low}{to}")
+        return number
+
+    return parse
+
+
+def _positive_float(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+_positive_int = _whole_number(1)
+_non_negative_int = _whole_number(0)
+_seed = _whole_number(0, 2**32 - 1)  # what Keras takes
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="stn-train",
         description="Train a lightweight Spatial Transformer Network on synthesised frames. "
         "Run the same command again to go on after Ctrl-C.",
@@ -46,16 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
     net.add_argument("--localization-shape", type=_shape(2), metavar="HxW", help="smaller copy the localization sees")
-    net.add_argument("--width", type=float, default=1.0, help="factor on the channels")
+    net.add_argument("--width", type=_positive_float, default=1.0, help="factor on the channels")
     net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
     run = parser.add_argument_group("training")
-    run.add_argument("--samples", type=int, default=20_000, help="synthesised frames (default 20000)")
-    run.add_argument("--epochs", type=int, default=20, help="times each is drawn anew (default 20)")
-    run.add_argument("--batch-size", type=int, default=128)
-    run.add_argument("--learning-rate", type=float, default=3e-3)
-    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--samples", type=_positive_int, default=20_000, help="synthesised frames (default 20000)")
+    run.add_argument("--epochs", type=_positive_int, default=20, help="times each is drawn anew (default 20)")
+    run.add_argument("--batch-size", type=_positive_int, default=128)
+    run.add_argument("--learning-rate", type=_positive_float, default=3e-3)
+    run.add_argument("--seed", type=_seed, default=0)
     run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
-    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that synthesise frames")
+    run.add_argument("--jobs", type=_positive_int, default=os.cpu_count() or 1, help="processes that synthesise frames")
     check = parser.add_argument_group("evaluation")
     check.add_argument(
         "--validate",
@@ -65,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="real frames with a truth.json; repeatable",
     )
-    check.add_argument("--hold-out", type=int, default=1000, metavar="N", help="synthesised frames (default 1000)")
+    check.add_argument(
+        "--hold-out", type=_non_negative_int, default=1000, metavar="N", help="synthesised frames (default 1000)"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
@@ -85,32 +115,36 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
-    from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.files import load_model
     from stn_rectify.models.validation import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
-    if args.evaluate:
-        model = load_model(args.evaluate)
-        print(stn_cost(model))
-    else:
-        model = _train(args)
-    _print_errors(model, args, known)
+    _print_errors(_load(args.evaluate) if args.evaluate else _train(args), args, known)
     return 0
+
+
+def _load(file: Path) -> keras.Model:
+    from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.files import load_model
+    from stn_rectify.models.training import pose_predictor
+
+    model = load_model(file)
+    try:
+        pose_predictor(model)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    print(stn_cost(model), flush=True)
+    return model
 
 
 def _train(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.training import TrainingRecipe, train
 
-    if args.out.suffix != ".keras":
-        raise UsageError(f"--out {args.out}: the file name must end in .keras")
-    if args.out.exists() and not args.overwrite:
-        raise UsageError(f"{args.out} exists: give --overwrite to replace it, or another --out")
     if args.input_shape[2] not in (1, 3):
         raise UsageError("--input-shape must be HxWx1 or HxWx3")
     if args.samples < args.batch_size:
         raise UsageError(f"--samples {args.samples} is less than one batch of {args.batch_size}")
+    _prepare_out(args.out, args.overwrite)
     recipe = TrainingRecipe(
         input_shape=args.input_shape,
         transform=args.transform,
@@ -127,8 +161,24 @@ def _train(args: argparse.Namespace) -> keras.Model:
         backgrounds=str(args.backgrounds) if args.backgrounds else None,
     )
     print(stn_cost(recipe.model()), flush=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     return train(recipe, args.out, jobs=args.jobs)
+
+
+def _prepare_out(out: Path, overwrite: bool) -> None:
+    """Refuses what cannot be written at the end of the training; makes the folder."""
+    if out.suffix != ".keras":
+        raise UsageError(f"--out {out}: the file name must end in .keras")
+    try:
+        if out.is_dir():
+            raise UsageError(f"--out {out} is a folder: give the name of a file")
+        if out.exists() and not overwrite:
+            raise UsageError(f"{out} exists: give --overwrite to replace it, or another --out")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        reason = f"{out.parent} is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+        raise UsageError(f"--out {out} cannot be written ({reason}): choose another --out") from error
 
 
 def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[KnownFrames]) -> None:

@@ -44,7 +44,8 @@ def lightweight_stn(
         transform: ``"affine"`` (six θ) or ``"projective"`` (eight θ).
         output_shape: height and width of the rectified image; the input's when None.
         localization: how the last feature map becomes a vector.
-            ``"profiles"`` keeps its mean over the rows and its mean over the columns: where along x and y things are.
+            ``"profiles"`` keeps, for each channel, a learned weighted mean of each row and one of each column, at first
+            the plain mean: where along y and x things are.
             ``"flatten"`` flattens it at 4×4 (for a 64×64 input).
             ``"pooled"`` averages it globally, as tutorials do. That throws away *where* a feature was seen, so θ has
             to be read from padding effects: in the measurements behind this design corners were 5–15 % worse at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +15,11 @@ import numpy as np
 
 from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.training_frames import FramePool, batches
+from stn_rectify.runtime.errors import DataError
 
 __all__ = ["TrainingRecipe", "pose_predictor", "train"]
 
@@ -75,7 +77,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
         The trained model.
 
     Raises:
-        DataError: the folder holds a run with other settings.
+        DataError: the folder holds a run with other settings, or a file cannot be read or written.
         KeyboardInterrupt: after the state was saved.
     """
     work = out.with_suffix(".training")
@@ -114,9 +116,8 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
         batch = 0
     pose.optimizer.finalize_variable_values(pose.trainable_variables)
     _write_calibration(pool, recipe, out)
-    partial = out.with_suffix(".partial.keras")
-    stn.save(partial)
-    os.replace(partial, out)
+    with partial_file(out) as partial:
+        stn.save(partial)
     shutil.rmtree(work)
     return stn
 
@@ -125,10 +126,10 @@ def _write_calibration(pool: FramePool, recipe: TrainingRecipe, out: Path) -> No
     """``NAME.calibration.npz``: frames for stn-convert, as the network saw them."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(batches(pool, recipe.epochs, input_shape=recipe.input_shape, batch_size=count, seed=recipe.seed))
-    partial = out.with_suffix(".calibration.partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, frames=np.round(batch.frames * 255).astype(np.uint8))
-    os.replace(partial, out.with_suffix(".calibration.npz"))
+    content = io.BytesIO()
+    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8))
+    with partial_file(out.with_suffix(".calibration.npz")) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def _train_epoch(
@@ -171,8 +172,17 @@ def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 def pose_predictor(model: keras.Model) -> Any:
-    """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN."""
+    """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN.
+
+    Raises:
+        DataError: the model has no layer ``theta`` of six or eight values, or another input than one image.
+    """
     names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
+    if "theta" not in names or model.get_layer("theta").output.shape[1:] not in ((6,), (8,)):
+        raise DataError('no Spatial Transformer Network: it needs a layer named "theta" of 6 or 8 values')
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
+        raise DataError(f"its input must be one image of a fixed size, [batch, height, width, 1 or 3], not {shape}")
     pose = keras.Model(model.input, [model.get_layer(name).output for name in names])
 
     def predict(frames: Any) -> Any:

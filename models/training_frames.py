@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
+from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError
@@ -55,6 +59,9 @@ class FramePool:
         seed: of the synthesiser.
         backgrounds: folder of photographs, or None.
         jobs: processes that synthesise.
+
+    Raises:
+        DataError: the folder holds other or damaged frames, or there is no room for them.
     """
 
     def __init__(
@@ -76,45 +83,92 @@ class FramePool:
             "seed": seed,
             "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
         }
-        self._prepare()
-        self.frames = np.load(folder / "frames.npy", mmap_mode="r")
-        self.corners = np.load(folder / "corners.npy", mmap_mode="r")
+        self._state_file = folder / "pool.json"
+        if not self._state_file.exists():
+            self._allocate()
+        done = self._read_done()
+        self.frames, self.corners = self._open("frames.npy"), self._open("corners.npy")
+        todo = [first for first in range(0, count, _CHUNK) if first not in done]
+        if todo:
+            self._synthesise(done, todo)
 
     def __len__(self) -> int:
         return self._count
 
-    def _prepare(self) -> None:
-        """Synthesises what is missing; a second run goes on where the first was stopped."""
-        state_file = self.folder / "pool.json"
-        state: dict[str, Any] = {**self._recipe, "done": []}
-        if state_file.exists():
-            state = json.loads(state_file.read_text())
-            if {k: state.get(k) for k in self._recipe} != self._recipe:
-                raise DataError(
-                    f"{self.folder} holds frames made with other settings: delete it or choose another --out"
-                )
-        else:
+    def _allocate(self) -> None:
+        """Makes the files at their full size: on a full disk, writing to a memory map would kill the process."""
+        arrays: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "frames.npy": (np.uint8, (self._count, self._size, self._size, 3)),
+            "corners.npy": (np.float32, (self._count, 4, 2)),
+        }
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shape = (self._count, self._size, self._size, 3)
-            open_memmap(self.folder / "frames.npy", "w+", np.uint8, shape)
-            open_memmap(self.folder / "corners.npy", "w+", np.float32, (self._count, 4, 2))
-            state_file.write_text(json.dumps(state))
-        todo = [first for first in range(0, self._count, _CHUNK) if first not in set(state["done"])]
-        if not todo:
-            return
+            for name, (dtype, shape) in arrays.items():
+                open_memmap(self.folder / name, "w+", dtype, shape)
+                with (self.folder / name).open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            for name in arrays:
+                with suppress(OSError):
+                    (self.folder / name).unlink(missing_ok=True)
+            need_mb = sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in arrays.values()) / 1e6
+            raise DataError(
+                f"{self.folder}: cannot make the {need_mb:.0f} MB of frames ({error.strerror or error}): "
+                "make room there, choose another --out, or give fewer --samples"
+            ) from error
+        self._write_done([])
+
+    def _write_done(self, done: list[int]) -> None:
+        with partial_file(self._state_file) as partial:
+            partial.write_text(json.dumps({**self._recipe, "done": done}))
+
+    def _read_done(self) -> list[int]:
+        """First frame of each chunk that is there."""
+        try:
+            state = json.loads(self._state_file.read_text())
+            recipe = {key: state[key] for key in self._recipe}
+            done = [int(first) for first in state["done"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{self._state_file} is damaged ({error!r}): delete the folder {self.folder} to start anew"
+            ) from error
+        if recipe != self._recipe:
+            raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
+        return done
+
+    def _open(self, name: str) -> npt.NDArray[Any]:
+        try:
+            array: npt.NDArray[Any] = np.load(self.folder / name, mmap_mode="r")
+        except (OSError, EOFError, ValueError) as error:
+            raise DataError(
+                f"{self.folder / name} cannot be read ({error}): delete the folder {self.folder} to start anew"
+            ) from error
+        return array
+
+    def _synthesise(self, done: list[int], todo: list[int]) -> None:
+        """Synthesises the chunks that are missing; a second run goes on where the first was stopped."""
         jobs = [(self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
+        missing = sum(last - first for _, first, last, _ in jobs)
         # Forking a process that runs TensorFlow's threads can hang the child.
         with (
             ProcessPoolExecutor(self._jobs, get_context("spawn"), _start_worker, (self._synthesiser,)) as pool,
-            Progress("synthesising", self._count, self._count - len(todo) * _CHUNK, "frame") as progress,
+            Progress("synthesising", self._count, self._count - missing, "frame") as progress,
         ):
             try:
-                for first in pool.map(_synthesise_chunk, jobs):
-                    state["done"].append(first)
-                    partial = state_file.with_suffix(".partial")
-                    partial.write_text(json.dumps(state))
-                    os.replace(partial, state_file)
-                    progress.advance(_CHUNK)
+                for (_, first, last, _), _ in zip(jobs, pool.map(_synthesise_chunk, jobs), strict=True):
+                    done.append(first)
+                    self._write_done(done)
+                    progress.advance(last - first)
+            except BrokenProcessPool as error:
+                raise DataError(
+                    "a process that synthesises frames was killed, perhaps for want of memory: "
+                    "run the same command again with fewer --jobs"
+                ) from error
+            except OSError as error:
+                raise DataError(
+                    f"{self.folder}: frames cannot be written ({error.strerror or error}): "
+                    "mend that, then run the same command again"
+                ) from error
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -131,7 +185,7 @@ def _start_worker(synthesiser: FrameSynthesiser) -> None:
     cv2.setNumThreads(1)
 
 
-def _synthesise_chunk(job: tuple[Path, int, int, int]) -> int:
+def _synthesise_chunk(job: tuple[Path, int, int, int]) -> None:
     folder, first, last, size = job
     frames = np.load(folder / "frames.npy", mmap_mode="r+")
     corners = np.load(folder / "corners.npy", mmap_mode="r+")
@@ -142,7 +196,6 @@ def _synthesise_chunk(job: tuple[Path, int, int, int]) -> int:
         corners[index] = np.nan if sample.corners is None else transform_points(to_normalised, sample.corners)
     frames.flush()
     corners.flush()
-    return first
 
 
 def batches(

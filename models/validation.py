@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.synthesis import FrameSynthesiser
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_homography
 from stn_rectify.runtime.preprocess import resize_antialiased
+from stn_rectify.runtime.sources.images import read_image
 
 __all__ = [
     "CornerErrors",
@@ -69,23 +70,37 @@ def read_truth(folder: Path) -> KnownFrames:
     TL, TR, BR, BL of the upright target.
 
     Raises:
-        DataError: the file or an image is missing or cannot be read.
+        DataError: the file or an image is missing, cannot be read, or is not as above.
     """
     candidates = [folder / "truth.json", folder.parent / f"{folder.name}.truth.json"]
     file = next((c for c in candidates if c.is_file()), None)
     if file is None:
         raise DataError(f"{folder}: no truth.json in it and no {candidates[1].name} beside it")
     try:
-        truth = {name: np.array(c, np.float64).reshape(4, 2) for name, c in json.loads(file.read_text()).items()}
-    except (ValueError, AttributeError) as error:
+        truth = {name: _corners(value) for name, value in json.loads(file.read_text()).items()}
+        if not truth:
+            raise ValueError("it names no image")
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{file}: expected {{image name: four [x, y] corners}}: {error}") from error
-    frames = []
-    for name in truth:
-        image = cv2.imread(str(folder / name))
-        if image is None:
-            raise DataError(f"{folder / name}: named in {file.name} but missing or not an image")
-        frames.append(image)
-    return KnownFrames(f"{folder.parent.name}/{folder.name}", tuple(frames), tuple(truth.values()))
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    frames = tuple(_colour_image(folder / name, file) for name in truth)
+    return KnownFrames(f"{folder.parent.name}/{folder.name}", frames, tuple(truth.values()))
+
+
+def _corners(value: Any) -> Array:
+    corners = np.array(value, np.float64).reshape(4, 2)
+    if not np.isfinite(corners).all():
+        raise ValueError("a corner is not a finite number")
+    return corners
+
+
+def _colour_image(path: Path, named_in: Path) -> Array:
+    try:
+        image = read_image(path)
+    except SourceError as error:
+        raise DataError(f"{named_in.name} names an image that is missing or damaged: {error}") from error
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 def synthesised_hold_out(count: int, seed: int, backgrounds: Path | None) -> KnownFrames:
@@ -117,7 +132,10 @@ def corner_errors(
 
 
 def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -> CornerErrors:
-    """Errors of the corners that were found, [4, 2] in frame pixels for each frame, and of the scores [N]."""
+    """Errors of the corners that were found, [4, 2] in frame pixels for each frame, and of the scores [N].
+
+    Errors are NaN when no frame holds a target.
+    """
     errors, boxes = [], []
     for frame, corners, truth in zip(known.frames, found, known.corners, strict=True):
         if truth is None:
@@ -125,7 +143,7 @@ def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -
         height, width = frame.shape[:2]
         errors.append(float(corner_error(corners, truth)))
         boxes.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
-    percent = 100 * np.array(errors)
+    percent = 100 * np.array(errors or [np.nan])  # a few frames may all be empty
     has_target = np.array([c is not None for c in known.corners])
     accuracy = None if score is None else float(((np.ravel(score) > 0.5) == has_target).mean())
     return CornerErrors(
@@ -134,7 +152,7 @@ def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -
         mean=float(percent.mean()),
         median=float(np.median(percent)),
         p95=float(np.percentile(percent, 95)),
-        centred_box=100 * float(np.mean(boxes, axis=0).min()),
+        centred_box=100 * float(np.mean(boxes or [[np.nan]], axis=0).min()),
         score_accuracy=accuracy,
     )
 

@@ -27,7 +27,7 @@ __all__ = ["FrameSynthesiser", "SynthesisedFrame"]
 _MIN_FRAME_SIDE = 64
 #: No other rectangle shows more than this part of the target's area.
 _RIVAL_SHARE = 0.35
-#: How often a kind lies on larger rectangles. Kinds with a border of their own never: which edge is theirs?
+#: Nothing in an empty frame shows more than this part of the frame's area (four times as much when its edge cuts it).
 _EMPTY_AREA = 0.012
 #: How often a kind lies on larger rectangles. Kinds with a border of their own do not: which edge is theirs?
 _PANEL_SHARE = {
