@@ -38,7 +38,7 @@ _COORDINATES = (
     "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
 )
 _PROOF_FRAMES = 50
-_MOST_LEVELS = 2.0
+_MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 
 @dataclass(frozen=True)

@@ -172,4 +172,5 @@ def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform
         expected, grid = float64_sampler(frame, theta, plan)
         coefficients = plan.coefficients(theta)
         assert np.abs(reference_grid(coefficients, plan) / 256 - grid).max() <= 0.01
-        assert np.abs(reference_sampler(frame, coefficients, plan) - expected).max() <= 2
+        most = 2 if max(size) <= 400 else 2.5  # docs/integer-sampler.md
+        assert np.abs(reference_sampler(frame, coefficients, plan) - expected).max() <= most
