@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.sampler_plan import THETA_BITS
 from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.models.partial_file import partial_file
 from stn_rectify.runtime.geometry import homography_to_corners, pixel_homography, theta_to_homography
 from stn_rectify.runtime.model_file import ModelFile
 
@@ -133,10 +134,9 @@ def comparison_sheet(file: Path, parts: StnParts, frames: npt.NDArray[np.float32
         if comparison.rectified is not None:
             cells.append(_enlarged(_in_bgr(comparison.rectified[number])))
         columns.append(np.vstack([cv2.copyMakeBorder(c, 2, 2, 2, 2, cv2.BORDER_CONSTANT) for c in cells]))
-    partial = file.with_suffix(".partial.png")
-    if not cv2.imwrite(str(partial), np.hstack(columns)):
-        raise OSError(0, "the picture cannot be written", str(partial))
-    os.replace(partial, file)
+    with partial_file(file) as partial:
+        if not cv2.imwrite(str(partial), np.hstack(columns)):
+            raise OSError(errno.EIO, "the picture cannot be written", str(partial))
 
 
 def _enlarged(image: Array) -> Array:

@@ -26,6 +26,7 @@ from stn_rectify.converters.stn_parts import StnParts, split_stn
 from stn_rectify.converters.trunk import quantize_trunk
 from stn_rectify.models.cost import StnCost, stn_cost
 from stn_rectify.models.files import load_model
+from stn_rectify.models.partial_file import partial_file
 from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.metadata import FORMAT
 from stn_rectify.runtime.model_file import ModelFile
@@ -228,10 +229,8 @@ def _write_report(
         "cost": asdict(cost),
         "metadata": graph.metadata,
     }
-    target = out / f"{source.stem}.report.json"
-    partial = target.with_suffix(".json.partial")
-    partial.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(partial, target)
+    with partial_file(out / f"{source.stem}.report.json") as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def summary_line(conversion: Conversion) -> str:
