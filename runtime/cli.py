@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
 
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="FILE|NAME", help="a .tflite from stn-convert, or a bundled model (general)")
-    model.add_argument("--threads", type=_positive, default=2, metavar="N", help="threads of the interpreter (2)")
+    model.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the interpreter (1)")
     model.add_argument(
         "--output",
         choices=("frame", "model"),

@@ -68,7 +68,7 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
 
 
 def open_interpreter(
-    flatbuffer: bytes | str | PathLike[str], *, threads: int = 2, package: str | None = None
+    flatbuffer: bytes | str | PathLike[str], *, threads: int = 1, package: str | None = None
 ) -> Interpreter:
     """Opens a model in the interpreter and allocates its tensors.
 

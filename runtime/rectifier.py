@@ -41,7 +41,8 @@ class Rectifier:
 
     Args:
         model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
-        threads: threads that the network computes with, 1 or more.
+        threads: threads that the network computes with, 1 or more. More than one gains little for a network this
+            small, and loses much when other programs want the cores.
         output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
             warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
             files).
@@ -65,7 +66,7 @@ class Rectifier:
         self,
         model: str | PathLike[str] | None = None,
         *,
-        threads: int = 2,
+        threads: int = 1,
         output: Literal["frame", "model"] = "frame",
         output_size: tuple[int, int] | None = None,
     ) -> None:

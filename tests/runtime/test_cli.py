@@ -65,7 +65,7 @@ def test_images_to_json_lines(model: Path, images: Path) -> None:
     assert [line["frame"] for line in lines] == [0, 1, 2]
     assert all(np.shape(line["corners"]) == (4, 2) for line in lines)
     assert "model test (INT8, " in done.stderr
-    assert "2 threads" in done.stderr
+    assert "1 thread\n" in done.stderr
     assert "3 frames in " in done.stderr
 
 
