@@ -32,7 +32,7 @@ def _load() -> Any:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
-    raise UsageError("TensorFlow is not installed: install the workstation side with  pip install 'stn-rectify[train]'")
+    raise UsageError("TensorFlow is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
 
 
 #: The schema's generated classes.

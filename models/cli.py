@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,16 @@ def _run(args: argparse.Namespace) -> int:
     from stn_rectify.models.validation import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
-    _print_errors(_load(args.evaluate) if args.evaluate else _train(args), args, known)
+    if args.evaluate:
+        _print_errors(_load(args.evaluate), args, known)
+        return 0
+    model = _train(args)
+    print(f"wrote {args.out} and {args.out.with_suffix('.calibration.npz').name}", flush=True)
+    try:
+        _print_errors(model, args, known)
+    except KeyboardInterrupt:  # nothing is left to go on with
+        print(f"stn-train: stopped; for the tables give --evaluate {args.out}", file=sys.stderr)
+        return 130
     return 0
 
 

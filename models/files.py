@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -22,6 +23,8 @@ def load_model(file: Path) -> keras.Model:
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file")
+    if not zipfile.is_zipfile(file):
+        raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
     try:
         return keras.models.load_model(file, compile=False)
     except Exception as error:  # Keras raises whatever its parts raise

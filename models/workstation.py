@@ -28,7 +28,7 @@ def require_tensorflow() -> None:
         raise UsageError(
             "TensorFlow 2.19 has no wheel for Python 3.13: train and convert in an environment of Python 3.10 to 3.12"
         )
-    raise UsageError("the workstation side is not installed: pip install 'stn-rectify[train]'")
+    raise UsageError("the workstation side is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
 
 
 def run_command(program: str, work: Callable[[], int], *, when_stopped: str, debug: bool) -> int:

@@ -15,7 +15,7 @@ __all__ = ["Interpreter", "InterpreterPackage", "find_interpreter_package", "ope
 
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
-_INSTALL = "install one with: pip install 'stn-rectify[litert]'"
+_INSTALL = "install one with: pip install ai-edge-litert"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def open_interpreter(
         # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
         raise StnRectifyError(
             f"{found} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
-            "pip install 'numpy<2', or install the other interpreter: pip install 'stn-rectify[litert]'"
+            "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
         ) from error
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
