@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="DIR|FILE.npz",
-        help="a hundred frames or more, like those of the device: a folder of images, or an array `frames` (of stn-train)",
+        help="a hundred frames or more, as on the device: a folder of images, or an array `frames` (of stn-train)",
     )
     parser.add_argument(
         "--pose-only",
