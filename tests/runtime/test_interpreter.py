@@ -33,7 +33,7 @@ def test_a_path_will_do(make_model: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("package", sorted(set(MODULES) - set(INSTALLED)))
 def test_a_package_that_is_not_installed(package: str) -> None:
-    with pytest.raises(StnRectifyError, match=rf"{package}: No module named .*pip install 'stn-rectify\[litert\]'"):
+    with pytest.raises(StnRectifyError, match=rf"{package}: No module named .*pip install ai-edge-litert"):
         find_interpreter_package(package)
 
 
