@@ -1,69 +1,106 @@
-"""Calibration frames: what the quantizer and the proof see of the world."""
+"""Frames with what is known of them: what the quantizer, the proof and the report see of the world."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.validation import network_input
+from stn_rectify.models.validation import find_truth, network_input, read_truth
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["read_calibration"]
+__all__ = ["FrameSet", "read_frames"]
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-def read_calibration(
+@dataclass(frozen=True)
+class FrameSet:
+    """Frames as the network sees them, and what is known of them.
+
+    Attributes:
+        frames: float32 [N, H, W, C] in the model's value range.
+        corners: of the true target, float64 [N, 4, 2] in pixels at the model's input size (TL, TR, BR, BL; the centre
+            of the first pixel at (0, 0)); NaN where a frame has none or it is not known. None if known of no frame.
+        labels: the true class, int64 [N], -1 where it is not known. None if known of no frame.
+    """
+
+    frames: npt.NDArray[np.float32] = field(repr=False)
+    corners: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    labels: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def read_frames(
     source: Path, input_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int = 200
-) -> npt.NDArray[np.float32]:
+) -> FrameSet:
     """Reads frames as the network sees them on a device.
 
     Args:
-        source: a folder of images, searched with its subfolders; or an .npz whose array ``frames`` is uint8
-            [N, H, W, C] at the network's input size, in its colour order (``stn-train`` writes one).
+        source: a folder of images, searched with its subfolders, where a ``truth.json`` in it or a
+            ``FOLDER.truth.json`` beside it gives corners (`stn_rectify.models.validation.read_truth`); or an .npz with
+            ``frames`` uint8 [N, H, W, C] at the network's input size, in its colour order, and if known ``corners``
+            float [N, 4, 2] and ``labels`` int [N] (``stn-train`` writes one).
         input_shape: height, width, channels.
         value_range: what pixel values 0 and 255 are to the model.
         limit: more frames than this are thinned out evenly.
 
-    Returns:
-        float32 [N, H, W, C] in ``value_range``.
-
     Raises:
         DataError: nothing usable is there.
     """
-    frames = _read_folder(source, input_shape, limit) if source.is_dir() else _read_npz(source, input_shape, limit)
+    read = _read_folder if source.is_dir() else _read_npz
+    known = read(source, input_shape, limit)
     low, high = value_range
-    return frames * np.float32(high - low) + np.float32(low)
+    return FrameSet(known.frames * np.float32(high - low) + np.float32(low), known.corners, known.labels)
 
 
 def _thinned(count: int, limit: int) -> npt.NDArray[np.int64]:
     return np.asarray(np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)))
 
 
-def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) -> npt.NDArray[np.float32]:
+def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
+    if input_shape[2] not in (1, 3):
+        raise DataError(f"images have 1 or 3 channels, the model has {input_shape[2]}: give an .npz file of frames")
+    if find_truth(folder) is not None:
+        return _with_truth(folder, input_shape, limit)
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES)
     if not files:
         raise DataError(f"{folder}: no images for calibration in it (jpg, png, bmp or webp)")
-    if input_shape[2] not in (1, 3):
-        raise DataError(f"images have 1 or 3 channels, the model has {input_shape[2]}: give --calibration an .npz file")
     frames = []
     for file in (files[k] for k in _thinned(len(files), limit)):
         image = cv2.imread(str(file))
         if image is None:
             raise DataError(f"{file}: not an image that can be read; remove it from the calibration folder")
         frames.append(network_input(image, input_shape))
-    return np.stack(frames)
+    return FrameSet(np.stack(frames))
 
 
-def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> npt.NDArray[np.float32]:
+def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
+    known = read_truth(folder)
+    chosen = _thinned(len(known.frames), limit)
+    frames = np.stack([network_input(known.frames[k], input_shape) for k in chosen])
+    corners = np.full((len(chosen), 4, 2), np.nan)
+    for place, k in enumerate(chosen):
+        truth, (height, width) = known.corners[k], known.frames[k].shape[:2]
+        if truth is not None:
+            factors = np.array([input_shape[1] / width, input_shape[0] / height])
+            corners[place] = (truth + 0.5) * factors - 0.5
+    return FrameSet(frames, corners)
+
+
+def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
     try:
         with np.load(file) as stored:
-            frames = stored["frames"]
+            arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+            frames = arrays["frames"]
     except FileNotFoundError:
         raise DataError(f"{file}: no such calibration folder or .npz file") from None
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
@@ -71,4 +108,19 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> npt.
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != input_shape or not len(frames):
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")
-    return np.asarray(frames[_thinned(len(frames), limit)] / np.float32(255))
+    chosen = _thinned(len(frames), limit)
+    corners = _known(file, arrays, "corners", (len(frames), 4, 2), np.floating)
+    labels = _known(file, arrays, "labels", (len(frames),), np.integer)
+    return FrameSet(
+        np.asarray(frames[chosen] / np.float32(255)),
+        None if corners is None else corners[chosen].astype(np.float64),
+        None if labels is None else labels[chosen].astype(np.int64),
+    )
+
+
+def _known(file: Path, arrays: dict[str, Any], name: str, shape: tuple[int, ...], kind: Any) -> Any:
+    """An array that may be absent, but must not be something else."""
+    array = arrays.get(name)
+    if array is not None and (array.shape != shape or not np.issubdtype(array.dtype, kind)):
+        raise DataError(f"{file}: {name} is {array.dtype} {list(array.shape)}, expected {kind.__name__} {list(shape)}")
+    return array

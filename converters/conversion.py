@@ -1,66 +1,37 @@
-"""From a .keras file to a proved model file."""
+"""From a Keras model to a proved model file."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from stn_rectify.converters.calibration import read_calibration
-from stn_rectify.converters.comparison import Comparison, compare, comparison_sheet
-from stn_rectify.converters.integer_head import IntegerHead, build_head, quantize_head
-from stn_rectify.converters.integer_sampler import build_sampler
+from stn_rectify.converters.assembly import Assembly, assemble
+from stn_rectify.converters.batch.fingerprint import sha256_of
+from stn_rectify.converters.calibration import FrameSet, read_frames
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.file_metadata import file_metadata
 from stn_rectify.converters.packing import pack
-from stn_rectify.converters.proof import COEFFICIENTS, FEATURES, Check, Proof, prove
-from stn_rectify.converters.sampler_plan import THETA_BITS, SamplerPlan
-from stn_rectify.converters.stn_parts import StnParts, split_stn
-from stn_rectify.converters.trunk import quantize_trunk
-from stn_rectify.models.cost import StnCost, stn_cost
-from stn_rectify.models.files import load_model
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.converters.proof import Check, Proof, prove
+from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.report.contents import report_dict
+from stn_rectify.converters.report.delegation import Delegation, find_delegations
+from stn_rectify.converters.report.files import write_report
+from stn_rectify.converters.report.latency import Latency, measure_latencies
+from stn_rectify.converters.report.pictures import FramePicture, take_pictures
+from stn_rectify.converters.report.thresholds import gate
+from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.converters.stn_source import read_stn
+from stn_rectify.models.cost import StnCost
 from stn_rectify.runtime.errors import ModelFileError, UsageError
-from stn_rectify.runtime.metadata import FORMAT
 from stn_rectify.runtime.model_file import ModelFile
 
 __all__ = ["Conversion", "ConversionOptions", "convert"]
 
-_COORDINATES = (
-    "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
-    "(align_corners=False); theta maps output to input coordinates, x_in ~ H(theta) x_out, H[2][2] = 1, row-major; "
-    "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
-)
 _PROOF_FRAMES = 50
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
-
-
-@dataclass(frozen=True)
-class ConversionOptions:
-    """How to convert.
-
-    Attributes:
-        calibration: folder of images or .npz file, see `read_calibration`.
-        pose_only: leave the sampler out: the runtime warps the full-resolution frame.
-        value_range: what pixel values 0 and 255 are to the Keras model.
-        labels: lines for labels.txt.
-        description: one line for the metadata.
-        overwrite: replace existing files.
-    """
-
-    calibration: Path
-    pose_only: bool = False
-    value_range: tuple[float, float] = (0.0, 1.0)
-    labels: tuple[str, ...] = ()
-    description: str = ""
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,36 +43,27 @@ class Conversion:
         size_bytes: of the file.
         proof: what was proved of it.
         comparison: against the Keras model.
-        cost: of the Keras model.
+        latencies: beside the float32 twin of the same model, in each installed interpreter; empty if not measured.
+        cost: of the converted model.
     """
 
     path: Path
     size_bytes: int
     proof: Proof
     comparison: Comparison
+    latencies: Sequence[Latency]
     cost: StnCost = field(repr=False)
 
 
-@dataclass(frozen=True)
-class _Graph:
-    """The unproved result: flatbuffer, its numbers, its metadata."""
-
-    flatbuffer: bytes
-    head: IntegerHead
-    plan: SamplerPlan | None
-    metadata: dict[str, Any]
-    frames: npt.NDArray[np.int8]
-
-
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
-    """Converts one .keras file to ``out/NAME.tflite`` with ``NAME.report.json`` and ``NAME.png``.
+    """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.
 
     Raises:
-        UsageError: an output exists and ``overwrite`` is not set, or cannot be written.
-        DataError: the model or the calibration frames cannot be read.
+        UsageError: an output exists and ``overwrite`` is not set, or cannot be written, or options contradict it.
+        DataError: the model or the frames cannot be read.
         ModelFileError: the model cannot be converted, or the proof failed; then only the report is written.
     """
     try:
@@ -115,147 +77,118 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     target = out / f"{source.stem}.tflite"
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
-    model = load_model(source)
-    parts = split_stn(model)
-    frames = read_calibration(options.calibration, (*parts.input_size, parts.channels), options.value_range)
-    cost = stn_cost(model)
-    graph = _build(parts, frames, source, cost, options)
+    parts = read_stn(source)
+    _check_options(source, parts, options)
+    calibration = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    known = calibration
+    if options.validation is not None:
+        known = read_frames(options.validation, parts.frame_shape, options.value_range)
+    assembly = assemble(parts, calibration, options.value_range, pose_only=options.pose_only, refit=options.refit_head)
+    sha256 = sha256_of(source)
+    metadata = file_metadata(source.stem, options.description, parts, assembly, options.value_range, sha256)
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
-        partial.write_bytes(pack(graph.flatbuffer, graph.metadata, options.labels))
+        partial.write_bytes(pack(assembly.flatbuffer, metadata, options.labels))
         written = ModelFile.open(partial)
-        proof = prove(written.flatbuffer, graph.head, graph.plan, graph.frames[:_PROOF_FRAMES])
-        comparison = None
+        frames = assembly.quantize_frames(calibration.frames[:_PROOF_FRAMES])
+        proof = prove(written.flatbuffer, assembly.head, assembly.plan, frames, assembly.recognizer)
+        evaluation = None
         if proof.passed:
-            comparison = compare(written, parts, frames, graph.frames)
-            proof = replace(proof, checks=(*proof.checks, *_comparison_checks(comparison)))
-        _write_report(out, source, graph, proof, comparison, cost)
-        if comparison is None or not proof.passed:
-            raise ModelFileError(f"{source}: proof failed: {proof.failures}")
-        comparison_sheet(out / f"{source.stem}.png", parts, frames, comparison)
+            evaluation = _evaluate(written, parts, known, assembly, options)
+            proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
+        failures = _report(source, out, metadata, options, written, assembly, proof, evaluation)
+        if evaluation is None or failures:
+            raise ModelFileError(f"{source}: {failures}")
         size = partial.stat().st_size
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    return Conversion(target, size, proof, comparison, cost)
+    return Conversion(target, size, proof, evaluation.comparison, evaluation.latencies, assembly.cost)
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """What is measured of a proved file."""
+
+    comparison: Comparison
+    thresholds: list[Check]
+    pictures: Sequence[FramePicture]
+    delegations: list[Delegation]
+    latencies: Sequence[Latency]
+
+
+def _evaluate(
+    written: ModelFile, parts: StnParts, known: FrameSet, assembly: Assembly, options: ConversionOptions
+) -> _Evaluation:
+    quantized = assembly.quantize_frames(known.frames)
+    comparison = compare(written, parts, known, quantized)
+    return _Evaluation(
+        comparison,
+        gate(comparison, options.max_corner_error, options.min_coverage),
+        take_pictures(written, parts, known, comparison),
+        find_delegations(written.flatbuffer),
+        measure_latencies(written, parts, known.frames, quantized) if options.latency else [],
+    )
+
+
+def _report(
+    source: Path,
+    out: Path,
+    metadata: dict[str, Any],
+    options: ConversionOptions,
+    written: ModelFile,
+    assembly: Assembly,
+    proof: Proof,
+    evaluation: _Evaluation | None,
+) -> str:
+    """Writes the report; returns what failed, in one line."""
+    measured: dict[str, Any] = {}
+    if evaluation is not None:
+        measured = {f.name: getattr(evaluation, f.name) for f in fields(evaluation) if f.name != "pictures"}
+    report = report_dict(
+        source,
+        written,
+        proof,
+        assembly.cost,
+        theta_readout=assembly.refit.table(),
+        metadata=metadata,
+        options=asdict(options),
+        compared_on="the calibration frames" if options.validation is None else "the validation frames",
+        **measured,
+    )
+    write_report(out, report, [] if evaluation is None else evaluation.pictures)
+    return "; ".join(report["failures"])
+
+
+def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
+    if options.pose_only and parts.classes is not None:
+        raise UsageError(
+            f"{source}: --pose-only leaves the sampler out, but a recognizer follows it; save the STN alone"
+        )
+    if parts.classes is not None and options.labels and len(options.labels) != parts.classes:
+        raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
 
 
 def _comparison_checks(comparison: Comparison) -> list[Check]:
     if comparison.levels_max is None:
         return []
-    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} calibration frames"
+    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
     return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
-
-
-def _build(
-    parts: StnParts, frames: npt.NDArray[np.float32], source: Path, cost: StnCost, options: ConversionOptions
-) -> _Graph:
-    trunk = quantize_trunk(parts.trunk, frames, options.value_range)
-    graph, quantized = trunk.graph, trunk.frame.quantization
-    features = trunk.features.quantization
-    if quantized is None or features is None:
-        raise ModelFileError(f"{source}: TensorFlow left the input or the features without a quantization")
-    plan = None
-    if not options.pose_only:
-        plan = SamplerPlan(
-            parts.transform,
-            parts.padding,
-            parts.input_size,
-            parts.output_size,
-            parts.channels,
-            quantized.zero_point,
-        )
-    head = quantize_head(parts.kernel, parts.bias, features, plan)
-    coefficients, theta = build_head(graph, trunk.features, head)
-    graph.rename(trunk.features, FEATURES)
-    outputs = {"theta": theta}
-    if plan is not None and coefficients is not None:
-        graph.rename(coefficients, COEFFICIENTS)
-        outputs = {"rectified": build_sampler(graph, trunk.frame, coefficients, plan), **outputs}
-    if trunk.score is not None:
-        outputs["score"] = trunk.score
-    score = trunk.score.quantization if trunk.score is not None else None
-    height, width = parts.input_size
-    image = {"height": parts.output_size[0], "width": parts.output_size[1], "channels": parts.channels}
-    metadata = {
-        "format": FORMAT,
-        "name": source.stem,
-        "description": options.description,
-        "kind": "pose-only" if plan is None else "in-graph",
-        "transform": parts.transform,
-        "padding": parts.padding,
-        "coordinates": _COORDINATES,
-        "input": {
-            "height": height,
-            "width": width,
-            "channels": parts.channels,
-            "colour": {1: "GREY", 3: "RGB"}.get(parts.channels, "OTHER"),
-            "value_range": list(options.value_range),
-            **asdict(quantized),
-        },
-        "outputs": {
-            "rectified": None if plan is None else image,
-            "theta": {"size": len(parts.bias), "fractional_bits": THETA_BITS},
-            "score": None if score is None else asdict(score),
-        },
-        "parameters": cost.parameters,
-        "macs": cost.macs,
-        "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-        "converter": {
-            "stn_rectify": importlib.metadata.version("stn-rectify"),
-            "tensorflow": _tensorflow_version(),
-        },
-    }
-    flatbuffer = graph.finish({"frame": trunk.frame}, outputs)
-    levels = np.round(frames / np.float32(quantized.scale)) + quantized.zero_point
-    return _Graph(flatbuffer, head, plan, metadata, np.clip(levels, -128, 127).astype(np.int8))
-
-
-def _tensorflow_version() -> str:
-    import tensorflow as tf
-
-    return str(tf.__version__)
-
-
-def _write_report(
-    out: Path, source: Path, graph: _Graph, proof: Proof, comparison: Comparison | None, cost: StnCost
-) -> None:
-    report = {
-        "source": str(source),
-        "passed": proof.passed,
-        "proof": asdict(proof),
-        "comparison": None if comparison is None else comparison.summary(),
-        "cost": asdict(cost),
-        "metadata": graph.metadata,
-    }
-    with partial_file(out / f"{source.stem}.report.json") as partial:
-        partial.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def summary_line(conversion: Conversion) -> str:
     """One line for a person."""
     c = conversion.comparison
-    levels = "" if c.levels_mean is None else f" · sampler within {c.levels_max:.1f} levels of float"
-    return (
-        f"{conversion.path.stem}  proved all-integer · {conversion.size_bytes / 1000:.0f} KB · corner error "
-        f"float→INT8 {c.corners_mean_px:.2f} px mean, {c.corners_max_px:.2f} max{levels} · {conversion.path}"
-    )
-
-
-def find_models(inputs: Sequence[Path]) -> list[Path]:
-    """The .keras files that are named, or lie in the folders that are named, in order.
-
-    Raises:
-        UsageError: a folder holds none, or two files would have the same output.
-    """
-    found: list[Path] = []
-    for path in inputs:
-        files = sorted(path.glob("*.keras")) if path.is_dir() else [path]
-        if not files:
-            raise UsageError(f"{path}: no .keras files in this folder")
-        found += files
-    twice = [name for name, count in Counter(file.stem for file in found).items() if count > 1]
-    if twice:
-        raise UsageError(f"several inputs are called {twice[0]}.keras and would replace each other: use several --out")
-    return found
+    said = [
+        "proved all-integer",
+        f"{conversion.size_bytes / 1000:.0f} KB",
+        f"corner error float→INT8 {c.corners_mean_px:.2f} px mean, {c.corners_max_px:.2f} max",
+    ]
+    if c.class_scores is not None:
+        said.append(f"same class in {100 * c.class_scores.top1_agreement:.1f} %")
+    speeds = [f"{timed.speed:.1f}x" for timed in conversion.latencies if timed.speed is not None]
+    if speeds:
+        said.append(f"{', '.join(speeds)} float32 speed")
+    report = conversion.path.with_suffix(".report.html")
+    return f"{conversion.path.stem}  {' · '.join(said)} · report {report}"

@@ -73,7 +73,13 @@ class Proof:
         return "\n".join(lines)
 
 
-def prove(flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]) -> Proof:
+def prove(
+    flatbuffer: bytes,
+    head: IntegerHead,
+    plan: SamplerPlan | None,
+    frames: npt.NDArray[np.int8],
+    recognizer: bytes | None = None,
+) -> Proof:
     """Checks a flatbuffer read back from disk.
 
     Args:
@@ -81,11 +87,12 @@ def prove(flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames
         head: the integers that its head should compute with.
         plan: of its sampler; None for a pose-only file.
         frames: int8 [N, H, W, C] calibration frames to run.
+        recognizer: the quantized network that follows the sampler, alone; None if none does.
     """
     model = read_model(flatbuffer)
     checks = inspect_file(flatbuffer)
     if all(check.passed for check in checks):
-        checks += _run_checks(flatbuffer, head, plan, frames)
+        checks += _run_checks(flatbuffer, head, plan, frames, recognizer)
     codes = model.operatorCodes
     operators = Counter(
         (operator_name(codes[op.opcodeIndex]), int(codes[op.opcodeIndex].version))
@@ -152,14 +159,18 @@ def _interval_checks(flatbuffer: bytes) -> Iterator[Check]:
 
 
 def _run_checks(
-    flatbuffer: bytes, head: IntegerHead, plan: SamplerPlan | None, frames: npt.NDArray[np.int8]
+    flatbuffer: bytes,
+    head: IntegerHead,
+    plan: SamplerPlan | None,
+    frames: npt.NDArray[np.int8],
+    recognizer: bytes | None,
 ) -> Iterator[Check]:
     packages = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
     for package in (p for p, module in packages.items() if importlib.util.find_spec(module)):
         name = f"bits on {len(frames)} calibration frames, {package}"
         try:
             with IsolatedInterpreter(package) as interpreter:
-                differing = _differences(flatbuffer, head, plan, frames, interpreter)
+                differing = _differences(flatbuffer, head, plan, frames, interpreter, recognizer)
                 found = f"{interpreter.package} equals the integer reference"
         except StnRectifyError as error:
             yield Check(name, False, str(error))
@@ -173,8 +184,12 @@ def _differences(
     plan: SamplerPlan | None,
     frames: npt.NDArray[np.int8],
     interpreter: IsolatedInterpreter,
+    recognizer: bytes | None,
 ) -> list[str]:
-    """What a run of the file does otherwise than the reference does with the trunk's features."""
+    """What a run of the file does otherwise than the reference does with the trunk's features.
+
+    And otherwise than the recognizer alone does with the rectified image.
+    """
     interpreter.load(flatbuffer)
     plain = [interpreter.run({"frame": frame[None]}) for frame in frames]
     inner = [FEATURES] if plan is None else [FEATURES, COEFFICIENTS]
@@ -192,6 +207,12 @@ def _differences(
                 differing.append(f"{name} of frame {number}")
         if any(not np.array_equal(outputs[name], seen[name]) for name in outputs):
             differing.append(f"frame {number} with and without inner outputs")
+    if recognizer is not None:
+        interpreter.load(recognizer)
+        for number, outputs in enumerate(plain):
+            alone = interpreter.run({"image": outputs["rectified"]})["class_scores"]
+            if not np.array_equal(alone, outputs["class_scores"]):
+                differing.append(f"class_scores of frame {number}")
     return differing
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError, SourceError
-from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_homography
+from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_corners
 from stn_rectify.runtime.preprocess import resize_antialiased
 from stn_rectify.runtime.sources.images import read_image
 
@@ -23,6 +23,7 @@ __all__ = [
     "KnownFrames",
     "corner_errors",
     "error_table",
+    "find_truth",
     "read_truth",
     "synthesised_hold_out",
 ]
@@ -63,6 +64,12 @@ class CornerErrors:
     score_accuracy: float | None
 
 
+def find_truth(folder: Path) -> Path | None:
+    """The file with the corners of a folder's frames: ``truth.json`` in it, or ``FOLDER.truth.json`` beside it."""
+    candidates = (folder / "truth.json", folder.parent / f"{folder.name}.truth.json")
+    return next((c for c in candidates if c.is_file()), None)
+
+
 def read_truth(folder: Path) -> KnownFrames:
     """Frames of a folder with a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
 
@@ -72,10 +79,9 @@ def read_truth(folder: Path) -> KnownFrames:
     Raises:
         DataError: the file or an image is missing, cannot be read, or is not as above.
     """
-    candidates = [folder / "truth.json", folder.parent / f"{folder.name}.truth.json"]
-    file = next((c for c in candidates if c.is_file()), None)
+    file = find_truth(folder)
     if file is None:
-        raise DataError(f"{folder}: no truth.json in it and no {candidates[1].name} beside it")
+        raise DataError(f"{folder}: no truth.json in it and no {folder.name}.truth.json beside it")
     try:
         truth = {name: _corners(value) for name, value in json.loads(file.read_text()).items()}
         if not truth:
@@ -122,11 +128,10 @@ def corner_errors(
     known: KnownFrames,
     input_shape: tuple[int, int, int],
 ) -> CornerErrors:
-    """Runs ``predict`` (frames [N, H, W, C] → θ [N, 6 or 8], score [N] or None) over known frames."""
+    """Runs ``predict`` (frames [N, H, W, C] → θ [N, 6, 8 or 32], score [N] or None) over known frames."""
     theta, score = predict(np.stack([network_input(f, input_shape) for f in known.frames]))
     found = [
-        homography_to_corners(homography, frame.shape[1], frame.shape[0])
-        for frame, homography in zip(known.frames, theta_to_homography(theta), strict=True)
+        theta_to_corners(pose, frame.shape[1], frame.shape[0]) for frame, pose in zip(known.frames, theta, strict=True)
     ]
     return summarise(known, found, score)
 

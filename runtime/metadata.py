@@ -11,12 +11,23 @@ from typing import Any
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["FORMAT", "ImageSpec", "InputSpec", "Metadata", "ScoreSpec", "ThetaSpec", "parse_metadata"]
+__all__ = [
+    "FORMAT",
+    "ClassScoresSpec",
+    "ImageSpec",
+    "InputSpec",
+    "Metadata",
+    "ScoreSpec",
+    "ThetaSpec",
+    "parse_metadata",
+]
 
 #: The value of ``format`` that this version reads.
 FORMAT = "stn-rectify/1"
 
 _MAX_SIDE = 16384
+_MAX_CHANNELS = 64
+_MAX_CLASSES = 65536
 _CHANNELS = {"RGB": 3, "GREY": 1}
 
 
@@ -56,6 +67,20 @@ class ScoreSpec:
 
 
 @dataclass(frozen=True)
+class ClassScoresSpec:
+    """The class scores of a recognizer in the file: ``size`` int8 numbers, quantized as the score is.
+
+    Attributes:
+        probabilities: whether they add up to 1; else they are logits.
+    """
+
+    size: int
+    scale: float
+    zero_point: int
+    probabilities: bool
+
+
+@dataclass(frozen=True)
 class Metadata:
     """The content of metadata.json."""
 
@@ -69,6 +94,7 @@ class Metadata:
     rectified: ImageSpec | None
     theta: ThetaSpec
     score: ScoreSpec | None
+    class_scores: ClassScoresSpec | None
     flatbuffer_bytes: int
     flatbuffer_sha256: str
     parameters: int
@@ -107,6 +133,7 @@ def parse_metadata(text: bytes) -> Metadata:
         rectified=_image(outputs.child("rectified")) if in_graph else None,
         theta=_theta(outputs.child("theta"), THETA_SIZE[transform]),
         score=None if outputs.is_null("score") else _score(outputs.child("score")),
+        class_scores=_class_scores(outputs) if in_graph else None,
         flatbuffer_bytes=flatbuffer.integer("bytes", 8),
         flatbuffer_sha256=flatbuffer.text("sha256"),
         parameters=root.integer("parameters"),
@@ -120,7 +147,7 @@ def _image(values: _Object) -> ImageSpec:
     return ImageSpec(
         height=values.integer("height", 1, _MAX_SIDE),
         width=values.integer("width", 1, _MAX_SIDE),
-        channels=values.integer("channels", 1, 4),  # four are what OpenCV resizes and warps
+        channels=values.integer("channels", 1, _MAX_CHANNELS),
     )
 
 
@@ -147,6 +174,19 @@ def _theta(values: _Object, size: int) -> ThetaSpec:
 
 def _score(values: _Object) -> ScoreSpec:
     return ScoreSpec(values.positive("scale"), values.integer("zero_point", -128, 127))
+
+
+def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
+    """None in files without a recognizer; those written before 0.2 do not name it at all."""
+    if outputs.is_null("class_scores", missing=True):
+        return None
+    values = outputs.child("class_scores")
+    return ClassScoresSpec(
+        size=values.integer("size", 2, _MAX_CLASSES),
+        scale=values.positive("scale"),
+        zero_point=values.integer("zero_point", -128, 127),
+        probabilities=values.flag("probabilities"),
+    )
 
 
 class _Object:
@@ -188,8 +228,15 @@ class _Object:
             raise self._wrong(key, "two numbers")
         return float(value[0]), float(value[1])
 
-    def is_null(self, key: str) -> bool:
-        return self._get(key) is None
+    def flag(self, key: str) -> bool:
+        value = self._get(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false")
+        return value
+
+    def is_null(self, key: str, *, missing: bool = False) -> bool:
+        """Whether the value is null; with ``missing`` also whether it is not there."""
+        return (missing and key not in self._values) or self._get(key) is None
 
     def expect_null(self, key: str) -> None:
         if not self.is_null(key):

@@ -78,6 +78,8 @@ class ModelFile:
             _check_all_integer(graph)
             signature = _check_signature(graph, metadata)
             labels = tuple(texts["labels.txt"].decode("utf-8").splitlines())
+            if metadata.class_scores is not None and labels and len(labels) != metadata.class_scores.size:
+                raise DataError(f"has {len(labels)} labels for {metadata.class_scores.size} classes: convert it again")
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
         return cls(path, len(content), flatbuffer, metadata, labels, signature)
@@ -184,6 +186,8 @@ def _check_signature(graph: Graph, metadata: Metadata) -> Signature:
         expected["rectified"] = ("INT8", _shape(metadata.rectified))
     if metadata.score is not None:
         expected["score"] = ("INT8", (1, 1))
+    if metadata.class_scores is not None:
+        expected["class_scores"] = ("INT8", (1, metadata.class_scores.size))
     tensors = graph.subgraphs[0].tensors
     for positions, wanted in (
         (signature.inputs, {"frame": ("INT8", _shape(metadata.input))}),

@@ -6,6 +6,8 @@ frame is stretched to the input's shape, whatever its aspect: normalised coordin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +15,22 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.metadata import InputSpec
 
-__all__ = ["Preprocessor", "check_frame", "resize_antialiased"]
+__all__ = ["OPENCV_CHANNELS", "Preprocessor", "by_channels", "check_frame", "resize_antialiased"]
 
 _MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bits
+
+
+#: More channels than this are not warped by OpenCV at once.
+OPENCV_CHANNELS = 4
+
+
+def by_channels(
+    image: npt.NDArray[np.uint8], function: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+) -> npt.NDArray[np.uint8]:
+    """Applies a function of OpenCV to an image [H, W, C] of any number of channels, a few at a time."""
+    groups = range(0, image.shape[2], OPENCV_CHANNELS)
+    parts = [function(np.ascontiguousarray(image[..., k : k + OPENCV_CHANNELS])) for k in groups]
+    return np.concatenate([p if p.ndim == 3 else p[..., None] for p in parts], axis=2)
 
 
 def resize_antialiased(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -25,13 +40,15 @@ def resize_antialiased(image: npt.NDArray[np.uint8], width: int, height: int) ->
     cannot be halved evenly, its last row or column is left out of the averages; the geometry stays exact.
 
     Args:
-        image: [H, W] or [H, W, C], C up to 4, uint8 or float32.
+        image: [H, W] or [H, W, C], uint8 or float32.
         width: of the result, pixels.
         height: of the result, pixels.
 
     Returns:
         [height, width] or [height, width, C]; the image itself where it has that size already.
     """
+    if image.ndim == 3 and image.shape[2] > OPENCV_CHANNELS:
+        return by_channels(image, lambda part: resize_antialiased(part, width, height))
     scale_x, scale_y = image.shape[1] / width, image.shape[0] / height  # image pixels per pixel of the result
     is_cropped = False
     while max(scale_x, scale_y) >= 2:

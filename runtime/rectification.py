@@ -24,9 +24,14 @@ class Rectification:
         corners: float64 [4, 2], frame pixels: top-left, top-right, bottom-right, bottom-left of the upright
             target. The outer corners of the image: (-0.5, -0.5) and so on, mapped by `homography`.
         homography: float64 [3, 3], ``[2, 2] = 1``: from pixels of `image` to pixels of the frame; (0, 0) is
-            the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP.
+            the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP. The image
+            of a model with transform ``"tps"`` follows the bend of its target, which no homography does: there it is
+            that of the four corners.
         score: 0 to 1, how sure the model is that a target is there; 1.0 if the model has no score.
         latency_ms: what rectifying the frame took, milliseconds.
+        label: what a recognizer in the model file says the target is; None without one, or without a usable pose.
+        label_score: how sure it is, 0 to 1.
+        class_scores: float64 [K], a probability for each class, in the order of the file's labels.
     """
 
     image: npt.NDArray[np.uint8] = field(repr=False)
@@ -34,3 +39,6 @@ class Rectification:
     homography: npt.NDArray[np.float64] = field(repr=False)
     score: float
     latency_ms: float
+    label: str | None = None
+    label_score: float | None = None
+    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)

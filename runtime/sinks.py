@@ -58,7 +58,7 @@ class JsonlSink(ResultSink):
 
     Keys: ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame
         pixels),
-    ``score``, ``label``, ``label_score`` (null without a recognizer), ``latency_ms``.
+    ``score``, ``label``, ``label_score`` (null without a recognizer in the model file), ``latency_ms``.
 
     Args:
         file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
@@ -95,8 +95,8 @@ class JsonlSink(ResultSink):
             "timestamp": round(frame.timestamp, 6),
             "corners": [[round(x, 3), round(y, 3)] for x, y in result.corners.tolist()],
             "score": round(result.score, 4),
-            "label": None,
-            "label_score": None,
+            "label": result.label,
+            "label_score": None if result.label_score is None else round(result.label_score, 4),
             "latency_ms": round(result.latency_ms, 3),
         }
         line = memoryview(json.dumps(values).encode() + b"\n")

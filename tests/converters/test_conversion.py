@@ -12,32 +12,14 @@ import pytest
 
 from stn_rectify.converters import conversion, proof
 from stn_rectify.converters.builtin_operators import VERSIONS
-from stn_rectify.converters.cli import main
+from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
 from stn_rectify.converters.flatbuffer_model import read_model, write_model
 from stn_rectify.converters.schema import schema
-from stn_rectify.models import AffineGrid, BilinearSampler, lightweight_stn
+from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
-
-
-def save_model(folder, name, shape=(32, 32, 3), **options):
-    """A small STN with weights as after training: θ depends on the frame."""
-    keras.utils.set_random_seed(len(name))
-    model = lightweight_stn(shape, width=0.5, features=16, **options)
-    theta = model.get_layer("theta")
-    theta.kernel.assign(np.random.default_rng(0).normal(0, 0.06, theta.kernel.shape))
-    file = folder / f"{name}.keras"
-    model.save(file)
-    return file
-
-
-def save_frames(folder, shape, count=12):
-    file = folder / f"frames{shape[2]}.npz"
-    rng = np.random.default_rng(1)
-    blocks = rng.integers(0, 256, (count, 5, 5, shape[2]), dtype=np.uint8)
-    frames = np.stack([cv2.resize(b, shape[1::-1], interpolation=cv2.INTER_CUBIC).reshape(shape) for b in blocks])
-    np.savez(file, frames=frames)
-    return file
+from tests.converters.keras_models import save_frames, save_model
 
 
 def cut_short(file):
@@ -50,8 +32,8 @@ def write(file, array):
     return file
 
 
-def run(*arguments):
-    return main([str(a) for a in arguments])
+def run(source, out, frames, **options):
+    return convert(source, out, ConversionOptions(calibration=frames, latency=False, **options))
 
 
 VARIANTS = [
@@ -68,7 +50,8 @@ VARIANTS = [
         id="localization on a smaller copy",
     ),
     pytest.param((64, 64, 3), {"localization": "flatten", "score": False}, id="flatten, no score"),
-    pytest.param((32, 32, 3), {"localization": "pooled", "transform": "projective"}, id="pooled"),
+    pytest.param((32, 32, 3), {"localization": "pooled", "transform": "tps"}, id="pooled, thin-plate spline"),
+    pytest.param((32, 32, 6), {"transform": "projective"}, id="six channels"),
 ]
 
 
@@ -76,7 +59,7 @@ VARIANTS = [
 def test_a_model_converts_and_is_proved(tmp_path, shape, options):
     source = save_model(tmp_path, "stn", shape, **options)
     frames = save_frames(tmp_path, shape)
-    assert run(source, "--out", tmp_path / "out", "--calibration", frames) == 0
+    run(source, tmp_path / "out", frames)
     report = json.loads((tmp_path / "out" / "stn.report.json").read_text())
     assert report["passed"]
     assert report["proof"]["checks"][0] == {"name": "float tensors", "passed": True, "found": "0"}
@@ -86,12 +69,13 @@ def test_a_model_converts_and_is_proved(tmp_path, shape, options):
     assert model.metadata.kind == "in-graph"
     assert (model.metadata.score is not None) == options.get("score", True)
     assert cv2.imread(str(tmp_path / "out" / "stn.png")) is not None
+    assert "<html" in (tmp_path / "out" / "stn.report.html").read_text()
 
 
 def test_pose_only_gives_the_same_theta_bit_for_bit(tmp_path, interpreter):
     source, frames = save_model(tmp_path, "stn", transform="projective"), save_frames(tmp_path, (32, 32, 3))
-    assert run(source, "--out", tmp_path / "in", "--calibration", frames) == 0
-    assert run(source, "--out", tmp_path / "pose", "--calibration", frames, "--pose-only") == 0
+    run(source, tmp_path / "in", frames)
+    run(source, tmp_path / "pose", frames, pose_only=True)
     in_graph, pose_only = (ModelFile.open(tmp_path / kind / "stn.tflite") for kind in ("in", "pose"))
     assert pose_only.metadata.kind == "pose-only"
     assert pose_only.metadata.rectified is None
@@ -107,7 +91,7 @@ def test_pose_only_gives_the_same_theta_bit_for_bit(tmp_path, interpreter):
 def test_the_input_takes_bytes_as_they_are(tmp_path):
     """Scale 1/255 and zero point -128: uint8 → int8 is a flip of the top bit."""
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
-    assert run(source, "--out", tmp_path, "--calibration", frames) == 0
+    run(source, tmp_path, frames)
     spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
     assert spec.scale == pytest.approx(1 / 255, rel=1e-6)
     assert spec.zero_point == -128
@@ -115,18 +99,11 @@ def test_the_input_takes_bytes_as_they_are(tmp_path):
 
 def test_another_value_range_keeps_its_zero_as_the_margin(tmp_path):
     source, frames = save_model(tmp_path, "stn", transform="projective"), save_frames(tmp_path, (32, 32, 3))
-    assert run(source, "--out", tmp_path, "--calibration", frames, "--value-range", -1, 1) == 0
+    run(source, tmp_path, frames, value_range=(-1.0, 1.0))
     spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
     assert spec.value_range == (-1, 1)
     assert spec.zero_point in (-1, 0)
     assert json.loads((tmp_path / "stn.report.json").read_text())["comparison"]["levels_max"] <= 2
-
-
-def test_two_models_of_one_name_do_not_replace_each_other(tmp_path, capsys):
-    frames = save_frames(tmp_path, (32, 32, 3))
-    models = [tmp_path / folder / "stn.keras" for folder in ("a", "b")]
-    assert run(*models, "--out", tmp_path / "out", "--calibration", frames) == 2
-    assert "several inputs are called stn.keras" in capsys.readouterr().err
 
 
 def test_a_trunk_of_other_layers_converts(tmp_path):
@@ -141,14 +118,12 @@ def test_a_trunk_of_other_layers_converts(tmp_path):
     rectified = BilinearSampler("border")([image, AffineGrid((32, 32), (20, 24))(theta)])
     keras.Model(image, [rectified, theta]).save(tmp_path / "other.keras")
     frames = save_frames(tmp_path, (32, 32, 3))
-    assert run(tmp_path / "other.keras", "--out", tmp_path / "out", "--calibration", frames) == 0
+    assert run(tmp_path / "other.keras", tmp_path / "out", frames).proof.passed
 
 
 def test_labels_and_description_are_appended(tmp_path):
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
-    labels = tmp_path / "labels.txt"
-    labels.write_text("left\nright\n")
-    assert run(source, "--out", tmp_path, "--calibration", frames, "--labels", labels, "--description", "a test") == 0
+    run(source, tmp_path, frames, labels=("left", "right"), description="a test")
     model = ModelFile.open(tmp_path / "stn.tflite")
     assert model.labels == ("left", "right")
     assert model.metadata.description == "a test"
@@ -156,47 +131,44 @@ def test_labels_and_description_are_appended(tmp_path):
         assert sorted(archive.namelist()) == ["labels.txt", "metadata.json"]
 
 
-def test_an_existing_file_is_kept_unless_overwrite_is_given(tmp_path, capsys):
+def test_an_existing_file_is_kept_unless_overwrite_is_given(tmp_path):
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
     (tmp_path / "stn.tflite").write_text("precious")
-    assert run(source, "--out", tmp_path, "--calibration", frames) == 1
-    assert "--overwrite" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(source, tmp_path, frames)
     assert (tmp_path / "stn.tflite").read_text() == "precious"
-    assert run(source, "--out", tmp_path, "--calibration", frames, "--overwrite") == 0
+    run(source, tmp_path, frames, overwrite=True)
     assert ModelFile.open(tmp_path / "stn.tflite")
 
 
-def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, capsys, monkeypatch):
+def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, monkeypatch):
     """A real defect: one number of the head in the file is not the one it should be."""
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
 
-    def prove_a_damaged_file(flatbuffer, head, plan, frames):
+    def prove_a_damaged_file(flatbuffer, head, *others):
         model = read_model(flatbuffer)
         damaged = head.bias.copy()
         damaged[-1] += 1 << 20
         (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == head.bias.tobytes())
         buffer.data = np.frombuffer(damaged.tobytes(), np.uint8)
-        return proof.prove(write_model(model), head, plan, frames)
+        return proof.prove(write_model(model), head, *others)
 
     monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
-    assert run(source, "--out", tmp_path / "out", "--calibration", frames) == 1
-    assert "proof failed" in capsys.readouterr().err
-    assert [f.name for f in (tmp_path / "out").iterdir()] == ["stn.report.json"]
+    with pytest.raises(ModelFileError, match="12 differ: theta of frame 0"):
+        run(source, tmp_path / "out", frames)
+    written = sorted(f.name for f in (tmp_path / "out").iterdir())
+    assert written == ["stn.report.html", "stn.report.json"]
     assert not json.loads((tmp_path / "out" / "stn.report.json").read_text())["passed"]
 
 
-def test_a_bad_model_does_not_stop_the_others(tmp_path, capsys):
-    frames = save_frames(tmp_path, (32, 32, 3))
-    models = tmp_path / "models"
-    models.mkdir()
-    save_model(models, "good")
-    whole = (models / "good.keras").read_bytes()
-    (models / "broken.keras").write_bytes(whole[: len(whole) // 2])
-    assert run(models, "--out", tmp_path / "out", "--calibration", frames) == 1
-    printed = capsys.readouterr()
-    assert "broken  FAILED" in printed.err
-    assert "1 converted, 1 failed" in printed.out
-    assert (tmp_path / "out" / "good.tflite").exists()
+def test_a_model_beyond_a_threshold_is_not_written_under_its_name(tmp_path):
+    source = save_model(tmp_path, "stn")
+    inside = np.tile(np.array([[8.0, 8], [23, 8], [23, 23], [8, 23]]), (12, 1, 1))
+    frames = save_frames(tmp_path, (32, 32, 3), corners=inside)
+    with pytest.raises(ModelFileError, match="corner error"):
+        run(source, tmp_path / "out", frames, max_corner_error=1e-6)
+    assert not (tmp_path / "out" / "stn.tflite").exists()
+    assert run(source, tmp_path / "out", frames, max_corner_error=5.0, min_coverage=0.1).proof.passed
 
 
 def _with_sigmoid_theta(image):
@@ -229,12 +201,12 @@ def _followed_by_a_layer(image):
         (_followed_by_a_layer, "recognizer"),
     ],
 )
-def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_path, capsys, build, message):
+def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_path, build, message):
     image = keras.Input((8, 8, 3))
     keras.Model(image, build(image)).save(tmp_path / "odd.keras")
     frames = save_frames(tmp_path, (8, 8, 3))
-    assert run(tmp_path / "odd.keras", "--out", tmp_path / "out", "--calibration", frames) == 1
-    assert message in capsys.readouterr().err
+    with pytest.raises(ModelFileError, match=message):
+        run(tmp_path / "odd.keras", tmp_path / "out", frames)
     assert not (tmp_path / "out" / "odd.tflite").exists()
 
 
@@ -249,12 +221,12 @@ def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_pat
     ],
     ids=["missing", "no images", "wrong size", "cut short", "one array"],
 )
-def test_bad_calibration_is_one_clear_line(tmp_path, capsys, make, message):
+def test_bad_calibration_is_one_clear_line(tmp_path, make, message):
     folder = tmp_path / "calibration"
     folder.mkdir()
     source = save_model(tmp_path, "stn")
-    assert run(source, "--out", tmp_path / "out", "--calibration", make(folder)) == 1
-    assert message in capsys.readouterr().err
+    with pytest.raises(DataError, match=message):
+        run(source, tmp_path / "out", make(folder))
 
 
 def test_the_proof_finds_floats_custom_operators_and_new_versions():

@@ -82,3 +82,12 @@ def test_a_grey_network_sees_luminance() -> None:
     frame = np.zeros((32, 48, 3), np.uint8)
     frame[...] = (0, 255, 0)
     assert Preprocessor(spec("GREY")).network_input(frame)[0, 0, 0, 0] + 128 == 150  # 0.587 · 255
+
+
+@pytest.mark.parametrize("size", [(30, 20), (100, 90), (320, 240)])
+def test_many_channels_are_resized_as_each_alone(size):
+    image = np.random.default_rng(3).integers(0, 256, (240, 320, 6), dtype=np.uint8)
+    small = resize_antialiased(image, *size)
+    for channel in range(6):
+        alone = resize_antialiased(image[..., channel], *size).astype(int)
+        assert np.abs(small[..., channel] - alone).max() <= 2  # OpenCV rounds otherwise for another count of channels

@@ -1,0 +1,166 @@
+"""Puts the integer parts together: trunk → head → grid and sampler → recognizer, one flatbuffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.calibration import FrameSet
+from stn_rectify.converters.flatbuffer_cost import network_cost
+from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization, Tensor
+from stn_rectify.converters.head_refit import HeadRefit, refit_head
+from stn_rectify.converters.integer_head import IntegerHead, build_head, quantize_head
+from stn_rectify.converters.integer_sampler import build_sampler
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.network_append import append_network
+from stn_rectify.converters.proof import COEFFICIENTS, FEATURES
+from stn_rectify.converters.quantizer import quantize
+from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.models.cost import StageCost, StnCost
+from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.geometry import theta_to_corners
+
+__all__ = ["Assembly", "assemble"]
+
+_GRID_MACS = {"affine": 4, "projective": 6, "tps": 4}
+_SAMPLER_MACS = 6  # two horizontal interpolations and a vertical one, two products each
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An unproved flatbuffer, and what it was made from.
+
+    Attributes:
+        flatbuffer: the whole model.
+        head: the integers of its head.
+        plan: of its sampler; None for a pose-only file.
+        recognizer: the quantized recognizer alone, or None.
+        quantizations: of the tensors ``frame``, ``score`` and ``class_scores``, those that are there.
+        probabilities: whether the recognizer's class scores add up to 1, in float on the calibration frames.
+        refit: how θ is read from the quantized features.
+        cost: parameters and multiply-accumulates.
+    """
+
+    flatbuffer: bytes = field(repr=False)
+    head: IntegerHead = field(repr=False)
+    plan: SamplerPlan | None
+    recognizer: bytes | None = field(repr=False)
+    quantizations: dict[str, Quantization]
+    probabilities: bool
+    refit: HeadRefit = field(repr=False)
+    cost: StnCost
+
+    def quantize_frames(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """Frames as the file takes them."""
+        q = self.quantizations["frame"]
+        levels = np.round(frames / np.float32(q.scale)) + q.zero_point
+        return np.asarray(np.clip(levels, -128, 127), np.int8)
+
+
+def assemble(
+    parts: StnParts, calibration: FrameSet, value_range: tuple[float, float], *, pose_only: bool, refit: bool
+) -> Assembly:
+    """Quantizes trunk and recognizer, and joins everything in integers.
+
+    Raises:
+        ModelFileError: a part cannot become integers; says which and why.
+    """
+    floats = parts.run(calibration.frames)
+    trunk = quantize(parts.trunk, calibration.frames, value_range, "localization network")
+    recognizer = None
+    if parts.recognizer is not None and not pose_only:
+        recognizer = quantize(parts.recognizer, floats["rectified"], value_range, "recognizer")
+    graph = FlatbufferGraph(trunk)
+    frame, ends = _ends(graph)
+    features = ends["features"]
+    if frame.quantization is None or features.quantization is None:
+        raise ModelFileError("TensorFlow left the input or the features without a quantization")
+    plan = None
+    if not pose_only:
+        plan = SamplerPlan(
+            parts.transform,
+            parts.padding,
+            parts.input_size,
+            parts.output_size,
+            parts.channels,
+            frame.quantization.zero_point,
+        )
+    readout = _readout(parts, trunk, calibration, frame.quantization, features.quantization, floats["theta"], refit)
+    head = quantize_head(readout.kernel, readout.bias, features.quantization, plan)
+    coefficients, theta = build_head(graph, features, head)
+    graph.rename(features, FEATURES)
+    outputs = {"theta": theta}
+    if plan is not None and coefficients is not None:
+        graph.rename(coefficients, COEFFICIENTS)
+        outputs = {"rectified": build_sampler(graph, frame, coefficients, plan), **outputs}
+    outputs |= {name: tensor for name, tensor in ends.items() if name == "score"}
+    if recognizer is not None:
+        outputs |= append_network(graph, recognizer, outputs["rectified"], "recognizer")
+    quantizations = {"frame": frame.quantization}
+    for name in ("score", "class_scores"):
+        quantization = outputs[name].quantization if name in outputs else None
+        quantizations |= {} if quantization is None else {name: quantization}
+    return Assembly(
+        flatbuffer=graph.finish({"frame": frame}, outputs),
+        head=head,
+        plan=plan,
+        recognizer=recognizer,
+        quantizations=quantizations,
+        probabilities=_are_probabilities(floats.get("class_scores")),
+        refit=readout,
+        cost=_cost(parts, plan, trunk, recognizer),
+    )
+
+
+def _ends(graph: FlatbufferGraph) -> tuple[Tensor, dict[str, Tensor]]:
+    """Input and outputs of a quantized network."""
+    signature = graph.model.signatureDefs[0]
+    outputs = {entry.name.decode(): graph.tensor(entry.tensorIndex) for entry in signature.outputs}
+    return graph.tensor(signature.inputs[0].tensorIndex), outputs
+
+
+def _are_probabilities(class_scores: npt.NDArray[np.float32] | None) -> bool:
+    if class_scores is None:
+        return False
+    return bool(class_scores.min() >= 0 and np.abs(class_scores.sum(axis=1) - 1).max() < 1e-3)
+
+
+def _readout(
+    parts: StnParts,
+    trunk: bytes,
+    calibration: FrameSet,
+    frame: Quantization,
+    features: Quantization,
+    theta: npt.NDArray[np.float32],
+    refit: bool,
+) -> HeadRefit:
+    """The head's float weights, refitted on what the quantized trunk gives if that helps."""
+    levels = np.clip(np.round(calibration.frames / np.float32(frame.scale)) + frame.zero_point, -128, 127)
+    with IsolatedInterpreter() as interpreter:
+        interpreter.load(trunk)
+        rows = [interpreter.run({"image": level[None]})["features"].ravel() for level in levels.astype(np.int8)]
+    height, width = parts.input_size
+
+    def distance(a: Any, b: Any) -> Any:
+        corners = (theta_to_corners(t, width, height) for t in (a, b))
+        return np.linalg.norm(np.subtract(*corners), axis=-1).mean(axis=-1)
+
+    return refit_head(parts.kernel, parts.bias, np.stack(rows), features, theta, distance, enabled=refit)
+
+
+def _cost(parts: StnParts, plan: SamplerPlan | None, trunk: bytes, recognizer: bytes | None) -> StnCost:
+    points = parts.output_size[0] * parts.output_size[1]
+    stages = [
+        StageCost("localization", *network_cost(trunk)),
+        StageCost("head", parts.kernel.size + parts.bias.size, parts.kernel.size),
+    ]
+    if plan is not None:
+        stages.append(StageCost("grid", 0, points * _GRID_MACS[parts.transform]))
+        stages.append(StageCost("sampler", 0, points * parts.channels * _SAMPLER_MACS))
+    if recognizer is not None:
+        stages.append(StageCost("recognizer", *network_cost(recognizer)))
+    return StnCost(tuple(stages))

@@ -1,0 +1,78 @@
+"""metadata.json of a model file (docs/model-file.md)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import tensorflow as tf
+
+from stn_rectify.converters.assembly import Assembly
+from stn_rectify.converters.sampler_plan import THETA_BITS
+from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.runtime.metadata import FORMAT
+
+__all__ = ["file_metadata", "versions"]
+
+_COORDINATES = (
+    "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
+    "(align_corners=False); theta maps output to input coordinates, {theta}; "
+    "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
+)
+_PLANAR = "x_in ~ H(theta) x_out, H[2][2] = 1, row-major"
+_SPLINE = "the thin-plate spline through x, y in the input of the 4x4 points of the output, row-major"
+
+
+def file_metadata(
+    name: str,
+    description: str,
+    parts: StnParts,
+    assembly: Assembly,
+    value_range: Sequence[float],
+    source_sha256: str,
+) -> dict[str, Any]:
+    """What the runtime and people need to know of a file; `packing.pack` adds length and hash of the flatbuffer."""
+    height, width = parts.input_size
+    rectified = {"height": parts.output_size[0], "width": parts.output_size[1], "channels": parts.channels}
+    score, class_scores = (assembly.quantizations.get(output) for output in ("score", "class_scores"))
+    outputs: dict[str, Any] = {
+        "rectified": None if assembly.plan is None else rectified,
+        "theta": {"size": len(parts.bias), "fractional_bits": THETA_BITS},
+        "score": None if score is None else asdict(score),
+        "class_scores": None,
+    }
+    if class_scores is not None:
+        outputs["class_scores"] = {
+            "size": parts.classes,
+            **asdict(class_scores),
+            "probabilities": assembly.probabilities,
+        }
+    return {
+        "format": FORMAT,
+        "name": name,
+        "description": description,
+        "kind": "pose-only" if assembly.plan is None else "in-graph",
+        "transform": parts.transform,
+        "padding": parts.padding,
+        "coordinates": _COORDINATES.format(theta=_SPLINE if parts.transform == "tps" else _PLANAR),
+        "input": {
+            "height": height,
+            "width": width,
+            "channels": parts.channels,
+            "colour": {1: "GREY", 3: "RGB"}.get(parts.channels, "OTHER"),
+            "value_range": list(value_range),
+            **asdict(assembly.quantizations["frame"]),
+        },
+        "outputs": outputs,
+        "parameters": assembly.cost.parameters,
+        "macs": assembly.cost.macs,
+        "source_sha256": source_sha256,
+        "converter": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what made the file."""
+    return {"stn_rectify": importlib.metadata.version("stn-rectify"), "tensorflow": str(tf.__version__)}

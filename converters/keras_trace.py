@@ -1,0 +1,131 @@
+"""A Keras model run on symbolic tensors, its nested models opened: which layer made what from what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from stn_rectify.runtime.errors import ModelFileError
+
+__all__ = ["KerasTrace", "Step"]
+
+# What changes nothing when a model runs: a tensor before it and after it is the same to us.
+_TRANSPARENT = (
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.RandomBrightness,
+    keras.layers.RandomContrast,
+    keras.layers.RandomFlip,
+    keras.layers.RandomRotation,
+    keras.layers.RandomTranslation,
+    keras.layers.RandomZoom,
+    keras.layers.SpatialDropout2D,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer (or operation of ``keras.ops``) as it was called."""
+
+    operation: Any
+    arguments: Any = field(repr=False)
+    inputs: list[Any] = field(repr=False)
+    outputs: list[Any] = field(repr=False)
+
+    @property
+    def what(self) -> str:
+        """Name and kind, for a message."""
+        return f"layer {self.operation.name!r} ({type(self.operation).__name__})"
+
+
+class KerasTrace:
+    """All layers of a model in the order they run.
+
+    Attributes:
+        frame: the model's input.
+        steps: the layers as called; layers that change nothing in inference are left out.
+        outputs: the model's outputs.
+
+    Raises:
+        ModelFileError: the model is not one whose layers can be seen, or has not one image as its input.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        if not isinstance(model, keras.Model) or not model.built:
+            raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
+        if _graph_of(model) is None:
+            raise ModelFileError(
+                f"{model.name}: its layers are hidden in the call() of class {type(model).__name__}; build it with "
+                "keras.Input and keras.Model(inputs, outputs)"
+            )
+        if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or None in model.inputs[0].shape[1:]:
+            raise ModelFileError(f"{model.name}: needs one input [batch, height, width, channels] of fixed size")
+        self.frame: Any = keras.Input(model.inputs[0].shape[1:], name="frame")
+        self.steps: list[Step] = []
+        self._makers: dict[int, Step] = {}
+        self.outputs: list[Any] = keras.tree.flatten(self._run(model, self.frame))
+
+    def maker(self, tensor: Any) -> Step:
+        """The layer that made a tensor; for the frame, the input layer."""
+        if id(tensor) in self._makers:
+            return self._makers[id(tensor)]
+        return Step(tensor._keras_history.operation, (), [], [tensor])
+
+    def depends(self, tensor: Any, on: Any) -> bool:
+        """Whether ``on`` is ``tensor`` or one of those it was made from."""
+        return any(t is on for t in self._ancestors([tensor], []))
+
+    def steps_between(self, first: Sequence[Any], last: Sequence[Any]) -> list[Step]:
+        """The layers that make ``last``, back to ``first``."""
+        wanted = {id(self.maker(t)) for t in self._ancestors(last, first) if not any(t is f for f in first)}
+        return [step for step in self.steps if id(step) in wanted]
+
+    def bypass(self, tensor: Any, gate: Any) -> str | None:
+        """What ``tensor`` is made from that did not go through ``gate``; None if all of it did."""
+        reached = self._ancestors([tensor], [gate])
+        sources = (t for t in reached if t is not gate and id(t) not in self._makers)
+        return next((self.maker(t).what for t in sources), None)
+
+    def _ancestors(self, tensors: Sequence[Any], ends: Sequence[Any]) -> list[Any]:
+        """The tensors themselves and all they were made from, no further than ``ends``."""
+        found: dict[int, Any] = {}
+        waiting = list(tensors)
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) in found:
+                continue
+            found[id(tensor)] = tensor
+            if id(tensor) in self._makers and not any(tensor is end for end in ends):
+                waiting += self._makers[id(tensor)].inputs
+        return list(found.values())
+
+    def _run(self, model: Any, inputs: Any) -> Any:
+        graph = _graph_of(model)
+        outputs = graph._run_through_graph(inputs, operation_fn=self._recorded)
+        return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
+
+    def _recorded(self, operation: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if _graph_of(operation) is not None:
+                return self._run(operation, args[0])
+            if isinstance(operation, _TRANSPARENT):
+                return args[0]
+            outputs = operation(*args, **kwargs)
+            inputs = [t for t in keras.tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
+            step = Step(operation, (args, kwargs), inputs, keras.tree.flatten(outputs))
+            self.steps.append(step)
+            self._makers |= {id(tensor): step for tensor in step.outputs}
+            return outputs
+
+        return call
+
+
+def _graph_of(model: Any) -> Any:
+    """The functional graph of a model, or None if it has none."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    return model if isinstance(model, keras.Function) else None

@@ -1,0 +1,106 @@
+"""TensorFlow's full-integer post-training quantization of a part of a model: the trunk, a recognizer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from stn_rectify.converters.stn_parts import TensorFunction
+from stn_rectify.runtime.errors import ModelFileError
+
+__all__ = ["quantize", "to_tflite"]
+
+_LONGEST_REASON = 200
+
+
+def quantize(
+    function: TensorFunction,
+    images: npt.NDArray[np.float32],
+    value_range: tuple[float, float],
+    what: str,
+) -> bytes:
+    """Converts a function of one image to int8; its input becomes ``image``, its outputs keep their names.
+
+    Args:
+        function: image [1, H, W, C] → named tensors.
+        images: calibration images [N, H, W, C], in ``value_range``.
+        value_range: what pixel values 0 and 255 are to the model; they become -128 and 127 exactly.
+        what: name of the part, for messages.
+
+    Raises:
+        ModelFileError: TensorFlow cannot quantize a layer to integers.
+    """
+
+    def representative_dataset() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+        for number, image in enumerate(images):
+            sample = image[None].copy()
+            if number == 0:
+                # The quantizer takes the range it sees: two pixels give it the whole of it.
+                sample.reshape(-1)[:2] = value_range
+            yield {"image": sample}
+
+    def full_integer(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = representative_dataset
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+
+    return to_tflite(function, images.shape[1:], what, full_integer)
+
+
+def to_tflite(
+    function: TensorFunction, shape: tuple[int, ...], what: str, configure: Any = lambda converter: None
+) -> bytes:
+    """Converts a function of one image [1, *shape] to a TensorFlow Lite flatbuffer; float32 unless configured.
+
+    Args:
+        function: image → named tensors.
+        shape: height, width, channels.
+        what: name of the part, for messages.
+        configure: sets options of the ``tf.lite.TFLiteConverter``.
+
+    Raises:
+        ModelFileError: TensorFlow cannot convert it.
+    """
+    signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
+    module = tf.Module()
+    try:
+        with tempfile.TemporaryDirectory() as folder, _without_tensorflow_notes():
+            concrete = tf.function(function, input_signature=signature).get_concrete_function()
+            names = sorted(concrete.structured_outputs)
+            frozen = convert_variables_to_constants_v2(concrete)
+            module.serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), signature)
+            # By way of a file, because only a signature keeps the names of the outputs.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, folder, signatures=module.serve, options=options)
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
+            configure(converter)
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises whatever its parts raise
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelFileError(f"TensorFlow cannot convert the {what}: {reason[:_LONGEST_REASON]}") from error
+
+
+@contextmanager
+def _without_tensorflow_notes() -> Iterator[None]:
+    """Keeps the converter's notes to its own developers off the terminal; they come from C++, past every logger."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,240 @@
+"""The file beside the float model, frame by frame: the numbers of the report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.calibration import FrameSet
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.report.coverage import filled_share, kept_share
+from stn_rectify.converters.report.float_sampling import level_errors
+from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
+from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.models.layers.grids import MIN_DENOMINATOR
+from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
+from stn_rectify.runtime.model_file import ModelFile
+
+__all__ = ["Agreement", "ClassAgreement", "Comparison", "Outputs", "TargetsKept", "compare"]
+
+Array = npt.NDArray[Any]
+
+_FILL_GRID = 48  # points along each side that the share filled by the target is counted on
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two outputs are apart: mean and largest difference."""
+
+    mean: float
+    max: float
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """What the recognizer says in float and in INT8.
+
+    Attributes:
+        top1_agreement: share of frames for which both name the same class.
+        labelled: frames whose class is known.
+        accuracy_float: share of them that the float model names rightly; None if none is known.
+        accuracy_int8: the same for the file.
+    """
+
+    top1_agreement: float
+    labelled: int
+    accuracy_float: float | None
+    accuracy_int8: float | None
+
+
+@dataclass(frozen=True)
+class TargetsKept:
+    """One model against the true targets.
+
+    Attributes:
+        corners_mean_px: mean distance from the true corners, pixels at the model's input size.
+        corners_p95_px: 95th percentile of it.
+        corners_max_px: the largest.
+        coverage_mean: share of the target's area kept inside the rectified image, mean over the frames.
+        coverage_p5: 5th percentile: 19 of 20 frames keep more.
+        coverage_min: the smallest.
+        filled_mean: share of the rectified image that the target fills.
+    """
+
+    corners_mean_px: float
+    corners_p95_px: float
+    corners_max_px: float
+    coverage_mean: float
+    coverage_p5: float
+    coverage_min: float
+    filled_mean: float
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What both models gave for each frame, for the pictures.
+
+    Attributes:
+        theta_float: float64 [N, T].
+        theta_int8: float64 [N, T], the file's fixed-point numbers.
+        rectified_float: float32 [N, h, w, C] in the model's value range.
+        rectified_int8: int8 [N, h, w, C]; None for a pose-only file.
+        corner_error_px: float64 [N], mean of the four corners.
+    """
+
+    theta_float: Array
+    theta_int8: Array
+    rectified_float: Array
+    rectified_int8: Array | None
+    corner_error_px: Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """INT8 against float.
+
+    Attributes:
+        frames: how many were compared.
+        corners_mean_px: mean distance of the corners, pixels at the model's input size.
+        corners_p95_px: 95th percentile of it.
+        corners_max_px: the largest.
+        levels_mean: mean difference of the file's rectified image, levels of 255, from float64 sampling at the same θ;
+            None for a pose-only file.
+        levels_max: the largest.
+        rectified_levels_mean: mean difference of the rectified image, levels of 255, from the float model's, at its own
+            θ; None for a pose-only file.
+        rectified_levels_p95: 95th percentile of it, over the frames.
+        score: the scores' difference; None in a model without one.
+        class_scores: the recognizer's classes; None in a model without one.
+        known_targets: frames whose true corners are known.
+        float_targets: the float model against the true corners; None if none are known.
+        int8_targets: the file against them.
+        outputs: of every frame.
+    """
+
+    frames: int
+    corners_mean_px: float
+    corners_p95_px: float
+    corners_max_px: float
+    levels_mean: float | None
+    levels_max: float | None
+    rectified_levels_mean: float | None
+    rectified_levels_p95: float | None
+    score: Agreement | None
+    class_scores: ClassAgreement | None
+    known_targets: int
+    float_targets: TargetsKept | None
+    int8_targets: TargetsKept | None
+    outputs: Outputs = field(repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, for the report."""
+        numbers = asdict(self)
+        del numbers["outputs"]
+        return numbers
+
+
+def compare(
+    model: ModelFile, parts: StnParts, known: FrameSet, quantized: npt.NDArray[np.int8], package: str | None = None
+) -> Comparison:
+    """Runs the float model and the file over the same frames.
+
+    Args:
+        model: the file, read back.
+        parts: the float model.
+        known: frames float32 [N, H, W, C], with corners and labels where they are known.
+        quantized: the same frames int8, as the file takes them.
+        package: the interpreter, see `IsolatedInterpreter`.
+
+    Raises:
+        ModelFileError: the interpreter refuses the file or dies of it.
+    """
+    with IsolatedInterpreter(package) as interpreter:
+        interpreter.load(model.flatbuffer)
+        runs = [interpreter.run({"frame": frame[None]}) for frame in quantized]
+    of_file = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+    of_float = parts.run(known.frames)
+    theta_int8 = of_file["theta"] / 2.0**model.metadata.theta.fractional_bits
+    theta_float = np.asarray(of_float["theta"], np.float64)
+    corners_float, corners_int8 = (
+        frame_points(theta, parts.transform, parts.input_size, UNIT_CORNERS) for theta in (theta_float, theta_int8)
+    )
+    distance = np.linalg.norm(corners_float - corners_int8, axis=-1)
+    rectified = of_file.get("rectified")
+    levels = levels_beside_float = None
+    if rectified is not None:
+        spec = model.metadata.input
+        levels = level_errors(quantized, theta_int8, rectified, parts.transform, parts.padding, spec.zero_point)
+        difference = np.abs(of_float["rectified"] / np.float32(spec.scale) + spec.zero_point - rectified)
+        levels_beside_float = difference.mean(axis=(1, 2, 3))
+    targets = _known_targets(known)
+    return Comparison(
+        frames=len(quantized),
+        corners_mean_px=float(distance.mean()),
+        corners_p95_px=float(np.percentile(distance, 95)),
+        corners_max_px=float(distance.max()),
+        levels_mean=None if levels is None else float(levels[:, 0].mean()),
+        levels_max=None if levels is None else float(levels[:, 1].max()),
+        rectified_levels_mean=None if levels_beside_float is None else float(levels_beside_float.mean()),
+        rectified_levels_p95=None if levels_beside_float is None else float(np.percentile(levels_beside_float, 95)),
+        score=_score_agreement(model, of_float, of_file),
+        class_scores=_class_agreement(known, of_float, of_file),
+        known_targets=len(targets),
+        float_targets=_targets_kept(theta_float, parts, known, targets),
+        int8_targets=_targets_kept(theta_int8, parts, known, targets),
+        outputs=Outputs(theta_float, theta_int8, of_float["rectified"], rectified, distance.mean(axis=1)),
+    )
+
+
+def _score_agreement(model: ModelFile, of_float: dict[str, Array], of_file: dict[str, Array]) -> Agreement | None:
+    spec = model.metadata.score
+    if spec is None or "score" not in of_float:
+        return None
+    score = (of_file["score"].astype(np.float64) - spec.zero_point) * spec.scale
+    difference = np.abs(score - of_float["score"])
+    return Agreement(float(difference.mean()), float(difference.max()))
+
+
+def _class_agreement(known: FrameSet, of_float: dict[str, Array], of_file: dict[str, Array]) -> ClassAgreement | None:
+    if "class_scores" not in of_file:
+        return None
+    named_float, named_int8 = (outputs["class_scores"].argmax(axis=1) for outputs in (of_float, of_file))
+    labels = np.full(len(named_int8), -1) if known.labels is None else known.labels
+    labelled = labels >= 0
+    accuracies = [
+        float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
+        for named in (named_float, named_int8)
+    ]
+    return ClassAgreement(float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies)
+
+
+def _known_targets(known: FrameSet) -> list[int]:
+    """Numbers of the frames whose true corners are known and make a quadrilateral."""
+    if known.corners is None:
+        return []
+    return [k for k, corners in enumerate(known.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
+
+
+def _targets_kept(theta: Array, parts: StnParts, known: FrameSet, targets: list[int]) -> TargetsKept | None:
+    if not targets or known.corners is None:
+        return None
+    truth, poses = known.corners[targets], theta[targets]
+    found = frame_points(poses, parts.transform, parts.input_size, UNIT_CORNERS)
+    distance = np.linalg.norm(found - truth, axis=-1)
+    shown = outline(poses, parts.transform, parts.input_size)
+    # Behind the camera an image shows no region of the frame: nothing of the target counts as kept.
+    whole = (depth(poses, parts.transform, UNIT_CORNERS) > MIN_DENOMINATOR).all(axis=-1)
+    kept = [kept_share(t, s) if w else 0.0 for t, s, w in zip(truth, shown, whole, strict=True)]
+    points = frame_points(poses, parts.transform, parts.input_size, pixel_centres(_FILL_GRID, _FILL_GRID))
+    return TargetsKept(
+        corners_mean_px=float(distance.mean()),
+        corners_p95_px=float(np.percentile(distance, 95)),
+        corners_max_px=float(distance.max()),
+        coverage_mean=float(np.mean(kept)),
+        coverage_p5=float(np.percentile(kept, 5)),
+        coverage_min=float(np.min(kept)),
+        filled_mean=float(np.mean([filled_share(t, p) for t, p in zip(truth, points, strict=True)])),
+    )

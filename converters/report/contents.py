@@ -1,0 +1,118 @@
+"""What a report says: everything but the pictures, as JSON has it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from stn_rectify.converters.proof import Check, Proof
+from stn_rectify.converters.report.comparison import Comparison
+from stn_rectify.converters.report.delegation import Delegation
+from stn_rectify.converters.report.latency import Latency
+from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
+from stn_rectify.models.cost import StnCost
+from stn_rectify.runtime.model_file import ModelFile
+
+__all__ = ["REPORT_FORMAT", "report_dict"]
+
+#: The value of ``format``.
+REPORT_FORMAT = "stn-rectify-report/1"
+_PACKAGES = ("stn-rectify", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tflite-runtime", "ai-edge-litert")
+
+
+def report_dict(
+    source: Path,
+    model: ModelFile,
+    proof: Proof,
+    cost: StnCost,
+    *,
+    comparison: Comparison | None = None,
+    thresholds: Sequence[Check] = (),
+    delegations: Sequence[Delegation] = (),
+    latencies: Sequence[Latency] = (),
+    theta_readout: Sequence[Mapping[str, Any]] = (),
+    metadata: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    compared_on: str = "the calibration frames",
+) -> dict[str, Any]:
+    """The report, ready for ``json.dumps``.
+
+    Args:
+        source: the model that was converted.
+        model: the file, read back.
+        proof: of the file.
+        cost: parameters and multiply-accumulates.
+        comparison: with the float model; None if the proof failed before.
+        thresholds: what `thresholds.gate` found; empty if none were set.
+        delegations: of each installed interpreter.
+        latencies: of each installed interpreter; empty if they were not measured.
+        theta_readout: one entry for each way to read θ that was tried: ``name``, ``corners_mean_px``,
+            ``corners_p95_px``, ``corners_max_px`` and ``kept``.
+        metadata: what the file's metadata.json says.
+        options: of the command.
+        compared_on: which frames, in words.
+    """
+    passed = proof.passed and all(check.passed for check in thresholds)
+    operators = read_operators(model.flatbuffer)
+    report: dict[str, Any] = {
+        "format": REPORT_FORMAT,
+        "name": source.stem,
+        "source": str(source),
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "passed": passed,
+        "failures": [f"{c.name}: {c.found}" for c in (*proof.checks, *thresholds) if not c.passed],
+        "proof": asdict(proof),
+        "thresholds": [asdict(check) for check in thresholds],
+        "compared_on": compared_on,
+        "comparison": None if comparison is None else comparison.summary(),
+        "theta_readout": [dict(entry) for entry in theta_readout],
+        "cost": {**asdict(cost), "parameters": cost.parameters, "macs": cost.macs},
+        "bytes": {
+            "file": model.size_bytes,
+            "flatbuffer": len(model.flatbuffer),
+            "constants": constant_bytes(model.flatbuffer),
+        },
+        "operators": [asdict(op) for op in operators],
+        "operator_groups": [asdict(group) for group in group_operators(operators)],
+        "xnnpack": [{**asdict(d), "taken": sorted(d.taken)} for d in delegations],
+        "latency": [asdict(latency) for latency in latencies],
+        "metadata": dict(metadata or {}),
+        "options": {name: _plain(value) for name, value in (options or {}).items()},
+        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        "versions": _versions(),
+    }
+    finite: dict[str, Any] = _finite(report)
+    return finite
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is not finite: JSON has no such numbers, a broken model may."""
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON has it."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _versions() -> dict[str, str]:
+    """Of the installed packages that have a part in it."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,66 @@
+"""The crop check: how much of the true target a rectified image shows, and how much of the image the target fills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["filled_share", "kept_share"]
+
+Array = npt.NDArray[Any]
+
+
+def kept_share(target: Array, shown: Array) -> float:
+    """Area of ``target`` inside ``shown`` over the area of ``target``.
+
+    Args:
+        target: [4, 2], a convex quadrilateral, in either sense of rotation.
+        shown: [P, 2], a polygon, not necessarily convex.
+    """
+    whole = _signed_area(target)
+    clip = target if whole > 0 else target[::-1]
+    return float(np.clip(abs(_signed_area(_clipped(shown, clip))) / abs(whole), 0, 1))
+
+
+def filled_share(target: Array, points: Array) -> float:
+    """Share of ``points`` [P, 2] that lie in the convex quadrilateral ``target`` [4, 2]."""
+    clip = target if _signed_area(target) > 0 else target[::-1]
+    inside = [_side(points, a, b) >= 0 for a, b in zip(clip, np.roll(clip, -1, axis=0), strict=True)]
+    return float(np.all(inside, axis=0).mean())
+
+
+def _clipped(polygon: Array, clip: Array) -> Array:
+    """Sutherland and Hodgman 1974: what of a polygon lies in a convex one whose signed area is positive.
+
+    Not OpenCV's ``intersectConvexConvex``: the border of a thin-plate spline is not convex. Parts that fall asunder
+    stay joined by lines of no area.
+    """
+    for a, b in zip(clip, np.roll(clip, -1, axis=0), strict=True):
+        if not len(polygon):
+            break
+        side = _side(polygon, a, b)
+        kept = []
+        for point, following, here, there in zip(
+            polygon, np.roll(polygon, -1, axis=0), side, np.roll(side, -1), strict=True
+        ):
+            if here >= 0:
+                kept.append(point)
+            if (here < 0) != (there < 0):
+                kept.append(point + (following - point) * here / (here - there))
+        polygon = np.array(kept)
+    return polygon
+
+
+def _side(points: Array, a: Array, b: Array) -> Array:
+    """Above 0 on the inner side of the edge a → b."""
+    along = b - a
+    return np.asarray(along[0] * (points[:, 1] - a[1]) - along[1] * (points[:, 0] - a[0]))
+
+
+def _signed_area(polygon: Array) -> float:
+    if len(polygon) < 3:
+        return 0.0
+    x, y = np.asarray(polygon, np.float64).T
+    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)

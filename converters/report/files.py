@@ -1,0 +1,28 @@
+"""The files of a report, beside the model file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stn_rectify.converters.report.page import write_html
+from stn_rectify.converters.report.pictures import FramePicture, write_sheet
+from stn_rectify.models.partial_file import partial_file
+
+__all__ = ["write_report"]
+
+
+def write_report(out: Path, report: Mapping[str, Any], pictures: Sequence[FramePicture] = ()) -> None:
+    """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
+
+    Raises:
+        DataError: one of them cannot be written.
+    """
+    name = report["name"]
+    with partial_file(out / f"{name}.report.json") as partial:
+        partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_html(out / f"{name}.report.html", report, pictures)
+    if pictures:
+        write_sheet(out / f"{name}.png", pictures)

@@ -1,0 +1,76 @@
+"""Bilinear sampling in float64 at the file's own θ: what its sampler is measured against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.report.frame_points import depth, frame_points, pixel_centres
+from stn_rectify.converters.sampler_plan import SamplerPlan
+
+__all__ = ["level_errors", "sample"]
+
+Array = npt.NDArray[Any]
+
+_LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ
+
+
+def sample(frame: Array, points: Array, padding: str, outside: float) -> Array:
+    """Reads a frame between its pixels.
+
+    Args:
+        frame: [H, W, C].
+        points: [P, 2], frame pixels.
+        padding: ``"zeros"`` or ``"border"``.
+        outside: the value that stands for zero.
+
+    Returns:
+        float64 [P, C].
+    """
+    margin = 1 if padding == "zeros" else 0
+    last = np.array(frame.shape[1::-1]) - 1 + 2 * margin
+    x, y = np.clip(points + margin, 0, last).T
+    padded = np.pad(frame.astype(np.float64), [(margin, margin + 1)] * 2 + [(0, 0)], constant_values=outside)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    upper = padded[top, left] * (1 - fx) + padded[top, left + 1] * fx
+    lower = padded[top + 1, left] * (1 - fx) + padded[top + 1, left + 1] * fx
+    return np.asarray(upper * (1 - fy) + lower * fy)
+
+
+def level_errors(
+    frames: npt.NDArray[np.int8], theta: Array, rectified: npt.NDArray[np.int8], transform: str, padding: str, zero: int
+) -> Array:
+    """How far a file's rectified images are from float64 sampling at its θ.
+
+    Args:
+        frames: int8 [N, H, W, C].
+        theta: [N, 6, 8 or 32], as the file gave it.
+        rectified: int8 [N, h, w, C].
+        transform: of θ.
+        padding: ``"zeros"`` or ``"border"``.
+        zero: zero point of the frames.
+
+    Returns:
+        float64 [N, 2]: mean and largest difference of each image, levels of 255. Pixels whose pose is beyond what the
+        integers hold count as 0. A spline is sampled where its fitted functions put it, not where the spline itself
+        does: the fit's error is one of pixels, not of levels (docs/integer-sampler.md).
+    """
+    input_size = (frames.shape[1], frames.shape[2])
+    output_size = (rectified.shape[1], rectified.shape[2])
+    plan = SamplerPlan(transform, padding, input_size, output_size, frames.shape[3], zero)
+    centres = pixel_centres(*output_size)
+    errors = []
+    for frame, pose, image in zip(frames, theta, rectified, strict=True):
+        if transform == "tps":
+            points, held = plan.spline.points(pose, input_size), np.full(len(centres), plan.holds(pose))
+        else:
+            points = frame_points(pose, transform, input_size, centres)
+            held = depth(pose, transform, centres) > _LEAST_DEPTH
+        wanted = sample(frame, points, padding, zero).reshape(image.shape)
+        held = held.reshape(*output_size, 1)
+        error = np.abs(wanted - image) * held
+        errors.append((error.mean(), error.max()))
+    return np.array(errors)

@@ -1,0 +1,98 @@
+"""How fast the file is beside the float32 version of the same model, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.model_file import ModelFile
+
+__all__ = ["Latency", "float_twin", "measure_latencies", "measure_latency"]
+
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The file and its float32 twin, one thread, run in turns in one process.
+
+    Attributes:
+        interpreter: name and version.
+        rounds: how many turns.
+        int8_ms: median of the file, milliseconds of processor time.
+        float_ms: median of the twin.
+        speed: float_ms / int8_ms: so many times as fast is the file.
+        speed_p10: 10th percentile of the same ratio, turn by turn.
+        speed_p90: 90th percentile.
+        problem: why there are no numbers; None if there are.
+    """
+
+    interpreter: str
+    rounds: int = 0
+    int8_ms: float | None = None
+    float_ms: float | None = None
+    speed: float | None = None
+    speed_p10: float | None = None
+    speed_p90: float | None = None
+    problem: str | None = None
+
+
+def float_twin(parts: StnParts, outputs: Collection[str]) -> bytes:
+    """The float model as a float32 TFLite file of built-in operators, with the outputs that the INT8 file has.
+
+    Raises:
+        ModelFileError: TensorFlow cannot convert it.
+    """
+    from stn_rectify.converters.quantizer import to_tflite  # brings TensorFlow
+
+    def of_file(frame: Any) -> dict[str, Any]:
+        return {name: value for name, value in parts.whole(frame).items() if name in outputs}
+
+    return to_tflite(of_file, parts.frame_shape, "float model")
+
+
+def measure_latencies(
+    model: ModelFile, parts: StnParts, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
+) -> list[Latency]:
+    """`measure_latency` on the first of ``frames`` [N, H, W, C] in each installed interpreter."""
+    try:
+        twin = float_twin(parts, model.signature.outputs.keys())
+    except StnRectifyError as error:
+        return [Latency(package, problem=str(error)) for package in installed_packages()]
+    return [measure_latency(model, twin, frames[0], quantized[0], package) for package in installed_packages()]
+
+
+def measure_latency(
+    model: ModelFile,
+    twin: bytes,
+    frame: npt.NDArray[np.float32],
+    quantized: npt.NDArray[np.int8],
+    package: str,
+    rounds: int = _ROUNDS,
+) -> Latency:
+    """Times the file against its twin on one frame [H, W, C], float32 and int8."""
+    name = package
+    try:
+        with IsolatedInterpreter(package) as interpreter:
+            name = interpreter.package
+            seconds = interpreter.time([(model.flatbuffer, quantized[None]), (twin, frame[None])], rounds)
+    except StnRectifyError as error:
+        return Latency(name, problem=str(error))
+    int8_s, float_s = np.median(seconds, axis=0)
+    by_turn = seconds[:, 1] / seconds[:, 0]
+    return Latency(
+        interpreter=name,
+        rounds=len(seconds),
+        int8_ms=float(1000 * int8_s),
+        float_ms=float(1000 * float_s),
+        speed=float(float_s / int8_s),
+        speed_p10=float(np.percentile(by_turn, 10)),
+        speed_p90=float(np.percentile(by_turn, 90)),
+    )

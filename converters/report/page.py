@@ -1,0 +1,118 @@
+"""The report as one HTML page that needs nothing else: pictures, styles and all."""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, StrictUndefined
+
+from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, FramePicture
+from stn_rectify.models.partial_file import partial_file
+
+__all__ = ["write_html"]
+
+_MOST_PX = 320  # longer side of an embedded picture
+_MARGIN = 0.04  # around a frame, of its size
+_TOO_FAR = 8  # frames: outlines beyond are cut, no browser needs them
+
+
+def write_html(file: Path, report: Mapping[str, Any], pictures: Sequence[FramePicture] = ()) -> None:
+    """Writes the page.
+
+    Args:
+        file: where to.
+        report: of `report_dict`.
+        pictures: of `take_pictures`; none when the proof failed before.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "number": _number,
+        "percent": _percent,
+        "count": lambda value: f"{value:,}".replace(",", "\u202f"),
+        "dtypes": _dtypes,
+        "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    }
+    template = importlib.resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
+        report=report,
+        pictures=[_embedded(picture) for picture in pictures],
+        gain=DIFFERENCE_GAIN,
+    )
+    with partial_file(file) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def _dtypes(names: Sequence[str]) -> str:
+    """``int8, int8, int32`` as ``int8 ×2, int32``."""
+    runs: list[list[Any]] = []
+    for name in names:
+        if runs and runs[-1][0] == name:
+            runs[-1][1] += 1
+        else:
+            runs.append([name, 1])
+    return ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in runs)
+
+
+def _embedded(picture: FramePicture) -> dict[str, Any]:
+    """What the template needs of a picture."""
+    height, width = picture.frame.shape[:2]
+    outlines = [("int8", picture.outline_int8), ("float", picture.outline_float)]
+    if picture.truth is not None:
+        outlines.insert(0, ("truth", picture.truth))
+    images = [
+        ("rectified, float", picture.rectified_float),
+        ("rectified, INT8", picture.rectified_int8),
+        (f"difference ×{DIFFERENCE_GAIN}", picture.difference),
+    ]
+    return {
+        "rank": picture.rank,
+        "number": picture.number,
+        "corner_error_px": picture.corner_error_px,
+        "width": width,
+        "height": height,
+        "view": _view(width, height),
+        "frame": _data_uri(picture.frame),
+        "outlines": [(name, _points(points, width, height)) for name, points in outlines],
+        "rectified_size": picture.rectified_float.shape[1::-1],
+        "images": [(name, _data_uri(image)) for name, image in images if image is not None],
+    }
+
+
+def _view(width: int, height: int) -> str:
+    """SVG's view of a frame with a margin, for outlines that leave it; pixels have their centres at whole numbers."""
+    x, y = _MARGIN * width, _MARGIN * height
+    return f"{-0.5 - x:.2f} {-0.5 - y:.2f} {width + 2 * x:.2f} {height + 2 * y:.2f}"
+
+
+def _points(points: npt.NDArray[Any], width: int, height: int) -> str:
+    """SVG's list of points."""
+    far = _TOO_FAR * max(width, height)
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in np.clip(points, -far, far))
+
+
+def _data_uri(image: npt.NDArray[np.uint8]) -> str:
+    longer = max(image.shape[:2])
+    if longer > _MOST_PX:
+        size = [max(1, round(n * _MOST_PX / longer)) for n in image.shape[1::-1]]
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    encoded = cv2.imencode(".png", image)[1]
+    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

@@ -1,0 +1,89 @@
+"""STN and recognizer in one file: trunk → head → sampler → recognizer, all integers."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from stn_rectify.converters.conversion import ConversionOptions, convert
+from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
+from stn_rectify.converters.network_append import append_network
+from stn_rectify.converters.proof import inspect_file
+from stn_rectify.runtime import Rectifier
+from stn_rectify.runtime.errors import ModelFileError, UsageError
+from stn_rectify.runtime.model_file import ModelFile
+from tests.converters.keras_models import save_frames, save_recognizing_model, smooth_frames
+
+LABELS = ("stop", "left", "right", "yield", "none")
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recognizer")
+    source = save_recognizing_model(folder, "reader")
+    frames = save_frames(folder, (32, 32, 1), 40, labels=np.arange(40) % 5)
+    convert(source, folder / "out", ConversionOptions(calibration=frames, labels=LABELS, latency=False))
+    return source, folder / "out" / "reader.tflite"
+
+
+def test_the_file_has_all_outputs_and_is_proved(converted):
+    _, file = converted
+    model = ModelFile.open(file)
+    assert set(model.signature.outputs) == {"rectified", "theta", "score", "class_scores"}
+    assert (model.metadata.class_scores.size, model.metadata.class_scores.probabilities) == (5, True)
+    report = json.loads(file.with_name("reader.report.json").read_text())
+    assert report["passed"]
+    assert all(check.passed for check in inspect_file(model.flatbuffer))
+
+
+def test_its_class_scores_are_compared_with_keras(converted):
+    comparison = json.loads(converted[1].with_name("reader.report.json").read_text())["comparison"]
+    classes = comparison["class_scores"]
+    assert classes["top1_agreement"] >= 0.9
+    assert 0 <= classes["accuracy_int8"] <= 1
+    assert abs(classes["accuracy_int8"] - classes["accuracy_float"]) <= 0.1
+
+
+def test_the_runtime_gives_labels_as_keras_does(converted):
+    source, file = converted
+    frames = smooth_frames((32, 32, 1), 10, seed=9)
+    keras_scores = keras.models.load_model(source).predict(frames / np.float32(255), verbose=0)[3]
+    with Rectifier(file) as rectifier:
+        results = [rectifier.rectify(frame[..., 0]) for frame in frames]
+    found = np.stack([r.class_scores for r in results])
+    np.testing.assert_allclose(found, keras_scores, atol=0.1)
+    assert [r.label for r in results] == [LABELS[k] for k in found.argmax(axis=1)]
+    assert all(r.label_score == pytest.approx(s.max()) for r, s in zip(results, found, strict=True))
+
+
+def test_logits_become_probabilities(tmp_path):
+    source = save_recognizing_model(tmp_path, "logits", activation="linear")
+    convert(source, tmp_path, ConversionOptions(calibration=save_frames(tmp_path, (32, 32, 1)), latency=False))
+    model = ModelFile.open(tmp_path / "logits.tflite")
+    assert not model.metadata.class_scores.probabilities
+    with Rectifier(model.path) as rectifier:
+        result = rectifier.rectify(smooth_frames((32, 32, 1))[0, ..., 0])
+    assert result.class_scores.sum() == pytest.approx(1)
+    assert result.label == str(result.class_scores.argmax())
+
+
+def test_options_that_contradict_a_recognizer_are_refused(tmp_path):
+    source = save_recognizing_model(tmp_path, "reader")
+    frames = save_frames(tmp_path, (32, 32, 1))
+    with pytest.raises(UsageError, match="--pose-only leaves the sampler out, but a recognizer follows it"):
+        convert(source, tmp_path, ConversionOptions(calibration=frames, pose_only=True))
+    with pytest.raises(UsageError, match="--labels has 2 lines, its recognizer 5 classes"):
+        convert(source, tmp_path, ConversionOptions(calibration=frames, labels=("a", "b")))
+
+
+def test_a_network_that_reads_something_else_is_not_appended():
+    other = FlatbufferGraph()
+    image = other.input((1, 4, 4, 1), "int8", Quantization(1 / 255, -128))
+    flatbuffer = other.finish({"image": image}, {"same": other.reshape(image, (16,))})
+    graph = FlatbufferGraph()
+    frame = graph.input((1, 4, 4, 1), "int8", Quantization(1 / 128, 0))
+    with pytest.raises(ModelFileError, match="reads"):
+        append_network(graph, flatbuffer, frame, "recognizer")
