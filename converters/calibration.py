@@ -15,7 +15,10 @@ import numpy.typing as npt
 from stn_rectify.models.validation import find_truth, network_input, read_truth
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["FrameSet", "read_frames"]
+__all__ = ["CALIBRATION_FRAMES", "VALIDATION_FRAMES", "FrameSet", "image_files", "read_frames", "thinned"]
+
+#: More frames than these are thinned out evenly.
+CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -40,7 +43,7 @@ class FrameSet:
 
 
 def read_frames(
-    source: Path, input_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int = 200
+    source: Path, input_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int = CALIBRATION_FRAMES
 ) -> FrameSet:
     """Reads frames as the network sees them on a device.
 
@@ -62,7 +65,20 @@ def read_frames(
     return FrameSet(known.frames * np.float32(high - low) + np.float32(low), known.corners, known.labels)
 
 
-def _thinned(count: int, limit: int) -> npt.NDArray[np.int64]:
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder and its subfolders, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise DataError(f"{folder}: no images for calibration in it (jpg, png, bmp or webp)")
+    return files
+
+
+def thinned(count: int, limit: int) -> npt.NDArray[np.int64]:
+    """Positions of at most ``limit`` of ``count`` things, evenly spread."""
     return np.asarray(np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)))
 
 
@@ -71,11 +87,9 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
         raise DataError(f"images have 1 or 3 channels, the model has {input_shape[2]}: give an .npz file of frames")
     if find_truth(folder) is not None:
         return _with_truth(folder, input_shape, limit)
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise DataError(f"{folder}: no images for calibration in it (jpg, png, bmp or webp)")
+    files = image_files(folder)
     frames = []
-    for file in (files[k] for k in _thinned(len(files), limit)):
+    for file in (files[k] for k in thinned(len(files), limit)):
         image = cv2.imread(str(file))
         if image is None:
             raise DataError(f"{file}: not an image that can be read; remove it from the calibration folder")
@@ -85,7 +99,7 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
 
 def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
     known = read_truth(folder)
-    chosen = _thinned(len(known.frames), limit)
+    chosen = thinned(len(known.frames), limit)
     frames = np.stack([network_input(known.frames[k], input_shape) for k in chosen])
     corners = np.full((len(chosen), 4, 2), np.nan)
     for place, k in enumerate(chosen):
@@ -108,7 +122,7 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> Fram
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != input_shape or not len(frames):
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")
-    chosen = _thinned(len(frames), limit)
+    chosen = thinned(len(frames), limit)
     corners = _known(file, arrays, "corners", (len(frames), 4, 2), np.floating)
     labels = _known(file, arrays, "labels", (len(frames),), np.integer)
     return FrameSet(

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stn_rectify.models.workstation import OneLineParser, run_command
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from stn_rectify.converters.batch.batch_conversion import ModelOutcome
+    from stn_rectify.converters.batch.jobs import ModelPool
 
 __all__ = ["main"]
+
+
+def _number(low: float, high: float = float("inf")) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            to = "" if high == float("inf") else f" to {high:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g}{to}")
+        return number
+
+    return parse
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="stn-convert",
         description="Convert Keras Spatial Transformer Networks to fully INT8 TFLite files of built-in operators, "
-        "proved on the written file.",
+        "proved on the written file. Run the same command again to go on after Ctrl-C: what is done is skipped.",
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=".keras files or folders of them")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help=".keras files, SavedModel folders, folders of both, 'glob*patterns'"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for NAME.tflite, its report, manifest")
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -39,53 +66,105 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--labels", type=Path, metavar="FILE", help="labels.txt to append, one label a line")
     parser.add_argument("--description", default="", help="one line for the metadata")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "--no-refit-head", dest="refit_head", action="store_false", help="leave theta's layer as it was trained"
+    )
+    parser.add_argument(
+        "--no-latency", dest="latency", action="store_false", help="do not measure it for the report; saves seconds"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace existing files that are not of an earlier run"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and what TensorFlow printed")
+    gate = parser.add_argument_group("what a model must reach, or it fails and gets no .tflite")
+    gate.add_argument(
+        "--max-corner-error",
+        type=_number(0),
+        metavar="PX",
+        help="float to INT8, in 19 of 20 frames at most (95th percentile), pixels at the model's size",
+    )
+    gate.add_argument(
+        "--min-coverage",
+        type=_number(0, 1),
+        metavar="SHARE",
+        help="of the target that stays inside, in 19 of 20 frames at least, 0 to 1; needs frames with known corners",
+    )
+    gate.add_argument(
+        "--validation", type=Path, metavar="DIR|FILE.npz", help="frames with known corners, for the report's checks"
+    )
+    batch = parser.add_argument_group("many models")
+    batch.add_argument("--jobs", type=_at_least_one, metavar="N", help="at a time (default: by cores and memory)")
+    batch.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="convert on the workers of a Dask cluster")
+    batch.add_argument("--force", action="store_true", help="convert unchanged models, too")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
     args = _parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return run_command("stn-convert", lambda: _convert_all(args), when_stopped="stopped", debug=args.debug)
+    stopped = "stopped; run the same command again to go on"
+    return run_command("stn-convert", lambda: _convert_all(args), when_stopped=stopped, debug=args.debug)
 
 
 def _convert_all(args: argparse.Namespace) -> int:
-    from stn_rectify.converters.conversion import ConversionOptions, convert, find_models, summary_line
+    from tqdm import tqdm
+
+    from stn_rectify.converters.batch.batch_conversion import convert_batch
+    from stn_rectify.converters.batch.model_inputs import find_models
+    from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
+    from stn_rectify.converters.conversion_options import ConversionOptions
+    from stn_rectify.models.progress import Progress
 
     low, high = args.value_range
     if not low <= 0 <= high or not low < high:
         raise UsageError(f"--value-range {low} {high}: needs LOW <= 0 <= HIGH, because the sampler's margin is 0")
+    if args.jobs and args.scheduler:
+        raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")
     options = ConversionOptions(
         calibration=args.calibration,
         pose_only=args.pose_only,
         value_range=(low, high),
         labels=_read_labels(args.labels),
         description=args.description,
+        latency=args.latency,
+        refit_head=args.refit_head,
         overwrite=args.overwrite,
+        validation=args.validation,
+        max_corner_error=args.max_corner_error,
+        min_coverage=args.min_coverage,
     )
     models = find_models(args.inputs)
-    failed = 0
-    for source in models:
-        try:
-            conversion = convert(source, args.out, options)
-        except StnRectifyError as error:
-            if args.debug:
-                raise
-            failed += 1
-            print(f"{source.stem}  FAILED: {error}", file=sys.stderr, flush=True)
-        except Exception as error:  # a batch goes on whatever TensorFlow makes of one model
-            if args.debug:
-                raise
-            failed += 1
-            reason = next(iter(str(error).splitlines()), "")
-            unexpected = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
-            print(f"{source.stem}  FAILED: {unexpected}", file=sys.stderr, flush=True)
-        else:
-            print(conversion.cost, conversion.proof, summary_line(conversion), sep="\n", flush=True)
-    print(f"{len(models) - failed} converted, {failed} failed")
-    return 1 if failed else 0
+    with Progress("conversion", len(models), unit="model") as progress:
+
+        def tell(outcome: ModelOutcome) -> None:
+            failed = not outcome.record.passed
+            lines = [outcome_line(outcome, args.out)]
+            if outcome.result is not None:
+                if failed and args.debug:
+                    lines = [*outcome.result.log, *lines]
+                elif not failed and len(models) == 1:
+                    lines = [outcome.result.details, *lines]
+            tqdm.write("\n".join(lines), file=sys.stderr if failed else sys.stdout)  # around the bar
+            (sys.stderr if failed else sys.stdout).flush()
+            progress.advance(note=outcome.name)
+
+        outcomes = convert_batch(models, args.out, options, lambda: _open_pool(args), force=args.force, on_outcome=tell)
+    if len(models) > 1:
+        print(summary_table(outcomes))
+    print(totals_line(outcomes))
+    return 0 if all(outcome.record.passed for outcome in outcomes) else 1
+
+
+def _open_pool(args: argparse.Namespace) -> ModelPool:
+    if args.scheduler:
+        from tqdm import tqdm
+
+        from stn_rectify.converters.batch.dask_cluster import DaskCluster
+
+        return DaskCluster(args.scheduler, tell=lambda line: tqdm.write(line, file=sys.stderr))
+    from stn_rectify.converters.batch.local_pool import LocalPool, default_processes
+
+    return LocalPool(args.jobs or default_processes())
 
 
 def _read_labels(file: Path | None) -> tuple[str, ...]:

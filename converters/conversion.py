@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.batch.fingerprint import sha256_of
-from stn_rectify.converters.calibration import FrameSet, read_frames
+from stn_rectify.converters.calibration import VALIDATION_FRAMES, FrameSet, read_frames
+from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import file_metadata
 from stn_rectify.converters.packing import pack
@@ -82,7 +82,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     calibration = read_frames(options.calibration, parts.frame_shape, options.value_range)
     known = calibration
     if options.validation is not None:
-        known = read_frames(options.validation, parts.frame_shape, options.value_range)
+        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
     assembly = assemble(parts, calibration, options.value_range, pose_only=options.pose_only, refit=options.refit_head)
     sha256 = sha256_of(source)
     metadata = file_metadata(source.stem, options.description, parts, assembly, options.value_range, sha256)

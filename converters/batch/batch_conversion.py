@@ -1,0 +1,231 @@
+"""Converts many models: skips what is done, goes on after failures, leaves nothing half-written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stn_rectify.converters.batch.fingerprint import (
+    fingerprint,
+    installed_versions,
+    options_summary,
+    sha256_of_frames,
+)
+from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelPool, ModelResult
+from stn_rectify.converters.batch.manifest import Manifest, ModelRecord, output_files, relative_source
+from stn_rectify.converters.batch.model_inputs import output_name
+from stn_rectify.converters.batch.staging import StagingFolder
+from stn_rectify.converters.batch.stop_signals import StopSignals
+from stn_rectify.converters.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
+from stn_rectify.converters.content_hash import sha256_of
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.runtime.errors import UsageError
+
+__all__ = ["ModelOutcome", "convert_batch"]
+
+
+@dataclass(frozen=True)
+class ModelOutcome:
+    """One model of a finished batch.
+
+    Attributes:
+        name: of the model.
+        record: as in the manifest.
+        skipped: it had been converted before, nothing has changed since.
+        result: what its process said; None if none was started.
+    """
+
+    name: str
+    record: ModelRecord
+    skipped: bool = False
+    result: ModelResult | None = field(default=None, repr=False)
+
+
+def convert_batch(
+    sources: Sequence[Path],
+    out: Path,
+    options: ConversionOptions,
+    open_pool: Callable[[], ModelPool],
+    *,
+    force: bool = False,
+    on_outcome: Callable[[ModelOutcome], None] = lambda outcome: None,
+) -> list[ModelOutcome]:
+    """Converts models, each in a process of its own, to ``out/NAME.*`` with ``out/manifest.json``.
+
+    A model is skipped if the manifest says that it was converted from the same content with the same frames, options
+    and versions, and its files are as they were written. After Ctrl-C or a kill the same call goes on.
+
+    Args:
+        sources: .keras files and SavedModel folders, of different names (`find_models`).
+        out: folder for the results; made if missing.
+        options: how to convert. Without ``overwrite`` a model file that the manifest does not know is not replaced.
+        open_pool: where to convert (`LocalPool`, `DaskCluster`); called only if there is something to convert.
+        force: convert unchanged models, too.
+        on_outcome: called as each model is finished.
+
+    Returns:
+        The outcomes in the order of ``sources``.
+
+    Raises:
+        DataError: the frames or the manifest cannot be read.
+        UsageError: ``out`` cannot be written, or another run is writing to it.
+        KeyboardInterrupt: after SIGINT or SIGTERM; no process is left, no file is half-written.
+    """
+    with StopSignals() as signals:
+        frames = _Frames(
+            sha256_of_frames(options.calibration, CALIBRATION_FRAMES),
+            None if options.validation is None else sha256_of_frames(options.validation, VALIDATION_FRAMES),
+        )
+        staging = StagingFolder(out)
+        try:
+            batch = _Batch(out, options, frames, Manifest(out), staging, signals, on_outcome)
+            jobs = [job for source in sources if (job := batch.prepare(source, force)) is not None]
+            if jobs:
+                with closing(open_pool()) as pool:
+                    for finished in pool.run(jobs):
+                        with signals.held():
+                            batch.finish(finished)
+        except OSError as error:
+            what = f"cannot write {error.filename or out}: {error.strerror or error}"
+            raise UsageError(f"{what}; choose another --out or make room") from error
+        finally:
+            with signals.held():
+                staging.remove()
+    return [batch.outcomes[output_name(source)] for source in sources]
+
+
+@dataclass(frozen=True)
+class _Frames:
+    calibration_sha256: str
+    validation_sha256: str | None
+
+
+class _Batch:
+    """The state of one call of `convert_batch`."""
+
+    def __init__(
+        self,
+        out: Path,
+        options: ConversionOptions,
+        frames: _Frames,
+        manifest: Manifest,
+        staging: StagingFolder,
+        signals: StopSignals,
+        on_outcome: Callable[[ModelOutcome], None],
+    ) -> None:
+        self._out, self._options, self._frames = out, options, frames
+        self._manifest, self._staging, self._signals, self._on_outcome = manifest, staging, signals, on_outcome
+        self._versions = installed_versions()
+        self._source_sha256: dict[str, str] = {}
+        self.outcomes: dict[str, ModelOutcome] = {}
+
+    def prepare(self, source: Path, force: bool) -> ModelJob | None:
+        """What is to be done for a model; None if that is nothing."""
+        name = output_name(source)
+        try:
+            source_sha256 = sha256_of(source)
+        except OSError as error:
+            self._fail(name, source, None, f"{source} cannot be read: {error.strerror or error}")
+            return None
+        self._source_sha256[name] = source_sha256
+        before = self._manifest.get(name)
+        target = self._out / f"{name}.tflite"
+        if before is not None and not force and self._is_done(before, source_sha256):
+            self._tell(ModelOutcome(name, before, skipped=True))
+            return None
+        if target.exists() and not self._options.overwrite:
+            ours = before is not None and before.wrote(target)
+            if not ours:
+                self._fail(
+                    name, source, source_sha256, f"{target} exists: give --overwrite to replace it, or another --out"
+                )
+                return None
+            if before is not None and before.source != relative_source(source, self._out):
+                made_from = f"{target} was made from another model, {before.source} (seen from {self._out})"
+                self._fail(
+                    name, source, source_sha256, f"{made_from}: give --overwrite to replace it, or another --out"
+                )
+                return None
+        return ModelJob(name, source, self._options, self._out, self._staging.folder(name))
+
+    def finish(self, finished: FinishedModel) -> None:
+        """Records a result, then gives its files their final names, the model file last."""
+        job, result = finished.job, finished.result
+        if result.passed and not self._unchanged(job):
+            reason = f"{job.source} changed while it was converted: run the same command again"
+            result = replace(result, passed=False, reason=reason)
+        target = self._out / f"{job.name}.tflite"
+        before = self._manifest.get(job.name)
+        ours = before is not None and before.wrote(target)
+        files = [file for file in finished.files if file.name != target.name]
+        if result.passed:
+            files += [file for file in finished.files if file.name == target.name]
+        outputs = output_files(files)
+        if not result.passed and not result.rejected:  # nothing is known of the model: all stays as it was
+            files, outputs = [], {} if before is None else before.outputs
+        record = replace(
+            self._record(job.source, self._source_sha256[job.name], result.versions),
+            result="passed" if result.passed else "failed",
+            reason=result.reason,
+            outputs=outputs,
+            replaced_sha256=sha256_of(target) if ours else None,
+            seconds=result.seconds,
+            numbers=result.numbers,
+            log=() if result.passed else result.log,
+        )
+        # First the record: whatever happens from here on, the next run knows which files are ours.
+        self._manifest.put(job.name, record, self._staging)
+        if result.rejected and ours:
+            target.unlink()  # beside a report of failure it would look as if it had passed
+        for file in files:
+            self._staging.publish(file)
+        self._tell(ModelOutcome(job.name, record, result=result))
+
+    def _is_done(self, before: ModelRecord, source_sha256: str) -> bool:
+        return (
+            before.passed
+            and before.fingerprint == self._fingerprint(source_sha256)
+            and before.outputs_are_there(self._out)
+        )
+
+    def _fingerprint(self, source_sha256: str) -> str:
+        frames = self._frames
+        return fingerprint(
+            source_sha256, frames.calibration_sha256, frames.validation_sha256, self._options, self._versions
+        )
+
+    def _unchanged(self, job: ModelJob) -> bool:
+        try:
+            return sha256_of(job.source) == self._source_sha256[job.name]
+        except OSError:
+            return False
+
+    def _fail(self, name: str, source: Path, source_sha256: str | None, reason: str) -> None:
+        """A model that no process was started for; what the manifest knows of files in ``out`` it goes on knowing."""
+        before = self._manifest.get(name)
+        record = replace(self._record(source, source_sha256, self._versions), reason=reason)
+        if before is None:
+            with self._signals.held():
+                self._manifest.put(name, record, self._staging)
+        self._tell(ModelOutcome(name, record))
+
+    def _record(self, source: Path, source_sha256: str | None, versions: dict[str, str]) -> ModelRecord:
+        return ModelRecord(
+            source=relative_source(source, self._out),
+            source_sha256=source_sha256,
+            fingerprint=None if source_sha256 is None else self._fingerprint(source_sha256),
+            options=options_summary(self._options),
+            calibration=str(self._options.calibration),
+            calibration_sha256=self._frames.calibration_sha256,
+            validation_sha256=self._frames.validation_sha256,
+            versions=versions,
+            result="failed",
+            reason=None,
+            outputs={},
+        )
+
+    def _tell(self, outcome: ModelOutcome) -> None:
+        self.outcomes[outcome.name] = outcome
+        self._on_outcome(outcome)

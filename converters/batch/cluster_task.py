@@ -1,0 +1,150 @@
+"""What a Dask worker does: bytes in, bytes out, no file system in common with anybody."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from stn_rectify.converters.batch.fingerprint import installed_versions
+from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
+from stn_rectify.converters.batch.jobs import ModelResult
+from stn_rectify.converters.batch.packed_files import PackedFiles
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.runtime.errors import UsageError
+
+__all__ = ["ClusterResult", "ClusterTask", "FramesPlugin", "convert_on_worker", "must_agree"]
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class ClusterTask:
+    """One model for a worker.
+
+    Attributes:
+        model: the .keras file or SavedModel folder.
+        source: its path on the client; for messages and reports, as are all others.
+        options: how to convert; the paths of frames are the client's, and stand for those of a `FramesPlugin`.
+        calibration: name of the plugin with the frames.
+        validation: of that with the validation frames, if there are any.
+        out: where the client will put the outputs; for messages.
+        versions: the client's, see `must_agree`.
+    """
+
+    model: PackedFiles
+    source: Path
+    options: ConversionOptions
+    calibration: str
+    validation: str | None
+    out: Path
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ClusterResult:
+    """What a worker gives back.
+
+    Attributes:
+        result: what came of the model.
+        files: the outputs by name.
+    """
+
+    result: ModelResult
+    files: dict[str, bytes] = field(repr=False)
+
+
+class FramesPlugin(WorkerPlugin):
+    """Puts frames down on every worker, those that come later, too; takes them away again when it is removed.
+
+    As an argument of the tasks they would be somewhere, and Dask would rather queue a task there than send them to an
+    idle worker.
+    """
+
+    def __init__(self, name: str, frames: PackedFiles) -> None:
+        self.name, self._frames = name, frames
+
+    def setup(self, worker: Worker) -> None:
+        """Called by a worker."""
+        self._frames.unpack(Path(worker.local_directory) / self.name)
+
+    def teardown(self, worker: Worker) -> None:
+        """Called by a worker."""
+        shutil.rmtree(Path(worker.local_directory) / self.name, ignore_errors=True)
+
+
+def must_agree(versions: dict[str, str]) -> dict[str, str | None]:
+    """The versions in which client and workers must agree: a batch is made by one converter."""
+    python = ".".join(versions["python"].split(".")[:2])
+    return {"python": python, **{name: versions.get(name) for name in ("stn_rectify", "tensorflow")}}
+
+
+def convert_on_worker(task: ClusterTask) -> ClusterResult:
+    """Converts one model, in a process of its own as on one machine; the worker survives what that process does.
+
+    Raises:
+        UsageError: the worker's versions are not the client's.
+    """
+    worker = get_worker()
+    _check_versions(task.versions, worker)
+    scratch = Path(worker.local_directory)
+    calibration = _frames(scratch, task.calibration)
+    validation = None if task.validation is None else _frames(scratch, task.validation)
+    options = replace(task.options, calibration=calibration, validation=validation)
+    shown = {calibration: task.options.calibration}
+    if validation is not None and task.options.validation is not None:
+        shown[validation] = task.options.validation
+    folder = Path(tempfile.mkdtemp(prefix="conversion-", dir=scratch))
+    try:
+        source = task.model.unpack(folder / "model")
+        shown[source] = task.source
+        staging = folder / "staging"
+        staging.mkdir()
+        wanted = _wanted(worker)
+        with IsolatedConversion(source, options, staging, folder=folder, out=task.out, shown=shown) as conversion:
+            while not conversion.wait(_POLL_S):
+                if not wanted():
+                    conversion.kill()  # the client has stopped, or is gone
+            files = {file.name: _with_the_clients_paths(file, shown) for file in conversion.files()}
+            return ClusterResult(conversion.result(), files)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_the_clients_paths(file: Path, shown: dict[Path, Path]) -> bytes:
+    """What was written, a report as if it had been written there."""
+    data = file.read_bytes()
+    if file.suffix in (".json", ".html"):
+        for here, there in shown.items():
+            data = data.replace(str(here).encode(), str(there).encode())
+    return data
+
+
+def _frames(scratch: Path, plugin: str) -> Path:
+    (frames,) = (scratch / plugin).iterdir()
+    return frames
+
+
+def _check_versions(theirs: dict[str, str], worker: Worker) -> None:
+    client, here = must_agree(theirs), must_agree(installed_versions())
+    differences = [
+        f"{name} {here[name] or 'missing'} instead of {client[name]}" for name in client if here[name] != client[name]
+    ]
+    if differences:
+        raise UsageError(
+            f"worker {worker.address} has {', '.join(differences)}: install the same versions on all machines"
+        )
+
+
+def _wanted(worker: Worker) -> Callable[[], bool]:
+    key = worker.get_current_task()
+
+    def wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state != "cancelled"
+
+    return wanted

@@ -1,0 +1,82 @@
+"""The process in which one model is converted: ``python -m stn_rectify.converters.batch.conversion_process``.
+
+It reads a pickled `ConversionRequest` from standard input, which then stays open: when the other end closes, by
+whatever death of the process there, this one ends, too. Its answer is a file.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.runtime.errors import StnRectifyError
+
+__all__ = ["ConversionRequest", "main"]
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """What the process is asked.
+
+    Attributes:
+        source: .keras file or SavedModel folder.
+        out: empty folder for the outputs.
+        options: how to convert.
+        folder: where relative paths start.
+        answer: the file for the answer: JSON with the ``reason`` of a failure or null, ``line`` and ``details``.
+    """
+
+    source: Path
+    out: Path
+    options: ConversionOptions
+    folder: Path
+    answer: Path
+
+
+def main() -> None:
+    """Reads the request, converts, answers."""
+    faulthandler.enable()  # a crash shows in the log where it happened
+    request: ConversionRequest = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_the_other_end, daemon=True).start()
+    os.chdir(request.folder)
+    answer = json.dumps(_convert(request))
+    partial = request.answer.with_suffix(".partial")
+    partial.write_text(answer)
+    os.replace(partial, request.answer)
+    sys.stderr.flush()
+    os._exit(0)  # TensorFlow takes a while to tear itself down, and can crash in it
+
+
+def _end_with_the_other_end() -> None:
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)  # with the interpreter's process
+
+
+def _convert(request: ConversionRequest) -> dict[str, Any]:
+    try:
+        from stn_rectify.converters.conversion import convert, summary_line
+
+        conversion = convert(request.source, request.out, request.options)
+    except StnRectifyError as error:
+        traceback.print_exc()
+        return {"reason": str(error)}
+    except Exception as error:  # whatever TensorFlow and Keras make of a model
+        traceback.print_exc()
+        first = next(iter(str(error).splitlines()), "")
+        return {"reason": f"unexpected {type(error).__name__}: {first} (--debug shows where)"}
+    details = f"{conversion.cost}\n{conversion.proof}"
+    return {"reason": None, "line": summary_line(conversion), "details": details}
+
+
+if __name__ == "__main__":
+    main()

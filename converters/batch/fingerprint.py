@@ -1,0 +1,98 @@
+"""What a conversion depends on, as hashes: equal fingerprints give equal files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stn_rectify.converters.calibration import image_files, thinned
+from stn_rectify.converters.content_hash import sha256_of, sha256_of_files
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.models.validation import find_truth
+from stn_rectify.runtime.errors import DataError
+
+__all__ = ["fingerprint", "frame_files", "installed_versions", "options_summary", "sha256_of_frames"]
+
+_NOT_IN_THE_RESULT = ("calibration", "validation", "overwrite")  # the frames count by content
+_INTERPRETERS = ("tflite-runtime", "ai-edge-litert")
+
+
+def sha256_of_frames(source: Path, limit: int) -> str:
+    """SHA-256 of the frames that a conversion reads of an .npz file or a folder of images, at most so many.
+
+    Raises:
+        DataError: there are none, or they cannot be read.
+    """
+    files = frame_files(source, limit)
+    try:
+        return sha256_of(source) if source.is_file() else sha256_of_files(files)
+    except OSError as error:
+        raise DataError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
+
+
+def frame_files(source: Path, limit: int) -> dict[str, Path]:
+    """The files that a conversion reads of a source of frames, by the names they can have in another folder.
+
+    Raises:
+        DataError: there are none.
+    """
+    if source.is_file():
+        return {source.name: source}
+    if not source.is_dir():
+        raise DataError(f"{source}: no such calibration folder or .npz file")
+    images = image_files(source)
+    truth = find_truth(source)
+    if truth is None:
+        return {str(images[k].relative_to(source)): images[k] for k in thinned(len(images), limit)}
+    return {"truth.json": truth, **{str(image.relative_to(source)): image for image in images}}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of what a conversion runs on, by name; read from the installed packages, nothing is imported."""
+    versions = {"python": platform.python_version(), "stn_rectify": importlib.metadata.version("stn-rectify")}
+    for package in ("tensorflow", "tensorflow-cpu"):
+        found = _version(package)
+        if found is not None:
+            versions["tensorflow"] = found
+    for package in _INTERPRETERS:
+        found = _version(package)
+        if found is not None:
+            versions[package] = found
+    return versions
+
+
+def options_summary(options: ConversionOptions) -> dict[str, Any]:
+    """The options that change the result, for JSON."""
+    values = {name: value for name, value in asdict(options).items() if name not in _NOT_IN_THE_RESULT}
+    return dict(json.loads(json.dumps(values)))
+
+
+def fingerprint(
+    source_sha256: str,
+    calibration_sha256: str,
+    validation_sha256: str | None,
+    options: ConversionOptions,
+    versions: Mapping[str, str],
+) -> str:
+    """SHA-256 over everything that a conversion's result depends on."""
+    everything = {
+        "source": source_sha256,
+        "calibration": calibration_sha256,
+        "validation": validation_sha256,
+        "options": options_summary(options),
+        "versions": {name: versions.get(name) for name in ("stn_rectify", "tensorflow")},
+    }
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,151 @@
+"""A conversion in a process of its own: TensorFlow can abort it, and only that model fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from stn_rectify.converters.batch.conversion_process import ConversionRequest
+from stn_rectify.converters.batch.fingerprint import installed_versions
+from stn_rectify.converters.batch.jobs import ModelResult
+from stn_rectify.converters.conversion_options import ConversionOptions
+
+__all__ = ["IsolatedConversion"]
+
+_LOG_LINES = 40
+_LOG_BYTES = 32_000
+
+
+class IsolatedConversion:
+    """Starts converting at once; a context manager that leaves no process behind.
+
+    Args:
+        source: .keras file or SavedModel folder, relative to ``folder`` or absolute.
+        options: how to convert.
+        staging: an empty folder for the files.
+        folder: where relative paths start.
+        out: where the outputs will be in the end; messages name it.
+        shown: other paths that only the process has, and what messages name instead.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        options: ConversionOptions,
+        staging: Path,
+        *,
+        folder: Path,
+        out: Path,
+        shown: Mapping[Path, Path] | None = None,
+    ) -> None:
+        staging = staging.resolve()
+        self._out, self._log, self._answer = staging / "out", staging / "log.txt", staging / "answer.json"
+        self._shown = {self._out: out, **(shown or {})}
+        temporary = staging / "tmp"  # what TensorFlow leaves when it is killed goes with the staging
+        temporary.mkdir()
+        self._out.mkdir()
+        self._started = time.monotonic()
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
+        with self._log.open("wb") as log:
+            # A session of its own: Ctrl-C on the terminal goes to the command alone, which then ends this process.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "stn_rectify.converters.batch.conversion_process"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=staging,
+                start_new_session=True,
+                env=environment,
+            )
+        request = ConversionRequest(source, self._out, options, folder.resolve(), self._answer)
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it died at once, which its status tells
+            self._process.stdin.write(pickle.dumps(request))
+            self._process.stdin.flush()
+
+    def __enter__(self) -> IsolatedConversion:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """Ends the process, if it still runs, and those that it started."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether the process has ended."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def files(self) -> tuple[Path, ...]:
+        """What the conversion has written."""
+        return tuple(sorted(file for file in self._out.iterdir() if file.is_file()))
+
+    def result(self) -> ModelResult:
+        """What came of it, once the process has ended."""
+        answer, report = self._read_answer(), self._read_report()
+        return ModelResult(
+            passed=answer["reason"] is None,
+            reason=answer["reason"] and self._readable(answer["reason"]),
+            rejected=report.get("passed") is False,
+            line=self._readable(answer.get("line", "")),
+            details=self._readable(answer.get("details", "")),
+            numbers=report.get("comparison") or {},
+            seconds=round(time.monotonic() - self._started, 2),
+            versions=installed_versions(),
+            log=self._last_lines(),
+        )
+
+    def _read_answer(self) -> dict[str, Any]:
+        if self._answer.exists():
+            return dict(json.loads(self._answer.read_text()))
+        status = self._process.returncode
+        if status < 0:
+            number = -status
+            named = next((s.name for s in signal.Signals if s == number), "")
+            what = f"its process was ended by signal {number} ({named}: {signal.strsignal(number)})"
+            if number == signal.SIGKILL:
+                what += "; when memory runs out the system does that: try fewer --jobs"
+        else:
+            what = f"its process ended with status {status}"
+        return {"reason": f"{what} (--debug shows its last lines)"}
+
+    def _readable(self, text: str) -> str:
+        for path, shown in self._shown.items():
+            text = text.replace(str(path), str(shown))
+        return text
+
+    def _read_report(self) -> dict[str, Any]:
+        with suppress(StopIteration, ValueError):  # not there, or not written to its end
+            return dict(json.loads(next(self._out.glob("*.report.json")).read_text()))
+        return {}
+
+    def _last_lines(self) -> tuple[str, ...]:
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - _LOG_BYTES))
+            text = log.read().decode(errors="replace")
+        lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+        crash = next((k for k, line in enumerate(lines) if line.startswith("Fatal Python error")), len(lines))
+        return tuple(lines[max(0, crash - _LOG_LINES // 2) :][:_LOG_LINES])  # its last words, and where it happened

@@ -1,0 +1,74 @@
+"""Which models are meant by the arguments of a command."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stn_rectify.converters.stn_source import is_saved_model
+from stn_rectify.runtime.errors import UsageError
+
+__all__ = ["find_models", "output_name"]
+
+
+def output_name(source: Path) -> str:
+    """NAME of the files that come out of a model: ``NAME.tflite``, ``NAME.report.json`` …"""
+    return source.stem
+
+
+def find_models(inputs: Sequence[str | Path]) -> list[Path]:
+    """The models that are named, lie in folders that are named, or match a pattern, in order and each once.
+
+    Args:
+        inputs: .keras files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
+
+    Raises:
+        UsageError: an input is missing or holds no model, or two models would have the same output.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        for model in _models_of(str(given)):
+            found.setdefault(model.resolve(), model)
+    by_name: dict[str, Path] = {}
+    for model in found.values():
+        other = by_name.setdefault(output_name(model), model)
+        if other is not model:
+            raise UsageError(
+                f"several inputs are called {model.name} and would replace each other ({other}, {model}): "
+                "use several --out"
+            )
+    return list(found.values())
+
+
+def _models_of(given: str) -> list[Path]:
+    path = Path(given)
+    if path.name in ("", ".."):
+        path = path.resolve()  # the outputs take their name from it
+    if path.is_dir():
+        models = list(_in_folder(path))
+        if not models:
+            raise UsageError(f"{path}: no .keras files and no SavedModel folders in this folder")
+        return models
+    if path.exists():
+        return [path]
+    if not glob.has_magic(given):
+        raise UsageError(f"{path}: no such file or folder")
+    models = []
+    for match in map(Path, sorted(glob.glob(given, recursive=True))):
+        if match.is_dir():
+            models += _in_folder(match)
+        elif match.suffix == ".keras":
+            models.append(match)
+    if not models:
+        raise UsageError(f"{given}: this pattern matches no .keras file, SavedModel folder or folder of them")
+    return models
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    if is_saved_model(folder):
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if (path.suffix == ".keras" and path.is_file()) or is_saved_model(path):
+            yield path

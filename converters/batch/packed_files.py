@@ -1,0 +1,53 @@
+"""Files and folders as bytes, to travel to another machine."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["PackedFiles", "pack_files"]
+
+
+@dataclass(frozen=True)
+class PackedFiles:
+    """A file, or a folder of files, that a worker can put down again.
+
+    Attributes:
+        name: of the file or folder.
+        is_folder: which of the two.
+        data: the file's content, or a zip archive of the folder.
+    """
+
+    name: str
+    is_folder: bool
+    data: bytes = field(repr=False)
+
+    def unpack(self, folder: Path) -> Path:
+        """Writes it below ``folder``, which is made, and gives its path."""
+        folder.mkdir(parents=True)
+        path = folder / self.name
+        if self.is_folder:
+            with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+                archive.extractall(path)
+        else:
+            path.write_bytes(self.data)
+        return path
+
+
+def pack_files(source: Path, files: Mapping[str, Path]) -> PackedFiles:
+    """Reads a file, or the files of a folder by their names in it.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    name = source.resolve().name
+    if source.is_file():
+        return PackedFiles(name, False, source.read_bytes())
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for inside, file in files.items():
+            archive.write(file, inside)
+    return PackedFiles(name, True, stream.getvalue())

@@ -1,0 +1,60 @@
+"""`stn-convert` as a process, and what it has running, for the tests of batches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import psutil
+
+from tests.converters.keras_models import stn_with_trunk
+
+
+def save_tiny_model(file: Path, seed: int = 0) -> None:
+    """The least STN that converts: 16×16×3."""
+    keras.utils.set_random_seed(seed)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    stn_with_trunk(keras.layers.Conv2D(4, 3, strides=4, activation="relu")).save(file)
+
+
+def start_command(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Starts `stn-convert` in a folder."""
+    script = Path(sys.executable).with_name("stn-convert")
+    return subprocess.Popen(
+        [script, *map(str, arguments)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def conversions_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    """The conversions that the command, or a worker, has running."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        try:
+            if any("conversion_process" in part for part in child.cmdline()):
+                found.append(child)
+        except psutil.Error:  # it has just ended
+            continue
+    return found
+
+
+def wait_for(found: Callable[[], Any], timeout_s: float = 120) -> Any:
+    """What ``found`` gives, once that is something."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        result = found()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise TimeoutError(found)
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    """The records of a folder's manifest."""
+    records: dict[str, Any] = json.loads((out / "manifest.json").read_text())["models"]
+    return records
