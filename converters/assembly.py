@@ -26,7 +26,7 @@ from stn_rectify.runtime.geometry import theta_to_corners
 
 __all__ = ["Assembly", "assemble"]
 
-_GRID_MACS = {"affine": 4, "projective": 6, "tps": 4}
+_GRID_MACS = {"affine": 4, "projective": 6, "tps": 4}  # a point of the integer grid; what is done by rows is little
 _SAMPLER_MACS = 6  # two horizontal interpolations and a vertical one, two products each
 
 
@@ -67,8 +67,11 @@ def assemble(
     """Quantizes trunk and recognizer, and joins everything in integers.
 
     Raises:
+        DataError: the frame is too large for the sampler.
         ModelFileError: a part cannot become integers; says which and why.
     """
+    if not pose_only:
+        _sampler_plan(parts, 0)  # refuses what is too large, before any long work
     floats = parts.run(calibration.frames)
     trunk = quantize(parts.trunk, calibration.frames, value_range, "localization network")
     recognizer = None
@@ -79,16 +82,7 @@ def assemble(
     features = ends["features"]
     if frame.quantization is None or features.quantization is None:
         raise ModelFileError("TensorFlow left the input or the features without a quantization")
-    plan = None
-    if not pose_only:
-        plan = SamplerPlan(
-            parts.transform,
-            parts.padding,
-            parts.input_size,
-            parts.output_size,
-            parts.channels,
-            frame.quantization.zero_point,
-        )
+    plan = None if pose_only else _sampler_plan(parts, frame.quantization.zero_point)
     readout = _readout(parts, trunk, calibration, frame.quantization, features.quantization, floats["theta"], refit)
     head = quantize_head(readout.kernel, readout.bias, features.quantization, plan)
     coefficients, theta = build_head(graph, features, head)
@@ -99,7 +93,7 @@ def assemble(
         outputs = {"rectified": build_sampler(graph, frame, coefficients, plan), **outputs}
     outputs |= {name: tensor for name, tensor in ends.items() if name == "score"}
     if recognizer is not None:
-        outputs |= append_network(graph, recognizer, outputs["rectified"], "recognizer")
+        outputs["class_scores"] = append_network(graph, recognizer, outputs["rectified"], "recognizer")["class_scores"]
     quantizations = {"frame": frame.quantization}
     for name in ("score", "class_scores"):
         quantization = outputs[name].quantization if name in outputs else None
@@ -114,6 +108,10 @@ def assemble(
         refit=readout,
         cost=_cost(parts, plan, trunk, recognizer),
     )
+
+
+def _sampler_plan(parts: StnParts, zero_point: int) -> SamplerPlan:
+    return SamplerPlan(parts.transform, parts.padding, parts.input_size, parts.output_size, parts.channels, zero_point)
 
 
 def _ends(graph: FlatbufferGraph) -> tuple[Tensor, dict[str, Tensor]]:

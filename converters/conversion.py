@@ -44,6 +44,7 @@ class Conversion:
         proof: what was proved of it.
         comparison: against the Keras model.
         latencies: beside the float32 twin of the same model, in each installed interpreter; empty if not measured.
+        theta_readout: with the trained head and with the refitted one: corner errors, and which is in the file.
         cost: of the converted model.
     """
 
@@ -52,6 +53,7 @@ class Conversion:
     proof: Proof
     comparison: Comparison
     latencies: Sequence[Latency]
+    theta_readout: list[dict[str, Any]] = field(repr=False)
     cost: StnCost = field(repr=False)
 
 
@@ -104,7 +106,8 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    return Conversion(target, size, proof, evaluation.comparison, evaluation.latencies, assembly.cost)
+    readout = assembly.refit.table()
+    return Conversion(target, size, proof, evaluation.comparison, evaluation.latencies, readout, assembly.cost)
 
 
 @dataclass(frozen=True)

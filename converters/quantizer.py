@@ -21,6 +21,7 @@ from stn_rectify.runtime.errors import ModelFileError
 __all__ = ["quantize", "to_tflite"]
 
 _LONGEST_REASON = 200
+_IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
 
 
 def quantize(
@@ -55,11 +56,16 @@ def quantize(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
-    return to_tflite(function, images.shape[1:], what, full_integer)
+    return to_tflite(function, images.shape[1:], what, full_integer, keep_operands=True)
 
 
 def to_tflite(
-    function: TensorFunction, shape: tuple[int, ...], what: str, configure: Any = lambda converter: None
+    function: TensorFunction,
+    shape: tuple[int, ...],
+    what: str,
+    configure: Any = lambda converter: None,
+    *,
+    keep_operands: bool = False,
 ) -> bytes:
     """Converts a function of one image [1, *shape] to a TensorFlow Lite flatbuffer; float32 unless configured.
 
@@ -68,6 +74,9 @@ def to_tflite(
         shape: height, width, channels.
         what: name of the part, for messages.
         configure: sets options of the ``tf.lite.TFLiteConverter``.
+        keep_operands: make the operands of additions and products further outputs, ``operand_N``. TensorFlow's
+            calibration looks at a tensor after the operators that read it have run, and those two write their result
+            over an operand if nobody else wants it: it would get the result's range.
 
     Raises:
         ModelFileError: TensorFlow cannot convert it.
@@ -79,6 +88,10 @@ def to_tflite(
             concrete = tf.function(function, input_signature=signature).get_concrete_function()
             names = sorted(concrete.structured_outputs)
             frozen = convert_variables_to_constants_v2(concrete)
+            if keep_operands:
+                operands = _operands(frozen)
+                names += [f"operand_{number}" for number in range(len(operands))]
+                frozen = frozen.prune(frozen.inputs, [*frozen.outputs, *operands])
             module.serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), signature)
             # By way of a file, because only a signature keeps the names of the outputs.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -89,6 +102,20 @@ def to_tflite(
     except Exception as error:  # the converter raises whatever its parts raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelFileError(f"TensorFlow cannot convert the {what}: {reason[:_LONGEST_REASON]}") from error
+
+
+def _operands(frozen: Any) -> list[Any]:
+    """What additions and products of two computed tensors read."""
+    image = {t.ref() for t in frozen.inputs}
+    computed = set(image)  # from the image; what comes from constants alone is folded
+    found: dict[Any, Any] = {}
+    for op in frozen.graph.get_operations():  # in the order they run
+        inputs = [t.ref() for t in op.inputs]
+        if computed.intersection(inputs):
+            computed |= {t.ref() for t in op.outputs}
+        if op.type in _IN_PLACE and computed.issuperset(inputs):
+            found |= {t.ref(): t for t in op.inputs if t.ref() not in image}
+    return list(found.values())
 
 
 @contextmanager

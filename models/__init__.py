@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["AffineGrid", "BilinearSampler", "ProjectiveGrid", "lightweight_stn", "stn_cost"]
+__all__ = ["AffineGrid", "BilinearSampler", "ProjectiveGrid", "ThinPlateSplineGrid", "lightweight_stn", "stn_cost"]
 
 if TYPE_CHECKING:
     from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid
+    from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
     from stn_rectify.models.stn import lightweight_stn
 
 _HOMES = {
     "AffineGrid": "layers",
     "BilinearSampler": "layers",
     "ProjectiveGrid": "layers",
+    "ThinPlateSplineGrid": "layers",
     "lightweight_stn": "stn",
     "stn_cost": "cost",
 }

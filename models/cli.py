@@ -1,4 +1,4 @@
-"""`stn-train`: trains a Spatial Transformer Network on synthesised frames."""
+"""`stn-train`: trains a Spatial Transformer Network on synthesised frames, or tunes a trained one for INT8."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stn_rectify.models.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import DataError, UsageError
@@ -17,6 +17,7 @@ from stn_rectify.runtime.errors import DataError, UsageError
 if TYPE_CHECKING:
     import keras
 
+    from stn_rectify.models.course import Course
     from stn_rectify.models.validation import KnownFrames
 
 __all__ = ["main"]
@@ -53,6 +54,7 @@ def _positive_float(text: str) -> float:
     return number
 
 
+_NETWORK = ("input_shape", "transform", "output_shape", "localization", "localization_shape", "width", "padding")
 _positive_int = _whole_number(1)
 _non_negative_int = _whole_number(0)
 _seed = _whole_number(0, 2**32 - 1)  # what Keras takes
@@ -64,12 +66,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a lightweight Spatial Transformer Network on synthesised frames. "
         "Run the same command again to go on after Ctrl-C.",
     )
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.keras", help="for --quantize-aware")
     parser.add_argument("--out", type=Path, metavar="FILE.keras", help="the trained model")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
+    parser.add_argument(
+        "--quantize-aware",
+        action="store_true",
+        help="fine-tune MODEL.keras until its INT8 file gives the poses that it gives in float",
+    )
     parser.add_argument("--evaluate", type=Path, metavar="FILE.keras", help="only print the tables of a trained model")
     net = parser.add_argument_group("network")
     net.add_argument("--input-shape", type=_shape(3), default=(64, 64, 3), metavar="HxWxC", help="default 64x64x3")
-    net.add_argument("--transform", choices=("affine", "projective"), default="projective")
+    net.add_argument("--transform", choices=("affine", "projective", "tps"), default="projective")
     net.add_argument(
         "--output-shape", type=_shape(2), metavar="HxW", help="of the rectified image; default the input's"
     )
@@ -78,10 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     net.add_argument("--width", type=_positive_float, default=1.0, help="factor on the channels")
     net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
     run = parser.add_argument_group("training")
-    run.add_argument("--samples", type=_positive_int, default=20_000, help="synthesised frames (default 20000)")
-    run.add_argument("--epochs", type=_positive_int, default=20, help="times each is drawn anew (default 20)")
+    tuning = "; %s with --quantize-aware)"
+    run.add_argument("--samples", type=_positive_int, help="synthesised frames (default 20000" + tuning % 4000)
+    run.add_argument("--epochs", type=_positive_int, help="times each is drawn anew (default 20" + tuning % 10)
     run.add_argument("--batch-size", type=_positive_int, default=128)
-    run.add_argument("--learning-rate", type=_positive_float, default=3e-3)
+    run.add_argument("--learning-rate", type=_positive_float, help="at its highest (default 0.003" + tuning % 0.001)
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
     run.add_argument("--jobs", type=_positive_int, default=os.cpu_count() or 1, help="processes that synthesise frames")
@@ -116,19 +125,25 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
+    if (args.model is not None) != args.quantize_aware:
+        raise UsageError("to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras")
     from stn_rectify.models.validation import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
     if args.evaluate:
         _print_errors(_load(args.evaluate), args, known)
         return 0
-    model = _train(args)
+    model = _tune(args) if args.quantize_aware else _train(args)
     print(f"wrote {args.out} and {args.out.with_suffix('.calibration.npz').name}", flush=True)
     try:
         _print_errors(model, args, known)
     except KeyboardInterrupt:  # nothing is left to go on with
         print(f"stn-train: stopped; for the tables give --evaluate {args.out}", file=sys.stderr)
         return 130
+    except DataError as error:
+        if not args.quantize_aware:
+            raise
+        print(f"no tables: {error}", flush=True)  # a model of the user's own was tuned all the same
     return 0
 
 
@@ -152,9 +167,6 @@ def _train(args: argparse.Namespace) -> keras.Model:
 
     if args.input_shape[2] not in (1, 3):
         raise UsageError("--input-shape must be HxWx1 or HxWx3")
-    if args.samples < args.batch_size:
-        raise UsageError(f"--samples {args.samples} is less than one batch of {args.batch_size}")
-    _prepare_out(args.out, args.overwrite)
     recipe = TrainingRecipe(
         input_shape=args.input_shape,
         transform=args.transform,
@@ -163,15 +175,38 @@ def _train(args: argparse.Namespace) -> keras.Model:
         localization_shape=args.localization_shape,
         width=args.width,
         padding=args.padding,
-        samples=args.samples,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        backgrounds=str(args.backgrounds) if args.backgrounds else None,
+        **_course(args),
     )
+    _check_batch(recipe)
+    _prepare_out(args.out, args.overwrite)
     print(stn_cost(recipe.model()), flush=True)
     return train(recipe, args.out, jobs=args.jobs)
+
+
+def _tune(args: argparse.Namespace) -> keras.Model:
+    from stn_rectify.models.quantization import FineTuning, fine_tune
+
+    given = [name for name in _NETWORK if getattr(args, name) != _parser().get_default(name)]
+    if given:
+        raise UsageError(f"--{given[0].replace('_', '-')} is for a new network: {args.model} has its own")
+    if args.out.resolve() == args.model.resolve():
+        raise UsageError(f"--out {args.out} is the model to be tuned: give another --out")
+    course = FineTuning(**_course(args))
+    _check_batch(course)
+    _prepare_out(args.out, args.overwrite)
+    return fine_tune(args.model, course, args.out, jobs=args.jobs)
+
+
+def _course(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of a training; those not given are left to their defaults."""
+    names = ("samples", "epochs", "batch_size", "learning_rate", "seed")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    return {**given, "backgrounds": str(args.backgrounds) if args.backgrounds else None}
+
+
+def _check_batch(course: Course) -> None:
+    if course.samples < course.batch_size:
+        raise UsageError(f"--samples {course.samples} is less than one batch of {course.batch_size}")
 
 
 def _prepare_out(out: Path, overwrite: bool) -> None:
@@ -195,6 +230,8 @@ def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[Know
     from stn_rectify.models.training import pose_predictor
     from stn_rectify.models.validation import corner_errors, error_table, synthesised_hold_out
 
+    if not (args.hold_out or known):
+        return
     predict = pose_predictor(model)
     shape = model.input_shape[1:]
     hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds)] if args.hold_out else []

@@ -10,12 +10,15 @@ from typing import Any
 import keras
 from keras import layers
 
-from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 
 __all__ = ["StageCost", "StnCost", "stn_cost"]
 
 #: The stages in the order they run.
 STAGES = ("localization", "head", "grid", "sampler", "other")
+
+#: Multiplications a grid point.
+_GRID_MACS: dict[type, int] = {AffineGrid: 4, ProjectiveGrid: 6, ThinPlateSplineGrid: 2 * 16}
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ def stn_cost(model: keras.Model) -> StnCost:
     """Counts parameters and multiply-accumulates of a built model for one frame.
 
     Convolutions and dense layers are counted exactly; normalization, activations and pooling as nothing (they are
-    folded into the convolutions or are a few additions). A grid point costs 4 (affine) or 6 (projective)
-    multiplications, a sampled value 6: two horizontal interpolations and a vertical one, two products each.
+    folded into the convolutions or are a few additions). A grid point costs 4 (affine), 6 (projective) or 32 (a spline
+    through 16 points) multiplications, a sampled value 6: two horizontal interpolations and a vertical one, two
+    products each.
     """
     totals = {stage: [0, 0] for stage in STAGES}
     for stage, layer in _layers_by_stage(model):
@@ -64,7 +68,7 @@ def stn_cost(model: keras.Model) -> StnCost:
 
 
 def _layers_by_stage(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    kinds = {AffineGrid: "grid", ProjectiveGrid: "grid", BilinearSampler: "sampler"}
+    kinds = {**dict.fromkeys(_GRID_MACS, "grid"), BilinearSampler: "sampler"}
     flat = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model)]
     sampled = next((k for k, layer in enumerate(flat) if isinstance(layer, BilinearSampler)), len(flat))
     for position, layer in enumerate(flat):
@@ -88,8 +92,8 @@ def _layer_macs(layer: Any) -> int:
         return _product(layer.output.shape[1:3]) * kernels
     if isinstance(layer, layers.Dense):
         return _product(layer.output.shape[1:-1]) * _product(layer.kernel.shape)
-    if isinstance(layer, AffineGrid | ProjectiveGrid):
-        return _product(layer.output_size) * (4 if isinstance(layer, AffineGrid) else 6)
+    if type(layer) in _GRID_MACS:
+        return _product(layer.output_size) * _GRID_MACS[type(layer)]
     if isinstance(layer, BilinearSampler):
         return _product(layer.output.shape[1:]) * 6
     return 0

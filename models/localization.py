@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from stn_rectify.runtime.geometry import identity_theta
+
 __all__ = ["LOCALIZATIONS", "localization_features", "reduced_copy"]
 
 #: How the last feature map becomes a vector.
@@ -94,8 +96,7 @@ def localization_features(image: Any, *, localization: str, width: float, featur
 
 def identity_bias(transform: str) -> keras.initializers.Initializer:
     """θ of the identity, as the initial bias of the last Dense layer."""
-    theta = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
-    return _Identity(theta[: {"affine": 6, "projective": 8}[transform]])
+    return _Identity(identity_theta(transform).tolist())
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify", name="Identity")

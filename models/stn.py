@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.models.localization import (
     LOCALIZATIONS,
     identity_bias,
@@ -18,7 +18,7 @@ from stn_rectify.runtime.geometry import THETA_SIZE
 
 __all__ = ["lightweight_stn"]
 
-_GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid}
+_GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 
 
 def lightweight_stn(
@@ -41,7 +41,8 @@ def lightweight_stn(
 
     Args:
         input_shape: height, width and channels of the image, pixel values in [0, 1].
-        transform: ``"affine"`` (six θ) or ``"projective"`` (eight θ).
+        transform: ``"affine"`` (six θ), ``"projective"`` (eight θ) or ``"tps"``, a thin-plate spline through 4×4
+            control points (32 θ), for targets that are bent.
         output_shape: height and width of the rectified image; the input's when None.
         localization: how the last feature map becomes a vector.
             ``"profiles"`` keeps, for each channel, a learned weighted mean of each row and one of each column, at first
@@ -59,8 +60,8 @@ def lightweight_stn(
         name: the model's name.
 
     Returns:
-        A Keras model with the outputs ``[rectified, theta, score]``: [B, h, w, C] in the input's range, [B, 6] or
-        [B, 8], and [B, 1] in [0, 1] (absent with ``score=False``).
+        A Keras model with the outputs ``[rectified, theta, score]``: [B, h, w, C] in the input's range, [B, 6],
+        [B, 8] or [B, 32], and [B, 1] in [0, 1] (absent with ``score=False``).
 
     Raises:
         ValueError: an argument is not one of those named above.

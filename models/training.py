@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
 
 from stn_rectify.models.checkpoint import Checkpoint
+from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.losses import CornerLoss
-from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.progress import Progress
 from stn_rectify.models.stn import lightweight_stn
-from stn_rectify.models.training_frames import FramePool, batches
+from stn_rectify.models.training_frames import Batch
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import THETA_SIZE
 
 __all__ = ["TrainingRecipe", "pose_predictor", "train"]
 
-_CALIBRATION_FRAMES = 200
-
-_Item = TypeVar("_Item")
-
 
 @dataclass(frozen=True)
-class TrainingRecipe:
+class TrainingRecipe(Course):
     """All that decides the trained weights; the arguments of `lightweight_stn` and of the training."""
 
-    input_shape: tuple[int, int, int] = (64, 64, 3)
     transform: str = "projective"
     output_shape: tuple[int, int] | None = None
     localization: str = "profiles"
@@ -40,12 +31,6 @@ class TrainingRecipe:
     width: float = 1.0
     features: int = 48
     padding: str = "zeros"
-    samples: int = 20_000
-    epochs: int = 20
-    batch_size: int = 128
-    learning_rate: float = 3e-3
-    seed: int = 0
-    backgrounds: str | None = None
 
     def model(self) -> keras.Model:
         """The untrained network."""
@@ -82,104 +67,33 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    height, width = recipe.localization_shape or recipe.input_shape[:2]
-    pool = FramePool(
-        work / "frames",
-        count=recipe.samples,
-        size=max(2 * height, 2 * width, *recipe.input_shape[:2]),
-        seed=recipe.seed,
-        backgrounds=Path(recipe.backgrounds) if recipe.backgrounds else None,
-        jobs=jobs,
-    )
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
     pose = keras.Model(stn.input, [stn.get_layer("theta").output, stn.get_layer("score").output])
-    steps = recipe.samples // recipe.batch_size
     pose.compile(
-        optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(
-                recipe.learning_rate / 20,
-                decay_steps=steps * recipe.epochs,
-                warmup_target=recipe.learning_rate,
-                warmup_steps=min(500, steps * recipe.epochs // 10),
-            ),
-            weight_decay=1e-4,
-            use_ema=True,
-            # Averages the last eighth of a short run, 1000 steps of a long one.
-            ema_momentum=1 - 1 / min(max(steps * recipe.epochs / 8, 10), 1000),
-        ),
+        optimizer=averaging_adamw(recipe, weight_decay=1e-4),
         loss=[CornerLoss(), keras.losses.BinaryCrossentropy()],
         loss_weights=[1.0, 0.05],
     )
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
-    epoch, batch = checkpoint.load(pose)
-    for number in range(epoch, recipe.epochs):
-        _train_epoch(pose, pool, recipe, number, batch, checkpoint)
-        batch = 0
-    pose.optimizer.finalize_variable_values(pose.trainable_variables)
-    _write_calibration(pool, recipe, out)
-    with partial_file(out) as partial:
-        stn.save(partial)
-    shutil.rmtree(work)
+    train_epochs(pose, pool, recipe, Checkpoint(work / "checkpoint.npz", asdict(recipe)), _truth)
+    write_result(stn, pool, recipe, out)
     return stn
 
 
-def _write_calibration(pool: FramePool, recipe: TrainingRecipe, out: Path) -> None:
-    """``NAME.calibration.npz``: frames for stn-convert, as the network saw them."""
-    count = min(_CALIBRATION_FRAMES, len(pool))
-    batch = next(batches(pool, recipe.epochs, input_shape=recipe.input_shape, batch_size=count, seed=recipe.seed))
-    content = io.BytesIO()
-    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8))
-    with partial_file(out.with_suffix(".calibration.npz")) as partial:
-        partial.write_bytes(content.getbuffer())
-
-
-def _train_epoch(
-    pose: keras.Model, pool: FramePool, recipe: TrainingRecipe, epoch: int, first: int, checkpoint: Checkpoint
-) -> None:
-    steps = recipe.samples // recipe.batch_size
-    drawn = batches(
-        pool,
-        epoch,
-        input_shape=recipe.input_shape,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        first=first,
-    )
-    label = f"epoch {epoch + 1}/{recipe.epochs}"
-    step, losses = first, []
-    try:
-        with Progress(label, steps, first, "step") as progress:
-            for batch in _one_ahead(drawn):
-                weights = [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
-                loss = pose.train_on_batch(batch.frames, [batch.corners, batch.present], sample_weight=weights)
-                losses.append(float(np.ravel(loss)[0]))
-                step += 1
-                progress.advance(1, f"loss {losses[-1]:.4f}")
-    except KeyboardInterrupt:
-        checkpoint.save(pose, epoch, step)
-        raise
-    checkpoint.save(pose, epoch + 1, 0)
-    print(f"{label}  loss {losses[-1] if losses else float('nan'):.4f}", flush=True)
-
-
-def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
-    """The same items, the next one being made in a thread while the current one is used."""
-    end: Any = object()
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item
+def _truth(batch: Batch) -> Targets:
+    """Corners count where there is a target, the score everywhere."""
+    return [batch.corners, batch.present], [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
 
 
 def pose_predictor(model: keras.Model) -> Any:
     """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN.
 
     Raises:
-        DataError: the model has no layer ``theta`` of six or eight values, or another input than one image.
+        DataError: the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.
     """
     names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
-    if "theta" not in names or model.get_layer("theta").output.shape[1:] not in ((6,), (8,)):
-        raise DataError('no Spatial Transformer Network: it needs a layer named "theta" of 6 or 8 values')
+    sizes = [(size,) for size in THETA_SIZE.values()]
+    if "theta" not in names or model.get_layer("theta").output.shape[1:] not in sizes:
+        raise DataError('no Spatial Transformer Network: it needs a layer named "theta" of 6, 8 or 32 values')
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
         raise DataError(f"its input must be one image of a fixed size, [batch, height, width, 1 or 3], not {shape}")

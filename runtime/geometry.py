@@ -5,7 +5,8 @@ The contract, which every model file repeats in its metadata:
 - Normalised coordinates: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the
   last one (half-pixel centres, ``align_corners=False``).
 - θ maps output (rectified) coordinates to input (frame) coordinates: ``x_in ~ H(θ) · x_out``, H 3×3 with
-  ``H[2, 2] = 1``. Affine: the first six numbers of H, row-major. Projective: the first eight.
+  ``H[2, 2] = 1``. Affine: the first six numbers of H, row-major. Projective: the first eight. A thin-plate spline
+  ("tps") has no H: its θ is where 16 control points lie in the input, see `stn_rectify.runtime.thin_plate_spline`.
 - Corners are frame pixels, in the order top-left, top-right, bottom-right, bottom-left of the upright target. As in
   OpenCV the *centre* of the first pixel is (0, 0), so the whole frame reaches from (-0.5, -0.5) to (W-0.5, H-0.5).
 
@@ -20,16 +21,20 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import DataError
 
 __all__ = [
+    "CONTROL_POINTS",
+    "CORNER_POINTS",
     "THETA_SIZE",
     "UNIT_CORNERS",
     "corner_error",
     "corners_to_homography",
     "homography_to_corners",
     "homography_to_theta",
+    "identity_theta",
     "is_valid_quadrilateral",
     "normalised_to_pixels",
     "pixel_homography",
     "pixel_matrix_map",
+    "theta_to_corners",
     "theta_to_homography",
     "transform_points",
     "upright_size",
@@ -38,11 +43,25 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 
 #: Numbers in θ for each transform.
-THETA_SIZE = {"affine": 6, "projective": 8}
+THETA_SIZE = {"affine": 6, "projective": 8, "tps": 32}
 
 #: The corners of the rectified image in normalised coordinates, [4, 2]: TL, TR, BR, BL.
 UNIT_CORNERS: Array = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 UNIT_CORNERS.setflags(write=False)
+
+#: The control points of "tps" in the rectified image, normalised, [16, 2]: a 4×4 lattice row by row, from its top left.
+CONTROL_POINTS: Array = np.stack(np.meshgrid(*[np.arange(-3, 4, 2) / 3] * 2), axis=-1).reshape(16, 2)
+CONTROL_POINTS.setflags(write=False)
+
+#: Which of them are the corners: TL, TR, BR, BL.
+CORNER_POINTS = (0, 3, 15, 12)
+
+
+def identity_theta(transform: str) -> Array:
+    """θ of the transform that leaves the image as it is: [6], [8] or [32]."""
+    if transform == "tps":
+        return CONTROL_POINTS.flatten()
+    return np.eye(3).ravel()[: THETA_SIZE[transform]]
 
 
 def theta_to_homography(theta: npt.ArrayLike) -> Array:
@@ -133,6 +152,15 @@ def pixel_matrix_map(theta_size: int, input_size: tuple[int, int], output_size: 
 def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) -> Array:
     """Corners [..., 4, 2] in pixels of a ``width`` × ``height`` frame, from normalised homographies [..., 3, 3]."""
     return transform_points(normalised_to_pixels(width, height) @ np.asarray(homography, np.float64), UNIT_CORNERS)
+
+
+def theta_to_corners(theta: npt.ArrayLike, width: int, height: int) -> Array:
+    """Where θ of any transform puts the target's corners: [..., 6, 8 or 32] → [..., 4, 2], frame pixels."""
+    t = np.asarray(theta, np.float64)
+    if t.shape[-1:] == (THETA_SIZE["tps"],):  # a spline goes through its control points
+        corners = t.reshape(*t.shape[:-1], -1, 2)[..., list(CORNER_POINTS), :]
+        return transform_points(normalised_to_pixels(width, height), corners)
+    return homography_to_corners(theta_to_homography(t), width, height)
 
 
 def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Array:

@@ -177,7 +177,7 @@ def _score(values: _Object) -> ScoreSpec:
 
 
 def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
-    """None in files without a recognizer; those written before 0.2 do not name it at all."""
+    """None in files without a recognizer; the first of them do not name it at all."""
     if outputs.is_null("class_scores", missing=True):
         return None
     values = outputs.child("class_scores")

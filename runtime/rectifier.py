@@ -16,20 +16,30 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import (
-    homography_to_corners,
+    THETA_SIZE,
+    corners_to_homography,
+    homography_to_theta,
+    identity_theta,
     is_valid_quadrilateral,
     pixel_homography,
-    theta_to_homography,
+    theta_to_corners,
     upright_size,
 )
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.preprocess import Preprocessor, check_frame, resize_antialiased
+from stn_rectify.runtime.preprocess import (
+    OPENCV_CHANNELS,
+    Preprocessor,
+    by_channels,
+    check_frame,
+    resize_antialiased,
+)
 from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.thin_plate_spline import spline_map
 
 __all__ = ["Rectifier"]
 
-_IDENTITY = np.array([1.0, 0, 0, 0, 1, 0, 0, 0])
+_IDENTITY = identity_theta("projective")
 _MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 
@@ -111,22 +121,32 @@ class Rectifier:
         with self._in_use() as interpreter:
             checked = check_frame(frame, self._model.metadata.input)
             theta, score, pixels = self._run(interpreter, checked)
+            class_scores = self._class_scores(interpreter)
             frame_size = (checked.shape[1], checked.shape[0])
-            corners = homography_to_corners(theta_to_homography(theta), *frame_size)
+            corners = theta_to_corners(theta, *frame_size)
             usable = is_valid_quadrilateral(corners)
             if not usable:
                 theta, score = _IDENTITY, 0.0
-                corners = homography_to_corners(theta_to_homography(theta), *frame_size)
+                corners = theta_to_corners(theta, *frame_size)
             size = self._image_size(corners, frame_size)
-            homography = pixel_homography(theta, frame_size, size)
+            is_spline = len(theta) == THETA_SIZE["tps"]
+            flat = homography_to_theta(corners_to_homography(corners, *frame_size)) if is_spline else theta
+            homography = pixel_homography(flat, frame_size, size)
             homography /= homography[2, 2]  # a usable pose has every pixel before the camera: never 0
             if not usable:
                 image = self._resized(checked, size)
             elif pixels is not None:
                 image = self._preprocessor.pixels(pixels)
             else:
-                image = self._warp(checked, homography, size)
-        return Rectification(image, corners, homography, score, (time.perf_counter() - started) * 1000)
+                image = self._warp(checked, theta if is_spline else homography, size)
+        latency_ms = (time.perf_counter() - started) * 1000
+        if class_scores is None or not usable:
+            return Rectification(image, corners, homography, score, latency_ms)
+        best = int(class_scores.argmax())
+        label = self._model.labels[best] if self._model.labels else str(best)
+        return Rectification(
+            image, corners, homography, score, latency_ms, label, float(class_scores[best]), class_scores
+        )
 
     def close(self) -> None:
         """Lets the model go. Closing twice does no harm.
@@ -179,6 +199,17 @@ class Rectifier:
         pixels = tflite.get_tensor(signature.outputs["rectified"])[0] if self._output == "model" else None
         return theta, score, pixels
 
+    def _class_scores(self, interpreter: Interpreter) -> npt.NDArray[np.float64] | None:
+        """Probabilities, of a recognizer in the file: it has read the graph's own rectified image."""
+        spec = self._model.metadata.class_scores
+        if spec is None:
+            return None
+        levels = interpreter.tflite.get_tensor(self._model.signature.outputs["class_scores"])[0]
+        values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
+        if not spec.probabilities:
+            values = np.exp(values - values.max())
+        return np.asarray(values / max(float(values.sum()), 1e-9))
+
     def _image_size(self, corners: npt.NDArray[np.float64], frame_size: tuple[int, int]) -> tuple[int, int]:
         if self._output_size is not None:
             return self._output_size
@@ -191,11 +222,18 @@ class Rectifier:
         return np.array(resize_antialiased(frame, *size))
 
     def _warp(
-        self, frame: npt.NDArray[np.uint8], homography: npt.NDArray[np.float64], size: tuple[int, int]
+        self, frame: npt.NDArray[np.uint8], pose: npt.NDArray[np.float64], size: tuple[int, int]
     ) -> npt.NDArray[np.uint8]:
+        """Samples the frame; ``pose`` is a homography [3, 3] or the θ of a spline [32]."""
+        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
+            return by_channels(frame, lambda part: self._warp(part, pose, size))
         border = cv2.BORDER_REPLICATE if self._model.metadata.padding == "border" else cv2.BORDER_CONSTANT
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=(0,))
+        if pose.ndim == 1:
+            x, y = spline_map(pose, (frame.shape[1], frame.shape[0]), size)
+            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=(0,))
+        else:
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            warped = cv2.warpPerspective(frame, pose, size, flags=flags, borderMode=border, borderValue=(0,))
         return np.asarray(warped, np.uint8)
 
 

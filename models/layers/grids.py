@@ -13,15 +13,15 @@ from keras import ops
 
 from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
-__all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid"]
+__all__ = ["MIN_DENOMINATOR", "AffineGrid", "ProjectiveGrid", "SizedGrid"]
 
 #: The perspective denominator is not let below this, so that points behind the camera stay finite. A power of two:
 #: the integer grid of the converter has the same bound.
 MIN_DENOMINATOR = 1 / 256
 
 
-class _PlanarGrid(keras.layers.Layer):
-    """What affine and projective grids share: sizes, the map to pixels, the pixel lattice."""
+class SizedGrid(keras.layers.Layer):
+    """What all grid generators share: the sizes of the image that is sampled and of the rectified one."""
 
     transform: str
 
@@ -37,6 +37,10 @@ class _PlanarGrid(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "input_size": self.input_size, "output_size": self.output_size}
+
+
+class _PlanarGrid(SizedGrid):
+    """What affine and projective grids share: the map to pixels, the pixel lattice."""
 
     def _homogeneous(self, theta: Any, rows: int) -> list[Any]:
         """The first ``rows`` rows of M · (j, i, 1), each [B, h, w]."""

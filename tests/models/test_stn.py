@@ -12,7 +12,7 @@ from stn_rectify.runtime.errors import DataError
 
 
 @pytest.mark.parametrize("localization", ["profiles", "flatten", "pooled"])
-@pytest.mark.parametrize(("transform", "size"), [("affine", 6), ("projective", 8)])
+@pytest.mark.parametrize(("transform", "size"), [("affine", 6), ("projective", 8), ("tps", 32)])
 def test_training_starts_at_the_identity(localization, transform, size):
     frames = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
     rectified, theta, score = lightweight_stn((64, 64, 3), transform=transform, localization=localization)(frames)
@@ -57,7 +57,7 @@ def test_a_file_that_is_no_model_is_one_clear_error(tmp_path, content):
         load_model(file)
 
 
-@pytest.mark.parametrize("option", [{"transform": "tps"}, {"localization": "global"}, {"padding": "reflect"}], ids=str)
+@pytest.mark.parametrize("option", [{"transform": "tilt"}, {"localization": "global"}, {"padding": "reflect"}], ids=str)
 def test_unknown_options_are_refused(option):
     with pytest.raises(ValueError, match="must be one of"):
         lightweight_stn((64, 64, 3), **option)

@@ -130,7 +130,7 @@ def _metadata(
         "name": "test",
         "description": "a known θ",
         "kind": "in-graph" if in_graph else "pose-only",
-        "transform": "projective" if theta_size == 8 else "affine",
+        "transform": {6: "affine", 8: "projective", 32: "tps"}[theta_size],
         "padding": padding,
         "coordinates": "the contract",
         "input": {

@@ -323,3 +323,14 @@ def test_opening_and_closing_many_times_leaks_no_file(make_model: MakeModel, fra
         with Rectifier(make_model()) as rectifier:
             rectifier.rectify(frame)
     assert open_files() == before
+
+
+def test_frames_of_many_channels_are_rectified_channel_by_channel(make_model, frame):
+    many = np.concatenate([frame, frame[:, ::-1], frame[::-1]], axis=2)[..., :7]
+    with Rectifier(make_model(shape=(32, 48, 7)), output_size=(60, 50)) as rectifier:
+        result = rectifier.rectify(many)
+    assert result.image.shape == (50, 60, 7)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for channel in range(7):
+        alone = cv2.warpPerspective(np.ascontiguousarray(many[..., channel]), result.homography, (60, 50), flags=flags)
+        np.testing.assert_array_equal(result.image[..., channel], alone)

@@ -1,0 +1,160 @@
+"""A course of training: frames, steps, checkpoints, and what is written at the end."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.checkpoint import Checkpoint
+from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.progress import Progress
+from stn_rectify.models.training_frames import Batch, FramePool, batches
+
+__all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
+
+_CALIBRATION_FRAMES = 200
+
+#: What a model should give, and the weight of each sample; a list of one array for each output.
+Targets = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Course:
+    """The frames of a training, and how they are gone through."""
+
+    input_shape: tuple[int, int, int] = (64, 64, 3)
+    samples: int = 20_000
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    seed: int = 0
+    backgrounds: str | None = None
+
+    @property
+    def epoch_steps(self) -> int:
+        """Batches of an epoch."""
+        return self.samples // self.batch_size
+
+
+def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int) -> FramePool:
+    """The frames of a course, in the folder ``work``; ``seen_shape`` is what the localization network sees."""
+    return FramePool(
+        work / "frames",
+        count=course.samples,
+        size=max(2 * seen_shape[0], 2 * seen_shape[1], *course.input_shape[:2]),
+        seed=course.seed,
+        backgrounds=Path(course.backgrounds) if course.backgrounds else None,
+        jobs=jobs,
+    )
+
+
+def averaging_adamw(course: Course, weight_decay: float) -> keras.optimizers.Optimizer:
+    """AdamW with a cosine schedule, and the weights averaged for the end."""
+    steps = course.epoch_steps * course.epochs
+    return keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(
+            course.learning_rate / 20,
+            decay_steps=steps,
+            warmup_target=course.learning_rate,
+            warmup_steps=min(500, steps // 10),
+        ),
+        weight_decay=weight_decay,
+        use_ema=True,
+        # Averages the last eighth of a short run, 1000 steps of a long one.
+        ema_momentum=1 - 1 / min(max(steps / 8, 10), 1000),
+    )
+
+
+def train_epochs(
+    model: keras.Model, pool: FramePool, course: Course, checkpoint: Checkpoint, targets: Callable[[Batch], Targets]
+) -> None:
+    """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
+
+    Args:
+        model: frames → what ``targets`` gives.
+        pool: the frames.
+        course: how they are gone through.
+        checkpoint: is written after each epoch and when stopped.
+        targets: what the model should give for a batch, and the weights of the samples, a list each.
+
+    Raises:
+        KeyboardInterrupt: after the state was saved.
+    """
+    epoch, batch = checkpoint.load(model)
+    for number in range(epoch, course.epochs):
+        _train_epoch(model, pool, course, number, batch, checkpoint, targets)
+        batch = 0
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def write_result(stn: keras.Model, pool: FramePool, course: Course, out: Path) -> None:
+    """Writes the model and frames for ``stn-convert``; removes what was kept to go on with."""
+    _write_calibration(pool, course, out)
+    with partial_file(out) as partial:
+        stn.save(partial)
+    shutil.rmtree(out.with_suffix(".training"))
+
+
+def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
+    """``NAME.calibration.npz``: frames for stn-convert, as the network saw them."""
+    count = min(_CALIBRATION_FRAMES, len(pool))
+    batch = next(batches(pool, course.epochs, input_shape=course.input_shape, batch_size=count, seed=course.seed))
+    content = io.BytesIO()
+    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8))
+    with partial_file(out.with_suffix(".calibration.npz")) as partial:
+        partial.write_bytes(content.getbuffer())
+
+
+def _train_epoch(
+    model: keras.Model,
+    pool: FramePool,
+    course: Course,
+    epoch: int,
+    first: int,
+    checkpoint: Checkpoint,
+    targets: Callable[[Batch], Targets],
+) -> None:
+    drawn = batches(
+        pool,
+        epoch,
+        input_shape=course.input_shape,
+        batch_size=course.batch_size,
+        seed=course.seed,
+        first=first,
+    )
+    label = f"epoch {epoch + 1}/{course.epochs}"
+    step, losses = first, []
+    try:
+        with Progress(label, course.epoch_steps, first, "step") as progress:
+            for batch in _one_ahead(drawn):
+                wanted, weights = targets(batch)
+                loss = model.train_on_batch(batch.frames, wanted, sample_weight=weights)
+                losses.append(float(np.ravel(loss)[0]))
+                step += 1
+                progress.advance(1, f"loss {losses[-1]:.4f}")
+    except KeyboardInterrupt:
+        checkpoint.save(model, epoch, step)
+        raise
+    checkpoint.save(model, epoch + 1, 0)
+    print(f"{label}  loss {losses[-1] if losses else float('nan'):.4f}", flush=True)
+
+
+def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items, the next one being made in a thread while the current one is used."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item
