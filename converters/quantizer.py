@@ -15,12 +15,14 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.flatbuffer_model import read_model
 from stn_rectify.converters.stn_parts import TensorFunction
 from stn_rectify.runtime.errors import ModelFileError
 
 __all__ = ["quantize", "to_tflite"]
 
 _LONGEST_REASON = 200
+_LEAST_SCALE = 1e-7  # TensorFlow gives what is always zero a range of 2e-6
 _IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
 
 
@@ -39,7 +41,7 @@ def quantize(
         what: name of the part, for messages.
 
     Raises:
-        ModelFileError: TensorFlow cannot quantize a layer to integers.
+        ModelFileError: TensorFlow cannot quantize a layer to integers, or a layer gives nothing but zeros.
     """
 
     def representative_dataset() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
@@ -56,7 +58,9 @@ def quantize(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
-    return to_tflite(function, images.shape[1:], what, full_integer, keep_operands=True)
+    flatbuffer = to_tflite(function, images.shape[1:], what, full_integer, keep_operands=True)
+    _refuse_dead_tensors(flatbuffer, what)
+    return flatbuffer
 
 
 def to_tflite(
@@ -102,6 +106,19 @@ def to_tflite(
     except Exception as error:  # the converter raises whatever its parts raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelFileError(f"TensorFlow cannot convert the {what}: {reason[:_LONGEST_REASON]}") from error
+
+
+def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
+    """A tensor that is zero for every calibration image gets a scale of next to nothing; interpreters can die of it."""
+    model = read_model(flatbuffer)
+    for tensor in model.subgraphs[0].tensors:
+        scale = None if tensor.quantization is None else tensor.quantization.scale
+        is_constant = model.buffers[tensor.buffer].data is not None
+        if scale is not None and not is_constant and not np.all(np.asarray(scale) > _LEAST_SCALE):
+            raise ModelFileError(
+                f"the {what} computes nothing in {tensor.name.decode().split(';')[0]!r}: it is zero for every calibration image; give "
+                "frames like those of the device, or train the layer again"
+            )
 
 
 def _operands(frozen: Any) -> list[Any]:

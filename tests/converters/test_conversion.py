@@ -15,11 +15,12 @@ from stn_rectify.converters.builtin_operators import VERSIONS
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
 from stn_rectify.converters.flatbuffer_model import read_model, write_model
+from stn_rectify.converters.quantizer import quantize
 from stn_rectify.converters.schema import schema
 from stn_rectify.models import AffineGrid, BilinearSampler
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
-from tests.converters.keras_models import save_frames, save_model
+from tests.converters.keras_models import save_frames, save_model, smooth_frames, stn_with_trunk
 
 
 def cut_short(file):
@@ -256,3 +257,25 @@ def test_the_proof_finds_a_constant_of_the_wrong_size():
     next(b for b in model.buffers if b.data is not None and len(b.data) == 16).data = np.zeros(12, np.uint8)
     checks = {check.name: check for check in proof.inspect_file(write_model(model))}
     assert not checks["sizes of constants"].passed
+
+
+def test_a_layer_that_gives_only_zeros_is_refused_by_name(tmp_path):
+    dead = keras.initializers.Constant(-100.0)
+    trunk = keras.layers.Conv2D(4, 3, activation="relu", bias_initializer=dead, name="dead_layer")
+    stn_with_trunk(trunk).save(tmp_path / "dead.keras")
+    with pytest.raises(ModelFileError, match="computes nothing in .*dead_layer"):
+        run(tmp_path / "dead.keras", tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))
+
+
+def test_residual_additions_do_not_widen_the_range_of_what_they_add(tmp_path):
+    """TensorFlow's calibration would see the sum where the second operand was: up to 12 after a ReLU6."""
+    frame = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 1, activation="relu6", kernel_initializer=keras.initializers.Constant(3.0))(frame)
+    branch = keras.layers.Conv2D(8, 1, activation="relu6", kernel_initializer=keras.initializers.Constant(1.0))(x)
+    model = keras.Model(frame, keras.layers.Add()([x, branch]))
+    frames = smooth_frames((16, 16, 3)) / np.float32(255)
+    written = read_model(quantize(lambda image: {"sum": model(image)}, frames, (0.0, 1.0), "model"))
+    tensors = written.subgraphs[0].tensors
+    add = written.subgraphs[0].operators[-1]
+    assert [round(255 * float(tensors[t].quantization.scale[0]), 1) for t in add.inputs] == [6.0, 6.0]
+    assert 255 * float(tensors[add.outputs[0]].quantization.scale[0]) > 11
