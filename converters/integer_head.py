@@ -54,8 +54,8 @@ def quantize_head(
     """Folds feature scale, θ → coefficients and fixed-point formats into integer weights.
 
     Args:
-        kernel: of the Dense layer that gives θ, float [F, 6 or 8].
-        bias: float [6 or 8].
+        kernel: of the Dense layer that gives θ, float [F, T], T being 6, 8 or 32.
+        bias: float [T].
         features: quantization of the int8 features.
         plan: of the sampler; None for a pose-only file.
 
@@ -118,7 +118,7 @@ def build_head(graph: FlatbufferGraph, features: Tensor, head: IntegerHead) -> t
         head: integer weights.
 
     Returns:
-        The coefficients, int32 [6 or 9] (None in a pose-only file), and θ, int32 Q20 [1, 6 or 8].
+        The coefficients, int32 (None in a pose-only file), and θ, int32 Q20 [1, T].
     """
     rows, count = head.weights.shape
     flat = graph.cast(graph.reshape(features, (1, count)), "int32")

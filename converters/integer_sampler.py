@@ -1,12 +1,16 @@
 """The integer bilinear sampler in built-in operators: no float, no custom operator, the same bits on every machine.
 
-Two rows of the image are packed into one int32 (16-bit lanes), so that one GATHER fetches a column of two pixels and
-one multiplication interpolates both. Shifts by whole bytes are made by reading the same memory as bytes (BITCAST),
-moving it by one element (CONCATENATION, SLICE) and reading it back: several times faster than RIGHT_SHIFT.
-Little-endian.
+Two rows of the image are packed into one int32 (16-bit lanes), so that one multiplication interpolates both. Between
+the rows, one multiplication of int64 makes the two products and their sum: (a + b·2^32) · (v + w·2^32) has a·w + b·v
+in its upper half. Shifts by whole bytes are made by reading the same memory as bytes (BITCAST), moving it by some
+(CONCATENATION, SLICE) and reading it back: several times faster than RIGHT_SHIFT. Little-endian.
+
+What was tried, and what it costs: docs/sampler-speed.md.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,59 +29,100 @@ def build_sampler(graph: FlatbufferGraph, frame: Tensor, coefficients: Tensor, p
     Args:
         graph: where to.
         frame: int8 [1, H, W, C] with a quantization.
-        coefficients: int32 [6] or [9].
+        coefficients: int32, as many as `SamplerPlan.formats`.
         plan: sizes and formats.
 
     Returns:
         int8 [1, h, w, C], quantized as the frame is.
     """
     points = plan.output_size[0] * plan.output_size[1]
-    grid = graph.reshape(build_grid(graph, coefficients, plan), (2, points))
-    fraction = graph.cast(graph.cast(grid, "uint8"), "int32")  # the low byte
-    whole = graph.subtract(grid, fraction)  # pixels · 256
-    complement = graph.subtract(graph.fill((2, points), _ONE), fraction)
-    column, row = graph.split(whole, 2)
-    fx, fy = (_every_channel(graph, w, plan) for w in graph.split(fraction, 2))
-    fx0, fy0 = (_every_channel(graph, w, plan) for w in graph.split(complement, 2))
-
-    # row · width + column, times 256; below 2^31 because the table has fewer than 2^23 pixels.
-    index = graph.add(graph.multiply(row, graph.fill((1, points), plan.table_size[1])), column)
-    index = _shift_right_one_byte(graph, graph.reshape(index, (points,)))
-    table = _packed_table(graph, frame, plan)
-    left = _planes(graph, graph.gather(table, index), plan)
-    right = _planes(graph, graph.gather(table, graph.add(index, graph.fill((points,), 1))), plan)
-
+    (column, fx), (row, fy) = _whole_and_fraction(graph, build_grid(graph, coefficients, plan), plan)
+    width = graph.fill((points,), plan.table_size[1])
+    index = graph.add(graph.multiply(graph.kept(row), graph.kept(width)), column)
+    fx0 = graph.subtract(graph.fill((points,), _ONE), fx)
+    products = []
+    for pixels, weight in zip(_neighbours(graph, frame, index, plan), (fx0, fx), strict=True):
+        factors = (_planes(graph, pixels, plan), _every_channel(graph, weight, plan))
+        products.append(graph.multiply(*(graph.kept(factor) for factor in factors)))
     # Both lanes at once: 256 · value + rounding, upper pixel in the low half. Before the rounding is added four pixels
     # of -128 reach -2^31 - 2^15, which wraps; the sum with the rounding is in range again, and so are its bits.
     rounding = (_ONE // 2) * (1 + (1 << 16))
-    lanes = graph.add(graph.multiply(left, fx0), graph.multiply(right, fx))
-    lanes = graph.add(lanes, graph.fill((plan.channels, points), rounding))
-    upper = graph.cast(graph.cast(lanes, "int16"), "int32")
-    lower = _high_half(graph, lanes)  # one less where the low half is negative: 1/256 of a level
-    blended = graph.add(graph.multiply(upper, fy0), graph.multiply(lower, fy))  # |·| <= 2^23
-    return _third_byte(graph, blended, frame, plan)
+    lanes = graph.add(*products)
+    lanes = graph.add(lanes, graph.fill(lanes.shape, rounding))
+    # The lanes 32 bits apart. A negative upper pixel borrows one from the lower one's lane, and as a lane without sign
+    # carries the weight into the upper half of the product: together one unit of 2^-16 levels less.
+    wide = graph.cast(graph.bitcast(lanes, (*lanes.shape, 2), "int16"), "int32")
+    fy_pair = _every_channel(graph, _row_weights(graph, fy), plan)
+    blended = graph.multiply(graph.bitcast(wide, lanes.shape, "int64"), fy_pair)  # upper half: |·| <= 2^23
+    return _seventh_byte(graph, blended, frame, plan)
+
+
+def _whole_and_fraction(graph: FlatbufferGraph, grid: Tensor, plan: SamplerPlan) -> list[tuple[Tensor, Tensor]]:
+    """For x and for y: whole pixels and 1/256 of a pixel, int32 [N], cut out of the positions byte by byte."""
+    points = grid.size // 2
+    raw = graph.bitcast(graph.reshape(grid, (2 * points,)), (2 * points, 4), "int8")
+    raw = graph.reshape(graph.concatenate([raw, graph.constant(np.zeros((1, 4)), "int8")]), (8 * points + 4,))
+
+    def cut(axis: int, byte: int, dtype: str) -> Tensor:
+        moved = graph.slice(raw, (4 * points * axis + byte,), (4 * points,))
+        moved = graph.bitcast(graph.reshape(moved, (points, 4)), (points,), "int32")
+        return graph.cast(graph.cast(moved, dtype), "int32")
+
+    byte = (plan.position_bits - GRID_BITS) // 8
+    return [(cut(axis, byte + 1, "int16"), cut(axis, byte, "uint8")) for axis in (0, 1)]
+
+
+def _row_weights(graph: FlatbufferGraph, fraction: Tensor) -> Tensor:
+    """f → f + (256 - f) · 2^32, int64: made with the two 16 bits apart, then widened."""
+    shape = fraction.shape
+    pair = graph.multiply(graph.kept(fraction), graph.kept(graph.fill(shape, 1 - (1 << 16))))
+    pair = graph.add(pair, graph.fill(shape, _ONE << 16))
+    wide = graph.cast(graph.bitcast(pair, (*shape, 2), "int16"), "int32")
+    return graph.bitcast(wide, shape, "int64")
 
 
 def _every_channel(graph: FlatbufferGraph, weight: Tensor, plan: SamplerPlan) -> Tensor:
-    """[1, N] → [C, N]."""
-    return graph.tile(weight, (plan.channels, 1))
+    """[N] → [C, N]."""
+    weight = graph.reshape(weight, (1, weight.size))
+    return weight if plan.channels == 1 else graph.tile(weight, (plan.channels, 1))
 
 
-def _packed_table(graph: FlatbufferGraph, frame: Tensor, plan: SamplerPlan) -> Tensor:
-    """int32 [pixels of the table + 1, C]: each pixel in the low half, the one below it in the high half."""
-    height, width = plan.input_size
-    rows, columns = plan.table_size
-    margin, channels = plan.margin, plan.channels
+def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: SamplerPlan) -> Iterator[Tensor]:
+    """The pixels at each index, then those to their right, int32 [N, C]: each with the pixel below in the high half."""
+    (height, width), (rows, columns) = plan.input_size, plan.table_size
+    margin, channels, points = plan.margin, plan.channels, index.size
     # As a matrix, because PAD is slow on a short last axis. Two spare rows: one is below the last row, and one more
     # pixel is read beside the last column, both with weight zero.
     flat = graph.reshape(frame, (height, width * channels))
     flat = graph.pad(flat, ((margin, margin + 2), (margin * channels,) * 2), plan.zero_point)
     flat = graph.reshape(flat, ((rows + 2) * columns * channels,))
-    entries = (rows * columns + 1) * channels
-    here = graph.cast(graph.slice(flat, (0,), (entries,)), "int32")
-    below = graph.cast(graph.slice(flat, (columns * channels,), (entries,)), "int32")
-    packed = graph.add(here, graph.multiply(below, graph.fill((entries,), 1 << 16)))
-    return graph.reshape(packed, (rows * columns + 1, channels))
+    entries = rows * columns + 1
+    # Packing all pixels costs more than packing those that were gathered if the image is much smaller than the frame.
+    if channels * entries <= (2 * channels + 8) * points:
+        here, below = (graph.slice(flat, (k * channels,), (entries * channels,)) for k in (0, columns))
+        table = graph.reshape(_packed(graph, here, below), (entries, channels))
+        for step in (0, 1):
+            yield graph.gather(table, _moved(graph, index, step))
+    else:
+        pixels = graph.reshape(flat, ((rows + 2) * columns, channels))
+        for step in (0, 1):
+            places = (_moved(graph, index, step + down) for down in (0, columns))
+            here, below = (graph.reshape(graph.gather(pixels, place), (points * channels,)) for place in places)
+            yield graph.reshape(_packed(graph, here, below), (points, channels))
+
+
+def _moved(graph: FlatbufferGraph, index: Tensor, step: int) -> Tensor:
+    return graph.add(index, graph.fill(index.shape, step)) if step else index
+
+
+def _packed(graph: FlatbufferGraph, here: Tensor, below: Tensor) -> Tensor:
+    """int8 [n], int8 [n] → here + below · 2^16, int32 [n]."""
+    n = below.size
+    below = graph.pad(below, ((1, 0),), 0)
+    lanes = graph.cast(graph.cast(below, "uint16"), "int32")  # the high half of each is zero
+    lanes = graph.reshape(graph.bitcast(lanes, (n + 1, 2), "int16"), (2 * n + 2,))
+    moved = graph.reshape(graph.slice(lanes, (1,), (2 * n,)), (n, 2))  # the zero before, then the number
+    return graph.add(graph.cast(here, "int32"), graph.bitcast(moved, (n,), "int32"))
 
 
 def _planes(graph: FlatbufferGraph, pixels: Tensor, plan: SamplerPlan) -> Tensor:
@@ -87,31 +132,14 @@ def _planes(graph: FlatbufferGraph, pixels: Tensor, plan: SamplerPlan) -> Tensor
     return graph.transpose(pixels)
 
 
-def _shift_right_one_byte(graph: FlatbufferGraph, values: Tensor) -> Tensor:
-    """values >> 8 for non-negative multiples of 256, int32 [N]: the next number's low byte, zero, moves in on top."""
-    n = values.size
-    raw = graph.concatenate([graph.bitcast(values, (n, 4), "int8"), graph.constant(np.zeros((1, 4)), "int8")])
-    moved = graph.slice(graph.reshape(raw, (4 * n + 4,)), (1,), (4 * n,))
-    return graph.bitcast(graph.reshape(moved, (n, 4)), (n,), "int32")
-
-
-def _high_half(graph: FlatbufferGraph, lanes: Tensor) -> Tensor:
-    """lanes >> 16, int32 of the same shape."""
-    n = lanes.size
-    halves = graph.reshape(graph.bitcast(lanes, (*lanes.shape, 2), "int16"), (2 * n,))
-    moved = graph.slice(graph.concatenate([halves, graph.constant([0, 0], "int16")]), (1,), (2 * n,))
-    low_is_wanted = graph.bitcast(graph.reshape(moved, (*lanes.shape, 2)), lanes.shape, "int32")
-    return graph.cast(graph.cast(low_is_wanted, "int16"), "int32")
-
-
-def _third_byte(graph: FlatbufferGraph, blended: Tensor, frame: Tensor, plan: SamplerPlan) -> Tensor:
-    """Bits 16 to 23 of int32 [C, N], value · 2^16 with its rounding, as the rectified image."""
+def _seventh_byte(graph: FlatbufferGraph, blended: Tensor, frame: Tensor, plan: SamplerPlan) -> Tensor:
+    """Bits 48 to 55 of int64 [C, N], value · 2^48 with its rounding, as the rectified image."""
     n = blended.size
-    halves = graph.bitcast(blended, (*blended.shape, 2), "int16")
-    low_bytes = graph.reshape(graph.cast(halves, "int8"), (2 * n,))  # bytes 0 and 2 of every number
-    moved = graph.slice(graph.concatenate([low_bytes, graph.constant([0, 0], "int8")]), (1,), (2 * n,))
-    pairs = graph.bitcast(graph.reshape(moved, (n, 2)), (n,), "int16")  # byte 2 is the low byte now
-    image = graph.cast(pairs, "int8", frame.quantization)
-    if plan.channels > 1:
-        image = graph.transpose(graph.reshape(image, (plan.channels, n // plan.channels)))
-    return graph.reshape(image, (1, *plan.output_size, plan.channels))
+    lanes = graph.bitcast(graph.reshape(blended, (n,)), (n, 4), "int16")
+    even_bytes = graph.reshape(graph.cast(lanes, "int8"), (4 * n,))  # bytes 0, 2, 4 and 6 of every number
+    moved = graph.slice(graph.concatenate([even_bytes, graph.constant([0, 0, 0], "int8")]), (3,), (4 * n,))
+    # Quantized from here on, so no RESHAPE after this, which would be one more copy where XNNPACK takes it.
+    planes = (1, plan.channels, *plan.output_size) if plan.channels > 1 else (1, *plan.output_size, 1)
+    last_first = graph.bitcast(graph.reshape(moved, (*planes, 4)), planes, "int32")
+    image = graph.cast(last_first, "int8", frame.quantization)
+    return graph.transpose(image, (0, 2, 3, 1)) if plan.channels > 1 else image

@@ -7,8 +7,9 @@ Addition, subtraction and multiplication of int32 wrap around, and a wrapped val
 bring it back into range. So exact (unwrapped) bounds are kept through those three, and must fit in 32 bits wherever
 anything else reads the value: a RELU, a shift, a cast, a division, a GATHER, an output of the file.
 
-Plain intervals forget that two operands come from one value. The four sequences of `operator_patterns` are bounded
-exactly: ``x - low byte of x``, ``a·(256 - w) + b·w``, ``n - (n / d)·d``, and the byte-wise shift of `integer_sampler`.
+Plain intervals forget that two operands come from one value, and what bits mean that are read as other numbers. The
+sequences of `operator_patterns` are bounded exactly: ``a·(256 - w) + b·w``, ``n - (n / d)·d``, and the shifts of
+`integer_sampler` by whole bytes. int64 is not bounded: the sampler reads its bytes and nothing else of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.operator_patterns import blended, divisor_of_multiple, is_low_byte, source_of_byte_shift
+from stn_rectify.converters.operator_patterns import blended, bytes_of, divisor_of_multiple, source_of_lane_shift
 from stn_rectify.converters.written_graph import WrittenGraph
 
 __all__ = ["IntervalReport", "analyse_intervals"]
@@ -36,7 +37,6 @@ _INDEXING = ("GATHER", "GATHER_ND", "SCATTER_ND", "EMBEDDING_LOOKUP", "DYNAMIC_U
 class _Bounds:
     low: Array
     high: Array
-    zero_bits: int = 0  # every value is a multiple of 2^zero_bits
 
     @property
     def peak(self) -> int:
@@ -45,7 +45,7 @@ class _Bounds:
 
     def apply(self, move: Callable[[Array], Any]) -> _Bounds:
         """The same bounds, elements moved."""
-        return _Bounds(move(self.low), move(self.high), self.zero_bits)
+        return _Bounds(move(self.low), move(self.high))
 
     @property
     def fits_int32(self) -> bool:
@@ -86,16 +86,7 @@ class _Analysis:
         """Bounds of a tensor: computed, constant, or all of its dtype."""
         if tensor not in self.bounds:
             value = self.graph.constant(tensor)
-            if value is not None:
-                nonzero = value[value != 0]
-                bits = (
-                    min((int(v) & -int(v)).bit_length() - 1 for v in nonzero.ravel())
-                    if nonzero.size < 4096 and nonzero.size
-                    else 0
-                )
-                self.bounds[tensor] = _Bounds(value, value, bits)
-            else:
-                self.bounds[tensor] = self.whole_range(tensor)
+            self.bounds[tensor] = self.whole_range(tensor) if value is None else _Bounds(value, value)
         return self.bounds[tensor]
 
     def whole_range(self, tensor: int) -> _Bounds:
@@ -136,9 +127,14 @@ class _Analysis:
         return self.report
 
     def is_followed(self, op: Any) -> bool:
-        """What makes int32, or moves the bytes of head, grid and sampler; the trunk's int8 operators are not."""
+        """What makes int32, moves the bytes of head, grid and sampler, or reads by a computed index.
+
+        The trunk's int8 operators are not.
+        """
         makes_int32 = any(self.graph.dtype(int(t)) == "int32" for t in op.outputs)
-        return makes_int32 or self.graph.name(op) in ("CAST", "BITCAST")
+        name = self.graph.name(op)
+        by_index = name == "GATHER" and self.graph.constant(int(op.inputs[1])) is None
+        return makes_int32 or by_index or name in ("CAST", "BITCAST")
 
     def follow(self, op: Any, label: str) -> list[_Bounds] | None:
         rule = getattr(self, f"rule_{self.graph.name(op).lower()}", None)
@@ -163,14 +159,14 @@ class _Analysis:
 
     # Ring operations
 
-    def ring(self, op: Any, label: str, low: Array, high: Array, zero_bits: int = 0) -> list[_Bounds]:
+    def ring(self, op: Any, label: str, low: Array, high: Array) -> list[_Bounds]:
         activation = op.builtinOptions.fusedActivationFunction
         if activation not in (_NO_ACTIVATION, _RELU):
             return self.unfollowed(op, f"{label} has activation {activation}, which this analysis cannot follow")
-        result = _Bounds(low, high, zero_bits)
+        result = _Bounds(low, high)
         if activation == _RELU:
             self.settle(result, label)
-            result = _Bounds(np.maximum(low, 0), np.maximum(high, 0), zero_bits)
+            result = _Bounds(np.maximum(low, 0), np.maximum(high, 0))
         return [result]
 
     def rule_add(self, op: Any, label: str) -> list[_Bounds]:
@@ -182,19 +178,17 @@ class _Analysis:
             return self.ring(op, label, *bounds)
         if a.peak + b.peak >= _BOUNDS_LIMIT:
             return self.unfollowed(op, f"{label} adds up to more than can be bounded")
-        return self.ring(op, label, a.low + b.low, a.high + b.high, min(a.zero_bits, b.zero_bits))
+        return self.ring(op, label, a.low + b.low, a.high + b.high)
 
     def rule_sub(self, op: Any, label: str) -> list[_Bounds]:
         x, y = self.graph.operands(op)
         a, b = self.get(x), self.get(y)
-        if is_low_byte(self.graph, y, x):
-            return self.ring(op, label, a.low & ~0xFF, a.high & ~0xFF, 8)
         divisor = divisor_of_multiple(self.graph, y, x)
         if divisor is not None and a.low.min() >= 0 and self.get(divisor).low.min() >= 1:
             return self.ring(op, label, np.zeros_like(a.low), np.minimum(a.high, self.get(divisor).high - 1))
         if a.peak + b.peak >= _BOUNDS_LIMIT:
             return self.unfollowed(op, f"{label} adds up to more than can be bounded")
-        return self.ring(op, label, a.low - b.high, a.high - b.low, min(a.zero_bits, b.zero_bits))
+        return self.ring(op, label, a.low - b.high, a.high - b.low)
 
     def rule_mul(self, op: Any, label: str) -> list[_Bounds]:
         a, b = (self.get(t) for t in self.graph.operands(op))
@@ -202,7 +196,7 @@ class _Analysis:
             return self.unfollowed(op, f"{label} multiplies to more than can be bounded")
         products = [p * q for p in (a.low, a.high) for q in (b.low, b.high)]
         low, high = np.minimum.reduce(products), np.maximum.reduce(products)
-        return self.ring(op, label, low, high, a.zero_bits + b.zero_bits)
+        return self.ring(op, label, low, high)
 
     def blend_bounds(self, a: int, b: int, weight: int, total: int) -> tuple[Array, Array] | None:
         """Of a·(total - weight) + b·weight: total times those of a and b together, for weights from 0 to total."""
@@ -249,8 +243,18 @@ class _Analysis:
     def rule_cast(self, op: Any, label: str) -> list[_Bounds]:
         a = self.settled(int(op.inputs[0]), label)
         whole = self.whole_range(int(op.outputs[0]))
+        if self.graph.dtype(int(op.outputs[0])) == "int16":
+            a = self.low_half(int(op.inputs[0])) or a
         inside = a.low.min(initial=0) >= whole.low.min(initial=0) and a.high.max(initial=0) <= whole.high.max(initial=0)
         return [a if inside else whole]
+
+    def low_half(self, tensor: int) -> _Bounds | None:
+        """Of numbers cut out of others' bytes: what their low 16 bits are, if these are of one number."""
+        cut = bytes_of(self.graph, tensor)
+        if cut is None or cut.byte > 2:
+            return None
+        block = slice(cut.first, cut.first + self.graph.shape(tensor)[0])
+        return self.get(cut.source).apply(lambda v: v[block] >> (8 * cut.byte))
 
     def rule_fill(self, op: Any, label: str) -> list[_Bounds]:
         value = self.settled(int(op.inputs[1]), label)
@@ -295,17 +299,16 @@ class _Analysis:
         if axis is None:
             return None
         low, high = (np.split(side, parts, axis=int(axis.ravel()[0])) for side in (a.low, a.high))
-        return [_Bounds(p, q, a.zero_bits) for p, q in zip(low, high, strict=True)]
+        return [_Bounds(p, q) for p, q in zip(low, high, strict=True)]
 
     def rule_concatenation(self, op: Any, label: str) -> list[_Bounds]:
         parts, axis = [self.get(t) for t in self.graph.operands(op)], op.builtinOptions.axis
         low, high = (np.concatenate([getattr(p, side) for p in parts], axis) for side in ("low", "high"))
-        return [_Bounds(low, high, min(p.zero_bits for p in parts))]
+        return [_Bounds(low, high)]
 
     def rule_bitcast(self, op: Any, label: str) -> list[_Bounds]:
         self.settled(int(op.inputs[0]), label)
-        source = source_of_byte_shift(self.graph, int(op.outputs[0]))
-        bounds = None if source is None else self.get(source)
-        if bounds is not None and bounds.zero_bits >= 8 and bounds.low.min() >= 0:
-            return [_Bounds(bounds.low >> 8, bounds.high >> 8)]
+        source = source_of_lane_shift(self.graph, int(op.outputs[0]))
+        if source is not None:
+            return [self.get(source).apply(lambda v: v << 16)]
         return [self.whole_range(int(op.outputs[0]))]

@@ -6,21 +6,16 @@ match, and the plain bounds of each operator hold.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stn_rectify.converters.written_graph import WrittenGraph
 
-__all__ = ["Blend", "blended", "divisor_of_multiple", "is_low_byte", "source_of_byte_shift"]
+__all__ = ["Blend", "BytesOf", "blended", "bytes_of", "divisor_of_multiple", "source_of_lane_shift"]
 
 _MOVES = ("TILE", "SPLIT", "RESHAPE")
 
 #: a, b, the weight of b, and the tensor that both weights add up to.
 Blend = tuple[int, int, int, int]
-
-
-def is_low_byte(graph: WrittenGraph, tensor: int, of: int) -> bool:
-    """Whether ``tensor`` is the low byte of ``of``: cast to uint8 and back to int32."""
-    wide = graph.made_by(tensor, "CAST")
-    narrow = graph.made_by(int(wide.inputs[0]), "CAST") if wide else None
-    return narrow is not None and graph.dtype(int(wide.inputs[0])) == "uint8" and int(narrow.inputs[0]) == of
 
 
 def divisor_of_multiple(graph: WrittenGraph, tensor: int, number: int) -> int | None:
@@ -54,27 +49,77 @@ def _unmoved(graph: WrittenGraph, tensor: int) -> tuple[int, list[tuple[str, int
     return tensor, path
 
 
-def source_of_byte_shift(graph: WrittenGraph, tensor: int) -> int | None:
-    """Z if ``tensor``, int32 [N], is Z's bytes from the second on, then zero: Z >> 8 for multiples of 256."""
-    shape = graph.shape(tensor)
-    end = graph.made_by(tensor, "BITCAST")
-    reshaped = end and graph.made_by(int(end.inputs[0]), "RESHAPE")
-    moved = reshaped and graph.made_by(int(reshaped.inputs[0]), "SLICE")
-    flat = moved and graph.made_by(int(moved.inputs[0]), "RESHAPE")
-    joined = flat and graph.made_by(int(flat.inputs[0]), "CONCATENATION")
-    raw = joined and graph.made_by(int(joined.inputs[0]), "BITCAST")
-    if not raw or len(shape) != 1 or len(joined.inputs) != 2 or joined.builtinOptions.axis != 0:
+@dataclass(frozen=True)
+class BytesOf:
+    """Numbers that hold the bytes of others from a certain one on, and above these bytes of the next number.
+
+    Attributes:
+        source: int32 [M].
+        first: the place in the source of the first number.
+        byte: the byte of it that became the lowest: 0 to 3.
+    """
+
+    source: int
+    first: int
+    byte: int
+
+
+def bytes_of(graph: WrittenGraph, tensor: int) -> BytesOf | None:
+    """What ``tensor``, int32 [N], is cut out of: the bytes of int32 [M] with some constant bytes behind them."""
+    moved = _read_as(graph, tensor, "int8")
+    joined = graph.made_by(moved.flat, "CONCATENATION") if moved else None
+    if moved is None or joined is None or len(joined.inputs) != 2 or joined.builtinOptions.axis != 0:
         return None
-    begin, tail = graph.constant(int(moved.inputs[1])), graph.constant(int(joined.inputs[1]))
-    source, bytes_ = int(raw.inputs[0]), int(joined.inputs[0])
+    raw = graph.made_by(int(joined.inputs[0]), "BITCAST")
+    source = int(raw.inputs[0]) if raw else -1
+    if source < 0 or graph.dtype(source) != "int32" or len(graph.shape(source)) != 1:
+        return None
+    found = BytesOf(source, *divmod(moved.begin, 4))
+    (available,), (count,) = graph.shape(source), graph.shape(tensor)
+    return found if found.first + count <= available else None
+
+
+def source_of_lane_shift(graph: WrittenGraph, tensor: int) -> int | None:
+    """b if ``tensor``, int32 [N], is b · 2^16 for b of int8 [N]: its 16 bits moved into the place of the next ones."""
+    moved = _read_as(graph, tensor, "int16")
+    raw = graph.made_by(moved.flat, "BITCAST") if moved else None
+    wide = graph.made_by(int(raw.inputs[0]), "CAST") if raw else None
+    narrow = graph.made_by(int(wide.inputs[0]), "CAST") if wide else None
+    padded = graph.made_by(int(narrow.inputs[0]), "PADV2") if narrow else None
+    if not (moved and raw and wide and padded):
+        return None
+    source, margins = int(padded.inputs[0]), graph.constant(int(padded.inputs[1]))
     as_they_must_be = (
-        begin is not None
-        and begin.tolist() == [1]
-        and tail is not None
-        and not tail.any()
-        and graph.dtype(bytes_) == "int8"
-        and graph.shape(bytes_) == (shape[0], 4)
-        and graph.dtype(source) == graph.dtype(tensor) == "int32"
-        and graph.shape(source) == shape
+        moved.begin == 1
+        and margins is not None
+        and margins.tolist() == [[1, 0]]
+        and graph.dtype(int(raw.inputs[0])) == "int32"
+        and graph.dtype(int(wide.inputs[0])) == "uint16"
+        and graph.dtype(source) == "int8"
+        and graph.shape(source) == graph.shape(tensor)
     )
     return source if as_they_must_be else None
+
+
+@dataclass(frozen=True)
+class _Moved:
+    flat: int  # the tensor that was read from another place on
+    begin: int
+
+
+def _read_as(graph: WrittenGraph, tensor: int, dtype: str) -> _Moved | None:
+    """Of int32 [N]: the flat tensor of narrower numbers that its bytes are a SLICE of, and where it begins."""
+    end = graph.made_by(tensor, "BITCAST")
+    moved = graph.made_by(_before_reshapes(graph, int(end.inputs[0])), "SLICE") if end else None
+    if not moved or graph.dtype(tensor) != "int32" or len(graph.shape(tensor)) != 1:
+        return None
+    flat, begin = int(moved.inputs[0]), graph.constant(int(moved.inputs[1]))
+    if begin is None or len(begin) != 1 or graph.dtype(flat) != dtype:
+        return None
+    return _Moved(_before_reshapes(graph, flat), int(begin[0]))
+
+
+def _before_reshapes(graph: WrittenGraph, tensor: int) -> int:
+    while (op := graph.made_by(tensor, "RESHAPE")) is not None:
+        tensor = int(op.inputs[0])
+    return tensor

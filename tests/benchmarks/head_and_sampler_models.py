@@ -14,6 +14,7 @@ from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantizatio
 from stn_rectify.converters.integer_head import build_head, quantize_head
 from stn_rectify.converters.integer_sampler import build_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.runtime.geometry import identity_theta
 
 SIZES = ((32, 32, 1), (50, 50, 2), (64, 64, 3), (97, 97, 3), (128, 128, 3), (224, 224, 3))
 FEATURES = Quantization(6 / 255, -128)
@@ -23,7 +24,7 @@ def head_and_sampler(transform: str, padding: str, size: tuple[int, int, int]) -
     """A model with seeded random weights: random features give turns, zooms and perspectives around the identity."""
     rng = np.random.default_rng(size[0])
     plan = SamplerPlan(transform, padding, size[:2], size[:2], size[2], -128)
-    bias = np.array([1, 0, 0, 0, 1, 0, 0, 0], float)[: 6 if transform == "affine" else 8]
+    bias = identity_theta(transform)
     kernel = rng.normal(0, 0.02, (48, len(bias)))
     head = quantize_head(kernel, bias - 3 * kernel.sum(axis=0), FEATURES, plan)
     graph = FlatbufferGraph()
@@ -39,7 +40,7 @@ def main() -> None:
     """Writes the models."""
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    for transform in ("affine", "projective"):
+    for transform in ("affine", "projective", "tps"):
         for padding in ("zeros", "border"):
             for size in SIZES:
                 name = f"{transform}_{padding}_{'x'.join(map(str, size))}.tflite"

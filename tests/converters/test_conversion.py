@@ -14,7 +14,7 @@ from stn_rectify.converters import conversion, proof
 from stn_rectify.converters.builtin_operators import VERSIONS
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
-from stn_rectify.converters.flatbuffer_model import read_model, write_model
+from stn_rectify.converters.flatbuffer_model import operator_name, read_model, write_model
 from stn_rectify.converters.quantizer import quantize
 from stn_rectify.converters.schema import schema
 from stn_rectify.models import AffineGrid, BilinearSampler
@@ -272,10 +272,10 @@ def test_residual_additions_do_not_widen_the_range_of_what_they_add(tmp_path):
     frame = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 1, activation="relu6", kernel_initializer=keras.initializers.Constant(3.0))(frame)
     branch = keras.layers.Conv2D(8, 1, activation="relu6", kernel_initializer=keras.initializers.Constant(1.0))(x)
-    model = keras.Model(frame, keras.layers.Add()([x, branch]))
+    model = keras.Model(frame, keras.layers.Conv2D(4, 1)(keras.layers.Add()([x, branch])))
     frames = smooth_frames((16, 16, 3)) / np.float32(255)
     written = read_model(quantize(lambda image: {"sum": model(image)}, frames, (0.0, 1.0), "model"))
-    tensors = written.subgraphs[0].tensors
-    add = written.subgraphs[0].operators[-1]
-    assert [round(255 * float(tensors[t].quantization.scale[0]), 1) for t in add.inputs] == [6.0, 6.0]
-    assert 255 * float(tensors[add.outputs[0]].quantization.scale[0]) > 11
+    graph = written.subgraphs[0]
+    (add,) = (op for op in graph.operators if operator_name(written.operatorCodes[op.opcodeIndex]) == "ADD")
+    ranges = [255 * float(graph.tensors[t].quantization.scale[0]) for t in (*add.inputs, *add.outputs)]
+    assert ranges == pytest.approx([6.0, 6.0, 12.0], rel=0.01)

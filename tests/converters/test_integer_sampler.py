@@ -19,6 +19,8 @@ SIZES = [
     (128, 128, 3),
     (224, 224, 3),
     (30, 47, 3),
+    (25, 24, 4),
+    (19, 31, 5),
     (1, 1, 1),
     (1, 9, 2),
 ]
@@ -123,8 +125,8 @@ def test_a_flat_frame_stays_flat(interpreter, value):
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize(
     ("size", "output"),
-    [((97, 97, 3), (32, 48)), ((20, 31, 1), (64, 50)), ((224, 224, 3), (64, 64))],
-    ids=["smaller", "larger", "much smaller"],
+    [((97, 97, 3), (60, 48)), ((20, 31, 1), (64, 50)), ((224, 224, 3), (64, 64)), ((90, 70, 1), (20, 11))],
+    ids=["smaller", "larger", "much smaller", "much smaller, grey"],
 )
 def test_output_may_have_another_size(interpreter, size, output, transform):
     rng = np.random.default_rng(5)
