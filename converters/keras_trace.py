@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from stn_rectify.models.layer_steps import Step as LayerStep
+from stn_rectify.models.layer_steps import flat_steps
 from stn_rectify.runtime.errors import ModelFileError
 
 __all__ = ["KerasTrace", "Step"]
@@ -57,7 +59,7 @@ class KerasTrace:
     def __init__(self, model: keras.Model) -> None:
         if not isinstance(model, keras.Model) or not model.built:
             raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
-        if _graph_of(model) is None:
+        if not isinstance(model, keras.Function | keras.Sequential):
             raise ModelFileError(
                 f"{model.name}: its layers are hidden in the call() of class {type(model).__name__}; build it with "
                 "keras.Input and keras.Model(inputs, outputs)"
@@ -67,7 +69,20 @@ class KerasTrace:
         self.frame: Any = keras.Input(model.inputs[0].shape[1:], name="frame")
         self.steps: list[Step] = []
         self._makers: dict[int, Step] = {}
-        self.outputs: list[Any] = keras.tree.flatten(self._run(model, self.frame))
+        calls, outputs = flat_steps(model)
+        tensors = {0: self.frame}
+        for call in calls:
+            inputs = [tensors[number] for number in call.inputs]
+            made = inputs if isinstance(call.layer, _TRANSPARENT) else self._call(call, inputs, tensors)
+            tensors |= dict(zip(call.outputs, made, strict=True))
+        self.outputs: list[Any] = [tensors[number] for number in outputs]
+
+    def _call(self, call: LayerStep, inputs: list[Any], tensors: dict[int, Any]) -> list[Any]:
+        args, kwargs = call.arguments(tensors.__getitem__)
+        step = Step(call.layer, (args, kwargs), inputs, keras.tree.flatten(call.layer(*args, **kwargs)))
+        self.steps.append(step)
+        self._makers |= {id(tensor): step for tensor in step.outputs}
+        return step.outputs
 
     def maker(self, tensor: Any) -> Step:
         """The layer that made a tensor; for the frame, the input layer."""
@@ -102,30 +117,3 @@ class KerasTrace:
             if id(tensor) in self._makers and not any(tensor is end for end in ends):
                 waiting += self._makers[id(tensor)].inputs
         return list(found.values())
-
-    def _run(self, model: Any, inputs: Any) -> Any:
-        graph = _graph_of(model)
-        outputs = graph._run_through_graph(inputs, operation_fn=self._recorded)
-        return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
-
-    def _recorded(self, operation: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if _graph_of(operation) is not None:
-                return self._run(operation, args[0])
-            if isinstance(operation, _TRANSPARENT):
-                return args[0]
-            outputs = operation(*args, **kwargs)
-            inputs = [t for t in keras.tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
-            step = Step(operation, (args, kwargs), inputs, keras.tree.flatten(outputs))
-            self.steps.append(step)
-            self._makers |= {id(tensor): step for tensor in step.outputs}
-            return outputs
-
-        return call
-
-
-def _graph_of(model: Any) -> Any:
-    """The functional graph of a model, or None if it has none."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
-    return model if isinstance(model, keras.Function) else None

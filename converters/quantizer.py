@@ -115,9 +115,10 @@ def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
         scale = None if tensor.quantization is None else tensor.quantization.scale
         is_constant = model.buffers[tensor.buffer].data is not None
         if scale is not None and not is_constant and not np.all(np.asarray(scale) > _LEAST_SCALE):
+            name = tensor.name.decode().split(";")[0]
             raise ModelFileError(
-                f"the {what} computes nothing in {tensor.name.decode().split(';')[0]!r}: it is zero for every calibration image; give "
-                "frames like those of the device, or train the layer again"
+                f"the {what} computes nothing in {name!r}: it is zero for every calibration image; give frames like "
+                "those of the device, or train the layer again"
             )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from keras import activations, layers
 
+from stn_rectify.models.layer_steps import Step
 from stn_rectify.models.quantization.rounded_layers import has_known_kernel, is_fused_activation, is_linear
-from stn_rectify.models.quantization.steps import Step
 
 __all__ = ["DROPPED", "RoundingPlan", "rounding_plan"]
 

@@ -3,8 +3,8 @@
     python tests/benchmarks/recognizer_in_file.py MNIST_DIR
 
 MNIST_DIR holds ``train-images-idx3-ubyte.gz`` and ``train-labels-idx1-ubyte.gz``. Digits are turned by up to 45°,
-scaled by 0.7 to 1.2 and put anywhere on 42×42 pixels; a small affine STN and a recognizer of two convolutions learn them
-together, from the labels alone, in some minutes. Not tuned for accuracy: the bundled models are for that.
+scaled by 0.7 to 1.2 and put anywhere on 42×42 pixels; a small affine STN and a recognizer of two convolutions learn
+them together, from the labels alone, in some minutes. Not tuned for accuracy.
 """
 
 from __future__ import annotations

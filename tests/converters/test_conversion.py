@@ -263,7 +263,7 @@ def test_a_layer_that_gives_only_zeros_is_refused_by_name(tmp_path):
     dead = keras.initializers.Constant(-100.0)
     trunk = keras.layers.Conv2D(4, 3, activation="relu", bias_initializer=dead, name="dead_layer")
     stn_with_trunk(trunk).save(tmp_path / "dead.keras")
-    with pytest.raises(ModelFileError, match="computes nothing in .*dead_layer"):
+    with pytest.raises(ModelFileError, match=r"computes nothing in .*dead_layer"):
         run(tmp_path / "dead.keras", tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))
 
 

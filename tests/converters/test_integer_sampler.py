@@ -9,6 +9,7 @@ from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantizatio
 from stn_rectify.converters.integer_sampler import build_sampler
 from stn_rectify.converters.reference import reference_grid, reference_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import normalised_to_pixels, theta_to_homography
 
 SIZES = [
@@ -176,3 +177,8 @@ def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform
         assert np.abs(reference_grid(coefficients, plan) / 256 - grid).max() <= 0.01
         most = 2 if max(size) <= 400 else 2.5  # docs/integer-sampler.md
         assert np.abs(reference_sampler(frame, coefficients, plan) - expected).max() <= most
+
+
+def test_a_frame_too_long_for_the_positions_is_refused():
+    with pytest.raises(DataError, match="9000x1 pixels is too large"):
+        plan_of((1, 9000, 1), "affine")

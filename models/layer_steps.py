@@ -1,4 +1,4 @@
-"""A Keras graph as a flat list of layer calls, nested models opened."""
+"""A Keras model as a flat list of layer calls, nested models opened."""
 
 from __future__ import annotations
 
