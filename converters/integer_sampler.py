@@ -39,7 +39,7 @@ def build_sampler(graph: FlatbufferGraph, frame: Tensor, coefficients: Tensor, p
     (column, fx), (row, fy) = _whole_and_fraction(graph, build_grid(graph, coefficients, plan), plan)
     width = graph.fill((points,), plan.table_size[1])
     index = graph.add(graph.multiply(graph.kept(row), graph.kept(width)), column)
-    fx0 = graph.subtract(graph.fill((points,), _ONE), fx)
+    fx0 = graph.subtract(graph.fill(fx.shape, _ONE), fx)
     products = []
     for pixels, weight in zip(_neighbours(graph, frame, index, plan), (fx0, fx), strict=True):
         factors = (_planes(graph, pixels, plan), _every_channel(graph, weight, plan))
@@ -58,22 +58,22 @@ def build_sampler(graph: FlatbufferGraph, frame: Tensor, coefficients: Tensor, p
 
 
 def _whole_and_fraction(graph: FlatbufferGraph, grid: Tensor, plan: SamplerPlan) -> list[tuple[Tensor, Tensor]]:
-    """For x and for y: whole pixels and 1/256 of a pixel, int32 [N], cut out of the positions byte by byte."""
+    """For x and for y: whole pixels [N] and 1/256 of a pixel [1, N], int32, cut out of the positions byte by byte."""
     points = grid.size // 2
-    raw = graph.bitcast(graph.reshape(grid, (2 * points,)), (2 * points, 4), "int8")
-    raw = graph.reshape(graph.concatenate([raw, graph.constant(np.zeros((1, 4)), "int8")]), (8 * points + 4,))
+    raw = graph.reshape(graph.bitcast(grid, (*grid.shape, 4), "int8"), (8 * points,))
+    raw = graph.concatenate([raw, graph.constant(np.zeros(4), "int8")])
 
-    def cut(axis: int, byte: int, dtype: str) -> Tensor:
+    def cut(axis: int, byte: int, dtype: str, shape: tuple[int, ...]) -> Tensor:
         moved = graph.slice(raw, (4 * points * axis + byte,), (4 * points,))
-        moved = graph.bitcast(graph.reshape(moved, (points, 4)), (points,), "int32")
+        moved = graph.bitcast(graph.reshape(moved, (*shape, 4)), shape, "int32")
         return graph.cast(graph.cast(moved, dtype), "int32")
 
     byte = (plan.position_bits - GRID_BITS) // 8
-    return [(cut(axis, byte + 1, "int16"), cut(axis, byte, "uint8")) for axis in (0, 1)]
+    return [(cut(k, byte + 1, "int16", (points,)), cut(k, byte, "uint8", (1, points))) for k in (0, 1)]
 
 
 def _row_weights(graph: FlatbufferGraph, fraction: Tensor) -> Tensor:
-    """f → f + (256 - f) · 2^32, int64: made with the two 16 bits apart, then widened."""
+    """f → f + (256 - f) · 2^32, int64 [1, N]: made with the two 16 bits apart, then widened."""
     shape = fraction.shape
     pair = graph.multiply(graph.kept(fraction), graph.kept(graph.fill(shape, 1 - (1 << 16))))
     pair = graph.add(pair, graph.fill(shape, _ONE << 16))
@@ -82,9 +82,8 @@ def _row_weights(graph: FlatbufferGraph, fraction: Tensor) -> Tensor:
 
 
 def _every_channel(graph: FlatbufferGraph, weight: Tensor, plan: SamplerPlan) -> Tensor:
-    """[N] → [C, N]."""
-    weight = graph.reshape(weight, (1, weight.size))
-    return weight if plan.channels == 1 else graph.tile(weight, (plan.channels, 1))
+    """[1, N] → [C, N]."""
+    return graph.tile(weight, (plan.channels, 1))
 
 
 def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: SamplerPlan) -> Iterator[Tensor]:
@@ -99,7 +98,8 @@ def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: Samp
     entries = rows * columns + 1
     # Packing all pixels costs more than packing those that were gathered if the image is much smaller than the frame.
     if channels * entries <= (2 * channels + 8) * points:
-        here, below = (graph.slice(flat, (k * channels,), (entries * channels,)) for k in (0, columns))
+        here = graph.slice(flat, (0,), (entries * channels,))
+        below = graph.slice(flat, (columns * channels - 1,), (entries * channels + 1,))
         table = graph.reshape(_packed(graph, here, below), (entries, channels))
         for step in (0, 1):
             yield graph.gather(table, _moved(graph, index, step))
@@ -108,6 +108,7 @@ def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: Samp
         for step in (0, 1):
             places = (_moved(graph, index, step + down) for down in (0, columns))
             here, below = (graph.reshape(graph.gather(pixels, place), (points * channels,)) for place in places)
+            below = graph.pad(below, ((1, 0),), 0)
             yield graph.reshape(_packed(graph, here, below), (points, channels))
 
 
@@ -116,9 +117,8 @@ def _moved(graph: FlatbufferGraph, index: Tensor, step: int) -> Tensor:
 
 
 def _packed(graph: FlatbufferGraph, here: Tensor, below: Tensor) -> Tensor:
-    """int8 [n], int8 [n] → here + below · 2^16, int32 [n]."""
-    n = below.size
-    below = graph.pad(below, ((1, 0),), 0)
+    """int8 [n], int8 [1 + n], the first of which does not count → here + below · 2^16, int32 [n]."""
+    n = here.size
     lanes = graph.cast(graph.cast(below, "uint16"), "int32")  # the high half of each is zero
     lanes = graph.reshape(graph.bitcast(lanes, (n + 1, 2), "int16"), (2 * n + 2,))
     moved = graph.reshape(graph.slice(lanes, (1,), (2 * n,)), (n, 2))  # the zero before, then the number
@@ -135,7 +135,7 @@ def _planes(graph: FlatbufferGraph, pixels: Tensor, plan: SamplerPlan) -> Tensor
 def _seventh_byte(graph: FlatbufferGraph, blended: Tensor, frame: Tensor, plan: SamplerPlan) -> Tensor:
     """Bits 48 to 55 of int64 [C, N], value · 2^48 with its rounding, as the rectified image."""
     n = blended.size
-    lanes = graph.bitcast(graph.reshape(blended, (n,)), (n, 4), "int16")
+    lanes = graph.bitcast(blended, (*blended.shape, 4), "int16")
     even_bytes = graph.reshape(graph.cast(lanes, "int8"), (4 * n,))  # bytes 0, 2, 4 and 6 of every number
     moved = graph.slice(graph.concatenate([even_bytes, graph.constant([0, 0, 0], "int8")]), (3,), (4 * n,))
     # Quantized from here on, so no RESHAPE after this, which would be one more copy where XNNPACK takes it.

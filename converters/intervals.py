@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -253,8 +254,9 @@ class _Analysis:
         cut = bytes_of(self.graph, tensor)
         if cut is None or cut.byte > 2:
             return None
-        block = slice(cut.first, cut.first + self.graph.shape(tensor)[0])
-        return self.get(cut.source).apply(lambda v: v[block] >> (8 * cut.byte))
+        shape = self.graph.shape(tensor)
+        block = slice(cut.first, cut.first + prod(shape))
+        return self.get(cut.source).apply(lambda v: (v.ravel()[block] >> (8 * cut.byte)).reshape(shape))
 
     def rule_fill(self, op: Any, label: str) -> list[_Bounds]:
         value = self.settled(int(op.inputs[1]), label)
@@ -310,5 +312,6 @@ class _Analysis:
         self.settled(int(op.inputs[0]), label)
         source = source_of_lane_shift(self.graph, int(op.outputs[0]))
         if source is not None:
-            return [self.get(source).apply(lambda v: v << 16)]
+            shape = self.graph.shape(int(op.outputs[0]))
+            return [self.get(source).apply(lambda v: (v[1:] << 16).reshape(shape))]
         return [self.whole_range(int(op.outputs[0]))]

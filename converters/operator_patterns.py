@@ -7,6 +7,7 @@ match, and the plain bounds of each operator hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from stn_rectify.converters.written_graph import WrittenGraph
 
@@ -54,8 +55,8 @@ class BytesOf:
     """Numbers that hold the bytes of others from a certain one on, and above these bytes of the next number.
 
     Attributes:
-        source: int32 [M].
-        first: the place in the source of the first number.
+        source: int32, of any shape.
+        first: the place in the source, read in order, of the first number.
         byte: the byte of it that became the lowest: 0 to 3.
     """
 
@@ -65,38 +66,34 @@ class BytesOf:
 
 
 def bytes_of(graph: WrittenGraph, tensor: int) -> BytesOf | None:
-    """What ``tensor``, int32 [N], is cut out of: the bytes of int32 [M] with some constant bytes behind them."""
+    """What ``tensor``, int32, is cut out of: the bytes of int32 with others behind them."""
     moved = _read_as(graph, tensor, "int8")
     joined = graph.made_by(moved.flat, "CONCATENATION") if moved else None
     if moved is None or joined is None or len(joined.inputs) != 2 or joined.builtinOptions.axis != 0:
         return None
-    raw = graph.made_by(int(joined.inputs[0]), "BITCAST")
+    raw = graph.made_by(_before_reshapes(graph, int(joined.inputs[0])), "BITCAST")
     source = int(raw.inputs[0]) if raw else -1
-    if source < 0 or graph.dtype(source) != "int32" or len(graph.shape(source)) != 1:
+    if source < 0 or graph.dtype(source) != "int32":
         return None
     found = BytesOf(source, *divmod(moved.begin, 4))
-    (available,), (count,) = graph.shape(source), graph.shape(tensor)
-    return found if found.first + count <= available else None
+    return found if found.first + prod(graph.shape(tensor)) <= prod(graph.shape(source)) else None
 
 
 def source_of_lane_shift(graph: WrittenGraph, tensor: int) -> int | None:
-    """b if ``tensor``, int32 [N], is b · 2^16 for b of int8 [N]: its 16 bits moved into the place of the next ones."""
+    """b if ``tensor``, int32 [N], is b[1:] · 2^16 for b of int8 [1 + N]: 16 bits moved into the place of the next."""
     moved = _read_as(graph, tensor, "int16")
     raw = graph.made_by(moved.flat, "BITCAST") if moved else None
     wide = graph.made_by(int(raw.inputs[0]), "CAST") if raw else None
     narrow = graph.made_by(int(wide.inputs[0]), "CAST") if wide else None
-    padded = graph.made_by(int(narrow.inputs[0]), "PADV2") if narrow else None
-    if not (moved and raw and wide and padded):
+    if not (moved and raw and wide and narrow):
         return None
-    source, margins = int(padded.inputs[0]), graph.constant(int(padded.inputs[1]))
+    source = int(narrow.inputs[0])
     as_they_must_be = (
         moved.begin == 1
-        and margins is not None
-        and margins.tolist() == [[1, 0]]
         and graph.dtype(int(raw.inputs[0])) == "int32"
         and graph.dtype(int(wide.inputs[0])) == "uint16"
         and graph.dtype(source) == "int8"
-        and graph.shape(source) == graph.shape(tensor)
+        and graph.shape(source) == (1 + prod(graph.shape(tensor)),)
     )
     return source if as_they_must_be else None
 
@@ -108,10 +105,10 @@ class _Moved:
 
 
 def _read_as(graph: WrittenGraph, tensor: int, dtype: str) -> _Moved | None:
-    """Of int32 [N]: the flat tensor of narrower numbers that its bytes are a SLICE of, and where it begins."""
+    """Of int32: the flat tensor of narrower numbers that its bytes are a SLICE of, and where it begins."""
     end = graph.made_by(tensor, "BITCAST")
     moved = graph.made_by(_before_reshapes(graph, int(end.inputs[0])), "SLICE") if end else None
-    if not moved or graph.dtype(tensor) != "int32" or len(graph.shape(tensor)) != 1:
+    if not moved or graph.dtype(tensor) != "int32":
         return None
     flat, begin = int(moved.inputs[0]), graph.constant(int(moved.inputs[1]))
     if begin is None or len(begin) != 1 or graph.dtype(flat) != dtype:

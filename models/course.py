@@ -18,6 +18,7 @@ from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training_frames import Batch, FramePool, batches
+from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 __all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
 
@@ -107,11 +108,14 @@ def write_result(stn: keras.Model, pool: FramePool, course: Course, out: Path) -
 
 
 def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
-    """``NAME.calibration.npz``: frames for stn-convert, as the network saw them."""
+    """``NAME.calibration.npz``: frames for stn-convert, as the network saw them, and where their targets are."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(batches(pool, course.epochs, input_shape=course.input_shape, batch_size=count, seed=course.seed))
+    height, width, _ = course.input_shape
+    corners = transform_points(normalised_to_pixels(width, height), batch.corners)
+    corners[batch.present[:, 0] == 0] = np.nan
     content = io.BytesIO()
-    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8))
+    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8), corners=corners)
     with partial_file(out.with_suffix(".calibration.npz")) as partial:
         partial.write_bytes(content.getbuffer())
 

@@ -57,7 +57,10 @@ def test_training_beats_the_centred_box_on_its_own_frames(tmp_path):
     errors = corner_errors(pose_predictor(model), known, (32, 32, 1))
     assert errors.mean < 0.9 * errors.centred_box
     assert not (tmp_path / "stn.training").exists()
-    assert np.load(tmp_path / "stn.calibration.npz")["frames"].shape == (200, 32, 32, 1)
+    calibration = np.load(tmp_path / "stn.calibration.npz")
+    assert calibration["frames"].shape == (200, 32, 32, 1)
+    assert calibration["corners"].shape == (200, 4, 2)
+    assert 0 < np.isnan(calibration["corners"]).all(axis=(1, 2)).sum() < 100  # some frames are empty
 
 
 def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch):
