@@ -22,7 +22,8 @@ from stn_rectify.runtime.errors import ModelFileError
 __all__ = ["quantize", "to_tflite"]
 
 _LONGEST_REASON = 200
-_LEAST_SCALE = 1e-7  # TensorFlow gives what is always zero a range of 2e-6
+_OPERAND = "operand"
+_LEAST_SCALE = 1e-8  # TensorFlow gives what is always zero a range of 2e-6
 _IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
 
 
@@ -78,7 +79,7 @@ def to_tflite(
         shape: height, width, channels.
         what: name of the part, for messages.
         configure: sets options of the ``tf.lite.TFLiteConverter``.
-        keep_operands: make the operands of additions and products further outputs, ``operand_N``. TensorFlow's
+        keep_operands: make the operands of additions and products further outputs. TensorFlow's
             calibration looks at a tensor after the operators that read it have run, and those two write their result
             over an operand if nobody else wants it: it would get the result's range.
 
@@ -94,7 +95,7 @@ def to_tflite(
             frozen = convert_variables_to_constants_v2(concrete)
             if keep_operands:
                 operands = _operands(frozen)
-                names += [f"operand_{number}" for number in range(len(operands))]
+                names += [f"{_OPERAND} {number} {tensor.op.name}" for number, tensor in enumerate(operands)]
                 frozen = frozen.prune(frozen.inputs, [*frozen.outputs, *operands])
             module.serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), signature)
             # By way of a file, because only a signature keeps the names of the outputs.
@@ -111,11 +112,13 @@ def to_tflite(
 def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
     """A tensor that is zero for every calibration image gets a scale of next to nothing; interpreters can die of it."""
     model = read_model(flatbuffer)
-    for tensor in model.subgraphs[0].tensors:
+    ends = model.signatureDefs[0].outputs  # operands that were made outputs lost their own names
+    outputs = {int(end.tensorIndex): end.name.decode().split(" ")[-1] for end in ends}
+    for number, tensor in enumerate(model.subgraphs[0].tensors):
         scale = None if tensor.quantization is None else tensor.quantization.scale
         is_constant = model.buffers[tensor.buffer].data is not None
         if scale is not None and not is_constant and not np.all(np.asarray(scale) > _LEAST_SCALE):
-            name = tensor.name.decode().split(";")[0]
+            name = outputs.get(number, tensor.name.decode().split(";")[0])
             raise ModelFileError(
                 f"the {what} computes nothing in {name!r}: it is zero for every calibration image; give frames like "
                 "those of the device, or train the layer again"

@@ -43,7 +43,7 @@ def save_recognizing_model(folder: Path, name: str, classes: int = 5, activation
             keras.layers.MaxPooling2D(2),
             keras.layers.Flatten(),
             keras.layers.Dropout(0.3),
-            keras.layers.Dense(classes, kernel_initializer=keras.initializers.RandomNormal(0, 2.0, seed=1)),
+            keras.layers.Dense(classes, kernel_initializer=keras.initializers.RandomNormal(0, 1.0, seed=1)),
             keras.layers.Activation(activation),
         ],
         name="reader",

@@ -54,7 +54,7 @@ def test_the_runtime_gives_labels_as_keras_does(converted):
     with Rectifier(file) as rectifier:
         results = [rectifier.rectify(frame[..., 0]) for frame in frames]
     found = np.stack([r.class_scores for r in results])
-    np.testing.assert_allclose(found, keras_scores, atol=0.1)
+    np.testing.assert_allclose(found, keras_scores, atol=0.15)
     assert [r.label for r in results] == [LABELS[k] for k in found.argmax(axis=1)]
     assert all(r.label_score == pytest.approx(s.max()) for r, s in zip(results, found, strict=True))
 

@@ -370,7 +370,7 @@ def test_evaluating_another_kind_of_model_is_one_clear_line(tmp_path, capsys, si
 def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     out = tmp_path / "stn.keras"
     command = [sys.executable, "-c", "import sys; from stn_rectify.models.cli import main; sys.exit(main())"]
-    command += ["--out", str(out), *ARGUMENTS, "--epochs", "20", "--hold-out", "0"]
+    command += ["--out", str(out), *ARGUMENTS, "--epochs", "40", "--hold-out", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     for line in process.stdout:
@@ -387,6 +387,6 @@ def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert again.returncode == 0, again.stderr
     epochs = [line.split()[1] for line in again.stdout.splitlines() if line.startswith("epoch")]
-    assert epochs == [f"{epoch}/20" for epoch in range(done + 1, 21)]
+    assert epochs == [f"{epoch}/40" for epoch in range(done + 1, 41)]
     assert load_model(out).output_shape[1] == (None, 8)
     assert not (tmp_path / "stn.training").exists()
