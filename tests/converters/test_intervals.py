@@ -252,7 +252,7 @@ def test_an_activation_that_is_not_relu_is_found():
 def test_an_operator_that_is_not_followed_may_not_read_a_wrapped_number():
     def build(g, x):
         wrapped = g.multiply(x, constant(g, 2**30))
-        return g._emit("QUANTIZE", [wrapped], g.new_tensor((1, 4), "int8"), "QuantizeOptions")
+        return g.emit("QUANTIZE", [wrapped], g.new_tensor((1, 4), "int8"), "QuantizeOptions")
 
     assert "QUANTIZE" in analysed(build).problems[0]
 
@@ -260,7 +260,7 @@ def test_an_operator_that_is_not_followed_may_not_read_a_wrapped_number():
 def test_another_operator_that_reads_by_index_is_found():
     def build(g, x):
         table = g.cast(constant(g, 5, (3, 1)), "int8")
-        return g._emit("GATHER_ND", [table, g.reshape(x, (4, 1))], g.new_tensor((4, 1), "int8"), "GatherNdOptions")
+        return g.emit("GATHER_ND", [table, g.reshape(x, (4, 1))], g.new_tensor((4, 1), "int8"), "GatherNdOptions")
 
     assert "GATHER_ND" in analysed(build).problems[0]
 
@@ -272,7 +272,7 @@ def test_int8_operators_of_a_trunk_are_passed_over(axis):
     frame = graph.input((2, 4), "int8")
     shape = (1, 4) if axis == 0 else (2, 2)
     halves = [graph.new_tensor(shape, "int8") for _ in range(2)]
-    graph._emit_many("SPLIT", [graph.constant(axis), frame], halves, "SplitOptions", numSplits=2)
+    graph.emit_many("SPLIT", [graph.constant(axis), frame], halves, "SplitOptions", numSplits=2)
     assert analyse_intervals(graph.finish({"frame": frame}, {"a": halves[0], "b": halves[1]})).problems == []
 
 
