@@ -23,6 +23,7 @@ from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.models.cost import StageCost, StnCost
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
+from stn_rectify.runtime.preprocess import pixel_levels
 
 __all__ = ["Assembly", "assemble"]
 
@@ -40,7 +41,9 @@ class Assembly:
         plan: of its sampler; None for a pose-only file.
         recognizer: the quantized recognizer alone, or None.
         quantizations: of the tensors ``frame``, ``score`` and ``class_scores``, those that are there.
-        probabilities: whether the recognizer's class scores add up to 1, in float on the calibration frames.
+        value_range: what pixel values 0 and 255 are to the model.
+        class_activation: what the recognizer's class scores are: ``"softmax"``, ``"sigmoid"`` or ``"logits"``; None
+            without one.
         refit: how θ is read from the quantized features.
         cost: parameters and multiply-accumulates.
     """
@@ -50,15 +53,14 @@ class Assembly:
     plan: SamplerPlan | None
     recognizer: bytes | None = field(repr=False)
     quantizations: dict[str, Quantization]
-    probabilities: bool
+    value_range: tuple[float, float]
+    class_activation: str | None
     refit: HeadRefit = field(repr=False)
     cost: StnCost
 
     def quantize_frames(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """Frames as the file takes them."""
-        q = self.quantizations["frame"]
-        levels = np.round(frames / np.float32(q.scale)) + q.zero_point
-        return np.asarray(np.clip(levels, -128, 127), np.int8)
+        """Frames as the file takes them on a device."""
+        return _pixel_levels(frames, self.value_range, self.quantizations["frame"])
 
 
 def assemble(
@@ -73,6 +75,7 @@ def assemble(
     if not pose_only:
         _sampler_plan(parts, 0)  # refuses what is too large, before any long work
     floats = parts.run(calibration.frames)
+    _check_score(floats.get("score"))
     trunk = quantize(parts.trunk, calibration.frames, value_range, "localization network")
     recognizer = None
     if parts.recognizer is not None and not pose_only:
@@ -83,7 +86,8 @@ def assemble(
     if frame.quantization is None or features.quantization is None:
         raise ModelFileError("TensorFlow left the input or the features without a quantization")
     plan = None if pose_only else _sampler_plan(parts, frame.quantization.zero_point)
-    readout = _readout(parts, trunk, calibration, frame.quantization, features.quantization, floats["theta"], refit)
+    quantizations = {"frame": frame.quantization, "features": features.quantization}
+    readout = _readout(parts, trunk, calibration, quantizations, floats["theta"], refit, value_range)
     head = quantize_head(readout.kernel, readout.bias, features.quantization, plan)
     coefficients, theta = build_head(graph, features, head)
     graph.rename(features, FEATURES)
@@ -104,7 +108,8 @@ def assemble(
         plan=plan,
         recognizer=recognizer,
         quantizations=quantizations,
-        probabilities=_are_probabilities(floats.get("class_scores")),
+        value_range=value_range,
+        class_activation=_activation(floats["class_scores"]) if recognizer is not None else None,
         refit=readout,
         cost=_cost(parts, plan, trunk, recognizer),
     )
@@ -121,33 +126,54 @@ def _ends(graph: FlatbufferGraph) -> tuple[Tensor, dict[str, Tensor]]:
     return graph.tensor(signature.inputs[0].tensorIndex), outputs
 
 
-def _are_probabilities(class_scores: npt.NDArray[np.float32] | None) -> bool:
-    if class_scores is None:
-        return False
-    return bool(class_scores.min() >= 0 and np.abs(class_scores.sum(axis=1) - 1).max() < 1e-3)
+def _pixel_levels(
+    frames: npt.NDArray[np.float32], value_range: tuple[float, float], quantization: Quantization
+) -> npt.NDArray[np.int8]:
+    """Frames in ``value_range`` as the device quantizes them: by pixel value."""
+    low, high = value_range
+    pixels = np.rint((frames - low) * (255 / (high - low))).astype(np.uint8)
+    levels = pixel_levels(value_range, quantization.scale, quantization.zero_point)
+    return np.asarray(levels[pixels])
+
+
+def _activation(class_scores: npt.NDArray[np.float32]) -> str:
+    """What a recognizer ends with, seen from its scores [N, K]."""
+    if class_scores.min() < 0 or class_scores.max() > 1:
+        return "logits"
+    return "softmax" if np.abs(class_scores.sum(axis=1) - 1).max() < 1e-3 else "sigmoid"
+
+
+def _check_score(score: npt.NDArray[np.float32] | None) -> None:
+    if score is not None and (score.min() < 0 or score.max() > 1):
+        raise ModelFileError(
+            f"the score goes from {score.min():.2f} to {score.max():.2f} on the calibration frames, but it must be a "
+            "probability: end it with a sigmoid"
+        )
 
 
 def _readout(
     parts: StnParts,
     trunk: bytes,
     calibration: FrameSet,
-    frame: Quantization,
-    features: Quantization,
+    quantizations: dict[str, Quantization],
     theta: npt.NDArray[np.float32],
     refit: bool,
+    value_range: tuple[float, float],
 ) -> HeadRefit:
     """The head's float weights, refitted on what the quantized trunk gives if that helps."""
-    levels = np.clip(np.round(calibration.frames / np.float32(frame.scale)) + frame.zero_point, -128, 127)
+    levels = _pixel_levels(calibration.frames, value_range, quantizations["frame"])
     with IsolatedInterpreter() as interpreter:
         interpreter.load(trunk)
-        rows = [interpreter.run({"image": level[None]})["features"].ravel() for level in levels.astype(np.int8)]
+        rows = [interpreter.run({"image": level[None]})["features"].ravel() for level in levels]
     height, width = parts.input_size
 
     def distance(a: Any, b: Any) -> Any:
         corners = (theta_to_corners(t, width, height) for t in (a, b))
         return np.linalg.norm(np.subtract(*corners), axis=-1).mean(axis=-1)
 
-    return refit_head(parts.kernel, parts.bias, np.stack(rows), features, theta, distance, enabled=refit)
+    return refit_head(
+        parts.kernel, parts.bias, np.stack(rows), quantizations["features"], theta, distance, enabled=refit
+    )
 
 
 def _cost(parts: StnParts, plan: SamplerPlan | None, trunk: bytes, recognizer: bytes | None) -> StnCost:

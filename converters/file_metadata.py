@@ -47,7 +47,7 @@ def file_metadata(
         outputs["class_scores"] = {
             "size": parts.classes,
             **asdict(class_scores),
-            "probabilities": assembly.probabilities,
+            "activation": assembly.class_activation,
         }
     return {
         "format": FORMAT,

@@ -107,6 +107,7 @@ def _ridge(x: Array, wanted: Array, kernel: Array, bias: Array, penalty: float) 
     missing: Array = wanted - (x @ kernel + bias)
     centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
     z = (x - centre) / spread
-    change = np.linalg.solve(z.T @ z + penalty * len(x) * np.eye(x.shape[1]), z.T @ (missing - missing.mean(axis=0)))
+    # With as many equations as frames, not features: the same solution, and a wide head has thousands of features.
+    change = z.T @ np.linalg.solve(z @ z.T + penalty * len(x) * np.eye(len(x)), missing - missing.mean(axis=0))
     change = change / spread[:, None]
     return kernel + change, bias + missing.mean(axis=0) - centre @ change

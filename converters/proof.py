@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from stn_rectify.converters.builtin_operators import TFLITE_RUNTIME, VERSIONS
 from stn_rectify.converters.flatbuffer_model import DTYPES, operator_name, read_model, write_model
 from stn_rectify.converters.integer_head import IntegerHead
 from stn_rectify.converters.intervals import analyse_intervals
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.reference import reference_head, reference_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.converters.schema import schema
@@ -165,8 +164,7 @@ def _run_checks(
     frames: npt.NDArray[np.int8],
     recognizer: bytes | None,
 ) -> Iterator[Check]:
-    packages = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
-    for package in (p for p, module in packages.items() if importlib.util.find_spec(module)):
+    for package in installed_packages():
         name = f"bits on {len(frames)} calibration frames, {package}"
         try:
             with IsolatedInterpreter(package) as interpreter:

@@ -71,13 +71,13 @@ class ClassScoresSpec:
     """The class scores of a recognizer in the file: ``size`` int8 numbers, quantized as the score is.
 
     Attributes:
-        probabilities: whether they add up to 1; else they are logits.
+        activation: ``"softmax"``: they add up to 1; ``"sigmoid"``: each for itself from 0 to 1; or ``"logits"``.
     """
 
     size: int
     scale: float
     zero_point: int
-    probabilities: bool
+    activation: str
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
         size=values.integer("size", 2, _MAX_CLASSES),
         scale=values.positive("scale"),
         zero_point=values.integer("zero_point", -128, 127),
-        probabilities=values.flag("probabilities"),
+        activation=values.text("activation", "softmax", "sigmoid", "logits"),
     )
 
 
@@ -227,12 +227,6 @@ class _Object:
         if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
             raise self._wrong(key, "two numbers")
         return float(value[0]), float(value[1])
-
-    def flag(self, key: str) -> bool:
-        value = self._get(key)
-        if not isinstance(value, bool):
-            raise self._wrong(key, "true or false")
-        return value
 
     def is_null(self, key: str, *, missing: bool = False) -> bool:
         """Whether the value is null; with ``missing`` also whether it is not there."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.metadata import InputSpec
 
-__all__ = ["OPENCV_CHANNELS", "Preprocessor", "by_channels", "check_frame", "resize_antialiased"]
+__all__ = ["OPENCV_CHANNELS", "Preprocessor", "by_channels", "check_frame", "pixel_levels", "resize_antialiased"]
 
 _MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bits
 
@@ -98,6 +98,22 @@ def check_frame(frame: object, spec: InputSpec) -> npt.NDArray[np.uint8]:
     return frame[..., 0] if frame.ndim == 3 and channels == 1 else frame
 
 
+def pixel_levels(value_range: tuple[float, float], scale: float, zero_point: int) -> npt.NDArray[np.int8]:
+    """The network's int8 input for each pixel value, [256].
+
+    Args:
+        value_range: what pixel values 0 and 255 are to the network.
+        scale: of the input's quantization.
+        zero_point: of it.
+    """
+    low, high = value_range
+    levels = (low + (high - low) * np.arange(256) / 255) / scale + zero_point
+    # A range such as [-1, 1] has a tie at every level. All go the same way, inwards, whatever float64 makes of them:
+    # rounding to even would let neighbours fall together.
+    inwards = 1e-6 if levels[0] + levels[-1] < -1 else -1e-6
+    return np.asarray(np.clip(np.floor(levels + 0.5 + inwards), -128, 127), np.int8)
+
+
 class Preprocessor:
     """Turns frames into the int8 input of one network, and its int8 pixels back into uint8.
 
@@ -107,16 +123,12 @@ class Preprocessor:
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
-        low, high = spec.value_range
-        values = low + (high - low) * np.arange(256) / 255
-        levels = values / spec.scale + spec.zero_point
-        # A range such as [-1, 1] has a tie at every level. All go the same way, inwards, whatever float64
-        # makes of them: rounding to even would let neighbours fall together.
-        inwards = 1e-6 if levels[0] + levels[-1] < -1 else -1e-6
-        self._table = np.clip(np.floor(levels + 0.5 + inwards), -128, 127).astype(np.int8)
+        self._table = pixel_levels(spec.value_range, spec.scale, spec.zero_point)
         pixels = np.rint(np.interp(np.arange(-128, 128), self._table, np.arange(256))).astype(np.uint8)
         self._inverse = np.roll(pixels, 128)  # index: the int8 level seen as uint8
         direct = np.arange(256, dtype=np.uint8) ^ 128
+        #: The pixel value that is zero to the network: what lies outside the frame with padding "zeros".
+        self.zero_pixel = int(self._inverse[spec.zero_point & 0xFF])
         self._is_direct = bool((self._table == direct.view(np.int8)).all() and (self._inverse == direct).all())
 
     def network_input(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:

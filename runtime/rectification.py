@@ -31,7 +31,8 @@ class Rectification:
         latency_ms: what rectifying the frame took, milliseconds.
         label: what a recognizer in the model file says the target is; None without one, or without a usable pose.
         label_score: how sure it is, 0 to 1.
-        class_scores: float64 [K], a probability for each class, in the order of the file's labels.
+        class_scores: float64 [K], how probable each class is, in the order of the file's labels; they add up to 1, but
+            for recognizers that end with a sigmoid.
     """
 
     image: npt.NDArray[np.uint8] = field(repr=False)

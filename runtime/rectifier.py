@@ -206,7 +206,9 @@ class Rectifier:
             return None
         levels = interpreter.tflite.get_tensor(self._model.signature.outputs["class_scores"])[0]
         values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
-        if not spec.probabilities:
+        if spec.activation == "sigmoid":
+            return np.asarray(values)
+        if spec.activation == "logits":
             values = np.exp(values - values.max())
         return np.asarray(values / max(float(values.sum()), 1e-9))
 
@@ -228,12 +230,13 @@ class Rectifier:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self._warp(part, pose, size))
         border = cv2.BORDER_REPLICATE if self._model.metadata.padding == "border" else cv2.BORDER_CONSTANT
+        outside = (self._preprocessor.zero_pixel,) * OPENCV_CHANNELS
         if pose.ndim == 1:
             x, y = spline_map(pose, (frame.shape[1], frame.shape[0]), size)
-            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=(0,))
+            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
         else:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            warped = cv2.warpPerspective(frame, pose, size, flags=flags, borderMode=border, borderValue=(0,))
+            warped = cv2.warpPerspective(frame, pose, size, flags=flags, borderMode=border, borderValue=outside)
         return np.asarray(warped, np.uint8)
 
 

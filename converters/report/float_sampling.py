@@ -65,10 +65,11 @@ def level_errors(
     errors = []
     for frame, pose, image in zip(frames, theta, rectified, strict=True):
         if transform == "tps":
-            points, held = plan.spline.points(pose, input_size), np.full(len(centres), plan.holds(pose))
+            points, held = plan.spline.points(pose, input_size), np.ones(len(centres), bool)
         else:
             points = frame_points(pose, transform, input_size, centres)
             held = depth(pose, transform, centres) > _LEAST_DEPTH
+        held &= plan.holds(pose)
         wanted = sample(frame, points, padding, zero).reshape(image.shape)
         held = held.reshape(*output_size, 1)
         error = np.abs(wanted - image) * held

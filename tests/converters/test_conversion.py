@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters import conversion, proof
+from stn_rectify.converters.assembly import assemble
 from stn_rectify.converters.builtin_operators import VERSIONS
+from stn_rectify.converters.calibration import read_frames
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
 from stn_rectify.converters.flatbuffer_model import operator_name, read_model, write_model
 from stn_rectify.converters.quantizer import quantize
 from stn_rectify.converters.schema import schema
-from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.converters.stn_source import read_stn
+from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.preprocess import Preprocessor
 from tests.converters.keras_models import save_frames, save_model, smooth_frames, stn_with_trunk
 
 
@@ -279,3 +283,32 @@ def test_residual_additions_do_not_widen_the_range_of_what_they_add(tmp_path):
     (add,) = (op for op in graph.operators if operator_name(written.operatorCodes[op.opcodeIndex]) == "ADD")
     ranges = [255 * float(graph.tensors[t].quantization.scale[0]) for t in (*add.inputs, *add.outputs)]
     assert ranges == pytest.approx([6.0, 6.0, 12.0], rel=0.01)
+
+
+def test_the_converter_feeds_a_file_what_the_device_feeds_it(tmp_path):
+    """With values from -1 to 1 every level is a tie; the device rounds them all inwards."""
+    source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
+    run(source, tmp_path, frames, value_range=(-1.0, 1.0))
+    spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
+    ramp = np.resize(np.arange(256, dtype=np.uint8), (32, 32, 3))
+    calibration = read_frames(frames, (32, 32, 3), (-1.0, 1.0))
+    assembly = assemble(read_stn(source), calibration, (-1.0, 1.0), pose_only=True, refit=False)
+    fed = assembly.quantize_frames((ramp / np.float32(127.5) - 1)[None])
+    np.testing.assert_array_equal(fed, Preprocessor(spec).network_input(ramp[..., ::-1]))
+    assert len(np.unique(fed)) >= 255
+
+
+def test_one_wild_pose_does_not_fail_a_sound_model(tmp_path):
+    """A pose beyond what the integers hold is left out of the sampler's check."""
+    frame = keras.Input((16, 16, 3))
+    theta = keras.layers.Dense(8, name="theta")(keras.layers.GlobalAveragePooling2D()(frame))
+    rectified = BilinearSampler()([frame, ProjectiveGrid((16, 16), (16, 16))(theta)])
+    model = keras.Model(frame, [rectified, theta])
+    kernel = np.zeros((3, 8))
+    kernel[:, 2] = 100.0  # shifted by hundreds of frames when bright, hardly moved when dark
+    model.get_layer("theta").set_weights([kernel, np.array([1, 0, 0, 0, 1, 0, 0, 0.0])])
+    model.save(tmp_path / "wild.keras")
+    frames = smooth_frames((16, 16, 3), 30) // 100
+    frames[7] = 255
+    np.savez(tmp_path / "frames.npz", frames=frames)
+    assert run(tmp_path / "wild.keras", tmp_path / "out", tmp_path / "frames.npz").proof.passed

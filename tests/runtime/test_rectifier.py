@@ -334,3 +334,12 @@ def test_frames_of_many_channels_are_rectified_channel_by_channel(make_model, fr
     for channel in range(7):
         alone = cv2.warpPerspective(np.ascontiguousarray(many[..., channel]), result.homography, (60, 50), flags=flags)
         np.testing.assert_array_equal(result.image[..., channel], alone)
+
+
+def test_outside_the_frame_is_what_is_zero_to_the_network(make_model, frame):
+    """With values from -1 to 1 that is mid-grey, as the graph's own sampler has it; not black."""
+    far = (3.0, 0, 0, 0, 3.0, 0)
+    with Rectifier(make_model(far, value_range=(-1.0, 1.0)), output_size=(60, 50)) as rectifier:
+        assert (np.abs(rectifier.rectify(frame).image[0, 0].astype(int) - 127.5) <= 1).all()
+    with Rectifier(make_model(far), output_size=(60, 50)) as rectifier:
+        assert (rectifier.rectify(frame).image[0, 0] == 0).all()
