@@ -12,13 +12,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.validation import find_truth, network_input, read_truth
+from stn_rectify.models.validation import find_truth, network_input, read_corners, read_frame, refuse_wrong_order
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["CALIBRATION_FRAMES", "VALIDATION_FRAMES", "FrameSet", "image_files", "read_frames", "thinned"]
+__all__ = [
+    "CALIBRATION_FRAMES",
+    "VALIDATION_FRAMES",
+    "FrameSet",
+    "calibration_warnings",
+    "image_files",
+    "read_frames",
+    "refuse_unknown_labels",
+    "thinned",
+]
 
 #: More frames than these are thinned out evenly.
 CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
+_FEW_FRAMES = 20
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -49,9 +59,9 @@ def read_frames(
 
     Args:
         source: a folder of images, searched with its subfolders, where a ``truth.json`` in it or a
-            ``FOLDER.truth.json`` beside it gives corners (`stn_rectify.models.validation.read_truth`); or an .npz with
-            ``frames`` uint8 [N, H, W, C] at the network's input size, in its colour order, and if known ``corners``
-            float [N, 4, 2] and ``labels`` int [N] (``stn-train`` writes one).
+            ``FOLDER.truth.json`` beside it gives corners (`stn_rectify.models.validation.read_corners`); or an .npz
+            with ``frames`` uint8 [N, H, W, C] at the network's input size, in its colour order, and if known
+            ``corners`` float [N, 4, 2], TL TR BR BL or NaN, and ``labels`` int [N] (``stn-train`` writes one).
         input_shape: height, width, channels.
         value_range: what pixel values 0 and 255 are to the model.
         limit: more frames than this are thinned out evenly.
@@ -63,6 +73,38 @@ def read_frames(
     known = read(source, input_shape, limit)
     low, high = value_range
     return FrameSet(known.frames * np.float32(high - low) + np.float32(low), known.corners, known.labels)
+
+
+def calibration_warnings(calibration: FrameSet) -> list[str]:
+    """What makes frames doubtful to calibrate with, a line each."""
+    count = len(calibration)
+    if count > 1 and (calibration.frames == calibration.frames[:1]).all():
+        return [f"all {count} calibration frames are the same: no number here says how others fare"]
+    if count < _FEW_FRAMES:
+        frames = "1 calibration frame" if count == 1 else f"{count} calibration frames"
+        return [f"only {frames}: give a hundred or more, as the device will see them; numbers made from so few mislead"]
+    return []
+
+
+def refuse_unknown_labels(source: Path, known: FrameSet, classes: int | None) -> None:
+    """Refuses labels that a recognizer has no class for.
+
+    Args:
+        source: where the frames come from.
+        known: the frames.
+        classes: of the recognizer; None: there is none, and labels count for nothing.
+
+    Raises:
+        DataError: a label is neither a class nor -1.
+    """
+    if classes is None or known.labels is None:
+        return
+    wrong = known.labels[(known.labels < -1) | (known.labels >= classes)]
+    if len(wrong):
+        raise DataError(
+            f"{source}: label {wrong[0]} is no class of the recognizer, and so with {len(wrong)} of {len(known)} "
+            f"frames: it has {classes}, numbered from 0; -1 stands for an unknown one"
+        )
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -90,21 +132,31 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
     files = image_files(folder)
     frames = []
     for file in (files[k] for k in thinned(len(files), limit)):
-        image = cv2.imread(str(file))
-        if image is None:
-            raise DataError(f"{file}: not an image that can be read; remove it from the calibration folder")
-        frames.append(network_input(image, input_shape))
+        frames.append(network_input(_read_image(file), input_shape))
     return FrameSet(np.stack(frames))
 
 
+def _read_image(file: Path) -> npt.NDArray[Any]:
+    try:
+        data = np.frombuffer(file.read_bytes(), np.uint8)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None  # imread crashes on a path that is not UTF-8
+    if image is None:
+        raise DataError(f"{file}: not an image that can be read; remove it from the calibration folder")
+    return image
+
+
 def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
-    known = read_truth(folder)
-    chosen = thinned(len(known.frames), limit)
-    frames = np.stack([network_input(known.frames[k], input_shape) for k in chosen])
+    known = list(read_corners(folder).items())
+    chosen = thinned(len(known), limit)
+    frames = np.empty((len(chosen), *input_shape), np.float32)
     corners = np.full((len(chosen), 4, 2), np.nan)
-    for place, k in enumerate(chosen):
-        truth, (height, width) = known.corners[k], known.frames[k].shape[:2]
+    for place, (name, truth) in enumerate(known[k] for k in chosen):
+        frame = read_frame(folder / name)
+        frames[place] = network_input(frame, input_shape)
         if truth is not None:
+            height, width = frame.shape[:2]
             factors = np.array([input_shape[1] / width, input_shape[0] / height])
             corners[place] = (truth + 0.5) * factors - 0.5
     return FrameSet(frames, corners)
@@ -113,7 +165,8 @@ def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> 
 def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
     try:
         with np.load(file) as stored:
-            arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+            arrays: dict[str, Any] = {"frames": stored["frames"]}
+            arrays |= {name: stored[name] for name in ("corners", "labels") if name in stored}
             frames = arrays["frames"]
     except FileNotFoundError:
         raise DataError(f"{file}: no such calibration folder or .npz file") from None
@@ -124,6 +177,8 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> Fram
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")
     chosen = thinned(len(frames), limit)
     corners = _known(file, arrays, "corners", (len(frames), 4, 2), np.floating)
+    if corners is not None:
+        refuse_wrong_order(file, {k: c for k, c in enumerate(corners) if not np.isnan(c).all()})
     labels = _known(file, arrays, "labels", (len(frames),), np.integer)
     return FrameSet(
         np.asarray(frames[chosen] / np.float32(255)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +26,7 @@ def _number(low: float, high: float = float("inf")) -> Callable[[str], float]:
             number = float(text)
         except ValueError:
             number = float("nan")
-        if not low <= number <= high:
+        if not low <= number <= high or math.isinf(number):
             to = "" if high == float("inf") else f" to {high:g}"
             raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g}{to}")
         return number
@@ -102,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name can be any bytes
     stopped = "stopped; run the same command again to go on"
     return run_command("stn-convert", lambda: _convert_all(args), when_stopped=stopped, debug=args.debug)
 
@@ -116,8 +120,10 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.models.progress import Progress
 
     low, high = args.value_range
-    if not low <= 0 <= high or not low < high:
-        raise UsageError(f"--value-range {low} {high}: needs LOW <= 0 <= HIGH, because the sampler's margin is 0")
+    if not -math.inf < low <= 0 <= high < math.inf or not low < high:
+        raise UsageError(
+            f"--value-range {low:g} {high:g}: needs numbers LOW <= 0 <= HIGH, because the sampler's margin is 0"
+        )
     if args.jobs and args.scheduler:
         raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")
     options = ConversionOptions(
@@ -135,8 +141,13 @@ def _convert_all(args: argparse.Namespace) -> int:
     )
     models = find_models(args.inputs)
     with Progress("conversion", len(models), unit="model") as progress:
+        warned: set[str] = set()
 
         def tell(outcome: ModelOutcome) -> None:
+            for warning in () if outcome.result is None else outcome.result.warnings:
+                if warning not in warned:  # most are of the frames, which all models share
+                    warned.add(warning)
+                    tqdm.write(f"stn-convert: warning: {warning}", file=sys.stderr)
             failed = not outcome.record.passed
             lines = [outcome_line(outcome, args.out)]
             if outcome.result is not None:
@@ -171,6 +182,6 @@ def _read_labels(file: Path | None) -> tuple[str, ...]:
     if file is None:
         return ()
     try:
-        return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {file} cannot be read: {error}") from error

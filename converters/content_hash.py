@@ -28,7 +28,8 @@ def sha256_of_files(files: Mapping[str, Path]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(f"{name}\0{_sha256_of_file(files[name])}\n".encode())
+        line = f"{name}\0{_sha256_of_file(files[name])}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))  # a file's name can be any bytes
     return digest.hexdigest()
 
 

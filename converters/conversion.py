@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.calibration import VALIDATION_FRAMES, FrameSet, read_frames
+from stn_rectify.converters.calibration import (
+    VALIDATION_FRAMES,
+    FrameSet,
+    calibration_warnings,
+    read_frames,
+    refuse_unknown_labels,
+)
 from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import file_metadata
@@ -23,9 +30,9 @@ from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.pictures import FramePicture, take_pictures
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.converters.stn_source import read_stn
+from stn_rectify.converters.stn_source import output_name, read_stn
 from stn_rectify.models.cost import StnCost
-from stn_rectify.runtime.errors import ModelFileError, UsageError
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
 
 __all__ = ["Conversion", "ConversionOptions", "convert"]
@@ -76,18 +83,20 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
 
 
 def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
-    target = out / f"{source.stem}.tflite"
+    name = output_name(source)
+    target = out / f"{name}.tflite"
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
-    parts = read_stn(source)
-    _check_options(source, parts, options)
-    calibration = read_frames(options.calibration, parts.frame_shape, options.value_range)
-    known = calibration
-    if options.validation is not None:
-        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+    with _reading(source):
+        parts = read_stn(source)
+        sha256 = sha256_of(source)
+        _check_options(source, parts, options)
+        calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
+        if options.validation is not None:
+            known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+        refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
     assembly = assemble(parts, calibration, options.value_range, pose_only=options.pose_only, refit=options.refit_head)
-    sha256 = sha256_of(source)
-    metadata = file_metadata(source.stem, options.description, parts, assembly, options.value_range, sha256)
+    metadata = file_metadata(name, options.description, parts, assembly, options.value_range, sha256)
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
@@ -99,7 +108,8 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         if proof.passed:
             evaluation = _evaluate(written, parts, known, assembly, options)
             proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
-        failures = _report(source, out, metadata, options, written, assembly, proof, evaluation)
+        warnings = calibration_warnings(calibration)
+        failures = _report(source, out, metadata, options, written, assembly, proof, evaluation, warnings)
         if evaluation is None or failures:
             raise ModelFileError(f"{source}: {failures}")
         size = partial.stat().st_size
@@ -108,6 +118,15 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         partial.unlink(missing_ok=True)
     readout = assembly.refit.table()
     return Conversion(target, size, proof, evaluation.comparison, evaluation.latencies, readout, assembly.cost)
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """What the system cannot read is not taken for a file that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
@@ -144,6 +163,7 @@ def _report(
     assembly: Assembly,
     proof: Proof,
     evaluation: _Evaluation | None,
+    warnings: Sequence[str],
 ) -> str:
     """Writes the report; returns what failed, in one line."""
     measured: dict[str, Any] = {}
@@ -158,6 +178,7 @@ def _report(
         metadata=metadata,
         options=asdict(options),
         compared_on="the calibration frames" if options.validation is None else "the validation frames",
+        warnings=warnings,
         **measured,
     )
     write_report(out, report, [] if evaluation is None else evaluation.pictures)

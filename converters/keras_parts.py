@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.converters.keras_trace import KerasTrace, Step
+from stn_rectify.converters.head_check import check_head
+from stn_rectify.converters.keras_trace import KerasTrace, TracedCall
 from stn_rectify.converters.layer_check import check_layers
 from stn_rectify.converters.stn_parts import StnParts, TensorFunction
 from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
@@ -49,12 +50,17 @@ def split_keras_model(model: keras.Model) -> StnParts:
         )
     features, rectified = head.inputs[0], sampler.outputs[0]
     score, class_scores = _other_outputs(model.name, trace, theta, rectified)
-    check_layers(model.name, trace.steps_between([trace.frame], [features, *score.values()]))
-    check_layers(model.name, trace.steps_between([rectified], list(class_scores.values())))
+    if any(features is tensor for tensor in score.values()):
+        raise ModelFileError(
+            f"{model.name}: {trace.maker(features).what} gives both the score and all that theta is made from; a pose "
+            "needs features of its own"
+        )
+    trunk_layers = trace.steps_between([trace.frame], [features, *score.values()])
+    check_layers(model.name, [*trunk_layers, *trace.steps_between([rectified], list(class_scores.values()))])
     whole = keras.Model(trace.frame, {"rectified": rectified, "theta": theta, **score, **class_scores})
     trunk = keras.Model(trace.frame, {"features": features, **score})
     recognizer = keras.Model(rectified, class_scores) if class_scores else None
-    return StnParts(
+    parts = StnParts(
         trunk=_inference(trunk),
         recognizer=None if recognizer is None else _inference(recognizer),
         whole=_inference(whole),
@@ -67,10 +73,13 @@ def split_keras_model(model: keras.Model) -> StnParts:
         channels=channels,
         classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
         has_score=bool(score),
+        batch=trace.frame.shape[0],
     )
+    check_head(model.name, head.what, parts)
+    return parts
 
 
-def _the_sampler(name: str, trace: KerasTrace) -> Step:
+def _the_sampler(name: str, trace: KerasTrace) -> TracedCall:
     samplers = [step for step in trace.steps if isinstance(step.operation, BilinearSampler)]
     if len(samplers) != 1:
         raise ModelFileError(f"{name}: has {len(samplers)} BilinearSampler layers, exactly one is needed")
@@ -82,12 +91,13 @@ def _other_outputs(name: str, trace: KerasTrace, theta: Any, rectified: Any) -> 
     score: dict[str, Any] = {}
     class_scores: dict[str, Any] = {}
     for output in trace.outputs:
-        if output is theta or output is rectified:
+        if any(output is known for known in (theta, rectified, *score.values(), *class_scores.values())):
             continue
         made = trace.maker(output)
         shape = tuple(output.shape)
         follows = trace.depends(output, rectified)
-        found, wanted = (class_scores, len(shape) == 2 and shape[1] > 1) if follows else (score, shape == (None, 1))
+        size = (shape[1] or 0) if len(shape) == 2 else 0  # how many numbers a frame has; 0: not a row of numbers
+        found, wanted = (class_scores, size > 1) if follows else (score, size == 1)
         if not wanted or found:
             expected = "the class scores of a recognizer [batch, classes]" if follows else "a score [batch, 1]"
             raise ModelFileError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -25,6 +26,7 @@ _LONGEST_REASON = 200
 _OPERAND = "operand"
 _LEAST_SCALE = 1e-8  # TensorFlow gives what is always zero a range of 2e-6
 _IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
+_CULPRIT = re.compile(r'fused\["(\w+):", "([^"@]+)')  # the first place that MLIR names: operation and node
 
 
 def quantize(
@@ -32,6 +34,8 @@ def quantize(
     images: npt.NDArray[np.float32],
     value_range: tuple[float, float],
     what: str,
+    *,
+    refuse_dead: bool = True,
 ) -> bytes:
     """Converts a function of one image to int8; its input becomes ``image``, its outputs keep their names.
 
@@ -40,6 +44,7 @@ def quantize(
         images: calibration images [N, H, W, C], in ``value_range``.
         value_range: what pixel values 0 and 255 are to the model; they become -128 and 127 exactly.
         what: name of the part, for messages.
+        refuse_dead: whether a layer that gives nothing but zeros is refused.
 
     Raises:
         ModelFileError: TensorFlow cannot quantize a layer to integers, or a layer gives nothing but zeros.
@@ -60,7 +65,8 @@ def quantize(
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
     flatbuffer = to_tflite(function, images.shape[1:], what, full_integer, keep_operands=True)
-    _refuse_dead_tensors(flatbuffer, what)
+    if refuse_dead:
+        _refuse_dead_tensors(flatbuffer, what)
     return flatbuffer
 
 
@@ -105,8 +111,17 @@ def to_tflite(
             configure(converter)
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its parts raise
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelFileError(f"TensorFlow cannot convert the {what}: {reason[:_LONGEST_REASON]}") from error
+        raise ModelFileError(f"TensorFlow cannot convert the {what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What the converter says, in one line; what it prints of its own graph is read, not shown."""
+    culprit = _CULPRIT.search(str(error))
+    if culprit is None:
+        return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:_LONGEST_REASON]
+    operation, node = culprit.groups()
+    place = f"…/{node.split('/', 1)[1]}" if "/" in node else node
+    return f"operation {operation} ({place!r}) has no TensorFlow Lite operator"
 
 
 def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
@@ -141,7 +156,15 @@ def _operands(frozen: Any) -> list[Any]:
 
 @contextmanager
 def _without_tensorflow_notes() -> Iterator[None]:
-    """Keeps the converter's notes to its own developers off the terminal; they come from C++, past every logger."""
+    """Keeps the converter's notes to its own developers off the terminal; they come from C++, past every logger.
+
+    A file gets them: they are the last words of a process that TensorFlow ends.
+    """
+    if not os.isatty(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere, warnings.catch_warnings():

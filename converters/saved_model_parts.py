@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.head_check import check_head
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.models.layers.bilinear_sampler import PADDINGS
@@ -53,7 +54,13 @@ class _SavedModel:
         self.name, self.frozen = name, frozen
         if len(frozen.inputs) != 1 or frozen.inputs[0].shape.rank != 4 or None in frozen.inputs[0].shape[1:]:
             raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
+        if frozen.inputs[0].dtype != tf.float32:
+            raise ModelFileError(
+                f"{name}: its input is {frozen.inputs[0].dtype.name}; export the model with a float32 input, the "
+                "scaling of pixel values left to stn-convert --value-range"
+            )
         self.frame = frozen.inputs[0]
+        self._check_numbers()
         self.outputs: list[Any] = [self._behind(t) for t in frozen.outputs]
 
     def parts(self) -> StnParts:
@@ -64,7 +71,12 @@ class _SavedModel:
         padding = self._padding(theta, rectified, transform)
         height, width, channels = (int(n) for n in self.frame.shape[1:])
         whole = {"theta": theta, "rectified": rectified, **score, **class_scores}
-        return StnParts(
+        if any(self._behind(features) is tensor for tensor in score.values()):
+            raise ModelFileError(
+                f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
+                "needs features of its own"
+            )
+        parts = StnParts(
             trunk=self._function(self.frame, {"features": features, **score}),
             recognizer=self._function(rectified, class_scores) if class_scores else None,
             whole=self._function(self.frame, whole),
@@ -79,12 +91,30 @@ class _SavedModel:
             has_score=bool(score),
             batch=self.frame.shape[0],
         )
+        check_head(self.name, f"node {theta.op.name!r} ({theta.op.type})", parts)
+        return parts
+
+    def _check_numbers(self) -> None:
+        """Refuses weights that are no numbers, and arithmetic in half precision."""
+        for op in self.frozen.graph.get_operations():
+            half = [t.dtype.name for t in op.outputs if t.dtype in (tf.float16, tf.bfloat16)]
+            if half:
+                raise ModelFileError(
+                    f"{self.name}: node {op.name!r} ({op.type}) computes in {half[0]}; give the .keras file, or export "
+                    "the model with the dtype policy float32"
+                )
+            weights = _constant(op.outputs[0]) if op.type == "Const" and op.outputs[0].dtype == tf.float32 else None
+            if weights is not None and weights.size > 1 and not np.isfinite(weights).all():
+                raise ModelFileError(
+                    f"{self.name}: the weights in node {op.name!r} are not finite: the training diverged; train "
+                    "it again"
+                )
 
     # Outputs
 
     def _rectified(self) -> Any:
         channels = self.frame.shape[3]
-        found = [t for t in self.outputs if t.shape.rank == 4 and t.shape[3] == channels]
+        found = [t for t in self.outputs if t.shape.rank == 4 and t.shape[3] == channels and None not in t.shape[1:]]
         if len(found) != 1:
             raise ModelFileError(
                 f"{self.name}: {len(found)} outputs of its signature are images with {channels} channels, exactly one "
@@ -108,17 +138,19 @@ class _SavedModel:
         score: dict[str, Any] = {}
         class_scores: dict[str, Any] = {}
         for output in self.outputs:
-            if output is theta or output is rectified:
+            if any(output is known for known in (theta, rectified, *score.values(), *class_scores.values())):
                 continue
             follows = rectified.ref() in _ancestors([output])
-            rank, last = output.shape.rank, output.shape[-1]
-            if follows and rank == 2 and last > 1 and not class_scores:
+            # How many numbers a frame has; 0: not a row of float32 numbers.
+            size = (output.shape[1] or 0) if output.shape.rank == 2 and output.dtype == tf.float32 else 0
+            if follows and size > 1 and not class_scores:
                 class_scores["class_scores"] = output
-            elif not follows and rank == 2 and last == 1 and not score:
+            elif not follows and size == 1 and not score:
                 score["score"] = output
             else:
+                what = f"{output.dtype.name} of shape {output.shape}"
                 raise ModelFileError(
-                    f"{self.name}: output {output.op.name!r}, shape {list(output.shape)}, is neither the rectified "
+                    f"{self.name}: output {output.op.name!r}, {what}, is neither the rectified "
                     "image, theta, a score [batch, 1] nor the class scores of a recognizer [batch, classes]"
                 )
             if follows and self.frame.ref() in _ancestors([output], [rectified]):

@@ -7,7 +7,12 @@ from pathlib import Path
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["is_saved_model", "read_stn"]
+__all__ = ["is_saved_model", "output_name", "read_stn"]
+
+
+def output_name(source: Path) -> str:
+    """NAME of what comes out of a model, ``NAME.tflite`` for one: a folder's whole name, a file's without suffix."""
+    return source.name if source.is_dir() else source.stem
 
 
 def is_saved_model(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -28,4 +29,23 @@ def load_model(file: Path) -> keras.Model:
     try:
         return keras.models.load_model(file, compile=False)
     except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} is not a Keras model that can be loaded: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file} {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be loaded, and what to do, in one line."""
+    said = str(error)
+    missing = re.search(r"Could not locate (class|function) '([^']+)'", said)
+    if missing is not None:
+        kind, name = missing.groups()
+        return (
+            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: build the model from Keras layers, "
+            "or export it as a SavedModel"
+        )
+    if "safe_mode=False" in said:
+        return (
+            "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
+            "SavedModel"
+        )
+    first = next((line for line in said.splitlines() if line.strip()), type(error).__name__)
+    return f"is not a Keras model that can be loaded: {first}"

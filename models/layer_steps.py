@@ -69,12 +69,19 @@ class _Walk:
 
     def number(self, tensor: Any, known: dict[int, int]) -> int:
         """Number of a symbolic tensor, after the steps that make it; ``known`` holds those of its model by id."""
-        if id(tensor) not in known:
-            history = tensor._keras_history
+        waiting = [tensor]  # a list of its own: Python's call stack is too short for a chain of some hundred layers
+        while waiting:
+            if id(waiting[-1]) in known:
+                waiting.pop()
+                continue
+            history = waiting[-1]._keras_history
             node = history.operation._inbound_nodes[history.node_index]
-            inputs = [self.number(t, known) for t in node.input_tensors]
-            for output, made in zip(node.outputs, self._call(node, inputs), strict=True):
-                known[id(output)] = made
+            missing = [t for t in node.input_tensors if id(t) not in known]
+            if missing:
+                waiting += missing[::-1]
+                continue
+            inputs = [known[id(t)] for t in node.input_tensors]
+            known |= {id(t): made for t, made in zip(node.outputs, self._call(node, inputs), strict=True)}
         return known[id(tensor)]
 
     def _call(self, node: Any, inputs: list[int]) -> list[int]:

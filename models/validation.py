@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,12 @@ import numpy.typing as npt
 
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError, SourceError
-from stn_rectify.runtime.geometry import corner_error, homography_to_corners, theta_to_corners
+from stn_rectify.runtime.geometry import (
+    corner_error,
+    homography_to_corners,
+    is_valid_quadrilateral,
+    theta_to_corners,
+)
 from stn_rectify.runtime.preprocess import resize_antialiased
 from stn_rectify.runtime.sources.images import read_image
 
@@ -24,11 +29,16 @@ __all__ = [
     "corner_errors",
     "error_table",
     "find_truth",
+    "read_corners",
+    "read_frame",
     "read_truth",
+    "refuse_wrong_order",
     "synthesised_hold_out",
 ]
 
 Array = npt.NDArray[Any]
+
+_LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
 
 
 @dataclass(frozen=True)
@@ -71,13 +81,24 @@ def find_truth(folder: Path) -> Path | None:
 
 
 def read_truth(folder: Path) -> KnownFrames:
-    """Frames of a folder with a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
-
-    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
-    TL, TR, BR, BL of the upright target.
+    """All frames of a folder with a ``truth.json`` (`read_corners`), at full resolution.
 
     Raises:
-        DataError: the file or an image is missing, cannot be read, or is not as above.
+        DataError: the file or an image is missing, cannot be read, or is not as it should be.
+    """
+    truth = read_corners(folder)
+    frames = tuple(read_frame(folder / name) for name in truth)
+    return KnownFrames(f"{folder.parent.name}/{folder.name}", frames, tuple(truth.values()))
+
+
+def read_corners(folder: Path) -> dict[str, Array | None]:
+    """What is known of a folder's frames: a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
+
+    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
+    TL, TR, BR, BL of the upright target; or to null where the frame holds no target.
+
+    Raises:
+        DataError: the file is missing, cannot be read, or is not as above.
     """
     file = find_truth(folder)
     if file is None:
@@ -87,25 +108,50 @@ def read_truth(folder: Path) -> KnownFrames:
         if not truth:
             raise ValueError("it names no image")
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{file}: expected {{image name: four [x, y] corners}}: {error}") from error
+        raise DataError(f"{file}: expected {{image name: four [x, y] corners, or null}}: {error}") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-    frames = tuple(_colour_image(folder / name, file) for name in truth)
-    return KnownFrames(f"{folder.parent.name}/{folder.name}", frames, tuple(truth.values()))
+    refuse_wrong_order(file, {name: corners for name, corners in truth.items() if corners is not None})
+    return truth
 
 
-def _corners(value: Any) -> Array:
+def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
+    """Refuses corners that no check could use.
+
+    Args:
+        file: where they come from.
+        corners: [4, 2], by name or number of the frame.
+
+    Raises:
+        DataError: some make no convex quadrilateral TL TR BR BL.
+    """
+    wrong = [name for name, c in corners.items() if not is_valid_quadrilateral(c, _LEAST_AREA_PX)]
+    if wrong:
+        raise DataError(
+            f"{file}: corners of {len(wrong)} of {len(corners)} frames are not TL TR BR BL (clockwise and convex, y "
+            f"points down), the first of frame {wrong[0]}: put them into this order"
+        )
+
+
+def _corners(value: Any) -> Array | None:
+    if value is None:
+        return None
     corners = np.array(value, np.float64).reshape(4, 2)
     if not np.isfinite(corners).all():
         raise ValueError("a corner is not a finite number")
     return corners
 
 
-def _colour_image(path: Path, named_in: Path) -> Array:
+def read_frame(path: Path) -> Array:
+    """An image that a truth.json names, BGR uint8 [H, W, 3].
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
     try:
         image = read_image(path)
     except SourceError as error:
-        raise DataError(f"{named_in.name} names an image that is missing or damaged: {error}") from error
+        raise DataError(f"the truth names an image that is missing or damaged: {error}") from error
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 

@@ -15,12 +15,13 @@ from stn_rectify.converters.batch.fingerprint import (
 )
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelPool, ModelResult
 from stn_rectify.converters.batch.manifest import Manifest, ModelRecord, output_files, relative_source
-from stn_rectify.converters.batch.model_inputs import output_name
+from stn_rectify.converters.batch.model_inputs import unusable_name
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
 from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.stn_source import output_name
 from stn_rectify.runtime.errors import UsageError
 
 __all__ = ["ModelOutcome", "convert_batch"]
@@ -124,6 +125,10 @@ class _Batch:
     def prepare(self, source: Path, force: bool) -> ModelJob | None:
         """What is to be done for a model; None if that is nothing."""
         name = output_name(source)
+        unusable = unusable_name(source, self._out)
+        if unusable is not None:
+            self._fail(name, source, None, unusable)
+            return None
         try:
             source_sha256 = sha256_of(source)
         except OSError as error:

@@ -120,7 +120,8 @@ def _with_the_clients_paths(file: Path, shown: dict[Path, Path]) -> bytes:
     data = file.read_bytes()
     if file.suffix in (".json", ".html"):
         for here, there in shown.items():
-            data = data.replace(str(here).encode(), str(there).encode())
+            old, new = (str(path).encode("utf-8", "backslashreplace") for path in (here, there))
+            data = data.replace(old, new)
     return data
 
 

@@ -112,6 +112,7 @@ class IsolatedConversion:
             rejected=report.get("passed") is False,
             line=self._readable(answer.get("line", "")),
             details=self._readable(answer.get("details", "")),
+            warnings=tuple(report.get("warnings", ())),
             numbers=report.get("comparison") or {},
             seconds=round(time.monotonic() - self._started, 2),
             versions=installed_versions(),
@@ -139,7 +140,7 @@ class IsolatedConversion:
 
     def _read_report(self) -> dict[str, Any]:
         with suppress(StopIteration, ValueError):  # not there, or not written to its end
-            return dict(json.loads(next(self._out.glob("*.report.json")).read_text()))
+            return dict(json.loads(next(self._out.glob("*.report.json")).read_text(encoding="utf-8")))
         return {}
 
     def _last_lines(self) -> tuple[str, ...]:

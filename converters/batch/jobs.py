@@ -41,6 +41,7 @@ class ModelResult:
         rejected: it was converted, and its report says what it did not pass.
         line: one line for a person, if it passed.
         details: its cost and its proof, if it passed.
+        warnings: of its report.
         numbers: of the comparison in its report.
         seconds: how long it took.
         versions: of what it was converted with.
@@ -52,6 +53,7 @@ class ModelResult:
     rejected: bool = False
     line: str = ""
     details: str = ""
+    warnings: tuple[str, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stn_rectify.converters.stn_source import is_saved_model
+from stn_rectify.converters.stn_source import is_saved_model, output_name
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["find_models", "output_name"]
+__all__ = ["find_models", "unusable_name"]
 
-
-def output_name(source: Path) -> str:
-    """NAME of the files that come out of a model: ``NAME.tflite``, ``NAME.report.json`` …"""
-    return source.stem
+_LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
 
 
 def find_models(inputs: Sequence[str | Path]) -> list[Path]:
@@ -35,10 +33,28 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
         other = by_name.setdefault(output_name(model), model)
         if other is not model:
             raise UsageError(
-                f"several inputs are called {model.name} and would replace each other ({other}, {model}): "
-                "use several --out"
+                f"several inputs would be written to {output_name(model)}.tflite and replace each other "
+                f"({other}, {model}): use several --out"
             )
     return list(found.values())
+
+
+def unusable_name(source: Path, out: Path) -> str | None:
+    """Why no files can be called after a model, in one line; None if they can.
+
+    Args:
+        source: the model.
+        out: the folder for the files; it exists.
+    """
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        return f"{source} is not valid UTF-8, as the names in a manifest and a report must be: rename it"
+    longest, size = os.pathconf(out, "PC_NAME_MAX"), len(os.fsencode(output_name(source) + _LONGEST_SUFFIX))
+    if size > longest:
+        name = output_name(source)
+        return f"{name} is {size - longest} bytes too long for a name: NAME{_LONGEST_SUFFIX} would not fit; rename it"
+    return None
 
 
 def _models_of(given: str) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import zipfile
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ class PackedFiles:
     Attributes:
         name: of the file or folder.
         is_folder: which of the two.
-        data: the file's content, or a zip archive of the folder.
+        data: the file's content, or a tar archive of the folder: names in it can be any bytes.
     """
 
     name: str
@@ -30,8 +30,9 @@ class PackedFiles:
         folder.mkdir(parents=True)
         path = folder / self.name
         if self.is_folder:
-            with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
-                archive.extractall(path)
+            path.mkdir()
+            with tarfile.open(fileobj=io.BytesIO(self.data), encoding="utf-8", errors="surrogateescape") as archive:
+                archive.extractall(path, filter="data")
         else:
             path.write_bytes(self.data)
         return path
@@ -47,7 +48,10 @@ def pack_files(source: Path, files: Mapping[str, Path]) -> PackedFiles:
     if source.is_file():
         return PackedFiles(name, False, source.read_bytes())
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+    with tarfile.open(
+        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as archive:
+        archive.dereference = True
         for inside, file in files.items():
-            archive.write(file, inside)
+            archive.add(file, inside, recursive=False)
     return PackedFiles(name, True, stream.getvalue())

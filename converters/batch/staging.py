@@ -67,9 +67,9 @@ class StagingFolder:
         os.replace(file, self.out / file.name)
 
     def write(self, name: str, text: str) -> None:
-        """Replaces a text file in ``out`` in one step."""
+        """Replaces a text file in ``out`` in one step; names that are not UTF-8 are escaped, as JSON has it."""
         file = self.path / name
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
         self.publish(file)
 
     def remove(self) -> None:

@@ -16,6 +16,7 @@ from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
+from stn_rectify.converters.stn_source import output_name
 from stn_rectify.models.cost import StnCost
 from stn_rectify.runtime.model_file import ModelFile
 
@@ -40,6 +41,7 @@ def report_dict(
     metadata: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     compared_on: str = "the calibration frames",
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report, ready for ``json.dumps``.
 
@@ -57,16 +59,18 @@ def report_dict(
         metadata: what the file's metadata.json says.
         options: of the command.
         compared_on: which frames, in words.
+        warnings: what makes its numbers doubtful, a line each.
     """
     passed = proof.passed and all(check.passed for check in thresholds)
     operators = read_operators(model.flatbuffer)
     report: dict[str, Any] = {
         "format": REPORT_FORMAT,
-        "name": source.stem,
+        "name": output_name(source),
         "source": str(source),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passed": passed,
         "failures": [f"{c.name}: {c.found}" for c in (*proof.checks, *thresholds) if not c.passed],
+        "warnings": list(warnings),
         "proof": asdict(proof),
         "thresholds": [asdict(check) for check in thresholds],
         "compared_on": compared_on,

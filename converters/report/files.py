@@ -22,7 +22,8 @@ def write_report(out: Path, report: Mapping[str, Any], pictures: Sequence[FrameP
     """
     name = report["name"]
     with partial_file(out / f"{name}.report.json") as partial:
-        partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
     write_html(out / f"{name}.report.html", report, pictures)
     if pictures:
         write_sheet(out / f"{name}.png", pictures)

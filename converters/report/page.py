@@ -50,7 +50,7 @@ def write_html(file: Path, report: Mapping[str, Any], pictures: Sequence[FramePi
         gain=DIFFERENCE_GAIN,
     )
     with partial_file(file) as partial:
-        partial.write_text(page, encoding="utf-8")
+        partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,8 +125,8 @@ def write_sheet(file: Path, pictures: Sequence[FramePicture]) -> None:
     """
     columns = [np.vstack([_framed(cell) for cell in _cells(picture)]) for picture in pictures]
     with partial_file(file) as partial:
-        if not cv2.imwrite(str(partial), np.hstack(columns)):
-            raise OSError(errno.EIO, "the picture cannot be written", str(partial))
+        # Not by imwrite: OpenCV crashes on a path that is not UTF-8.
+        partial.write_bytes(cv2.imencode(".png", np.hstack(columns))[1].tobytes())
 
 
 def _cells(picture: FramePicture) -> Iterator[Image]:

@@ -17,14 +17,16 @@ class BilinearSampler(keras.layers.Layer):
     """Reads an image between its pixels; differentiable with respect to the image and the grid.
 
     Inputs: image float [B, H, W, C] and grid float [B, h, w, 2], input pixels (x, y). Output: float [B, h, w, C].
+    Computes in float32 under every dtype policy (mixed precision, too) unless ``dtype`` is given: an image of float16
+    is widened, because the grid cannot be narrowed.
 
     Args:
         padding: what lies outside the image: ``"zeros"``, or ``"border"``, the nearest pixel of the edge. With zeros
             the image fades out over one pixel, as with any bilinear sampler.
     """
 
-    def __init__(self, padding: str = "zeros", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, padding: str = "zeros", *, dtype: Any = None, **kwargs: Any) -> None:
+        super().__init__(dtype=dtype or "float32", **kwargs)
         if padding not in PADDINGS:
             raise ValueError(f"{self.name}: padding must be one of {PADDINGS}, not {padding!r}")
         self.padding = padding
