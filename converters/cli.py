@@ -104,8 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
     args = _parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name can be any bytes
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name can be any bytes
     stopped = "stopped; run the same command again to go on"
     return run_command("stn-convert", lambda: _convert_all(args), when_stopped=stopped, debug=args.debug)
 

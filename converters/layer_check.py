@@ -131,9 +131,13 @@ def _reason_against(step: TracedCall) -> str | None:
         flatbuffer = quantize(alone, samples, (-3.0, 3.0), "layer", refuse_dead=False)
     except ModelFileError as error:
         return f"cannot become integers ({error})"
-    written = read_model(flatbuffer)
-    floats = [t for graph in written.subgraphs for t in graph.tensors if "float" in DTYPES[t.type]]
-    return _refused_operators(flatbuffer) or ("computes in float even after quantization" if floats else None)
+    refused = _refused_operators(flatbuffer)
+    if refused is not None:
+        return refused
+    dtypes = {DTYPES[t.type] for graph in read_model(flatbuffer).subgraphs for t in graph.tensors}
+    if any("float" in dtype for dtype in dtypes):
+        return "computes in float even after quantization"
+    return "compares numbers, and bool tensors are no integers" if "bool" in dtypes else None
 
 
 def _refused_operators(flatbuffer: bytes) -> str | None:

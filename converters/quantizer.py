@@ -23,6 +23,7 @@ from stn_rectify.runtime.errors import ModelFileError
 __all__ = ["quantize", "to_tflite"]
 
 _LONGEST_REASON = 200
+_SHOWN_PARTS = 3  # of a node's path: layer, function, operation
 _OPERAND = "operand"
 _LEAST_SCALE = 1e-8  # TensorFlow gives what is always zero a range of 2e-6
 _IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
@@ -120,7 +121,8 @@ def _reason(error: Exception) -> str:
     if culprit is None:
         return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:_LONGEST_REASON]
     operation, node = culprit.groups()
-    place = f"…/{node.split('/', 1)[1]}" if "/" in node else node
+    parts = node.split("/")
+    place = node if len(parts) <= _SHOWN_PARTS else f"…/{'/'.join(parts[-_SHOWN_PARTS:])}"
     return f"operation {operation} ({place!r}) has no TensorFlow Lite operator"
 
 

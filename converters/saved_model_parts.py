@@ -106,8 +106,8 @@ class _SavedModel:
             weights = _constant(op.outputs[0]) if op.type == "Const" and op.outputs[0].dtype == tf.float32 else None
             if weights is not None and weights.size > 1 and not np.isfinite(weights).all():
                 raise ModelFileError(
-                    f"{self.name}: the weights in node {op.name!r} are not finite: the training diverged; train "
-                    "it again"
+                    f"{self.name}: the weights of node {_reader(op.outputs[0])!r} are not finite: the training "
+                    "diverged; train it again"
                 )
 
     # Outputs
@@ -229,6 +229,15 @@ def _constant(tensor: Any) -> npt.NDArray[Any] | None:
     while tensor.op.type in _TRANSPARENT:
         tensor = tensor.op.inputs[0]
     return np.asarray(tf.make_ndarray(tensor.op.get_attr("value"))) if tensor.op.type == "Const" else None
+
+
+def _reader(tensor: Any) -> str:
+    """Name of the first node that does something with a tensor."""
+    readers = tensor.consumers()
+    while readers and readers[0].type in _TRANSPARENT:
+        tensor = readers[0].outputs[0]
+        readers = tensor.consumers()
+    return str(readers[0].name if readers else tensor.op.name)
 
 
 def _ancestors(tensors: Sequence[Any], ends: Sequence[Any] = ()) -> set[Any]:

@@ -104,7 +104,7 @@ def read_corners(folder: Path) -> dict[str, Array | None]:
     if file is None:
         raise DataError(f"{folder}: no truth.json in it and no {folder.name}.truth.json beside it")
     try:
-        truth = {name: _corners(value) for name, value in json.loads(file.read_text()).items()}
+        truth = {name: _corners(value) for name, value in json.loads(file.read_bytes()).items()}
         if not truth:
             raise ValueError("it names no image")
     except (ValueError, TypeError, AttributeError, OverflowError) as error:

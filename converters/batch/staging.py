@@ -21,10 +21,16 @@ class StagingFolder:
     What a killed run left is cleared away. The lock is the kernel's, so that a killed run holds nothing.
 
     Raises:
-        UsageError: ``out`` cannot be written, or another run is writing to it.
+        UsageError: ``out`` cannot be written, or TensorFlow cannot write there, or another run is writing to it.
     """
 
     def __init__(self, out: Path) -> None:
+        try:
+            str(out.absolute()).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{out.absolute()} is not valid UTF-8, as TensorFlow needs it: choose another --out"
+            ) from None
         self.out = out
         self.path = out / _NAME
         try:

@@ -77,7 +77,7 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     for seed, name in enumerate("ab"):
         save_tiny_model(folder / f"{name}.keras", seed)
-    save_frames(folder, (16, 16, 3), 8)
+    save_frames(folder, (16, 16, 3), 20)
     return folder
 
 

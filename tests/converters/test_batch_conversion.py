@@ -8,6 +8,8 @@ import shutil
 import signal
 from pathlib import Path
 
+import cv2
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -19,7 +21,7 @@ from stn_rectify.converters.cli import main
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.runtime.model_file import ModelFile
 from tests.converters.conversion_commands import conversions_of, manifest, save_tiny_model, start_command, wait_for
-from tests.converters.keras_models import save_frames
+from tests.converters.keras_models import save_frames, smooth_frames
 
 
 def run(*arguments):
@@ -34,7 +36,7 @@ def inputs(tmp_path_factory):
         save_tiny_model(folder / "models" / f"{name}.keras", seed)
     whole = (folder / "models" / "a.keras").read_bytes()
     (folder / "models" / "broken.keras").write_bytes(whole[: len(whole) // 2])
-    save_frames(folder, (16, 16, 3), 8)
+    save_frames(folder, (16, 16, 3), 20)
     return folder
 
 
@@ -210,13 +212,76 @@ def test_a_file_of_somebody_else_is_kept(project, capsys, source, message):
     assert manifest(Path("build")) == before
 
 
+def test_a_model_with_an_unusable_name_does_not_stop_the_others(project, capsys):
+    Path("models/a.keras").rename(os.fsdecode(b"models/0\xe9.keras"))  # is looked at first
+    shutil.copy("models/b.keras", f"models/1{'x' * 248}.keras")
+    for _ in range(2):  # the manifest that was written can be read
+        assert run("models", "--out", "build", "--calibration", "frames3.npz") == 1
+        out, err = capsys.readouterr()
+        assert "0 converted, 2 failed, 1 unchanged" in out
+        assert err.count("\n") == 2
+        assert "0\\udce9  FAILED: models/0\\udce9.keras is not valid UTF-8" in err
+        assert "bytes too long for a name" in err
+    assert {os.fsdecode(b"0\xe9"), f"1{'x' * 248}", "a", "b"} <= set(manifest(Path("build")))
+
+
+@pytest.fixture(scope="module")
+def oddly_named(tmp_path_factory):
+    """A SavedModel with a dot in its name, converted with one picture under names that are not UTF-8; what was said."""
+    folder = tmp_path_factory.mktemp("oddly named")
+    save_tiny_model(folder / "a.keras")
+    keras.models.load_model(folder / "a.keras", compile=False).export(folder / "stn.v1", verbose=False)
+    frames = os.fsdecode(b"caf\xe9")
+    (folder / frames).mkdir()
+    picture = cv2.imencode(".png", smooth_frames((16, 16, 3), 1)[0])[1].tobytes()
+    for k in range(2):
+        (folder / frames / os.fsdecode(b"%d\xe9.png" % k)).write_bytes(picture)
+    (folder / "labels.txt").write_bytes(b"\xef\xbb\xbfplate\nsign\n")
+    process = start_command(
+        folder, "stn.v1", "--out", "build", "--calibration", frames, "--labels", "labels.txt", "--no-latency"
+    )
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    return folder / "build", err
+
+
+def test_a_folder_gives_its_whole_name_to_what_comes_of_it(oddly_named):
+    build, _ = oddly_named
+    names = {"manifest.json", "stn.v1.tflite", "stn.v1.report.json", "stn.v1.report.html", "stn.v1.png"}
+    assert {file.name for file in build.iterdir()} == names
+    assert ModelFile.open(build / "stn.v1.tflite").metadata.name == "stn.v1"
+    assert json.loads((build / "stn.v1.report.json").read_text())["name"] == "stn.v1"
+
+
+def test_frames_under_names_of_any_bytes_are_read_and_reported(oddly_named):
+    build, _ = oddly_named
+    assert json.loads((build / "stn.v1.report.json").read_text())["options"]["calibration"] == os.fsdecode(b"caf\xe9")
+    assert "caf\\udce9" in (build / "stn.v1.report.html").read_text(encoding="utf-8")
+
+
+def test_doubtful_frames_are_warned_of(oddly_named):
+    build, err = oddly_named
+    warning = "all 2 calibration frames are the same"
+    (line,) = err.splitlines()
+    assert line.startswith(f"stn-convert: warning: {warning}")
+    assert json.loads((build / "stn.v1.report.json").read_text())["warnings"] == [line.split("warning: ")[1]]
+    page = (build / "stn.v1.report.html").read_text(encoding="utf-8")
+    assert page.index(warning) < page.index("Corner error float")  # above the numbers
+
+
+def test_labels_may_begin_with_a_byte_order_mark(oddly_named):
+    build, _ = oddly_named
+    assert ModelFile.open(build / "stn.v1.tflite").labels == ("plate", "sign")
+
+
 def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
     models = ["models/a.keras", "models/broken.keras"]
     process = start_command(
         inputs, *models, "--out", tmp_path, "--calibration", "frames3.npz", "--jobs", "1", "--debug"
     )
     (first,) = wait_for(lambda: conversions_of(process))
-    wait_for(lambda: first.cpu_times().user > 0.5)
+    # TensorFlow converts what was saved here: that is where it crashes, and what it says there must not be lost.
+    wait_for(lambda: list((tmp_path / ".stn-convert" / "model.a" / "tmp").glob("*/saved_model.pb")))
     first.send_signal(signal.SIGSEGV)
     out, err = process.communicate()
     assert process.returncode == 1
@@ -225,6 +290,7 @@ def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
     assert "broken  FAILED: models/broken.keras " in err  # the batch has gone on
     assert out.splitlines()[-1] == "0 converted, 2 failed"
     assert "SIGSEGV" in manifest(tmp_path)["a"]["reason"]
+    assert "Fatal Python error: Segmentation fault" in manifest(tmp_path)["a"]["log"]
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 
 
@@ -268,9 +334,20 @@ def test_no_conversion_outlives_the_command(inputs, tmp_path, number):
         (lambda: None, ["--calibration", "missing"], "missing: no such calibration"),
         (lambda: None, ["--validation", "missing"], "missing: no such"),
         (lambda: None, ["--labels", "missing"], "--labels missing cannot be read"),
+        (lambda: None, ["--value-range", "0", "inf"], "--value-range 0 inf: needs numbers"),
+        (lambda: None, ["--value-range", "0", "nan"], "--value-range 0 nan: needs numbers"),
         (lambda: None, ["--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"], "--jobs is for this machine"),
     ],
-    ids=["out is a file", "manifest is a folder", "calibration", "validation", "labels", "jobs and scheduler"],
+    ids=[
+        "out is a file",
+        "manifest is a folder",
+        "calibration",
+        "validation",
+        "labels",
+        "infinity",
+        "no number",
+        "jobs and scheduler",
+    ],
 )
 def test_what_stops_a_batch_is_one_clear_line(tmp_path, monkeypatch, capsys, damage, arguments, message):
     monkeypatch.chdir(tmp_path)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.batch.fingerprint import fingerprint, frame_files, sha256_of_frames
-from stn_rectify.converters.batch.model_inputs import find_models
+from stn_rectify.converters.batch.model_inputs import find_models, unusable_name
 from stn_rectify.converters.batch.packed_files import pack_files
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.stn_source import output_name
 from stn_rectify.runtime.errors import DataError, UsageError
 
 
@@ -53,7 +54,7 @@ def test_models_are_found(models, inputs, expected):
         pytest.param(["models/x*.keras"], "matches no .keras file", id="pattern without match"),
         pytest.param(["models/*.txt"], "matches no .keras file", id="pattern of other files"),
         pytest.param(["models/more/deep", "models", "empty"], "empty: no .keras files", id="folder without models"),
-        pytest.param(["models", "again"], "several inputs are called a.keras", id="two of one name"),
+        pytest.param(["models", "again"], "would be written to a.tflite", id="two of one name"),
     ],
 )
 def test_what_is_no_set_of_models_is_one_clear_line(models, inputs, message):
@@ -62,6 +63,45 @@ def test_what_is_no_set_of_models_is_one_clear_line(models, inputs, message):
     Path("again/a.keras").touch()
     with pytest.raises(UsageError, match=message):
         find_models(inputs)
+
+
+def test_folders_are_told_apart_by_what_follows_a_dot(tmp_path):
+    folders = [tmp_path / "stn.v1", tmp_path / "stn.v2"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "saved_model.pb").touch()
+    (tmp_path / "stn.keras").touch()
+    assert [output_name(model) for model in find_models([tmp_path])] == ["stn", "stn.v1", "stn.v2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param(b"latin\xe9", "is not valid UTF-8", id="not UTF-8"),
+        pytest.param(b"x" * 248, "is 13 bytes too long for a name", id="too long by 13"),
+        pytest.param(("é" * 118).encode(), "is 1 bytes too long for a name", id="counted in bytes"),
+        pytest.param(b"x" * 235, None, id="just fits"),
+        pytest.param("café".encode(), None, id="UTF-8"),
+    ],
+)
+def test_a_model_that_no_files_can_be_called_after_is_one_clear_line(tmp_path, name, reason):
+    model = tmp_path / f"{os.fsdecode(name)}.keras"
+    model.touch()
+    found = unusable_name(model, tmp_path)
+    assert (found is None) if reason is None else (reason in found and "\n" not in found)
+    if reason is None:
+        (tmp_path / f"{model.stem}.report.partial.json").touch()  # the longest of the names made of it
+        (tmp_path / f"model.{model.stem}").mkdir()
+        (tmp_path / f"{model.stem}.tflite.partial").touch()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", "café.png".encode()])
+def test_a_name_of_any_bytes_is_hashed(tmp_path, name):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "here" / os.fsdecode(name)).touch()
+    (tmp_path / "there" / "cafe.png").touch()
+    assert sha256_of_frames(tmp_path / "here", 200) != sha256_of_frames(tmp_path / "there", 200)
 
 
 def test_a_folder_is_known_by_names_and_contents(tmp_path):
@@ -95,7 +135,7 @@ def test_frames_that_are_not_there_are_one_clear_line(tmp_path, source):
 def test_frames_survive_the_way_to_a_worker(tmp_path):
     """The pictures that are read there are those that would be read here, in the same order."""
     for k in range(210):  # more than are read
-        file = tmp_path / "frames" / f"{k % 3}" / f"{k:03d}.png"
+        file = tmp_path / "frames" / f"{k % 3}" / os.fsdecode(b"%03d\xe9.png" % k)  # names can be any bytes
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(f"picture {k}".encode())
     (tmp_path / "frames" / "notes.txt").touch()
@@ -156,6 +196,12 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path):
     staging = StagingFolder(tmp_path)
     assert not left.exists()
     staging.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_out_that_tensorflow_cannot_write_to_is_one_clear_line(tmp_path):
+    with pytest.raises(UsageError, match=r"not valid UTF-8.*choose another --out"):
+        StagingFolder(tmp_path / os.fsdecode(b"caf\xe9"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.models.layers import ThinPlateSplineGrid
+from stn_rectify.runtime.geometry import identity_theta
 
 GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid}
 IDENTITY = np.array([1, 0, 0, 0, 1, 0, 0, 0], float)
@@ -132,6 +134,41 @@ def test_gradients_agree_with_finite_differences(transform, padding):
             moved[1][at] -= step
             up, down = (loss(m, image) if other == 0 else loss(theta, m) for m in moved)
             assert gradient[at] == pytest.approx(float(up - down) / (2 * step), abs=2e-5)
+
+
+@pytest.fixture
+def mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.usefixtures("mixed_precision")
+@pytest.mark.parametrize("make", [AffineGrid, ProjectiveGrid, ThinPlateSplineGrid])
+def test_mixed_precision_leaves_coordinates_in_float32(make):
+    size = (4, 1030)  # float16 has no 1025.5
+    theta = identity_theta(make.transform)[None].astype("float32")
+    theta += np.float32(1e-4)  # nor this beside 1
+    grid = make(size, size)(theta)
+    np.testing.assert_array_equal(grid, make(size, size, dtype="float32")(theta))
+    assert keras.backend.standardize_dtype(grid.dtype) == "float32"
+    image = np.random.default_rng(0).random((1, *size, 1)).astype("float16")
+    rectified = BilinearSampler()([image, grid])
+    np.testing.assert_array_equal(rectified, BilinearSampler(dtype="float32")([image.astype("float32"), grid]))
+
+
+@pytest.mark.usefixtures("mixed_precision")
+def test_a_network_of_mixed_precision_learns_through_grid_and_sampler():
+    frame = keras.Input((6, 6, 1))
+    theta = keras.layers.Dense(6, bias_initializer=keras.initializers.Constant(IDENTITY[:6]))(
+        keras.layers.Flatten()(frame)
+    )
+    model = keras.Model(frame, BilinearSampler()([frame, AffineGrid((6, 6), (6, 6))(theta)]))
+    model.compile("sgd", "mse")
+    before = model.get_weights()[0]
+    frames = np.random.default_rng(0).random((4, 6, 6, 1)).astype("float32")
+    model.fit(frames, frames[:, ::-1], verbose=0)
+    assert not np.array_equal(model.get_weights()[0], before)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What `convert` refuses before any work."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from stn_rectify.converters.conversion import ConversionOptions, convert
+from stn_rectify.runtime.errors import DataError, UsageError
+from tests.converters.keras_models import save_frames, save_recognizing_model, stn_with_trunk
+
+
+def test_a_model_that_cannot_be_read_is_not_taken_for_an_output_that_cannot_be_written(tmp_path):
+    model = tmp_path / "stn"
+    stn_with_trunk(keras.layers.Conv2D(4, 3, strides=4, activation="relu")).export(model, verbose=False)
+    (model / "notes").symlink_to("/proc/self/mem")  # its first byte cannot be read, by root neither
+    frames = save_frames(tmp_path, (16, 16, 3))
+    with pytest.raises(DataError, match="stn cannot be read: Input/output error"):
+        convert(model, tmp_path / "out", ConversionOptions(frames))
+
+
+def test_an_output_that_cannot_be_written_is_not_taken_for_a_model_that_cannot_be_read(tmp_path):
+    model = tmp_path / "stn.keras"
+    stn_with_trunk(keras.layers.Conv2D(4, 3, strides=4, activation="relu")).save(model)
+    frames = save_frames(tmp_path, (16, 16, 3))
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match=r"cannot write .*out: "):
+        convert(model, tmp_path / "out", ConversionOptions(frames))
+
+
+def test_labels_beyond_the_recognizers_classes_are_refused(tmp_path):
+    """They would count as wrong answers."""
+    model = save_recognizing_model(tmp_path, "digits", classes=5)
+    frames = save_frames(tmp_path, (32, 32, 1), 12, labels=np.full(12, 5))
+    with pytest.raises(DataError, match=r"frames1\.npz: label 5 is no class of the recognizer"):
+        convert(model, tmp_path / "out", ConversionOptions(frames))
