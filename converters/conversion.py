@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stn_rectify.converters.assembly import Assembly, assemble
 from stn_rectify.converters.calibration import (
     VALIDATION_FRAMES,
@@ -33,11 +35,13 @@ from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.converters.stn_source import output_name, read_stn
 from stn_rectify.models.cost import StnCost
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.model_file import ModelFile
 
 __all__ = ["Conversion", "ConversionOptions", "convert"]
 
 _PROOF_FRAMES = 50
+_LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 
@@ -109,6 +113,8 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
             evaluation = _evaluate(written, parts, known, assembly, options)
             proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
         warnings = calibration_warnings(calibration)
+        if evaluation is not None:
+            warnings += _pose_warnings(parts, evaluation.comparison)
         failures = _report(source, out, metadata, options, written, assembly, proof, evaluation, warnings)
         if evaluation is None or failures:
             raise ModelFileError(f"{source}: {failures}")
@@ -192,6 +198,17 @@ def _check_options(source: Path, parts: StnParts, options: ConversionOptions) ->
         )
     if parts.classes is not None and options.labels and len(options.labels) != parts.classes:
         raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
+
+
+def _pose_warnings(parts: StnParts, comparison: Comparison) -> list[str]:
+    theta = comparison.outputs.theta_float
+    corners = theta_to_corners(theta, parts.input_size[1], parts.input_size[0])
+    if len(theta) < 2 or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
+        return []
+    return [
+        "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
+        "with (--value-range)"
+    ]
 
 
 def _comparison_checks(comparison: Comparison) -> list[Check]:

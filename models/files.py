@@ -15,6 +15,8 @@ from stn_rectify.runtime.errors import DataError
 
 __all__ = ["load_model"]
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
 
 def load_model(file: Path) -> keras.Model:
     """Loads a trained .keras file.
@@ -24,6 +26,9 @@ def load_model(file: Path) -> keras.Model:
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file")
+    with file.open("rb") as stream:
+        if stream.read(len(_HDF5)) == _HDF5:
+            raise DataError(f"{file} is an HDF5 file: load it in Keras and save it again as NAME.keras")
     if not zipfile.is_zipfile(file):
         raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
     try:

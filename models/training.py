@@ -97,10 +97,10 @@ def pose_predictor(model: keras.Model) -> Any:
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
         raise DataError(f"its input must be one image of a fixed size, [batch, height, width, 1 or 3], not {shape}")
-    pose = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    pose = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
 
     def predict(frames: Any) -> Any:
-        outputs = [np.asarray(o) for o in pose.predict(frames, batch_size=64, verbose=0)]
-        return outputs[0], outputs[1] if len(outputs) > 1 else None
+        outputs = pose.predict(frames, batch_size=64, verbose=0)
+        return outputs["theta"], outputs.get("score")
 
     return predict

@@ -20,7 +20,7 @@ from stn_rectify.converters.flatbuffer_model import operator_name, read_model, w
 from stn_rectify.converters.quantizer import quantize
 from stn_rectify.converters.schema import schema
 from stn_rectify.converters.stn_source import read_stn
-from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, lightweight_stn
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.preprocess import Preprocessor
@@ -312,3 +312,14 @@ def test_one_wild_pose_does_not_fail_a_sound_model(tmp_path):
     frames[7] = 255
     np.savez(tmp_path / "frames.npz", frames=frames)
     assert run(tmp_path / "wild.keras", tmp_path / "out", tmp_path / "frames.npz").proof.passed
+
+
+def test_a_pose_that_does_not_depend_on_the_frame_is_a_warning(tmp_path):
+    """As when a model that wants 0 to 255 is fed 0 to 1."""
+    frames = save_frames(tmp_path, (32, 32, 3), 24)
+    lightweight_stn((32, 32, 3), width=0.5, features=8).save(tmp_path / "still.keras")
+    run(tmp_path / "still.keras", tmp_path / "out", frames)
+    run(save_model(tmp_path, "moving"), tmp_path / "out", frames)
+    said = [json.loads((tmp_path / "out" / f"{n}.report.json").read_text())["warnings"] for n in ("still", "moving")]
+    assert "--value-range" in said[0][0]
+    assert said[1] == []

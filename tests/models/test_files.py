@@ -33,3 +33,9 @@ def test_code_that_is_not_in_the_file_is_named(tmp_path, layer, message):
         load_model(file)
     assert "safe_mode" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_an_hdf5_file_is_told_what_to_become(tmp_path):
+    keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save(tmp_path / "old.h5")
+    with pytest.raises(DataError, match=r"is an HDF5 file: load it .* save it again as NAME\.keras"):
+        load_model(tmp_path / "old.h5")

@@ -22,6 +22,7 @@ from stn_rectify.models.cli import main
 from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
+from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.models.training import TrainingRecipe, pose_predictor, train
 from stn_rectify.models.training_frames import FramePool, batches
@@ -390,3 +391,10 @@ def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     assert epochs == [f"{epoch}/40" for epoch in range(done + 1, 41)]
     assert load_model(out).output_shape[1] == (None, 8)
     assert not (tmp_path / "stn.training").exists()
+
+
+def test_a_model_without_a_score_is_evaluated():
+    predict = pose_predictor(lightweight_stn((32, 32, 1), width=0.5, features=8, score=False))
+    theta, score = predict(np.zeros((3, 32, 32, 1), np.float32))
+    assert theta.shape == (3, 6)
+    assert score is None
