@@ -114,7 +114,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
             proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
         warnings = calibration_warnings(calibration)
         if evaluation is not None:
-            warnings += _pose_warnings(parts, evaluation.comparison)
+            warnings += _pose_warnings(parts, known, evaluation.comparison)
         failures = _report(source, out, metadata, options, written, assembly, proof, evaluation, warnings)
         if evaluation is None or failures:
             raise ModelFileError(f"{source}: {failures}")
@@ -200,10 +200,10 @@ def _check_options(source: Path, parts: StnParts, options: ConversionOptions) ->
         raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
 
 
-def _pose_warnings(parts: StnParts, comparison: Comparison) -> list[str]:
+def _pose_warnings(parts: StnParts, known: FrameSet, comparison: Comparison) -> list[str]:
     theta = comparison.outputs.theta_float
     corners = theta_to_corners(theta, parts.input_size[1], parts.input_size[0])
-    if len(theta) < 2 or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
+    if (known.frames == known.frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
         return []
     return [
         "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
