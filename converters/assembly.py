@@ -20,15 +20,14 @@ from stn_rectify.converters.proof import COEFFICIENTS, FEATURES
 from stn_rectify.converters.quantizer import quantize
 from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.models.cost import StageCost, StnCost
+from stn_rectify.models.cost import GRID_MACS, SAMPLER_MACS, StageCost, StnCost
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.preprocess import pixel_levels
 
 __all__ = ["Assembly", "assemble"]
 
-_GRID_MACS = {"affine": 4, "projective": 6, "tps": 4}  # a point of the integer grid; what is done by rows is little
-_SAMPLER_MACS = 6  # two horizontal interpolations and a vertical one, two products each
+_GRID_MACS = {**GRID_MACS, "tps": 4}  # the file's spline is made by rows, and only interpolated for each point
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ def _cost(parts: StnParts, plan: SamplerPlan | None, trunk: bytes, recognizer: b
     ]
     if plan is not None:
         stages.append(StageCost("grid", 0, points * _GRID_MACS[parts.transform]))
-        stages.append(StageCost("sampler", 0, points * parts.channels * _SAMPLER_MACS))
+        stages.append(StageCost("sampler", 0, points * parts.channels * SAMPLER_MACS))
     if recognizer is not None:
         stages.append(StageCost("recognizer", *network_cost(recognizer)))
     return StnCost(tuple(stages))

@@ -75,7 +75,7 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.
 
     Raises:
-        UsageError: an output exists and ``overwrite`` is not set, or cannot be written, or options contradict it.
+        UsageError: an output exists without ``overwrite`` or cannot be written; options contradict the model.
         DataError: the model or the frames cannot be read.
         ModelFileError: the model cannot be converted, or the proof failed; then only the report is written.
     """

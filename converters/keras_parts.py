@@ -72,7 +72,6 @@ def split_keras_model(model: keras.Model) -> StnParts:
         output_size=generator.operation.output_size,
         channels=channels,
         classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
-        has_score=bool(score),
         batch=trace.frame.shape[0],
     )
     check_head(model.name, head.what, parts)

@@ -88,7 +88,6 @@ class _SavedModel:
             output_size=(int(rectified.shape[1]), int(rectified.shape[2])),
             channels=channels,
             classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
-            has_score=bool(score),
             batch=self.frame.shape[0],
         )
         check_head(self.name, f"node {theta.op.name!r} ({theta.op.type})", parts)

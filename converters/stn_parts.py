@@ -33,7 +33,6 @@ class StnParts:
         output_size: height and width of the rectified image.
         channels: of both.
         classes: K, or None.
-        has_score: whether the model says how likely a target is there.
         batch: the batch size that ``whole`` takes; None for any.
     """
 
@@ -48,7 +47,6 @@ class StnParts:
     output_size: tuple[int, int]
     channels: int
     classes: int | None
-    has_score: bool
     batch: int | None = None
 
     @property

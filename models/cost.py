@@ -12,13 +12,15 @@ from keras import layers
 
 from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 
-__all__ = ["StageCost", "StnCost", "stn_cost"]
+__all__ = ["GRID_MACS", "SAMPLER_MACS", "StageCost", "StnCost", "stn_cost"]
 
 #: The stages in the order they run.
 STAGES = ("localization", "head", "grid", "sampler", "other")
 
-#: Multiplications a grid point.
-_GRID_MACS: dict[type, int] = {AffineGrid: 4, ProjectiveGrid: 6, ThinPlateSplineGrid: 2 * 16}
+#: Multiplications a grid point, and a sampled value: two horizontal interpolations and a vertical one.
+GRID_MACS = {"affine": 4, "projective": 6, "tps": 2 * 16}
+SAMPLER_MACS = 3 * 2
+_GRIDS = (AffineGrid, ProjectiveGrid, ThinPlateSplineGrid)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def stn_cost(model: keras.Model) -> StnCost:
 
 
 def _layers_by_stage(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    kinds = {**dict.fromkeys(_GRID_MACS, "grid"), BilinearSampler: "sampler"}
+    kinds: dict[type, str] = {**dict.fromkeys(_GRIDS, "grid"), BilinearSampler: "sampler"}
     flat = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model)]
     sampled = next((k for k, layer in enumerate(flat) if isinstance(layer, BilinearSampler)), len(flat))
     for position, layer in enumerate(flat):
@@ -92,8 +94,8 @@ def _layer_macs(layer: Any) -> int:
         return _product(layer.output.shape[1:3]) * kernels
     if isinstance(layer, layers.Dense):
         return _product(layer.output.shape[1:-1]) * _product(layer.kernel.shape)
-    if type(layer) in _GRID_MACS:
-        return _product(layer.output_size) * _GRID_MACS[type(layer)]
+    if isinstance(layer, _GRIDS):
+        return _product(layer.output_size) * GRID_MACS[layer.transform]
     if isinstance(layer, BilinearSampler):
-        return _product(layer.output.shape[1:]) * 6
+        return _product(layer.output.shape[1:]) * SAMPLER_MACS
     return 0

@@ -23,7 +23,7 @@ def exported(model, folder):
 def test_a_saved_model_has_the_parts_of_its_keras_model(tmp_path, transform, padding):
     model = keras.models.load_model(save_model(tmp_path, "stn", transform=transform, padding=padding))
     parts = split_saved_model(exported(model, tmp_path / "stn"))
-    assert (parts.transform, parts.padding, parts.classes, parts.has_score) == (transform, padding, None, True)
+    assert (parts.transform, parts.padding, parts.classes) == (transform, padding, None)
     theta = model.get_layer("theta")
     np.testing.assert_array_equal(parts.kernel, np.asarray(theta.kernel))
     np.testing.assert_array_equal(parts.bias, np.asarray(theta.bias))
