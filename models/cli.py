@@ -1,4 +1,4 @@
-"""`stn-train`: trains a Spatial Transformer Network on synthesised frames, or tunes a trained one for INT8."""
+"""`stn-train`: trains a Spatial Transformer Network on synthesised frames, or tunes or prunes a trained one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.models.pruning_options import add_pruning_options, pruning_course
 from stn_rectify.models.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import DataError, UsageError
 
@@ -54,7 +55,10 @@ def _positive_float(text: str) -> float:
     return number
 
 
-_NETWORK = ("input_shape", "transform", "output_shape", "localization", "localization_shape", "width", "padding")
+_NETWORK = (
+    "input_shape", "transform", "output_shape", "body", "refine", "localization", "localization_shape", "width",
+    "padding",
+)  # fmt: skip
 _positive_int = _whole_number(1)
 _non_negative_int = _whole_number(0)
 _seed = _whole_number(0, 2**32 - 1)  # what Keras takes
@@ -66,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a lightweight Spatial Transformer Network on synthesised frames. "
         "Run the same command again to go on after Ctrl-C.",
     )
-    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.keras", help="for --quantize-aware")
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.keras", help="for --quantize-aware and --prune")
     parser.add_argument("--out", type=Path, metavar="FILE.keras", help="the trained model")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     parser.add_argument(
@@ -81,6 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     net.add_argument(
         "--output-shape", type=_shape(2), metavar="HxW", help="of the rectified image; default the input's"
     )
+    net.add_argument(
+        "--body", choices=("separable", "fused"), default="separable", help="small, or with more plain convolutions"
+    )
+    net.add_argument(
+        "--refine",
+        action="store_true",
+        help="a refine network, which sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras",
+    )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
     net.add_argument("--localization-shape", type=_shape(2), metavar="HxW", help="smaller copy the localization sees")
     net.add_argument("--width", type=_positive_float, default=1.0, help="factor on the channels")
@@ -94,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
     run.add_argument("--jobs", type=_positive_int, default=os.cpu_count() or 1, help="processes that synthesise frames")
+    add_pruning_options(parser)
     check = parser.add_argument_group("evaluation")
     check.add_argument(
         "--validate",
@@ -125,15 +138,20 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
-    if (args.model is not None) != args.quantize_aware:
-        raise UsageError("to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras")
+    if args.model is not None and args.prune is not None and args.quantize_aware:
+        raise UsageError("--prune and --quantize-aware come one after the other: give one of them, then its result")
+    if (args.model is not None) != (args.quantize_aware or args.prune is not None):
+        raise UsageError(
+            "to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras, to make it smaller "
+            "--prune FRACTION MODEL.keras --out FILE.keras"
+        )
     from stn_rectify.models.validation import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
     if args.evaluate:
         _print_errors(_load(args.evaluate), args, known)
         return 0
-    model = _tune(args) if args.quantize_aware else _train(args)
+    model = _train(args) if args.model is None else _change(args)
     print(f"wrote {args.out} and {args.out.with_suffix('.calibration.npz').name}", flush=True)
     try:
         _print_errors(model, args, known)
@@ -163,7 +181,7 @@ def _load(file: Path) -> keras.Model:
 
 def _train(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.training import TrainingRecipe, train
+    from stn_rectify.models.training import REFINE_MARGIN, TrainingRecipe, train
 
     if args.input_shape[2] not in (1, 3):
         raise UsageError("--input-shape must be HxWx1 or HxWx3")
@@ -171,6 +189,8 @@ def _train(args: argparse.Namespace) -> keras.Model:
         input_shape=args.input_shape,
         transform=args.transform,
         output_shape=args.output_shape,
+        body=args.body,
+        refine_margin=REFINE_MARGIN if args.refine else None,
         localization=args.localization,
         localization_shape=args.localization_shape,
         width=args.width,
@@ -178,23 +198,42 @@ def _train(args: argparse.Namespace) -> keras.Model:
         **_course(args),
     )
     _check_batch(recipe)
+    if args.refine != args.out.name.endswith(".refine.keras"):
+        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME.refine.keras")
     _prepare_out(args.out, args.overwrite)
     print(stn_cost(recipe.model()), flush=True)
     return train(recipe, args.out, jobs=args.jobs)
 
 
-def _tune(args: argparse.Namespace) -> keras.Model:
-    from stn_rectify.models.quantization import FineTuning, fine_tune
-
+def _change(args: argparse.Namespace) -> keras.Model:
+    """Tunes or prunes a trained model."""
     given = [name for name in _NETWORK if getattr(args, name) != _parser().get_default(name)]
     if given:
         raise UsageError(f"--{given[0].replace('_', '-')} is for a new network: {args.model} has its own")
     if args.out.resolve() == args.model.resolve():
-        raise UsageError(f"--out {args.out} is the model to be tuned: give another --out")
+        raise UsageError(f"--out {args.out} is the model to start from: give another --out")
+    return _tune(args) if args.quantize_aware else _prune(args)
+
+
+def _tune(args: argparse.Namespace) -> keras.Model:
+    from stn_rectify.models.quantization import FineTuning, fine_tune
+
     course = FineTuning(**_course(args))
     _check_batch(course)
     _prepare_out(args.out, args.overwrite)
     return fine_tune(args.model, course, args.out, jobs=args.jobs)
+
+
+def _prune(args: argparse.Namespace) -> keras.Model:
+    from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.pruning import prune
+
+    course = pruning_course(args, _course(args))
+    _check_batch(course)
+    _prepare_out(args.out, args.overwrite)
+    model = prune(args.model, course, args.out, jobs=args.jobs)
+    print(stn_cost(model), flush=True)
+    return model
 
 
 def _course(args: argparse.Namespace) -> dict[str, Any]:

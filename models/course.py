@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.checkpoint import Checkpoint
+from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.training_frames import Batch, FramePool, batches
+from stn_rectify.models.training_frames import Batch, Draw, batches
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 __all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
@@ -46,6 +47,23 @@ class Course:
     def epoch_steps(self) -> int:
         """Batches of an epoch."""
         return self.samples // self.batch_size
+
+    @property
+    def draw(self) -> Draw | None:
+        """How a sample is made of a frame, where it is not a look at the whole (`batches`)."""
+        return None
+
+    def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
+        """The batches of an epoch, from batch ``first`` on."""
+        return batches(
+            pool,
+            epoch,
+            input_shape=self.input_shape,
+            batch_size=batch_size or self.batch_size,
+            seed=self.seed,
+            first=first,
+            draw=self.draw,
+        )
 
 
 def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int) -> FramePool:
@@ -110,7 +128,7 @@ def write_result(stn: keras.Model, pool: FramePool, course: Course, out: Path) -
 def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
     """``NAME.calibration.npz``: frames for stn-convert, as the network saw them, and where their targets are."""
     count = min(_CALIBRATION_FRAMES, len(pool))
-    batch = next(batches(pool, course.epochs, input_shape=course.input_shape, batch_size=count, seed=course.seed))
+    batch = next(course.batches(pool, course.epochs, batch_size=count))
     height, width, _ = course.input_shape
     corners = transform_points(normalised_to_pixels(width, height), batch.corners)
     corners[batch.present[:, 0] == 0] = np.nan
@@ -129,14 +147,7 @@ def _train_epoch(
     checkpoint: Checkpoint,
     targets: Callable[[Batch], Targets],
 ) -> None:
-    drawn = batches(
-        pool,
-        epoch,
-        input_shape=course.input_shape,
-        batch_size=course.batch_size,
-        seed=course.seed,
-        first=first,
-    )
+    drawn = course.batches(pool, epoch, first=first)
     label = f"epoch {epoch + 1}/{course.epochs}"
     step, losses = first, []
     try:

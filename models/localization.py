@@ -9,14 +9,30 @@ from keras import layers
 
 from stn_rectify.runtime.geometry import identity_theta
 
-__all__ = ["LOCALIZATIONS", "localization_features", "reduced_copy"]
+__all__ = ["BODIES", "LOCALIZATIONS", "identity_bias", "localization_features", "reduced_copy"]
 
 #: How the last feature map becomes a vector.
 LOCALIZATIONS = ("profiles", "flatten", "pooled")
 
-# Output channels and stride of each depthwise-separable block after the stem, at width 1.
-_BLOCKS = ((16, 1), (24, 2), (32, 1), (48, 1), (48, 1), (64, 2), (64, 1), (64, 1), (64, 1))
-_STEM_CHANNELS = 16
+#: The layers up to the last feature map, an eighth of the image's size.
+BODIES = ("separable", "fused")
+
+# At width 1. Convolutions 3×3 by channels and stride, each with batch normalization and ReLU6; then depthwise-separable
+# blocks by channels, stride and the side of the depthwise kernel.
+_CONVOLUTIONS = {
+    "separable": ((16, 2),),
+    # Where maps are large and channels few, plain convolutions cost a CPU less time than separable ones of a third of
+    # the multiplications (as EfficientNetV2's fused blocks, arXiv 2104.00298).
+    "fused": ((16, 2), (32, 2), (32, 1), (64, 2), (64, 1)),
+}
+_BLOCKS = {
+    "separable": (
+        (16, 1, 3), (24, 2, 3), (32, 1, 3), (48, 1, 3), (48, 1, 3), (64, 2, 3), (64, 1, 3), (64, 1, 3), (64, 1, 3),
+    ),
+    "fused": ((96, 1, 5), (96, 1, 5), (96, 1, 5)),
+}  # fmt: skip
+# Channels that the profiles are taken of.
+_SQUEEZED = {"separable": 32, "fused": 48}
 
 
 def _channels(count: int, width: float) -> int:
@@ -29,9 +45,16 @@ def _normalised(x: Any, name: str) -> Any:
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _separable_block(x: Any, channels: int, stride: int, name: str) -> Any:
-    """Depthwise 3×3, pointwise 1×1, and a residual connection where the shapes allow one."""
-    y = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+def _convolution(x: Any, channels: int, stride: int, name: str) -> Any:
+    """A plain 3×3 convolution, and a residual connection where the shapes allow one."""
+    y = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False, name=name)(x)
+    y = _normalised(y, name)
+    return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
+
+
+def _separable_block(x: Any, channels: int, stride: int, kernel: int, name: str) -> Any:
+    """Depthwise, pointwise 1×1, and a residual connection where the shapes allow one."""
+    y = layers.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     y = _normalised(y, f"{name}_depthwise")
     y = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_pointwise")(y)
     y = _normalised(y, f"{name}_pointwise")
@@ -60,27 +83,27 @@ def reduced_copy(image: Any, shape: tuple[int, int]) -> Any:
     return x
 
 
-def localization_features(image: Any, *, localization: str, width: float, features: int) -> Any:
+def localization_features(image: Any, *, body: str, localization: str, width: float, features: int) -> Any:
     """The body of the localization network: image [B, H, W, C] → features [B, ``features``], in [0, 6].
 
     Args:
         image: Keras tensor; 64×64 is what the body was designed for (8×8 at its end).
+        body: one of `BODIES`; see `stn_rectify.models.lightweight_stn`.
         localization: one of `LOCALIZATIONS`; see `stn_rectify.models.lightweight_stn`.
         width: factor on the channels.
         features: length of the vector that θ is a linear function of.
     """
-    x = layers.Conv2D(_channels(_STEM_CHANNELS, width), 3, strides=2, padding="same", use_bias=False, name="stem")(
-        image
-    )
-    x = _normalised(x, "stem")
-    for number, (channels, stride) in enumerate(_BLOCKS, start=1):
-        x = _separable_block(x, _channels(channels, width), stride, f"block{number}")
+    x = image
+    for number, (channels, stride) in enumerate(_CONVOLUTIONS[body]):
+        x = _convolution(x, _channels(channels, width), stride, f"stem{number or ''}")
+    for number, (channels, stride, kernel) in enumerate(_BLOCKS[body], start=1):
+        x = _separable_block(x, _channels(channels, width), stride, kernel, f"block{number}")
     if localization == "pooled":
         x = layers.GlobalAveragePooling2D(name="pool")(x)
     else:
         if localization == "flatten":
-            x = _separable_block(x, x.shape[-1], 2, "block10")
-        x = layers.Conv2D(_channels(32, width), 1, use_bias=False, name="squeeze")(x)
+            x = _separable_block(x, x.shape[-1], 2, 3, "block10")
+        x = layers.Conv2D(_channels(_SQUEEZED[body], width), 1, use_bias=False, name="squeeze")(x)
         x = _normalised(x, "squeeze")
         if localization == "flatten":
             x = layers.Flatten(name="flatten")(x)
@@ -94,9 +117,9 @@ def localization_features(image: Any, *, localization: str, width: float, featur
     return layers.ReLU(6.0, name="features_relu")(x)
 
 
-def identity_bias(transform: str) -> keras.initializers.Initializer:
-    """θ of the identity, as the initial bias of the last Dense layer."""
-    return _Identity(identity_theta(transform).tolist())
+def identity_bias(transform: str, scale: float = 1.0) -> keras.initializers.Initializer:
+    """θ of the identity, or of the middle part of the image, as the initial bias of the last Dense layer."""
+    return _Identity((scale * identity_theta(transform)).tolist())
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify", name="Identity")

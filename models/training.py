@@ -12,25 +12,43 @@ import numpy as np
 from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.stn import lightweight_stn
-from stn_rectify.models.training_frames import Batch
+from stn_rectify.models.training_frames import Batch, Draw
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["TrainingRecipe", "pose_predictor", "train"]
+__all__ = ["REFINE_MARGIN", "TrainingRecipe", "pose_predictor", "train"]
+
+#: What the crops of a refine network show around the target, as a share of its side.
+REFINE_MARGIN = 0.2
+# Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
+_BETA, _REFINE_BETA = 0.05, 0.01
 
 
 @dataclass(frozen=True)
 class TrainingRecipe(Course):
-    """All that decides the trained weights; the arguments of `lightweight_stn` and of the training."""
+    """All that decides the trained weights; the arguments of `lightweight_stn` and of the training.
+
+    Attributes:
+        refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
+            that sees whole frames.
+    """
 
     transform: str = "projective"
     output_shape: tuple[int, int] | None = None
+    body: str = "separable"
     localization: str = "profiles"
     localization_shape: tuple[int, int] | None = None
     width: float = 1.0
     features: int = 48
     padding: str = "zeros"
+    refine_margin: float | None = None
+
+    @property
+    def draw(self) -> Draw | None:
+        """Crops around the target, of a refine network."""
+        return None if self.refine_margin is None else crop_drawer(self.refine_margin)
 
     def model(self) -> keras.Model:
         """The untrained network."""
@@ -39,11 +57,13 @@ class TrainingRecipe(Course):
             self.input_shape,
             transform=self.transform,
             output_shape=self.output_shape,
+            body=self.body,
             localization=self.localization,
             localization_shape=self.localization_shape,
             width=self.width,
             features=self.features,
             padding=self.padding,
+            initial_scale=1 / (1 + 2 * (self.refine_margin or 0)),
         )
 
 
@@ -67,11 +87,16 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
+    refines = recipe.refine_margin is not None
+    seen = recipe.localization_shape or recipe.input_shape[:2]
+    if refines:  # a target fills a part of the frame, but all of the crop
+        seen = (seen[0] * 3 // 2, seen[1] * 3 // 2)
+    pool = course_frames(recipe, work, seen, jobs)
+    corner_loss = CornerLoss(beta=_REFINE_BETA, size_weight=0) if refines else CornerLoss(beta=_BETA)
     pose = keras.Model(stn.input, [stn.get_layer("theta").output, stn.get_layer("score").output])
     pose.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-4),
-        loss=[CornerLoss(), keras.losses.BinaryCrossentropy()],
+        loss=[corner_loss, keras.losses.BinaryCrossentropy()],
         loss_weights=[1.0, 0.05],
     )
     train_epochs(pose, pool, recipe, Checkpoint(work / "checkpoint.npz", asdict(recipe)), _truth)

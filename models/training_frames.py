@@ -1,35 +1,19 @@
-"""Synthesised frames as training batches: made once, kept on disk, drawn again in ever new crops and colours."""
+"""Training batches for a network that sees whole frames: a pool's frames, drawn again in ever new crops and colours."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.format import open_memmap
 
-from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.progress import Progress
-from stn_rectify.models.synthesis import FrameSynthesiser
-from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
+from stn_rectify.models.frame_pool import FramePool
+from stn_rectify.runtime.geometry import normalised_to_pixels
 
-__all__ = ["Batch", "FramePool", "batches"]
-
-_CHUNK = 200
-_FRAME_SIZE = (320, 240)
+__all__ = ["Batch", "Draw", "batches", "drawn_frame", "network_colours"]
 
 
 @dataclass(frozen=True)
@@ -47,155 +31,11 @@ class Batch:
     present: npt.NDArray[np.float32]
 
 
-class FramePool:
-    """Synthesised frames in a folder: memory-mapped, resumable, the same for the same arguments.
-
-    Frames are stored stretched to a square of ``size`` pixels, so that a network's input is a plain reduction of them.
-
-    Args:
-        folder: where the pool is kept; it is made when missing and may be deleted when training is over.
-        count: frames in the pool.
-        size: side of the stored frames, pixels.
-        seed: of the synthesiser.
-        backgrounds: folder of photographs, or None.
-        jobs: processes that synthesise.
-
-    Raises:
-        DataError: the folder holds other or damaged frames, or there is no room for them.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        count: int,
-        size: int,
-        seed: int,
-        backgrounds: Path | None = None,
-        jobs: int = 1,
-    ) -> None:
-        self.folder = folder
-        self._synthesiser = FrameSynthesiser(seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds)
-        self._size, self._count, self._jobs = size, count, jobs
-        self._recipe = {
-            "count": count,
-            "size": size,
-            "seed": seed,
-            "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
-        }
-        self._state_file = folder / "pool.json"
-        if not self._state_file.exists():
-            self._allocate()
-        done = self._read_done()
-        self.frames, self.corners = self._open("frames.npy"), self._open("corners.npy")
-        todo = [first for first in range(0, count, _CHUNK) if first not in done]
-        if todo:
-            self._synthesise(done, todo)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def _allocate(self) -> None:
-        """Makes the files at their full size: on a full disk, writing to a memory map would kill the process."""
-        arrays: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "frames.npy": (np.uint8, (self._count, self._size, self._size, 3)),
-            "corners.npy": (np.float32, (self._count, 4, 2)),
-        }
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for name, (dtype, shape) in arrays.items():
-                open_memmap(self.folder / name, "w+", dtype, shape)
-                with (self.folder / name).open("r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-        except OSError as error:
-            for name in arrays:
-                with suppress(OSError):
-                    (self.folder / name).unlink(missing_ok=True)
-            need_mb = sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in arrays.values()) / 1e6
-            raise DataError(
-                f"{self.folder}: cannot make the {need_mb:.0f} MB of frames ({error.strerror or error}): "
-                "make room there, choose another --out, or give fewer --samples"
-            ) from error
-        self._write_done([])
-
-    def _write_done(self, done: list[int]) -> None:
-        with partial_file(self._state_file) as partial:
-            partial.write_text(json.dumps({**self._recipe, "done": done}))
-
-    def _read_done(self) -> list[int]:
-        """First frame of each chunk that is there."""
-        try:
-            state = json.loads(self._state_file.read_text())
-            recipe = {key: state[key] for key in self._recipe}
-            done = [int(first) for first in state["done"]]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{self._state_file} is damaged ({error!r}): delete the folder {self.folder} to start anew"
-            ) from error
-        if recipe != self._recipe:
-            raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
-        return done
-
-    def _open(self, name: str) -> npt.NDArray[Any]:
-        try:
-            array: npt.NDArray[Any] = np.load(self.folder / name, mmap_mode="r")
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(
-                f"{self.folder / name} cannot be read ({error}): delete the folder {self.folder} to start anew"
-            ) from error
-        return array
-
-    def _synthesise(self, done: list[int], todo: list[int]) -> None:
-        """Synthesises the chunks that are missing; a second run goes on where the first was stopped."""
-        jobs = [(self.folder, first, min(first + _CHUNK, self._count), self._size) for first in todo]
-        missing = sum(last - first for _, first, last, _ in jobs)
-        # Forking a process that runs TensorFlow's threads can hang the child.
-        with (
-            ProcessPoolExecutor(self._jobs, get_context("spawn"), _start_worker, (self._synthesiser,)) as pool,
-            Progress("synthesising", self._count, self._count - missing, "frame") as progress,
-        ):
-            try:
-                for (_, first, last, _), _ in zip(jobs, pool.map(_synthesise_chunk, jobs), strict=True):
-                    done.append(first)
-                    self._write_done(done)
-                    progress.advance(last - first)
-            except BrokenProcessPool as error:
-                raise DataError(
-                    "a process that synthesises frames was killed, perhaps for want of memory: "
-                    "run the same command again with fewer --jobs"
-                ) from error
-            except OSError as error:
-                raise DataError(
-                    f"{self.folder}: frames cannot be written ({error.strerror or error}): "
-                    "mend that, then run the same command again"
-                ) from error
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-# A worker's own synthesiser, for all its chunks: it takes seconds to paint its first textures.
-_worker_synthesiser: FrameSynthesiser
-
-
-def _start_worker(synthesiser: FrameSynthesiser) -> None:
-    global _worker_synthesiser
-    _worker_synthesiser = synthesiser
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
-    cv2.setNumThreads(1)
-
-
-def _synthesise_chunk(job: tuple[Path, int, int, int]) -> None:
-    folder, first, last, size = job
-    frames = np.load(folder / "frames.npy", mmap_mode="r+")
-    corners = np.load(folder / "corners.npy", mmap_mode="r+")
-    to_normalised = np.linalg.inv(normalised_to_pixels(*_FRAME_SIZE))
-    for index in range(first, last):
-        sample = _worker_synthesiser(index)
-        frames[index] = cv2.resize(sample.frame, (size, size), interpolation=cv2.INTER_AREA)
-        corners[index] = np.nan if sample.corners is None else transform_points(to_normalised, sample.corners)
-    frames.flush()
-    corners.flush()
+#: Makes one sample of frame ``k`` of a pool: an image uint8 [h, w, 3] BGR, and corners float [4, 2] in its normalised
+#: coordinates, NaN where there is no target. Arguments: random numbers, the pool, ``k``, width and height.
+Draw = Callable[
+    [np.random.Generator, FramePool, int, tuple[int, int]], tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]
+]
 
 
 def batches(
@@ -206,34 +46,40 @@ def batches(
     batch_size: int,
     seed: int,
     first: int = 0,
+    draw: Draw | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch, from batch ``first`` on; the same for the same arguments.
 
-    Every draw of a frame is cropped, mirrored and recoloured anew. ``input_shape`` is what the localization network
-    sees: height, width, channels (1 or 3).
+    Args:
+        pool: the frames.
+        epoch: number of the epoch, from 0.
+        input_shape: what the localization network sees: height, width, channels (1 or 3).
+        batch_size: samples in a batch; frames that do not fill one are left out.
+        seed: of order and draws.
+        first: number of the first batch.
+        draw: how a sample is made of a frame; `drawn_frame` when None.
     """
+    height, width, channels = input_shape
     order = np.random.default_rng([seed, epoch]).permutation(len(pool))
     for number in range(first, len(pool) // batch_size):
         rng = np.random.default_rng([seed, epoch, number])
         chosen = order[number * batch_size : (number + 1) * batch_size]
-        drawn = [_draw(rng, pool.frames[k], pool.corners[k], input_shape) for k in chosen]
+        drawn = [(draw or drawn_frame)(rng, pool, int(k), (width, height)) for k in chosen]
         corners = np.stack([c for _, c in drawn])
         present = np.isfinite(corners).all(axis=(1, 2))
+        images = [network_colours(rng, image, channels) for image, _ in drawn]
         yield Batch(
-            frames=np.stack([f for f, _ in drawn]).astype(np.float32) / 255.0,
+            frames=np.stack(images).astype(np.float32) / 255.0,
             corners=np.where(present[:, None, None], corners, 0).astype(np.float32),
             present=present[:, None].astype(np.float32),
         )
 
 
-def _draw(
-    rng: np.random.Generator,
-    frame: npt.NDArray[np.uint8],
-    corners: npt.NDArray[np.float32],
-    input_shape: tuple[int, int, int],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """One augmented look at a stored frame, at the network's input size."""
-    height, width, channels = input_shape
+def drawn_frame(
+    rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """One augmented look at a stored frame: a window of it, mirrored or not; see `Draw`."""
+    frame, corners = pool.frames[k], pool.corners[k].astype(np.float64)
     low, high = _crop_window(rng, corners)
     side = frame.shape[0]
     scale = (high - low) / 2
@@ -241,26 +87,33 @@ def _draw(
     to_source = normalised_to_pixels(side, side) @ np.array(
         [[scale[0], 0, (low + high)[0] / 2], [0, scale[1], (low + high)[1] / 2], [0, 0, 1]]
     )
-    fine = to_source @ np.linalg.inv(normalised_to_pixels(2 * width, 2 * height))
+    fine_size = (2 * size[0], 2 * size[1])
+    fine = to_source @ np.linalg.inv(normalised_to_pixels(*fine_size))
     out: Any = cv2.warpPerspective(
         np.asarray(frame),
         fine,
-        (2 * width, 2 * height),
+        fine_size,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    out = cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
-    corners = ((corners - (low + high) / 2) / scale).astype(np.float32)
+    out = cv2.resize(out, size, interpolation=cv2.INTER_AREA)
+    corners = (corners - (low + high) / 2) / scale
     if rng.random() < 0.5:
         out = out[:, ::-1]
-        corners = corners[[1, 0, 3, 2]] * np.array([-1, 1], np.float32)
-    out = _recolour(rng, out)
-    out = cv2.cvtColor(out, cv2.COLOR_BGR2GRAY)[..., None] if channels == 1 else out[..., ::-1]
+        corners = corners[[1, 0, 3, 2]] * np.array([-1, 1])
     return out, corners
 
 
+def network_colours(rng: np.random.Generator, image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
+    """Recolours a BGR image and gives it the network's channels: RGB, or grey [h, w, 1]."""
+    out = _recolour(rng, image)
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(out, cv2.COLOR_BGR2GRAY)[..., None])
+    return out[..., ::-1]
+
+
 def _crop_window(
-    rng: np.random.Generator, corners: npt.NDArray[np.float32]
+    rng: np.random.Generator, corners: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """A window of the frame, normalised: the whole frame or a part that holds the target as well as the frame did."""
     low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
@@ -277,7 +130,7 @@ def _recolour(rng: np.random.Generator, image: npt.NDArray[np.uint8]) -> npt.NDA
     if rng.random() < 0.15:
         image = image[..., rng.permutation(3)]
     gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
-    out = image * gain + rng.normal(0, 6)
+    out = image * gain.astype(np.float32) + np.float32(rng.normal(0, 6))
     if rng.random() < 0.4:
-        out = out + rng.normal(0, rng.uniform(1, 6), image.shape)
+        out += np.float32(rng.uniform(1, 6)) * rng.standard_normal(image.shape, np.float32)
     return np.asarray(np.clip(out, 0, 255), np.uint8)

@@ -55,6 +55,7 @@ CONTROL_POINTS.setflags(write=False)
 
 #: Which of them are the corners: TL, TR, BR, BL.
 CORNER_POINTS = (0, 3, 15, 12)
+_NEXT = [1, 2, 3, 0]  # corner after corner
 
 
 def identity_theta(transform: str) -> Array:
@@ -198,11 +199,11 @@ def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) ->
     c = np.asarray(corners, np.float64)
     if c.shape != (4, 2) or not np.isfinite(c).all():
         return False
-    edges = np.roll(c, -1, axis=0) - c
-    following = np.roll(edges, -1, axis=0)
+    edges = c[_NEXT] - c
+    following = edges[_NEXT]
     turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]
     x, y = c.T
-    area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
+    area = (x * y[_NEXT] - x[_NEXT] * y).sum() / 2
     return bool((turns > 0).all() and area >= min_area_px)
 
 

@@ -16,16 +16,17 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.models import training_frames
+from stn_rectify.models import frame_pool
 from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.cli import main
 from stn_rectify.models.files import load_model
+from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.models.training import TrainingRecipe, pose_predictor, train
-from stn_rectify.models.training_frames import FramePool, batches
+from stn_rectify.models.training_frames import batches
 from stn_rectify.models.validation import KnownFrames, corner_errors, read_truth
 from stn_rectify.runtime.errors import DataError
 
@@ -166,8 +167,8 @@ def test_a_model_that_does_not_fit_leaves_the_last_one(tmp_path, full_disk):
 def test_a_killed_synthesis_is_one_clear_error(tmp_path, monkeypatch):
     """Each worker is given a synthesiser that kills it, and calls that when it starts."""
     killer = functools.partial(signal.raise_signal, signal.SIGKILL)
-    monkeypatch.setattr(training_frames, "FrameSynthesiser", lambda **_: killer)
-    monkeypatch.setattr(training_frames, "_start_worker", operator.methodcaller("__call__"))
+    monkeypatch.setattr(frame_pool, "FrameSynthesiser", lambda **_: killer)
+    monkeypatch.setattr(frame_pool, "_start_worker", operator.methodcaller("__call__"))
     with pytest.raises(DataError, match="was killed"):
         FramePool(tmp_path, count=200, size=64, seed=0)
 
@@ -188,7 +189,7 @@ def test_progress_of_a_resumed_synthesis_counts_frames(tmp_path, monkeypatch):
     state = json.loads((tmp_path / "pool.json").read_text())
     (tmp_path / "pool.json").write_text(json.dumps({**state, "done": [0]}))
     last = np.array(pool.frames[200])
-    monkeypatch.setattr(training_frames, "Progress", Recorded)
+    monkeypatch.setattr(frame_pool, "Progress", Recorded)
     assert (FramePool(tmp_path, count=201, size=16, seed=0).frames[200] == last).all()
     assert seen == [(201, 200), 1]
 

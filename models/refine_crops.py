@@ -1,0 +1,112 @@
+"""Training samples for a refine network: crops around targets whose pose is only roughly known."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.frame_pool import FramePool
+from stn_rectify.models.training_frames import Draw
+from stn_rectify.runtime.geometry import (
+    UNIT_CORNERS,
+    is_valid_quadrilateral,
+    transform_points,
+)
+from stn_rectify.runtime.target_crop import crop_homography, target_crop
+
+__all__ = ["crop_drawer", "perturbation"]
+
+#: Standard deviation of the pose's errors, as a share of the target's side: small ones for the last pass, large ones
+#: for the first. Without the large ones a bad first pass grows worse.
+_SIGMA = (0.01, 0.28)
+#: How often a crop shows a place where there is no target, beside those of empty frames.
+_AWAY_SHARE = 0.06
+_ATTEMPTS = 20
+# A crop further off than this shows too little of the target; its corners, in crop coordinates.
+_FURTHEST = 1.7
+_LEAST_AREA = 0.2  # of the crop's 4: of a target in it
+
+
+def crop_drawer(margin: float) -> Draw:
+    """Draws crops of stored frames as a refine network sees them.
+
+    A target is seen turned by any quarter and mirrored or not, from a pose that is off by 1 to 28 % of its side; of an
+    empty frame, the place where another frame's target is.
+
+    Args:
+        margin: see `stn_rectify.runtime.target_crop.crop_homography`.
+    """
+
+    def draw(
+        rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        corners = pool.corners[k].astype(np.float64)
+        is_empty = not np.isfinite(corners).all()
+        if is_empty or rng.random() < _AWAY_SHARE:
+            elsewhere = _place_without_target(rng, pool, corners)
+            if elsewhere is not None:
+                return target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan)
+        pose = _homography(corners)
+        for _ in range(_ATTEMPTS):
+            error = _square_symmetry(rng) @ perturbation(rng)
+            seen = transform_points(np.linalg.inv(crop_homography(error, margin)), UNIT_CORNERS)
+            seen = _from_top_left(seen)
+            if is_valid_quadrilateral(seen, _LEAST_AREA) and np.abs(seen).max() < _FURTHEST:
+                break
+        else:
+            error, seen = np.eye(3), UNIT_CORNERS / (1 + 2 * margin)
+        return target_crop(pool.frames[k], pose @ error, size=size, margin=margin), seen
+
+    return draw
+
+
+def perturbation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """A homography [3, 3] near the identity: the error of a pose, in the target's own coordinates."""
+    sigma = 2 * math.exp(rng.uniform(*np.log(_SIGMA)))  # a side is 2 long
+    for _ in range(_ATTEMPTS):
+        angle = rng.normal(0, 0.4 * sigma)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        scale = np.exp(rng.normal(0, 0.5 * sigma) + rng.normal(0, 0.4 * sigma, 2))
+        corners = (UNIT_CORNERS * scale) @ turn.T + rng.normal(0, 0.6 * sigma, 2) + rng.normal(0, 0.5 * sigma, (4, 2))
+        if is_valid_quadrilateral(corners, _LEAST_AREA):
+            return _homography(corners)
+    return np.eye(3)
+
+
+def _homography(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Target → normalised coordinates."""
+    return np.asarray(cv2.getPerspectiveTransform(UNIT_CORNERS.astype(np.float32), corners.astype(np.float32)))
+
+
+def _square_symmetry(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """One of the eight symmetries of the square: a quarter turn, mirrored or not."""
+    quarter = np.linalg.matrix_power(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), int(rng.integers(4)))
+    return quarter @ np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+
+
+def _from_top_left(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The same corners in clockwise order, beginning with the one nearest to the crop's top left."""
+    edges = corners[1:3] - corners[:2]
+    if edges[0, 0] * edges[1, 1] - edges[0, 1] * edges[1, 0] < 0:
+        corners = corners[::-1]
+    first = int((corners @ UNIT_CORNERS[0]).argmax())
+    return corners[[(first + k) % 4 for k in range(4)]]
+
+
+def _place_without_target(
+    rng: np.random.Generator, pool: FramePool, corners: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64] | None:
+    """The pose of another frame's target, if nothing of this frame's target lies near."""
+    for _ in range(_ATTEMPTS):
+        other = pool.corners[int(rng.integers(len(pool)))].astype(np.float64)
+        if not np.isfinite(other).all():
+            continue
+        if np.isfinite(corners).all():
+            apart = (other.min(axis=0) > corners.max(axis=0)) | (other.max(axis=0) < corners.min(axis=0))
+            if not apart.any():
+                continue
+        return _homography(other) @ perturbation(rng)
+    return None
