@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--batch-size", type=_positive_int, default=128)
     run.add_argument("--learning-rate", type=_positive_float, help="at its highest (default 0.003" + tuning % 0.001)
     run.add_argument("--seed", type=_seed, default=0)
+    run.add_argument(
+        "--targets", type=Path, metavar="DIR", help="upright pictures of your target, cut out along its edges"
+    )
     run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
     run.add_argument("--jobs", type=_positive_int, default=os.cpu_count() or 1, help="processes that synthesise frames")
     add_pruning_options(parser)
@@ -240,7 +243,8 @@ def _course(args: argparse.Namespace) -> dict[str, Any]:
     """Arguments of a training; those not given are left to their defaults."""
     names = ("samples", "epochs", "batch_size", "learning_rate", "seed")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    return {**given, "backgrounds": str(args.backgrounds) if args.backgrounds else None}
+    folders = {name: str(folder) for name in ("backgrounds", "targets") if (folder := getattr(args, name))}
+    return {**given, **folders}
 
 
 def _check_batch(course: Course) -> None:
@@ -273,5 +277,5 @@ def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[Know
         return
     predict = pose_predictor(model)
     shape = model.input_shape[1:]
-    hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds)] if args.hold_out else []
+    hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds, args.targets)] if args.hold_out else []
     print(error_table([corner_errors(predict, frames, shape) for frames in [*hold_out, *known]]))

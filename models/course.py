@@ -18,7 +18,7 @@ from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.training_frames import Batch, Draw, batches
+from stn_rectify.models.training_frames import Batch, Draw, batches, frame_drawer
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 __all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
@@ -42,6 +42,7 @@ class Course:
     learning_rate: float = 3e-3
     seed: int = 0
     backgrounds: str | None = None
+    targets: str | None = None
 
     @property
     def epoch_steps(self) -> int:
@@ -49,9 +50,9 @@ class Course:
         return self.samples // self.batch_size
 
     @property
-    def draw(self) -> Draw | None:
-        """How a sample is made of a frame, where it is not a look at the whole (`batches`)."""
-        return None
+    def draw(self) -> Draw:
+        """How a sample is made of a frame. The user's own targets are never seen mirrored."""
+        return frame_drawer(mirrors=self.targets is None)
 
     def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
@@ -74,6 +75,7 @@ def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs:
         size=max(2 * seen_shape[0], 2 * seen_shape[1], *course.input_shape[:2]),
         seed=course.seed,
         backgrounds=Path(course.backgrounds) if course.backgrounds else None,
+        targets=Path(course.targets) if course.targets else None,
         jobs=jobs,
     )
 

@@ -41,6 +41,7 @@ class FramePool:
         size: side of the stored frames, pixels.
         seed: of the synthesiser.
         backgrounds: folder of photographs, or None.
+        targets: folder of upright pictures of the only targets, or None.
         jobs: processes that synthesise.
 
     Raises:
@@ -55,16 +56,20 @@ class FramePool:
         size: int,
         seed: int,
         backgrounds: Path | None = None,
+        targets: Path | None = None,
         jobs: int = 1,
     ) -> None:
         self.folder = folder
-        self._synthesiser = FrameSynthesiser(seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds)
+        self._synthesiser = FrameSynthesiser(
+            seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds, targets=targets
+        )
         self._size, self._count, self._jobs = size, count, jobs
         self._recipe = {
             "count": count,
             "size": size,
             "seed": seed,
             "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
+            "targets": str(targets.resolve()) if targets else None,
         }
         self._state_file = folder / "pool.json"
         if not self._state_file.exists():

@@ -30,14 +30,15 @@ _FURTHEST = 1.7
 _LEAST_AREA = 0.2  # of the crop's 4: of a target in it
 
 
-def crop_drawer(margin: float) -> Draw:
+def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     """Draws crops of stored frames as a refine network sees them.
 
-    A target is seen turned by any quarter and mirrored or not, from a pose that is off by 1 to 28 % of its side; of an
-    empty frame, the place where another frame's target is.
+    A target is seen from a pose that is off by 1 to 28 % of its side; of an empty frame, the place where another
+    frame's target is.
 
     Args:
         margin: see `stn_rectify.runtime.target_crop.crop_homography`.
+        turns: whether targets are also turned by quarters and mirrored.
     """
 
     def draw(
@@ -51,7 +52,7 @@ def crop_drawer(margin: float) -> Draw:
                 return target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan)
         pose = _homography(corners)
         for _ in range(_ATTEMPTS):
-            error = _square_symmetry(rng) @ perturbation(rng)
+            error = (_square_symmetry(rng) if turns else np.eye(3)) @ perturbation(rng)
             seen = transform_points(np.linalg.inv(crop_homography(error, margin)), UNIT_CORNERS)
             seen = _from_top_left(seen)
             if is_valid_quadrilateral(seen, _LEAST_AREA) and np.abs(seen).max() < _FURTHEST:

@@ -46,9 +46,11 @@ class TrainingRecipe(Course):
     refine_margin: float | None = None
 
     @property
-    def draw(self) -> Draw | None:
-        """Crops around the target, of a refine network."""
-        return None if self.refine_margin is None else crop_drawer(self.refine_margin)
+    def draw(self) -> Draw:
+        """Crops around the target for a refine network, else looks at the whole frame."""
+        if self.refine_margin is None:
+            return super().draw
+        return crop_drawer(self.refine_margin, turns=self.targets is None)
 
     def model(self) -> keras.Model:
         """The untrained network."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.runtime.geometry import normalised_to_pixels
 
-__all__ = ["Batch", "Draw", "batches", "drawn_frame", "network_colours"]
+__all__ = ["Batch", "Draw", "batches", "frame_drawer", "network_colours"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ def batches(
         batch_size: samples in a batch; frames that do not fill one are left out.
         seed: of order and draws.
         first: number of the first batch.
-        draw: how a sample is made of a frame; `drawn_frame` when None.
+        draw: how a sample is made of a frame; a look at the whole when None.
     """
     height, width, channels = input_shape
+    draw = draw or frame_drawer()
     order = np.random.default_rng([seed, epoch]).permutation(len(pool))
     for number in range(first, len(pool) // batch_size):
         rng = np.random.default_rng([seed, epoch, number])
         chosen = order[number * batch_size : (number + 1) * batch_size]
-        drawn = [(draw or drawn_frame)(rng, pool, int(k), (width, height)) for k in chosen]
+        drawn = [draw(rng, pool, int(k), (width, height)) for k in chosen]
         corners = np.stack([c for _, c in drawn])
         present = np.isfinite(corners).all(axis=(1, 2))
         images = [network_colours(rng, image, channels) for image, _ in drawn]
@@ -75,10 +76,24 @@ def batches(
         )
 
 
-def drawn_frame(
+def frame_drawer(*, mirrors: bool = True) -> Draw:
+    """Draws augmented looks at whole frames: a window of the frame, with ``mirrors`` mirrored in half of the cases."""
+
+    def draw(
+        rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        image, corners = _window_of(rng, pool, k, size)
+        if mirrors and rng.random() < 0.5:
+            image = image[:, ::-1]
+            corners = corners[[1, 0, 3, 2]] * np.array([-1, 1])
+        return image, corners
+
+    return draw
+
+
+def _window_of(
     rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """One augmented look at a stored frame: a window of it, mirrored or not; see `Draw`."""
     frame, corners = pool.frames[k], pool.corners[k].astype(np.float64)
     low, high = _crop_window(rng, corners)
     side = frame.shape[0]
@@ -97,11 +112,7 @@ def drawn_frame(
         borderMode=cv2.BORDER_REPLICATE,
     )
     out = cv2.resize(out, size, interpolation=cv2.INTER_AREA)
-    corners = (corners - (low + high) / 2) / scale
-    if rng.random() < 0.5:
-        out = out[:, ::-1]
-        corners = corners[[1, 0, 3, 2]] * np.array([-1, 1])
-    return out, corners
+    return out, (corners - (low + high) / 2) / scale
 
 
 def network_colours(rng: np.random.Generator, image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.synthesis.images import Image
+from stn_rectify.models.synthesis.own_targets import load_target
 from stn_rectify.models.synthesis.photographs import load_photograph
 from stn_rectify.models.synthesis.pictures import draw_picture
 from stn_rectify.models.synthesis.surfaces import draw_surface
@@ -37,7 +38,8 @@ class Bank:
     """The material that frames are composed from.
 
     Attributes:
-        targets: upright target textures of all kinds.
+        targets: upright target textures of all kinds, or the user's own.
+        rivals: what other rectangles in a frame show.
         surfaces: grey backgrounds, uint8 [400, 480] each.
         pictures: procedural pictures, uint8 [240, 320, 3] each.
         photographs: the user's photographs, uint8 [h, w, 3] each; empty without a folder.
@@ -46,6 +48,7 @@ class Bank:
     """
 
     targets: Sequence[TargetTexture]
+    rivals: Sequence[TargetTexture]
     surfaces: Sequence[Image]
     pictures: Sequence[Image]
     photographs: Sequence[Image]
@@ -53,19 +56,21 @@ class Bank:
     noise: npt.NDArray[np.int16]
 
 
-def build_bank(seed: int, photograph_paths: Sequence[Path]) -> Bank:
-    """Draws the bank of a seed and reads the photographs; takes some seconds.
+def build_bank(seed: int, photograph_paths: Sequence[Path], target_paths: Sequence[Path] = ()) -> Bank:
+    """Draws the bank of a seed and reads photographs and own targets; takes some seconds.
 
     Raises:
-        DataError: a photograph cannot be read.
+        DataError: a picture cannot be read, or a target is too narrow.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_BANK_STREAM,)))
     photographs = [load_photograph(path, _PHOTOGRAPH_SIDE_PX) for path in _choose(rng, photograph_paths)]
     pictures = [draw_picture(rng, *_PICTURE_SIZE) for _ in range(_PICTURES)]
     on_targets = photographs + pictures[: max(20, _PICTURES - len(photographs))]
     noise = rng.normal(0, 32, (_NOISE_SIDE_PX, _NOISE_SIDE_PX, 3))
+    drawn = [draw_target(rng, on_targets) for _ in range(_TARGETS)]
     return Bank(
-        targets=[draw_target(rng, on_targets) for _ in range(_TARGETS)],
+        targets=[load_target(path) for path in target_paths] or drawn,
+        rivals=drawn,
         surfaces=[draw_surface(rng, *_SURFACE_SIZE) for _ in range(_SURFACES)],
         pictures=pictures,
         photographs=photographs,

@@ -65,7 +65,7 @@ def draw_occluder(rng: np.random.Generator, frame: Image, corners: Points) -> No
 
 def _add_rectangle(rng: np.random.Generator, frame: Image, bank: Bank, max_area: float, max_cut_area: float) -> Image:
     """A further card, page or plate; one that would show too much is pushed out or left out."""
-    texture = bank.targets[int(rng.integers(len(bank.targets)))]
+    texture = bank.rivals[int(rng.integers(len(bank.rivals)))]
     size = (frame.shape[1], frame.shape[0])
     image, aspect = texture.image, texture.aspect
     if rng.random() < 0.4:

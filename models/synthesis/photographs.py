@@ -1,4 +1,4 @@
-"""The user's own photographs, from the folder given as ``--backgrounds``."""
+"""The user's own pictures, from the folders given as ``--backgrounds`` and ``--targets``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _LARGE_FILE_BYTES = 1_500_000
 
 
-def find_photographs(folder: Path) -> list[Path]:
-    """All JPEG and PNG files below ``folder``, sorted by path.
+def find_photographs(folder: Path, option: str = "--backgrounds") -> list[Path]:
+    """All JPEG and PNG files below ``folder``, sorted by path; ``option`` is where the user named it.
 
     Raises:
         DataError: there is no such folder, or no picture in it.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; --backgrounds takes a folder of JPEG or PNG photographs")
+        raise DataError(f"{folder}: no such folder; {option} takes a folder of JPEG or PNG pictures")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not found:
-        raise DataError(f"{folder}: no JPEG or PNG file in it; --backgrounds takes a folder of photographs")
+        raise DataError(f"{folder}: no JPEG or PNG file in it; {option} takes a folder of pictures")
     return found
 
 

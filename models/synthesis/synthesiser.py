@@ -14,6 +14,7 @@ from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import Bank, build_bank
 from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
 from stn_rectify.models.synthesis.images import Image, Points, shaded, tinted
+from stn_rectify.models.synthesis.own_targets import OWN_KIND
 from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.photographs import find_photographs
 from stn_rectify.models.synthesis.photometry import take_photograph
@@ -29,6 +30,8 @@ _MIN_FRAME_SIDE = 64
 _RIVAL_SHARE = 0.35
 #: Nothing in an empty frame shows more than this part of the frame's area (four times as much when its edge cuts it).
 _EMPTY_AREA = 0.012
+#: The same with own targets, which other rectangles cannot be taken for.
+_OWN_RIVAL_SHARE, _OWN_EMPTY_AREA = 1.5, 0.25
 #: How often a kind lies on larger rectangles. Kinds with a border of their own do not: which edge is theirs?
 _PANEL_SHARE = {
     "plate": 0.5,
@@ -39,9 +42,10 @@ _PANEL_SHARE = {
     "receipt": 0.15,
     "page": 0.12,
     "form": 0.12,
+    OWN_KIND: 0.2,
 }
 #: How often a kind is held by a narrow frame.
-_HOLDER_SHARE = {"plate": 0.35, "label": 0.15, "card": 0.1}
+_HOLDER_SHARE = {"plate": 0.35, "label": 0.15, "card": 0.1, OWN_KIND: 0.1}
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class FrameSynthesiser:
         seed: int = 0,
         frame_size: tuple[int, int] = (320, 240),
         backgrounds: Path | None = None,
+        targets: Path | None = None,
         empty_fraction: float = 0.1,
     ) -> None:
         """Prepares a synthesiser; draws nothing yet.
@@ -89,6 +94,8 @@ class FrameSynthesiser:
             frame_size: width and height of the frames, pixels, 64 or more each.
             backgrounds: a folder of JPEG and PNG photographs, searched recursively, for use behind and on
                 targets; up to 600 of them are used. Without it everything is procedural.
+            targets: a folder of upright JPEG and PNG pictures of the only targets, each cut out along the target's
+                edges. Other rectangles are then as large as these. None for all kinds, drawn.
             empty_fraction: share of frames without a target, 0–1.
 
         Raises:
@@ -104,6 +111,7 @@ class FrameSynthesiser:
         self._frame_size = frame_size
         self._empty_fraction = empty_fraction
         self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
+        self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
         self._bank: Bank | None = None
 
     def __call__(self, index: int) -> SynthesisedFrame:
@@ -115,10 +123,11 @@ class FrameSynthesiser:
         if index < 0:
             raise DataError(f"sample index {index}: expected 0 or more")
         if self._bank is None:
-            self._bank = build_bank(self._seed, self._photograph_paths)
+            self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
         rng = np.random.default_rng([self._seed, index])
         if rng.random() < self._empty_fraction:
-            scene = _compose_empty(rng, self._bank, self._frame_size)
+            area = _OWN_EMPTY_AREA if self._target_paths else _EMPTY_AREA
+            scene = _compose_empty(rng, self._bank, self._frame_size, area)
             return SynthesisedFrame(take_photograph(rng, scene, self._bank.noise), None, "empty")
         target = self._bank.targets[int(rng.integers(len(self._bank.targets)))]
         aspect = float(np.clip(target.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
@@ -130,13 +139,13 @@ class FrameSynthesiser:
         return {**self.__dict__, "_bank": None}
 
 
-def _compose_empty(rng: np.random.Generator, bank: Bank, size: tuple[int, int]) -> Image:
+def _compose_empty(rng: np.random.Generator, bank: Bank, size: tuple[int, int], area_share: float) -> Image:
     """A scene without a target: at most small or mostly hidden rectangles, or a vehicle without plate."""
-    area = size[0] * size[1]
+    area = area_share * size[0] * size[1]
     scene = draw_background(rng, bank, size)
     if rng.random() < 0.15:
         scene = draw_vehicle(rng, scene, draw_pose(rng, 3.4, size), bank)
-    return draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), _EMPTY_AREA * area, 4 * _EMPTY_AREA * area)
+    return draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), area, 4 * area)
 
 
 def _compose(
@@ -151,15 +160,17 @@ def _compose(
         scene = draw_panels(rng, scene, corners)
     if rng.random() < (0.15 if on_vehicle else 0.6):
         area = visible_area(corners, size)
-        scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), _RIVAL_SHARE * area, 0.5 * area)
+        share = _OWN_RIVAL_SHARE if target.kind == OWN_KIND else _RIVAL_SHARE
+        scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), share * area, max(share, 0.5) * area)
     if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
         draw_holder(rng, scene, corners)
     if rng.random() < 0.5:
         unit = size[1] / 240
         offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
         scene = cast_shadow(scene, corners, offset, softness, rng.uniform(0.1, 0.6))
-    texture = _varied(rng, target.image)
-    if rng.random() < 0.3:
+    is_own = target.kind == OWN_KIND
+    texture = _relit(rng, target.image) if is_own else _varied(rng, target.image)
+    if not is_own and rng.random() < 0.3:
         texture = _camouflaged(rng, texture, scene, corners)
     bows = tuple(rng.normal(0, 0.012, 4)) if target.is_flexible and rng.random() < 0.35 else ()
     paste_texture(scene, texture, corners, radius=target.corner_radius, bows=bows)
@@ -175,6 +186,11 @@ def _varied(rng: np.random.Generator, texture: Image) -> Image:
         texture = np.ascontiguousarray(texture[..., rng.permutation(3)])
     elif style < 0.16:
         texture = np.asarray(cv2.bitwise_not(texture), np.uint8)
+    return _relit(rng, texture)
+
+
+def _relit(rng: np.random.Generator, texture: Image) -> Image:
+    """The texture in another light, its colours nearly kept."""
     if rng.random() < 0.5:
         contrast = rng.uniform(0.6, 1.1)
         texture = np.asarray(cv2.convertScaleAbs(texture, alpha=contrast, beta=rng.uniform(0, 40)), np.uint8)

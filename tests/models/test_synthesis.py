@@ -287,3 +287,39 @@ def test_importing_the_synthesis_needs_no_tensorflow():
     code = "import sys, stn_rectify.models.synthesis; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    picture = np.full((100, 200, 3), (0, 0, 255), np.uint8)
+    picture[:, :40] = (255, 0, 0)  # blue at the left
+    cv2.imwrite(str(folder / "label.png"), picture)
+    return folder
+
+
+def test_own_targets_are_what_the_frames_show(labels: Path):
+    draw = FrameSynthesiser(seed=5, targets=labels, empty_fraction=0.0)
+    left_is_bluer = 0
+    for index in range(8):
+        sample = draw(index)
+        assert sample.kind == "own"
+        to_frame = cv2.getPerspectiveTransform(
+            np.array([[0, 0], [100, 0], [100, 50], [0, 50]], np.float32), sample.corners.astype(np.float32)
+        )
+        upright = cv2.warpPerspective(sample.frame, to_frame, (100, 50), flags=cv2.WARP_INVERSE_MAP).astype(float)
+        blueness = upright[..., 0] - upright[..., 2]
+        left_is_bluer += blueness[5:45, 3:17].mean() > blueness[5:45, 30:95].mean() + 20
+    assert left_is_bluer >= 7  # one may be covered
+
+
+def test_a_narrow_target_is_refused(labels: Path):
+    cv2.imwrite(str(labels / "strip.png"), np.zeros((10, 90, 3), np.uint8))
+    with pytest.raises(DataError, match=r"strip.png: 90x10 is too narrow"):
+        FrameSynthesiser(targets=labels)(0)
+
+
+def test_a_missing_folder_of_targets_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match="--targets takes a folder"):
+        FrameSynthesiser(targets=tmp_path / "nowhere")
