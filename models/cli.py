@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stn_rectify.models.pruning_options import add_pruning_options, pruning_course
+from stn_rectify.models.recognizer_options import (
+    add_recognizer_options,
+    learns_from_labels,
+    run_recognizer_training,
+)
 from stn_rectify.models.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import DataError, UsageError
 
@@ -57,7 +62,7 @@ def _positive_float(text: str) -> float:
 
 _NETWORK = (
     "input_shape", "transform", "output_shape", "body", "refine", "localization", "localization_shape", "width",
-    "padding",
+    "padding", "weights",
 )  # fmt: skip
 _positive_int = _whole_number(1)
 _non_negative_int = _whole_number(0)
@@ -105,11 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--learning-rate", type=_positive_float, help="at its highest (default 0.003" + tuning % 0.001)
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument(
+        "--weights", type=Path, metavar="FILE.keras", help="trained network of the same kind to start from"
+    )
+    run.add_argument(
         "--targets", type=Path, metavar="DIR", help="upright pictures of your target, cut out along its edges"
     )
     run.add_argument("--backgrounds", type=Path, metavar="DIR", help="photographs as backgrounds and posters")
     run.add_argument("--jobs", type=_positive_int, default=os.cpu_count() or 1, help="processes that synthesise frames")
     add_pruning_options(parser)
+    add_recognizer_options(parser)
     check = parser.add_argument_group("evaluation")
     check.add_argument(
         "--validate",
@@ -121,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument(
         "--hold-out", type=_non_negative_int, default=1000, metavar="N", help="synthesised frames (default 1000)"
+    )
+    check.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE.png",
+        help="verification sheet (default NAME.sheet.png beside --out, none with --evaluate)",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -139,6 +154,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if learns_from_labels(args):
+        return run_recognizer_training(args, _parser().parse_args([]), _course(args), _prepare_out)
     if (args.out is None) == (args.evaluate is None):
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
     if args.model is not None and args.prune is not None and args.quantize_aware:
@@ -194,6 +211,7 @@ def _train(args: argparse.Namespace) -> keras.Model:
         output_shape=args.output_shape,
         body=args.body,
         refine_margin=REFINE_MARGIN if args.refine else None,
+        weights=str(args.weights) if args.weights else None,
         localization=args.localization,
         localization_shape=args.localization_shape,
         width=args.width,
@@ -270,12 +288,11 @@ def _prepare_out(out: Path, overwrite: bool) -> None:
 
 
 def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[KnownFrames]) -> None:
-    from stn_rectify.models.training import pose_predictor
-    from stn_rectify.models.validation import corner_errors, error_table, synthesised_hold_out
+    from stn_rectify.models.evaluation import evaluate
+    from stn_rectify.models.known_frames import synthesised_hold_out
 
     if not (args.hold_out or known):
         return
-    predict = pose_predictor(model)
-    shape = model.input_shape[1:]
     hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds, args.targets)] if args.hold_out else []
-    print(error_table([corner_errors(predict, frames, shape) for frames in [*hold_out, *known]]))
+    sheet = args.sheet or (args.out.with_suffix(".sheet.png") if args.out else None)
+    print(evaluate(model, args.out or args.evaluate, [*hold_out, *known], sheet))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -98,23 +99,32 @@ def averaging_adamw(course: Course, weight_decay: float) -> keras.optimizers.Opt
 
 
 def train_epochs(
-    model: keras.Model, pool: FramePool, course: Course, checkpoint: Checkpoint, targets: Callable[[Batch], Targets]
+    model: keras.Model,
+    pool: Any,
+    course: Course,
+    checkpoint: Checkpoint,
+    targets: Callable[[Any], Targets],
+    *,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> None:
     """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
 
     Args:
         model: frames → what ``targets`` gives.
-        pool: the frames.
+        pool: the frames, a `FramePool` or what else the course makes batches of.
         course: how they are gone through.
         checkpoint: is written after each epoch and when stopped.
         targets: what the model should give for a batch, and the weights of the samples, a list each.
+        after_epoch: is called with the number of each finished epoch, from 0; what it raises ends the training.
 
     Raises:
         KeyboardInterrupt: after the state was saved.
     """
+    cv2.setNumThreads(1)  # two threads for a picture of 64 pixels wait for each other
     epoch, batch = checkpoint.load(model)
     for number in range(epoch, course.epochs):
         _train_epoch(model, pool, course, number, batch, checkpoint, targets)
+        after_epoch(number)
         batch = 0
     model.optimizer.finalize_variable_values(model.trainable_variables)
 
@@ -142,12 +152,12 @@ def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
 
 def _train_epoch(
     model: keras.Model,
-    pool: FramePool,
+    pool: Any,
     course: Course,
     epoch: int,
     first: int,
     checkpoint: Checkpoint,
-    targets: Callable[[Batch], Targets],
+    targets: Callable[[Any], Targets],
 ) -> None:
     drawn = course.batches(pool, epoch, first=first)
     label = f"epoch {epoch + 1}/{course.epochs}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.files import load_model
 from stn_rectify.models.losses import CornerLoss
 from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.stn import lightweight_stn
@@ -33,6 +34,7 @@ class TrainingRecipe(Course):
     Attributes:
         refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
             that sees whole frames.
+        weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
     transform: str = "projective"
@@ -44,6 +46,7 @@ class TrainingRecipe(Course):
     features: int = 48
     padding: str = "zeros"
     refine_margin: float | None = None
+    weights: str | None = None
 
     @property
     def draw(self) -> Draw:
@@ -53,9 +56,13 @@ class TrainingRecipe(Course):
         return crop_drawer(self.refine_margin, turns=self.targets is None)
 
     def model(self) -> keras.Model:
-        """The untrained network."""
+        """The network before this training.
+
+        Raises:
+            DataError: ``weights`` cannot be read, or is another network.
+        """
         keras.utils.set_random_seed(self.seed)
-        return lightweight_stn(
+        model = lightweight_stn(
             self.input_shape,
             transform=self.transform,
             output_shape=self.output_shape,
@@ -67,6 +74,15 @@ class TrainingRecipe(Course):
             padding=self.padding,
             initial_scale=1 / (1 + 2 * (self.refine_margin or 0)),
         )
+        if self.weights is not None:
+            trained = load_model(Path(self.weights))
+            if [v.shape for v in trained.variables] != [v.shape for v in model.variables]:
+                raise DataError(
+                    f"{self.weights} is another network than the one asked for: give the network's options with which "
+                    "it was trained (--body, --width, ...)"
+                )
+            model.set_weights(trained.get_weights())
+        return model
 
 
 def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:

@@ -22,6 +22,16 @@ def test_training_starts_at_the_identity(localization, transform, size):
     assert ((np.asarray(score) >= 0) & (np.asarray(score) <= 1)).all()
 
 
+def test_the_fused_body_has_no_separable_block_where_maps_are_large():
+    model = lightweight_stn((64, 64, 3), body="fused", initial_scale=0.5)
+    depthwise = [layer for layer in model.layers if layer.name.endswith("_depthwise")]
+    assert depthwise
+    assert all(layer.input.shape[1:3] == (8, 8) for layer in depthwise)
+    frames = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
+    _, theta, _ = model(frames)
+    np.testing.assert_array_equal(theta, np.tile([0.5, 0, 0, 0, 0.5, 0, 0, 0], (2, 1)))
+
+
 def test_localization_may_see_a_smaller_copy_than_the_sampler_reads():
     model = lightweight_stn((224, 224, 3), localization_shape=(64, 64), output_shape=(96, 48))
     assert model.output_shape[0] == (None, 96, 48, 3)
@@ -57,7 +67,9 @@ def test_a_file_that_is_no_model_is_one_clear_error(tmp_path, content):
         load_model(file)
 
 
-@pytest.mark.parametrize("option", [{"transform": "tilt"}, {"localization": "global"}, {"padding": "reflect"}], ids=str)
+@pytest.mark.parametrize(
+    "option", [{"transform": "tilt"}, {"body": "dense"}, {"localization": "global"}, {"padding": "reflect"}], ids=str
+)
 def test_unknown_options_are_refused(option):
     with pytest.raises(ValueError, match="must be one of"):
         lightweight_stn((64, 64, 3), **option)

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import keras
@@ -399,3 +400,30 @@ def test_a_model_without_a_score_is_evaluated():
     theta, score = predict(np.zeros((3, 32, 32, 1), np.float32))
     assert theta.shape == (3, 6)
     assert score is None
+
+
+def test_a_training_can_start_from_trained_weights(tmp_path):
+    source = TINY.model()
+    source.set_weights([w + 0.01 for w in source.get_weights()])
+    source.save(tmp_path / "source.keras")
+    started = replace(TINY, weights=str(tmp_path / "source.keras")).model()
+    for got, expected in zip(started.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    replace(TINY, width=1.0).model().save(tmp_path / "wide.keras")
+    with pytest.raises(DataError, match=r"wide.keras is another network .*--width"):
+        replace(TINY, weights=str(tmp_path / "wide.keras")).model()
+
+
+def test_a_refine_network_starts_with_the_target_where_it_was(tmp_path):
+    stn = replace(TINY, refine_margin=0.2).model()
+    theta = stn.get_layer("theta").get_weights()[1]
+    np.testing.assert_allclose(theta[[0, 4]], 1 / 1.4, rtol=1e-6)
+
+
+def test_refine_networks_are_told_by_their_names(tmp_path, capsys):
+    assert main(["--refine", "--out", str(tmp_path / "labels.keras")]) == 2
+    assert "NAME.refine.keras" in capsys.readouterr().err
+    assert main(["--out", str(tmp_path / "labels.refine.keras")]) == 2
