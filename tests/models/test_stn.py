@@ -23,7 +23,7 @@ def test_training_starts_at_the_identity(localization, transform, size):
 
 
 def test_the_fused_body_has_no_separable_block_where_maps_are_large():
-    model = lightweight_stn((64, 64, 3), body="fused", initial_scale=0.5)
+    model = lightweight_stn((64, 64, 3), transform="projective", body="fused", initial_scale=0.5)
     depthwise = [layer for layer in model.layers if layer.name.endswith("_depthwise")]
     assert depthwise
     assert all(layer.input.shape[1:3] == (8, 8) for layer in depthwise)
