@@ -19,7 +19,7 @@ from stn_rectify.models.synthesis.lettering import (
 )
 from stn_rectify.models.synthesis.pictures import picture_crop
 
-__all__ = ["draw_card", "draw_form", "draw_label", "draw_note", "draw_page", "draw_receipt"]
+__all__ = ["draw_card", "draw_form", "draw_grid", "draw_label", "draw_note", "draw_page", "draw_receipt"]
 
 
 def draw_page(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
@@ -49,12 +49,12 @@ def draw_page(rng: np.random.Generator, width: int, height: int, pictures: Seque
 
 
 def draw_form(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
-    """A table, calendar, puzzle or chart: a strong grid set in from the paper's edge, unevenly."""
+    """A table or calendar, open at its sides, set in from the paper's edge; a closed one is a target of its own."""
     image, ink = filled(width, height, light(rng)), dark(rng)
     left, right = width * rng.uniform(0.02, 0.16), width * (1 - rng.uniform(0.02, 0.16))
     top, bottom = height * rng.uniform(0.03, 0.28), height * (1 - rng.uniform(0.02, 0.2))
     columns, rows = int(rng.integers(2, 12)), int(rng.integers(2, 14))
-    for column in range(columns + 1):
+    for column in range(1, columns):
         x = int(left + (right - left) * column / columns)
         cv2.line(image, (x, int(top)), (x, int(bottom)), ink, 2 if column % 3 == 0 else 1)
     for row in range(rows + 1):
@@ -70,10 +70,47 @@ def draw_form(rng: np.random.Generator, width: int, height: int, pictures: Seque
             (x + cell_width * 0.2, y + cell_height * 0.25, cell_width * 0.6, cell_height * 0.5),
             ink,
         )
-    if rng.random() < 0.6:
-        cv2.rectangle(image, (int(left), int(top)), (int(right), int(bottom)), ink, int(rng.integers(2, 6)))
     if rng.random() < 0.5:
         text_line(rng, image, (left, top * 0.3, width * 0.5, top * 0.4), ink)
+    return image
+
+
+def draw_grid(rng: np.random.Generator, width: int, height: int, margins: tuple[float, float, float, float]) -> Image:
+    """A puzzle or chart in a closed frame, and the scrap of paper it is printed on, with text around it.
+
+    Args:
+        rng: the texture's random numbers.
+        width: of the frame, pixels, outer edge to outer edge.
+        height: of the frame.
+        margins: paper beyond the frame's left, top, right and bottom edge, in half sides of the frame.
+
+    Returns:
+        uint8 [H, W, 3], frame and paper.
+    """
+    left, right = (round(margins[side] * width / 2) for side in (0, 2))
+    top, bottom = (round(margins[side] * height / 2) for side in (1, 3))
+    image, ink = filled(width + left + right, height + top + bottom, light(rng)), dark(rng)
+    text_block(rng, image, ink, int(rng.integers(0, 30)))
+    if rng.random() < 0.4 and top > 12:
+        bar = (left, max(0, top - int(rng.integers(8, 24)))), (left + int(width * rng.uniform(0.2, 1)), top - 2)
+        cv2.rectangle(image, *bar, ink, -1)
+    frame = image[top : top + height, left : left + width]
+    frame[:] = light(rng) if rng.random() < 0.2 else image[0, 0]
+    columns, rows = int(rng.integers(3, 13)), int(rng.integers(3, 13))
+    if rng.random() < 0.5:
+        columns = rows = 9
+    group, thin, thick = int(rng.integers(2, 5)), int(rng.integers(1, 3)), int(rng.integers(2, 5))
+    for column in range(1, columns):
+        x = round(width * column / columns)
+        cv2.line(frame, (x, 0), (x, height), ink, thick if column % group == 0 else thin)
+    for row in range(1, rows):
+        y = round(height * row / rows)
+        cv2.line(frame, (0, y), (width, y), ink, thick if row % group == 0 else thin)
+    for cell in np.flatnonzero(rng.random(columns * rows) < rng.uniform(0.1, 0.6)):
+        x, y = (cell % columns + 0.3) * width / columns, (cell // columns + 0.2) * height / rows
+        text_line(rng, frame, (x, y, 0.5 * width / columns, 0.6 * height / rows), ink, 1)
+    border = int(rng.integers(2, 7))
+    cv2.rectangle(frame, (0, 0), (width - 1, height - 1), ink, 2 * border - 1)
     return image
 
 

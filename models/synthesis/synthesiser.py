@@ -15,7 +15,7 @@ from stn_rectify.models.synthesis.bank import Bank, build_bank
 from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
 from stn_rectify.models.synthesis.images import Image, Points, shaded, tinted
 from stn_rectify.models.synthesis.own_targets import OWN_KIND
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture, plane_points
 from stn_rectify.models.synthesis.photographs import find_photographs
 from stn_rectify.models.synthesis.photometry import take_photograph
 from stn_rectify.models.synthesis.poses import draw_pose, visible_area
@@ -164,19 +164,30 @@ def _compose(
         scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), share * area, max(share, 0.5) * area)
     if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
         draw_holder(rng, scene, corners)
+    outer = _outline(corners, target)
     if rng.random() < 0.5:
         unit = size[1] / 240
         offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
-        scene = cast_shadow(scene, corners, offset, softness, rng.uniform(0.1, 0.6))
+        scene = cast_shadow(scene, outer, offset, softness, rng.uniform(0.1, 0.6))
     is_own = target.kind == OWN_KIND
     texture = _relit(rng, target.image) if is_own else _varied(rng, target.image)
     if not is_own and rng.random() < 0.3:
-        texture = _camouflaged(rng, texture, scene, corners)
-    bows = tuple(rng.normal(0, 0.012, 4)) if target.is_flexible and rng.random() < 0.35 else ()
-    paste_texture(scene, texture, corners, radius=target.corner_radius, bows=bows)
+        texture = _camouflaged(rng, texture, scene, outer)
+    bow = 0.012 if outer is corners else 0.03  # a scrap's own edges may be of any shape
+    bows = tuple(rng.normal(0, bow, 4)) if target.is_flexible and rng.random() < 0.35 else ()
+    paste_texture(scene, texture, outer, radius=target.corner_radius, bows=bows)
     if rng.random() < 0.1:
         draw_occluder(rng, scene, corners)
     return scene
+
+
+def _outline(corners: Points, target: TargetTexture) -> Points:
+    """Corners of the target's whole picture."""
+    left, top, right, bottom = target.margins
+    if not any(target.margins):
+        return corners
+    outer = np.array([[-1 - left, -1 - top], [1 + right, -1 - top], [1 + right, 1 + bottom], [-1 - left, 1 + bottom]])
+    return plane_points(corners, outer)
 
 
 def _varied(rng: np.random.Generator, texture: Image) -> Image:

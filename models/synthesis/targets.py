@@ -27,10 +27,12 @@ class TargetTexture:
 
     Attributes:
         kind: one of `TARGET_KINDS`.
-        image: uint8 [h, w, 3] BGR; the picture's outer edge is the target's edge.
+        image: uint8 [h, w, 3] BGR.
         aspect: width over height of the real object, 0.2–5; the picture itself is 56 pixels wide or more.
         corner_radius: of rounded corners, as a fraction of the shorter side; 0 for square ones.
         is_flexible: whether it is of paper and may bow.
+        margins: what of the picture lies beyond the target's left, top, right and bottom edge, in half sides of the
+            target; zeros where the picture's outer edge is the target's.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class TargetTexture:
     aspect: float
     corner_radius: float
     is_flexible: bool
+    margins: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,9 @@ def _draw_sheet(rng: np.random.Generator, width: int, height: int, pictures: Seq
     return image
 
 
+#: A printed frame on a larger scrap of paper; the frame is the target, not the paper.
+_GRID_KIND, _GRID_SHARE = "grid", 0.1
+
 _RECIPES = {
     "page": _Recipe(prints.draw_page, 0.17, (0.55, 1.6), is_flexible=True),
     "form": _Recipe(prints.draw_form, 0.07, (0.6, 1.6), is_flexible=True),
@@ -119,11 +125,13 @@ _RECIPES = {
 }
 
 #: All kinds a target can be of; a frame without one has the kind "empty".
-TARGET_KINDS = tuple(_RECIPES)
+TARGET_KINDS = (*_RECIPES, _GRID_KIND)
 
 
 def draw_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTexture:
     """Draws one target of a random kind; ``pictures`` are what may be printed on it."""
+    if rng.random() < _GRID_SHARE:
+        return _draw_grid_target(rng)
     shares = np.array([recipe.share for recipe in _RECIPES.values()])
     kind = TARGET_KINDS[int(rng.choice(len(shares), p=shares / shares.sum()))]
     recipe = _RECIPES[kind]
@@ -140,3 +148,14 @@ def draw_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTe
         image = shaded(rng, image, rng.uniform(2, 12))
     radius = rng.uniform(0.03, 0.14) if rng.random() < recipe.rounded else 0.0
     return TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible)
+
+
+def _draw_grid_target(rng: np.random.Generator) -> TargetTexture:
+    aspect = 1.0 if rng.random() < 0.5 else float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
+    width, height = (round(0.75 * _LONG_SIDE * side / max(1.0, aspect)) for side in (aspect, 1.0))
+    left, top, right, bottom = (rng.uniform(0.02, 0.2 if rng.random() < 0.7 else 0.6) for _ in range(4))
+    margins = (left, top, right, bottom)
+    image = prints.draw_grid(rng, width, height, margins)
+    if rng.random() < 0.5:
+        image = shaded(rng, image, rng.uniform(2, 12))
+    return TargetTexture(_GRID_KIND, image, aspect, 0.0, is_flexible=True, margins=margins)
