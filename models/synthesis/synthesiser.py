@@ -23,7 +23,7 @@ from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, 
 from stn_rectify.models.synthesis.targets import TargetTexture
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["FrameSynthesiser", "SynthesisedFrame"]
+__all__ = ["FrameSynthesiser", "SynthesisedFrame", "target_outline"]
 
 _MIN_FRAME_SIDE = 64
 #: No other rectangle shows more than this part of the target's area.
@@ -164,7 +164,7 @@ def _compose(
         scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), share * area, max(share, 0.5) * area)
     if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
         draw_holder(rng, scene, corners)
-    outer = _outline(corners, target)
+    outer = target_outline(corners, target)
     if rng.random() < 0.5:
         unit = size[1] / 240
         offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
@@ -181,7 +181,7 @@ def _compose(
     return scene
 
 
-def _outline(corners: Points, target: TargetTexture) -> Points:
+def target_outline(corners: Points, target: TargetTexture) -> Points:
     """Corners of the target's whole picture."""
     left, top, right, bottom = target.margins
     if not any(target.margins):

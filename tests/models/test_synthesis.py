@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.synthesis import TARGET_KINDS, FrameSynthesiser, SynthesisedFrame, bank
-from stn_rectify.models.synthesis.pasting import outline_mask, paste_texture
+from stn_rectify.models.synthesis.pasting import outline_mask, paste_texture, plane_points
 from stn_rectify.models.synthesis.poses import MAX_ROTATION_DEG, MIN_VISIBLE, draw_pose, rotation_deg
-from stn_rectify.models.synthesis.targets import draw_target
+from stn_rectify.models.synthesis.prints import draw_grid
+from stn_rectify.models.synthesis.synthesiser import target_outline
+from stn_rectify.models.synthesis.targets import TargetTexture, draw_target
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 
@@ -213,8 +215,9 @@ def test_the_label_is_where_the_target_is_in_whole_frames(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "take_photograph", lambda rng, scene, noise: scene)
     draw = FrameSynthesiser(seed=2, frame_size=FRAME_SIZE, empty_fraction=0.0)
     overlaps = []
-    for index in range(40):
-        sample = draw(index)
+    for sample in map(draw, range(45)):
+        if sample.kind == "grid":  # its paper is magenta, too
+            continue
         seen = (np.abs(sample.frame.astype(int) - MAGENTA).max(axis=2) < 40).astype(np.uint8)
         labelled = np.zeros(seen.shape, np.uint8)
         cv2.fillPoly(labelled, [np.round(sample.corners).astype(np.int32)], (1,))
@@ -235,9 +238,10 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def test_photographs_change_the_frames_and_are_found_recursively(photographs: Path):
-    with_them = [FrameSynthesiser(seed=5, backgrounds=photographs)(index) for index in (0, 1)]
-    assert same(with_them[0], FrameSynthesiser(seed=5, backgrounds=photographs)(0))
-    assert not same(with_them[0], FrameSynthesiser(seed=5)(0))
+    draw, again, without = (FrameSynthesiser(seed=5, backgrounds=folder) for folder in (photographs, photographs, None))
+    with_them = [draw(index) for index in range(6)]
+    assert same(with_them[0], again(0))
+    assert not all(same(frame, without(index)) for index, frame in enumerate(with_them))
 
 
 def _missing(folder: Path) -> Path:
@@ -323,3 +327,20 @@ def test_a_narrow_target_is_refused(labels: Path):
 def test_a_missing_folder_of_targets_is_named(tmp_path: Path):
     with pytest.raises(DataError, match="--targets takes a folder"):
         FrameSynthesiser(targets=tmp_path / "nowhere")
+
+
+def test_a_printed_frame_is_the_target_and_not_its_paper():
+    """The border printed on the paper is found again along the labelled edges, just inside of them."""
+    margins = (0.3, 0.1, 0.5, 0.2)
+    image = draw_grid(np.random.default_rng(4), 200, 160, margins)
+    assert image.shape == (160 + 8 + 16, 200 + 30 + 50, 3)
+    target = TargetTexture("grid", image, 1.25, 0.0, is_flexible=False, margins=margins)
+    frame = np.full((240, 320, 3), 128, np.uint8)
+    paste_texture(frame, image, target_outline(TILTED, target))
+    inside = np.array([[x, y] for t in np.linspace(-0.9, 0.9, 19) for x, y in ((t, -0.985), (t, 0.985), (-0.985, t))])
+    outside = np.array([[x, y] for t in np.linspace(-0.8, 0.8, 9) for x, y in ((1.2, t), (-1.15, t))])
+    border, paper = (
+        np.array([frame[y, x].mean() for x, y in plane_points(TILTED, p).round().astype(int)])
+        for p in (inside, outside)
+    )
+    assert np.median(border) < 0.6 * np.median(paper)
