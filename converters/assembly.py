@@ -25,7 +25,7 @@ from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.preprocess import pixel_levels
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["Assembly", "assemble", "class_activation"]
 
 _GRID_MACS = {**GRID_MACS, "tps": 4}  # the file's spline is made by rows, and only interpolated for each point
 
@@ -108,7 +108,7 @@ def assemble(
         recognizer=recognizer,
         quantizations=quantizations,
         value_range=value_range,
-        class_activation=_activation(floats["class_scores"]) if recognizer is not None else None,
+        class_activation=class_activation(floats["class_scores"]) if recognizer is not None else None,
         refit=readout,
         cost=_cost(parts, plan, trunk, recognizer),
     )
@@ -135,7 +135,7 @@ def _pixel_levels(
     return np.asarray(levels[pixels])
 
 
-def _activation(class_scores: npt.NDArray[np.float32]) -> str:
+def class_activation(class_scores: npt.NDArray[np.float32]) -> str:
     """What a recognizer ends with, seen from its scores [N, K]."""
     if class_scores.min() < 0 or class_scores.max() > 1:
         return "logits"

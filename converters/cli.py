@@ -6,16 +6,19 @@ import argparse
 import io
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stn_rectify.converters.conversion_options import DEFAULT_PASSES
 from stn_rectify.models.workstation import OneLineParser, run_command
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.metadata import MAX_PASSES
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
     from stn_rectify.converters.batch.jobs import ModelPool
+    from stn_rectify.converters.conversion_options import ConversionOptions
 
 __all__ = ["main"]
 
@@ -40,6 +43,12 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PASSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_PASSES}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="stn-convert",
@@ -47,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "proved on the written file. Run the same command again to go on after Ctrl-C: what is done is skipped.",
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help=".keras files, SavedModel folders, folders of both, 'glob*patterns'"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help=".keras files (NAME.recognizer.keras: a classifier of its own), SavedModel folders, folders of both, "
+        "'glob*patterns'",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for NAME.tflite, its report, manifest")
     parser.add_argument(
@@ -73,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-latency", dest="latency", action="store_false", help="do not measure it for the report; saves seconds"
+    )
+    parser.add_argument(
+        "--refine-passes",
+        type=_natural,
+        default=DEFAULT_PASSES,
+        metavar="N",
+        help=f"of the network NAME.refine.keras beside NAME.keras, that the file asks for ({DEFAULT_PASSES})",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace existing files that are not of an earlier run"
@@ -118,6 +138,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
     from stn_rectify.converters.conversion_options import ConversionOptions
+    from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
 
     low, high = args.value_range
@@ -135,12 +156,18 @@ def _convert_all(args: argparse.Namespace) -> int:
         description=args.description,
         latency=args.latency,
         refit_head=args.refit_head,
+        refine_passes=args.refine_passes,
         overwrite=args.overwrite,
         validation=args.validation,
         max_corner_error=args.max_corner_error,
         min_coverage=args.min_coverage,
     )
-    models = find_models(args.inputs)
+    found = find_models(args.inputs)
+    recognizers = [model for model in found if is_recognizer(model)]
+    models = [model for model in found if model not in recognizers]
+    failed_recognizers = _convert_recognizers(recognizers, args.out, options)
+    if not models:
+        return 1 if failed_recognizers else 0
     with Progress("conversion", len(models), unit="model") as progress:
         warned: set[str] = set()
 
@@ -164,7 +191,25 @@ def _convert_all(args: argparse.Namespace) -> int:
     if len(models) > 1:
         print(summary_table(outcomes))
     print(totals_line(outcomes))
-    return 0 if all(outcome.record.passed for outcome in outcomes) else 1
+    return 0 if all(outcome.record.passed for outcome in outcomes) and not failed_recognizers else 1
+
+
+def _convert_recognizers(sources: Sequence[Path], out: Path, options: ConversionOptions) -> int:
+    """Converts classifiers without a spatial transformer, here and one after the other; how many failed."""
+    failed = 0
+    for source in sources:
+        from stn_rectify.converters.recognizer_conversion import convert_recognizer
+
+        try:
+            conversion = convert_recognizer(source, out, options)
+        except StnRectifyError as error:
+            print(f"{source.stem}  failed: {error}", file=sys.stderr, flush=True)
+            failed += 1
+            continue
+        for warning in conversion.warnings:
+            print(f"stn-convert: warning: {warning}", file=sys.stderr)
+        print(conversion, flush=True)
+    return failed
 
 
 def _open_pool(args: argparse.Namespace) -> ModelPool:

@@ -24,19 +24,22 @@ from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import file_metadata
 from stn_rectify.converters.packing import pack
 from stn_rectify.converters.proof import Check, Proof, prove
+from stn_rectify.converters.refine_network import AssembledRefine, read_refine
 from stn_rectify.converters.report.comparison import Comparison, compare
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation, find_delegations
 from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency, measure_latencies
-from stn_rectify.converters.report.pictures import FramePicture, take_pictures
+from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture, take_alignment, take_pictures
+from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.converters.stn_source import output_name, read_stn
+from stn_rectify.converters.subgraph_join import join_subgraph
 from stn_rectify.models.cost import StnCost
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.geometry import theta_to_corners
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model_file import REFINE_SIGNATURE, ModelFile
 
 __all__ = ["Conversion", "ConversionOptions", "convert"]
 
@@ -57,6 +60,7 @@ class Conversion:
         latencies: beside the float32 twin of the same model, in each installed interpreter; empty if not measured.
         theta_readout: with the trained head and with the refitted one: corner errors, and which is in the file.
         cost: of the converted model.
+        refine: what was found of its refine network; None for a model without one.
     """
 
     path: Path
@@ -66,10 +70,13 @@ class Conversion:
     latencies: Sequence[Latency]
     theta_readout: list[dict[str, Any]] = field(repr=False)
     cost: StnCost = field(repr=False)
+    refine: RefineReport | None = None
 
 
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
+
+    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file (`stn_rectify.converters.refine_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.
@@ -93,6 +100,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
     with _reading(source):
         parts = read_stn(source)
+        refine = read_refine(source, parts, options.value_range)
         sha256 = sha256_of(source)
         _check_options(source, parts, options)
         calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
@@ -100,21 +108,32 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
             known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
         refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
     assembly = assemble(parts, calibration, options.value_range, pose_only=options.pose_only, refit=options.refit_head)
-    metadata = file_metadata(name, options.description, parts, assembly, options.value_range, sha256)
+    flatbuffer, second = assembly.flatbuffer, None
+    if refine is not None:
+        second = refine.assemble(options.value_range, options.refine_passes, refit=options.refit_head)
+        flatbuffer = join_subgraph(flatbuffer, second.assembly.flatbuffer, REFINE_SIGNATURE)
+    refine_entry = None if second is None else second.metadata()
+    metadata = file_metadata(name, options.description, parts, assembly, options.value_range, sha256, refine_entry)
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
-        partial.write_bytes(pack(assembly.flatbuffer, metadata, options.labels))
+        partial.write_bytes(pack(flatbuffer, metadata, options.labels))
         written = ModelFile.open(partial)
         frames = assembly.quantize_frames(calibration.frames[:_PROOF_FRAMES])
-        proof = prove(written.flatbuffer, assembly.head, assembly.plan, frames, assembly.recognizer)
+        crops = None if second is None else second.reference(_PROOF_FRAMES)
+        proof = prove(written.flatbuffer, assembly.head, assembly.plan, frames, assembly.recognizer, crops)
         evaluation = None
         if proof.passed:
-            evaluation = _evaluate(written, parts, known, assembly, options)
+            evaluation = _evaluate(written, parts, known, assembly, second, options)
             proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
         warnings = calibration_warnings(calibration)
         if evaluation is not None:
             warnings += _pose_warnings(parts, known, evaluation.comparison)
+        if refine is not None:
+            about = calibration_warnings(refine.calibration)
+            if evaluation is not None and evaluation.refine is not None:
+                about += _pose_warnings(refine.parts, refine.calibration, evaluation.refine.comparison)
+            warnings += [f"refine network: {warning}" for warning in about]
         failures = _report(source, out, metadata, options, written, assembly, proof, evaluation, warnings)
         if evaluation is None or failures:
             raise ModelFileError(f"{source}: {failures}")
@@ -123,7 +142,9 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     finally:
         partial.unlink(missing_ok=True)
     readout = assembly.refit.table()
-    return Conversion(target, size, proof, evaluation.comparison, evaluation.latencies, readout, assembly.cost)
+    return Conversion(
+        target, size, proof, evaluation.comparison, evaluation.latencies, readout, assembly.cost, evaluation.refine
+    )
 
 
 @contextmanager
@@ -142,21 +163,35 @@ class _Evaluation:
     comparison: Comparison
     thresholds: list[Check]
     pictures: Sequence[FramePicture]
+    alignment: Sequence[AlignmentPicture]
     delegations: list[Delegation]
     latencies: Sequence[Latency]
+    refine: RefineReport | None
 
 
 def _evaluate(
-    written: ModelFile, parts: StnParts, known: FrameSet, assembly: Assembly, options: ConversionOptions
+    written: ModelFile,
+    parts: StnParts,
+    known: FrameSet,
+    assembly: Assembly,
+    second: AssembledRefine | None,
+    options: ConversionOptions,
 ) -> _Evaluation:
     quantized = assembly.quantize_frames(known.frames)
     comparison = compare(written, parts, known, quantized)
+    refine = None if second is None else second.report(written)
+    thresholds = gate(comparison, options.max_corner_error, options.min_coverage)
+    if refine is not None:
+        checks = gate(refine.comparison, options.max_corner_error, None)
+        thresholds += [replace(check, name=f"refine network: {check.name}") for check in checks]
     return _Evaluation(
         comparison,
-        gate(comparison, options.max_corner_error, options.min_coverage),
+        thresholds,
         take_pictures(written, parts, known, comparison),
+        take_alignment(written, parts, known, comparison),
         find_delegations(written.flatbuffer),
         measure_latencies(written, parts, known.frames, quantized) if options.latency else [],
+        refine,
     )
 
 
@@ -174,7 +209,9 @@ def _report(
     """Writes the report; returns what failed, in one line."""
     measured: dict[str, Any] = {}
     if evaluation is not None:
-        measured = {f.name: getattr(evaluation, f.name) for f in fields(evaluation) if f.name != "pictures"}
+        measured = {
+            f.name: getattr(evaluation, f.name) for f in fields(evaluation) if f.name not in ("pictures", "alignment")
+        }
     report = report_dict(
         source,
         written,
@@ -187,7 +224,8 @@ def _report(
         warnings=warnings,
         **measured,
     )
-    write_report(out, report, [] if evaluation is None else evaluation.pictures)
+    images = () if evaluation is None else (evaluation.pictures, evaluation.alignment)
+    write_report(out, report, *images)
     return "; ".join(report["failures"])
 
 
@@ -223,9 +261,12 @@ def summary_line(conversion: Conversion) -> str:
     c = conversion.comparison
     said = [
         "proved all-integer",
-        f"{conversion.size_bytes / 1000:.0f} KB",
+        f"{conversion.size_bytes / 1000:.0f} KB{'' if conversion.refine is None else ', 2 networks'}",
         f"corner error float→INT8 {c.corners_mean_px:.2f} px mean, {c.corners_max_px:.2f} max",
     ]
+    if conversion.refine is not None:
+        r = conversion.refine.comparison
+        said.append(f"refine network {r.corners_mean_px:.2f} px mean, {r.corners_max_px:.2f} max")
     if c.class_scores is not None:
         said.append(f"same class in {100 * c.class_scores.top1_agreement:.1f} %")
     speeds = [f"{timed.speed:.1f}x" for timed in conversion.latencies if timed.speed is not None]

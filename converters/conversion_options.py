@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ConversionOptions"]
+__all__ = ["DEFAULT_PASSES", "ConversionOptions"]
+
+
+#: Refinement passes that a file asks for if nobody says otherwise.
+DEFAULT_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class ConversionOptions:
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
+        refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
         refit_head: fit θ's linear function to the quantized features, where that helps (`head_refit`).
         overwrite: replace existing files.
         validation: frames with known truth for the report's checks; None: the calibration frames.
@@ -32,6 +37,7 @@ class ConversionOptions:
     labels: tuple[str, ...] = ()
     description: str = ""
     latency: bool = True
+    refine_passes: int = DEFAULT_PASSES
     refit_head: bool = True
     overwrite: bool = False
     validation: Path | None = None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from stn_rectify.converters.flatbuffer_model import DTYPES, TYPE_CODES, read_model, write_model
 from stn_rectify.converters.schema import schema
+from stn_rectify.runtime.model_file import SIGNATURE
 
 __all__ = ["FlatbufferBuilder", "Quantization", "Tensor"]
 
@@ -202,7 +203,7 @@ class FlatbufferBuilder:
         self._graph.inputs = [t.index for t in inputs.values()]
         self._graph.outputs = [t.index for t in outputs.values()]
         signature = schema.SignatureDefT()
-        signature.signatureKey = "serving_default"
+        signature.signatureKey = SIGNATURE
         signature.subgraphIndex = 0
         signature.inputs = [self._tensor_map(n, t) for n, t in inputs.items()]
         signature.outputs = [self._tensor_map(n, t) for n, t in outputs.items()]

@@ -70,14 +70,14 @@ class IntervalReport:
     gathers: list[tuple[int, int]] = field(default_factory=list)
 
 
-def analyse_intervals(flatbuffer: bytes) -> IntervalReport:
-    """Bounds every int32 value of the first subgraph."""
-    return _Analysis(flatbuffer).run()
+def analyse_intervals(flatbuffer: bytes, subgraph: int = 0) -> IntervalReport:
+    """Bounds every int32 value of a subgraph."""
+    return _Analysis(WrittenGraph(flatbuffer, subgraph)).run()
 
 
 class _Analysis:
-    def __init__(self, flatbuffer: bytes) -> None:
-        self.graph = WrittenGraph(flatbuffer)
+    def __init__(self, graph: WrittenGraph) -> None:
+        self.graph = graph
         self.report = IntervalReport()
         self.bounds: dict[int, _Bounds] = {}
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError
 from stn_rectify.runtime.interpreter import find_interpreter_package, open_interpreter
+from stn_rectify.runtime.model_file import SIGNATURE
 
 __all__ = ["InterpreterNode", "IsolatedInterpreter", "installed_packages"]
 
@@ -92,13 +93,17 @@ class IsolatedInterpreter:
         """
         self._ask("load", flatbuffer)
 
-    def run(self, inputs: Arrays) -> Arrays:
+    def run(self, inputs: Arrays, signature: str = SIGNATURE) -> Arrays:
         """One inference; inputs and outputs by the names in the signature.
+
+        Args:
+            inputs: by name.
+            signature: which of the model's, and so which of its networks.
 
         Raises:
             ModelFileError: the interpreter reports an error or dies.
         """
-        result: Arrays = self._ask("run", inputs)
+        result: Arrays = self._ask("run", (inputs, signature))
         return result
 
     def nodes(self) -> list[InterpreterNode]:
@@ -157,14 +162,15 @@ class _Session:
     def __init__(self, package: str | None) -> None:
         self._package = package
         self._tflite: Any = None
-        self._runner: Any = None
+        self._runners: dict[str, Any] = {}
 
     def load(self, flatbuffer: bytes) -> None:
         self._tflite = open_interpreter(flatbuffer, threads=1, package=self._package).tflite
-        self._runner = self._tflite.get_signature_runner("serving_default")
+        self._runners = {key: self._tflite.get_signature_runner(key) for key in self._tflite.get_signature_list()}
 
-    def run(self, inputs: Arrays) -> Arrays:
-        return {name: np.array(value) for name, value in self._runner(**inputs).items()}
+    def run(self, request: tuple[Arrays, str]) -> Arrays:
+        inputs, signature = request
+        return {name: np.array(value) for name, value in self._runners[signature](**inputs).items()}
 
     def nodes(self, _: None) -> list[InterpreterNode]:
         # Private, but the only way to see what the delegates took.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -20,13 +20,17 @@ from stn_rectify.converters.reference import reference_head, reference_sampler
 from stn_rectify.converters.sampler_plan import SamplerPlan
 from stn_rectify.converters.schema import schema
 from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.model_file import REFINE_SIGNATURE, SIGNATURE
 
-__all__ = ["Check", "OperatorCount", "Proof", "inspect_file", "prove", "with_extra_outputs"]
+__all__ = ["Check", "NetworkReference", "OperatorCount", "Proof", "inspect_file", "prove", "with_extra_outputs"]
 
 Array = npt.NDArray[Any]
 
 #: Tensors that the proof looks into besides the outputs; the converter names them so.
 FEATURES, COEFFICIENTS = "features", "coefficients"
+
+#: The signatures that a file may have, in the order of their subgraphs, and what checks call their networks.
+_NETWORKS = {SIGNATURE: "", REFINE_SIGNATURE: ", refine network"}
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,30 @@ class Proof:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class NetworkReference:
+    """What one network of a file should compute, and frames to see it by.
+
+    Attributes:
+        head: the integers that its head should compute with.
+        plan: of its sampler; None for a network without one.
+        frames: int8 [N, H, W, C] calibration frames to run.
+        recognizer: the quantized network that follows the sampler, alone; None if none does.
+    """
+
+    head: IntegerHead = field(repr=False)
+    plan: SamplerPlan | None
+    frames: npt.NDArray[np.int8] = field(repr=False)
+    recognizer: bytes | None = field(default=None, repr=False)
+
+
 def prove(
     flatbuffer: bytes,
     head: IntegerHead,
     plan: SamplerPlan | None,
     frames: npt.NDArray[np.int8],
     recognizer: bytes | None = None,
+    refine: NetworkReference | None = None,
 ) -> Proof:
     """Checks a flatbuffer read back from disk.
 
@@ -87,11 +109,14 @@ def prove(
         plan: of its sampler; None for a pose-only file.
         frames: int8 [N, H, W, C] calibration frames to run.
         recognizer: the quantized network that follows the sampler, alone; None if none does.
+        refine: the same of its refine network; None in a file of one network.
     """
     model = read_model(flatbuffer)
     checks = inspect_file(flatbuffer)
     if all(check.passed for check in checks):
-        checks += _run_checks(flatbuffer, head, plan, frames, recognizer)
+        checks += _run_checks(flatbuffer, SIGNATURE, NetworkReference(head, plan, frames, recognizer))
+        if refine is not None:
+            checks += _run_checks(flatbuffer, REFINE_SIGNATURE, refine)
     codes = model.operatorCodes
     operators = Counter(
         (operator_name(codes[op.opcodeIndex]), int(codes[op.opcodeIndex].version))
@@ -109,7 +134,8 @@ def inspect_file(flatbuffer: bytes) -> list[Check]:
     """The checks that need nothing but the file: what it holds, and what its numbers can reach."""
     checks = list(_static_checks(read_model(flatbuffer)))
     if all(check.passed for check in checks):
-        checks += _interval_checks(flatbuffer)
+        for subgraph, network in zip(range(len(read_model(flatbuffer).subgraphs)), _NETWORKS.values(), strict=False):
+            checks += _interval_checks(flatbuffer, subgraph, network)
     return checks
 
 
@@ -136,39 +162,34 @@ def _static_checks(model: Any) -> Iterator[Check]:
     yield Check("sizes of constants", not wrong, f"{total} bytes" if not wrong else "wrong" + _some(wrong))
 
     signatures = model.signatureDefs or []
-    graph = model.subgraphs[0]
-    named = {int(e.tensorIndex) for s in signatures for e in [*s.inputs, *s.outputs]}
-    ends = {int(t) for t in [*graph.inputs, *graph.outputs]}
+    keys = [(s.signatureKey.decode(), int(s.subgraphIndex)) for s in signatures]
+    expected = [(key, place) for place, key in enumerate(_NETWORKS)][: len(model.subgraphs)]
+    named = {(int(s.subgraphIndex), int(e.tensorIndex)) for s in signatures for e in [*s.inputs, *s.outputs]}
+    ends = {(k, int(t)) for k, graph in enumerate(model.subgraphs) for t in [*graph.inputs, *graph.outputs]}
     yield Check(
         "signature",
-        len(model.subgraphs) == len(signatures) == 1 and named == ends,
+        keys == expected and len(keys) == len(model.subgraphs) and named == ends,
         f"{len(signatures)} naming {len(named & ends)} of {len(ends)} ends",
     )
 
 
-def _interval_checks(flatbuffer: bytes) -> Iterator[Check]:
-    report = analyse_intervals(flatbuffer)
+def _interval_checks(flatbuffer: bytes, subgraph: int, network: str) -> Iterator[Check]:
+    report = analyse_intervals(flatbuffer, subgraph)
     tables = ", ".join(f"rows 0 … {high} of {rows}" for high, rows in report.gathers) or "no GATHER"
     found = f"{report.checked} int32 tensors, all within 32 bits; {tables}"
     yield Check(
-        "no overflow, no GATHER out of range, for any frame",
+        f"no overflow, no GATHER out of range, for any frame{network}",
         not report.problems,
         found if not report.problems else f"{len(report.problems)} problems" + _some(report.problems),
     )
 
 
-def _run_checks(
-    flatbuffer: bytes,
-    head: IntegerHead,
-    plan: SamplerPlan | None,
-    frames: npt.NDArray[np.int8],
-    recognizer: bytes | None,
-) -> Iterator[Check]:
+def _run_checks(flatbuffer: bytes, signature: str, reference: NetworkReference) -> Iterator[Check]:
     for package in installed_packages():
-        name = f"bits on {len(frames)} calibration frames, {package}"
+        name = f"bits on {len(reference.frames)} calibration frames{_NETWORKS[signature]}, {package}"
         try:
             with IsolatedInterpreter(package) as interpreter:
-                differing = _differences(flatbuffer, head, plan, frames, interpreter, recognizer)
+                differing = _differences(flatbuffer, signature, reference, interpreter)
                 found = f"{interpreter.package} equals the integer reference"
         except StnRectifyError as error:
             yield Check(name, False, str(error))
@@ -177,24 +198,20 @@ def _run_checks(
 
 
 def _differences(
-    flatbuffer: bytes,
-    head: IntegerHead,
-    plan: SamplerPlan | None,
-    frames: npt.NDArray[np.int8],
-    interpreter: IsolatedInterpreter,
-    recognizer: bytes | None,
+    flatbuffer: bytes, signature: str, reference: NetworkReference, interpreter: IsolatedInterpreter
 ) -> list[str]:
     """What a run of the file does otherwise than the reference does with the trunk's features.
 
     And otherwise than the recognizer alone does with the rectified image.
     """
+    head, plan, frames = reference.head, reference.plan, reference.frames
     interpreter.load(flatbuffer)
-    plain = [interpreter.run({"frame": frame[None]}) for frame in frames]
+    plain = [interpreter.run({"frame": frame[None]}, signature) for frame in frames]
     inner = [FEATURES] if plan is None else [FEATURES, COEFFICIENTS]
-    interpreter.load(with_extra_outputs(flatbuffer, inner))
+    interpreter.load(with_extra_outputs(flatbuffer, inner, signature))
     differing = []
     for number, (frame, outputs) in enumerate(zip(frames, plain, strict=True)):
-        seen = interpreter.run({"frame": frame[None]})
+        seen = interpreter.run({"frame": frame[None]}, signature)
         coefficients, theta = reference_head(seen[FEATURES], head)
         wanted: dict[str, Array] = {"theta": theta[None]}
         if plan is not None:
@@ -205,8 +222,8 @@ def _differences(
                 differing.append(f"{name} of frame {number}")
         if any(not np.array_equal(outputs[name], seen[name]) for name in outputs):
             differing.append(f"frame {number} with and without inner outputs")
-    if recognizer is not None:
-        interpreter.load(recognizer)
+    if reference.recognizer is not None:
+        interpreter.load(reference.recognizer)
         for number, outputs in enumerate(plain):
             alone = interpreter.run({"image": outputs["rectified"]})["class_scores"]
             if not np.array_equal(alone, outputs["class_scores"]):
@@ -214,15 +231,16 @@ def _differences(
     return differing
 
 
-def with_extra_outputs(flatbuffer: bytes, names: list[str]) -> bytes:
-    """The same graph with more of its tensors as outputs."""
+def with_extra_outputs(flatbuffer: bytes, names: list[str], signature: str = SIGNATURE) -> bytes:
+    """The same file with more of a network's tensors as its outputs."""
     model = read_model(flatbuffer)
-    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    ends = next(s for s in model.signatureDefs if s.signatureKey.decode() == signature)
+    graph = model.subgraphs[ends.subgraphIndex]
     places = {t.name.decode(): k for k, t in enumerate(graph.tensors)}
     for name in names:
         entry = schema.TensorMapT()
         entry.name, entry.tensorIndex = name, places[name]
-        signature.outputs.append(entry)
+        ends.outputs.append(entry)
         graph.outputs = [*graph.outputs, places[name]]
     return write_model(model)
 

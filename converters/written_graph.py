@@ -13,11 +13,11 @@ __all__ = ["WrittenGraph"]
 
 
 class WrittenGraph:
-    """The first subgraph of a file; tensors are named by their position."""
+    """One subgraph of a file, the first unless it is said; tensors are named by their position."""
 
-    def __init__(self, flatbuffer: bytes) -> None:
+    def __init__(self, flatbuffer: bytes, subgraph: int = 0) -> None:
         self._model = read_model(flatbuffer)
-        self._graph = self._model.subgraphs[0]
+        self._graph = self._model.subgraphs[subgraph]
         self._producer = {int(t): op for op in self._graph.operators for t in op.outputs}
 
     @property

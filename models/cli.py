@@ -85,8 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--evaluate", type=Path, metavar="FILE.keras", help="only print the tables of a trained model")
     net = parser.add_argument_group("network")
-    net.add_argument("--input-shape", type=_shape(3), default=(64, 64, 3), metavar="HxWxC", help="default 64x64x3")
-    net.add_argument("--transform", choices=("affine", "projective", "tps"), default="projective")
+    labelled = "; %s behind a recognizer"
+    net.add_argument("--input-shape", type=_shape(3), metavar="HxWxC", help="default 64x64x3" + labelled % "42x42x1")
+    net.add_argument(
+        "--transform", choices=("affine", "projective", "tps"), help="default projective" + labelled % "affine"
+    )
     net.add_argument(
         "--output-shape", type=_shape(2), metavar="HxW", help="of the rectified image; default the input's"
     )
@@ -203,11 +206,12 @@ def _train(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.training import REFINE_MARGIN, TrainingRecipe, train
 
-    if args.input_shape[2] not in (1, 3):
+    input_shape = args.input_shape or (64, 64, 3)
+    if input_shape[2] not in (1, 3):
         raise UsageError("--input-shape must be HxWx1 or HxWx3")
     recipe = TrainingRecipe(
-        input_shape=args.input_shape,
-        transform=args.transform,
+        input_shape=input_shape,
+        transform=args.transform or "projective",
         output_shape=args.output_shape,
         body=args.body,
         refine_margin=REFINE_MARGIN if args.refine else None,

@@ -22,7 +22,7 @@ from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
+from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
 __all__ = ["FramePool"]
 
@@ -177,7 +177,7 @@ def _synthesise_chunk(job: tuple[Path, int, int, int]) -> None:
     folder, first, last, size = job
     frames = np.load(folder / "frames.npy", mmap_mode="r+")
     corners = np.load(folder / "corners.npy", mmap_mode="r+")
-    to_normalised = np.linalg.inv(normalised_to_pixels(*_FRAME_SIZE))
+    to_normalised = pixels_to_normalised(*_FRAME_SIZE)
     for index in range(first, last):
         sample = _worker_synthesiser(index)
         frames[index] = cv2.resize(sample.frame, (size, size), interpolation=cv2.INTER_AREA)

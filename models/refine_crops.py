@@ -53,8 +53,9 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         pose = _homography(corners)
         for _ in range(_ATTEMPTS):
             error = (_square_symmetry(rng) if turns else np.eye(3)) @ perturbation(rng)
-            seen = transform_points(np.linalg.inv(crop_homography(error, margin)), UNIT_CORNERS)
-            seen = _from_top_left(seen)
+            # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
+            _, to_crop = cv2.invert(crop_homography(error, margin))
+            seen = _from_top_left(transform_points(to_crop, UNIT_CORNERS))
             if is_valid_quadrilateral(seen, _LEAST_AREA) and np.abs(seen).max() < _FURTHEST:
                 break
         else:
@@ -84,7 +85,8 @@ def _homography(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _square_symmetry(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """One of the eight symmetries of the square: a quarter turn, mirrored or not."""
-    quarter = np.linalg.matrix_power(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), int(rng.integers(4)))
+    cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(rng.integers(4))]
+    quarter = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1]])
     return quarter @ np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.frame_pool import FramePool
-from stn_rectify.runtime.geometry import normalised_to_pixels
+from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
 __all__ = ["Batch", "Draw", "batches", "frame_drawer", "network_colours"]
 
@@ -103,7 +103,7 @@ def _window_of(
         [[scale[0], 0, (low + high)[0] / 2], [0, scale[1], (low + high)[1] / 2], [0, 0, 1]]
     )
     fine_size = (2 * size[0], 2 * size[1])
-    fine = to_source @ np.linalg.inv(normalised_to_pixels(*fine_size))
+    fine = to_source @ pixels_to_normalised(*fine_size)
     out: Any = cv2.warpPerspective(
         np.asarray(frame),
         fine,

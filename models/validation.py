@@ -1,68 +1,71 @@
-"""How well a network finds the corners: on synthesised frames it never saw, and on folders of real ones."""
+"""How well a network finds its targets: corner errors, overlap, what it keeps of them, and its score."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis import FrameSynthesiser
-from stn_rectify.runtime.errors import DataError, SourceError
-from stn_rectify.runtime.geometry import (
-    corner_error,
-    homography_to_corners,
-    is_valid_quadrilateral,
-    theta_to_corners,
-)
-from stn_rectify.runtime.preprocess import resize_antialiased
-from stn_rectify.runtime.sources.images import read_image
+from stn_rectify.models.known_frames import KnownFrames, network_input, read_truth, synthesised_hold_out
+from stn_rectify.models.presence import Presence, presence
+from stn_rectify.models.quadrilateral_overlap import intersection_over_union, kept_share
+from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral, theta_to_corners
 
 __all__ = [
+    "GOOD_OVERLAP",
     "CornerErrors",
+    "FrameErrors",
     "KnownFrames",
     "corner_errors",
     "error_table",
-    "find_truth",
-    "read_corners",
-    "read_frame",
+    "frame_errors",
     "read_truth",
-    "refuse_wrong_order",
+    "summarise",
     "synthesised_hold_out",
 ]
 
 Array = npt.NDArray[Any]
 
-_LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
+#: From this intersection over union on a target counts as found.
+GOOD_OVERLAP = 0.9
 
 
 @dataclass(frozen=True)
-class KnownFrames:
-    """Frames with known corners.
+class FrameErrors:
+    """One number for each frame; NaN where it holds no target.
 
     Attributes:
-        name: for the table.
-        frames: BGR uint8 [H, W, 3] each.
-        corners: float64 [4, 2] each, frame pixels; None where the frame holds no target.
+        percent: float64 [N], mean distance of the four corners, % of the true target's diagonal.
+        overlap: float64 [N], intersection over union of the found quadrilateral with the true one.
+        kept: float64 [N], share of the true target's area inside the found quadrilateral.
     """
 
-    name: str
-    frames: tuple[Array, ...]
-    corners: tuple[Array | None, ...]
+    percent: Array
+    overlap: Array
+    kept: Array
 
 
 @dataclass(frozen=True)
 class CornerErrors:
-    """Corner errors in % of the target's diagonal, and how well the score tells targets from empty frames.
+    """How well targets were found, and how well the score tells them from empty frames.
 
     Attributes:
+        name: of the frames.
+        count: frames with a target.
+        mean: corner error, % of the target's diagonal.
+        median: of it.
+        p95: 95th percentile of it.
         centred_box: mean error of the best centred box: the one scale of the frame that fits these frames best.
+        overlap_median: intersection over union of found and true quadrilateral.
+        overlap_mean: of it.
+        overlap_good: share of the targets with `GOOD_OVERLAP` or more.
+        kept_mean: share of the target inside the found quadrilateral.
+        kept_p5: 5th percentile of it: 19 of 20 targets keep more.
         score_accuracy: share of frames whose score is on the right side of 0.5; None without a score.
+        presence: the score at its operating points; None without a score, empty frames or targets.
     """
 
     name: str
@@ -71,102 +74,13 @@ class CornerErrors:
     median: float
     p95: float
     centred_box: float
+    overlap_median: float
+    overlap_mean: float
+    overlap_good: float
+    kept_mean: float
+    kept_p5: float
     score_accuracy: float | None
-
-
-def find_truth(folder: Path) -> Path | None:
-    """The file with the corners of a folder's frames: ``truth.json`` in it, or ``FOLDER.truth.json`` beside it."""
-    candidates = (folder / "truth.json", folder.parent / f"{folder.name}.truth.json")
-    return next((c for c in candidates if c.is_file()), None)
-
-
-def read_truth(folder: Path) -> KnownFrames:
-    """All frames of a folder with a ``truth.json`` (`read_corners`), at full resolution.
-
-    Raises:
-        DataError: the file or an image is missing, cannot be read, or is not as it should be.
-    """
-    truth = read_corners(folder)
-    frames = tuple(read_frame(folder / name) for name in truth)
-    return KnownFrames(f"{folder.parent.name}/{folder.name}", frames, tuple(truth.values()))
-
-
-def read_corners(folder: Path) -> dict[str, Array | None]:
-    """What is known of a folder's frames: a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
-
-    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
-    TL, TR, BR, BL of the upright target; or to null where the frame holds no target.
-
-    Raises:
-        DataError: the file is missing, cannot be read, or is not as above.
-    """
-    file = find_truth(folder)
-    if file is None:
-        raise DataError(f"{folder}: no truth.json in it and no {folder.name}.truth.json beside it")
-    try:
-        truth = {name: _corners(value) for name, value in json.loads(file.read_bytes()).items()}
-        if not truth:
-            raise ValueError("it names no image")
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{file}: expected {{image name: four [x, y] corners, or null}}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-    refuse_wrong_order(file, {name: corners for name, corners in truth.items() if corners is not None})
-    return truth
-
-
-def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
-    """Refuses corners that no check could use.
-
-    Args:
-        file: where they come from.
-        corners: [4, 2], by name or number of the frame.
-
-    Raises:
-        DataError: some make no convex quadrilateral TL TR BR BL.
-    """
-    wrong = [name for name, c in corners.items() if not is_valid_quadrilateral(c, _LEAST_AREA_PX)]
-    if wrong:
-        raise DataError(
-            f"{file}: corners of {len(wrong)} of {len(corners)} frames are not TL TR BR BL (clockwise and convex, y "
-            f"points down), the first of frame {wrong[0]}: put them into this order"
-        )
-
-
-def _corners(value: Any) -> Array | None:
-    if value is None:
-        return None
-    corners = np.array(value, np.float64).reshape(4, 2)
-    if not np.isfinite(corners).all():
-        raise ValueError("a corner is not a finite number")
-    return corners
-
-
-def read_frame(path: Path) -> Array:
-    """An image that a truth.json names, BGR uint8 [H, W, 3].
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    try:
-        image = read_image(path)
-    except SourceError as error:
-        raise DataError(f"the truth names an image that is missing or damaged: {error}") from error
-    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-
-
-def synthesised_hold_out(count: int, seed: int, backgrounds: Path | None) -> KnownFrames:
-    """Synthesised frames 640×480 of a seed that training does not use."""
-    synthesiser = FrameSynthesiser(seed=seed + 1_000_003, frame_size=(640, 480), backgrounds=backgrounds)
-    samples = [synthesiser(index) for index in range(count)]
-    return KnownFrames("synthesised hold-out", tuple(s.frame for s in samples), tuple(s.corners for s in samples))
-
-
-def network_input(frame: Array, shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """A BGR uint8 frame as the network sees it on a device: float32 [H, W, C] in [0, 1], RGB or grey."""
-    small: Array = resize_antialiased(frame, shape[1], shape[0])
-    small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)[..., None] if shape[2] == 1 else small[..., ::-1]
-    return np.asarray(small / np.float32(255))
+    presence: Presence | None
 
 
 def corner_errors(
@@ -182,44 +96,88 @@ def corner_errors(
     return summarise(known, found, score)
 
 
+def frame_errors(known: KnownFrames, found: Sequence[Array]) -> FrameErrors:
+    """Compares the corners that were found, [4, 2] in frame pixels for each frame, with the true ones."""
+    nothing = (np.nan, np.nan, np.nan)
+    rows = [
+        nothing if truth is None else (100 * float(corner_error(corners, truth)), *_overlap(corners, truth))
+        for corners, truth in zip(found, known.corners, strict=True)
+    ]
+    return FrameErrors(*np.array(rows, np.float64).reshape(-1, 3).T)
+
+
+def _overlap(found: Array, truth: Array) -> tuple[float, float]:
+    """Intersection over union, and the share kept; a pose that shows no upright image of anything keeps nothing."""
+    usable = is_valid_quadrilateral(found)
+    return intersection_over_union(found, truth), kept_share(truth, found) if usable else 0.0
+
+
 def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -> CornerErrors:
     """Errors of the corners that were found, [4, 2] in frame pixels for each frame, and of the scores [N].
 
     Errors are NaN when no frame holds a target.
     """
-    errors, boxes = [], []
-    for frame, corners, truth in zip(known.frames, found, known.corners, strict=True):
-        if truth is None:
-            continue
-        height, width = frame.shape[:2]
-        errors.append(float(corner_error(corners, truth)))
-        boxes.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
-    percent = 100 * np.array(errors or [np.nan])  # a few frames may all be empty
     has_target = np.array([c is not None for c in known.corners])
+    each = frame_errors(known, found)
+    # A few frames may all be empty: NaN then, without NumPy's warnings.
+    percent, overlap, kept = (
+        values[has_target] if has_target.any() else np.array([np.nan])
+        for values in (each.percent, each.overlap, each.kept)
+    )
     accuracy = None if score is None else float(((np.ravel(score) > 0.5) == has_target).mean())
     return CornerErrors(
         name=known.name,
-        count=len(errors),
+        count=int(has_target.sum()),
         mean=float(percent.mean()),
         median=float(np.median(percent)),
         p95=float(np.percentile(percent, 95)),
-        centred_box=100 * float(np.mean(boxes or [[np.nan]], axis=0).min()),
+        centred_box=_best_centred_box(known),
+        overlap_median=float(np.median(overlap)),
+        overlap_mean=float(overlap.mean()),
+        overlap_good=float((overlap >= GOOD_OVERLAP).mean()) if has_target.any() else float("nan"),
+        kept_mean=float(kept.mean()),
+        kept_p5=float(np.percentile(kept, 5)),
         score_accuracy=accuracy,
+        presence=None if score is None else presence(score, has_target),
     )
+
+
+def _best_centred_box(known: KnownFrames) -> float:
+    errors = []
+    for frame, truth in zip(known.frames, known.corners, strict=True):
+        if truth is not None:
+            height, width = frame.shape[:2]
+            errors.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
+    return 100 * float(np.mean(errors or [[np.nan]], axis=0).min())
 
 
 def _centred_boxes(width: int, height: int) -> list[Array]:
     return [homography_to_corners(np.diag([share, share, 1.0]), width, height) for share in np.linspace(0.2, 1.0, 17)]
 
 
-def error_table(rows: list[CornerErrors]) -> str:
-    """The rows as text."""
+def error_table(rows: Sequence[CornerErrors], rows_are: str = "frames") -> str:
+    """The rows as text: corner errors, overlap, the share kept, and the score.
+
+    Args:
+        rows: of it.
+        rows_are: head of the first column.
+    """
+    width = max([20, *(len(r.name) for r in rows)])
     lines = [
-        "corner error, % of the target's diagonal",
-        f"{'frames':<28}{'count':>7}{'median':>8}{'mean':>8}{'p95':>8}{'centred box':>13}{'score right':>13}",
+        f"{'':<{width + 8}}{'corner error, % of diagonal':^29}{'overlap (IoU)':^22}{'kept, %':>12}"
+        f"{'score: found':>15}{'empty':>8}{'calibr.':>8}",
+        f"{rows_are:<{width}}{'targets':>8}{'median':>8}{'mean':>7}{'p95':>7}{'box':>7}{'median':>8}{'mean':>6}"
+        f"{'>= 0.9':>8}{'mean':>6}{'5 %':>6}{'at 2 %':>15}{'at 95 %':>8}{'error':>8}",
     ]
-    for r in rows:
-        score = "-" if r.score_accuracy is None else f"{100 * r.score_accuracy:.1f} %"
-        numbers = f"{r.median:>8.2f}{r.mean:>8.2f}{r.p95:>8.2f}{r.centred_box:>13.2f}"
-        lines.append(f"{r.name:<28}{r.count:>7}{numbers}{score:>13}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_row(r, width) for r in rows)])
+
+
+def _row(r: CornerErrors, width: int) -> str:
+    corners = f"{r.median:>8.2f}{r.mean:>7.2f}{r.p95:>7.2f}{r.centred_box:>7.2f}"
+    overlap = f"{r.overlap_median:>8.3f}{r.overlap_mean:>6.3f}{100 * r.overlap_good:>6.1f} %"
+    kept = f"{100 * r.kept_mean:>6.1f}{100 * r.kept_p5:>6.1f}"
+    score = f"{'-':>15}{'-':>8}{'-':>8}"
+    if r.presence is not None:
+        p = r.presence
+        score = f"{100 * p.targets_accepted:>13.1f} %{100 * p.empty_accepted:>6.1f} %{p.calibration_error:>8.3f}"
+    return f"{r.name:<{width}}{r.count:>8}{corners}{overlap}{kept}{score}"

@@ -13,6 +13,7 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
 from stn_rectify.runtime.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.overview import draw_overview
+from stn_rectify.runtime.recognizer import Recognition, Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
@@ -36,6 +37,8 @@ __all__ = [
     "JsonlSink",
     "ModelFile",
     "ModelFileError",
+    "Recognition",
+    "Recognizer",
     "Rectification",
     "Rectifier",
     "ResultSink",

@@ -16,6 +16,8 @@ import cv2
 
 from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 from stn_rectify.runtime.interpreter import find_interpreter_package
+from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.recognizer import Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.signals import StopSignals, stop_signals
@@ -73,12 +75,12 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
         summary.failed += 1
 
     with contextlib.ExitStack() as stack:
+        recognizer = None
+        if arguments.recognizer is not None:
+            recognizer = stack.enter_context(Recognizer(arguments.recognizer, threads=arguments.threads))
         rectifier = stack.enter_context(
             Rectifier(
-                arguments.model,
-                threads=arguments.threads,
-                output=arguments.output,
-                output_size=arguments.output_size,
+                arguments.model, threads=arguments.threads, refine=arguments.refine, **_output(arguments, recognizer)
             )
         )
         source = stack.enter_context(_source(arguments, failed))
@@ -86,8 +88,10 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
         signals.watch(source)
         _say(source.description)
         _say(_model_line(rectifier))
+        if recognizer is not None:
+            _say(_recognizer_line(recognizer))
         try:
-            _rectify_all(source, rectifier, sinks, summary, arguments.frames, failed)
+            _rectify_all(source, rectifier, recognizer, sinks, summary, arguments.frames, failed)
         except BrokenPipeError:
             raise
         except BaseException:
@@ -100,6 +104,7 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
 def _rectify_all(
     source: FrameSource,
     rectifier: Rectifier,
+    recognizer: Recognizer | None,
     sinks: Sequence[ResultSink],
     summary: RunSummary,
     limit: int | None,
@@ -108,6 +113,8 @@ def _rectify_all(
     for frame in source:
         try:
             result = rectifier.rectify(frame.image)
+            if recognizer is not None:
+                result = recognizer.label(result)
         except DataError as error:
             failed(DataError(f"{frame.source}: {error}"))
             continue
@@ -150,16 +157,44 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--{given[0]} needs --camera")
 
 
+def _output(arguments: argparse.Namespace, recognizer: Recognizer | None) -> dict[str, Any]:
+    """Where the pixels of the rectified image come from: as asked for, else as the recognizer was trained to see them.
+
+    That is the graph's own image if it has the size the recognizer reads, else the frame warped to that size.
+    """
+    chosen = {"output": arguments.output or "frame", "output_size": arguments.output_size}
+    if recognizer is None or arguments.output is not None or arguments.output_size is not None:
+        return chosen
+    model = ModelFile.open(arguments.model)
+    passes = model.metadata.refine.passes if model.metadata.refine is not None else 0
+    if recognizer.reads_output_of(model) and not (passes if arguments.refine is None else arguments.refine):
+        return {**chosen, "output": "model"}
+    return {**chosen, "output_size": recognizer.input_size}
+
+
+def _recognizer_line(recognizer: Recognizer) -> str:
+    file = recognizer.file
+    what = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
+    return f"recognizer {file.name} ({what}, {file.scores.shape[1]} classes)"
+
+
 def _model_line(rectifier: Rectifier) -> str:
     model = rectifier.model
     threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
-    size_kb = model.size_bytes / 1000
-    return f"model {model.metadata.name} (INT8, {size_kb:.0f} KB) on {rectifier.package}, {threads}"
+    networks = f"{model.networks} networks, " if model.networks > 1 else ""
+    passes = f", {_passes(rectifier.refine)}" if model.networks > 1 else ""
+    what = f"INT8, {networks}{model.size_bytes / 1000:.0f} KB"
+    return f"model {model.metadata.name} ({what}) on {rectifier.package}, {threads}{passes}"
+
+
+def _passes(number: int) -> str:
+    return f"{number} refinement pass{'es' if number != 1 else ''}"
 
 
 def _result_line(frame: CapturedFrame, result: Rectification) -> str:
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-    return f"{frame.source}: corners {corners} · score {result.score:.2f} · {result.latency_ms:.1f} ms"
+    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
 
 
 def _list_cameras() -> int:
@@ -221,6 +256,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
 def _rate(text: str) -> float:
     try:
         rate = float(text)
@@ -255,11 +296,20 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--output",
         choices=("frame", "model"),
-        default="frame",
         help="pixels of the rectified image: from the full-resolution frame (default) or from the graph",
     )
     model.add_argument(
         "--output-size", type=_size, metavar="WxH", help="size of the rectified image (the target's own)"
+    )
+    model.add_argument(
+        "--refine", type=_natural, metavar="N", help="further looks at the target, 0 for none (the model's own number)"
+    )
+
+    model.add_argument(
+        "--recognizer",
+        metavar="FILE|NAME",
+        help="a .tflite classifier that says what the rectified image shows, or a bundled one (digits); without "
+        "--output and --output-size it gets the image at the size it reads",
     )
 
     results = parser.add_argument_group("results")

@@ -13,10 +13,13 @@ from stn_rectify.runtime.geometry import THETA_SIZE
 
 __all__ = [
     "FORMAT",
+    "MAX_MARGIN",
+    "MAX_PASSES",
     "ClassScoresSpec",
     "ImageSpec",
     "InputSpec",
     "Metadata",
+    "RefineSpec",
     "ScoreSpec",
     "ThetaSpec",
     "parse_metadata",
@@ -24,6 +27,10 @@ __all__ = [
 
 #: The value of ``format`` that this version reads.
 FORMAT = "stn-rectify/1"
+
+#: More refinement passes and a wider margin around a crop than these are a mistake.
+MAX_PASSES = 100
+MAX_MARGIN = 4.0
 
 _MAX_SIDE = 16384
 _MAX_CHANNELS = 64
@@ -81,6 +88,29 @@ class ClassScoresSpec:
 
 
 @dataclass(frozen=True)
+class RefineSpec:
+    """The file's second network, which improves a pose (`stn_rectify.runtime.refinement`).
+
+    Attributes:
+        input: of the crop around the target.
+        theta: target → crop coordinates, the eight numbers of a homography.
+        score: is a target there? None if the network does not say.
+        margin: what a crop shows beyond each edge of the target, as a share of the target's side.
+        passes: how many a `Rectifier` makes that is not told.
+        parameters: of the network.
+        macs: multiply-accumulates of one pass.
+    """
+
+    input: InputSpec
+    theta: ThetaSpec
+    score: ScoreSpec | None
+    margin: float
+    passes: int
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class Metadata:
     """The content of metadata.json."""
 
@@ -101,6 +131,7 @@ class Metadata:
     macs: int
     source_sha256: str
     converter: Mapping[str, str]
+    refine: RefineSpec | None = None
 
 
 def parse_metadata(text: bytes) -> Metadata:
@@ -122,6 +153,7 @@ def parse_metadata(text: bytes) -> Metadata:
     transform = root.text("transform", *THETA_SIZE)
     if not in_graph:
         outputs.expect_null("rectified")
+    frame = _input(root.child("input"))
     return Metadata(
         name=root.text("name"),
         description=root.text("description"),
@@ -129,7 +161,7 @@ def parse_metadata(text: bytes) -> Metadata:
         transform=transform,
         padding=root.text("padding", "zeros", "border"),
         coordinates=root.text("coordinates"),
-        input=_input(root.child("input")),
+        input=frame,
         rectified=_image(outputs.child("rectified")) if in_graph else None,
         theta=_theta(outputs.child("theta"), THETA_SIZE[transform]),
         score=None if outputs.is_null("score") else _score(outputs.child("score")),
@@ -140,6 +172,7 @@ def parse_metadata(text: bytes) -> Metadata:
         macs=root.integer("macs"),
         source_sha256=root.text("source_sha256"),
         converter=root.child("converter").texts(),
+        refine=_refine(root, transform, frame),
     )
 
 
@@ -189,6 +222,34 @@ def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
     )
 
 
+def _refine(root: _Object, transform: str, frame: InputSpec) -> RefineSpec | None:
+    """None in files of one network; the first of them do not name it at all."""
+    if root.is_null("refine", missing=True):
+        return None
+    if transform == "tps":
+        raise DataError("metadata.json has a refine network for a thin-plate spline, which has no homography to refine")
+    values = root.child("refine")
+    crop = _input(values.child("input"))
+    # A crop has the frame's channels: both networks must make do with them.
+    if (frame.colour == "OTHER" or crop.colour == "OTHER") and (crop.colour, crop.channels) != (
+        frame.colour,
+        frame.channels,
+    ):
+        raise DataError(
+            f"metadata.json: refine.input has {crop.channels} channels, colour {crop.colour}, but the frame has "
+            f"{frame.channels}, colour {frame.colour}"
+        )
+    return RefineSpec(
+        input=crop,
+        theta=_theta(values.child("theta"), THETA_SIZE["projective"]),
+        score=None if values.is_null("score") else _score(values.child("score")),
+        margin=values.number("margin", 0, MAX_MARGIN),
+        passes=values.integer("passes", 0, MAX_PASSES),
+        parameters=values.integer("parameters"),
+        macs=values.integer("macs"),
+    )
+
+
 class _Object:
     """A JSON object whose values are taken out with their type; ``where`` names it in messages."""
 
@@ -215,6 +276,12 @@ class _Object:
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             raise self._wrong(key, f"a whole number from {minimum} to {maximum}")
         return value
+
+    def number(self, key: str, minimum: float, maximum: float) -> float:
+        value = self._get(key)
+        if not _is_number(value) or not minimum <= value <= maximum:
+            raise self._wrong(key, f"a number from {minimum:g} to {maximum:g}")
+        return float(value)
 
     def positive(self, key: str) -> float:
         value = self._get(key)

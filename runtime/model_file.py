@@ -7,16 +7,17 @@ import io
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
-from stn_rectify.runtime.metadata import ImageSpec, Metadata, parse_metadata
+from stn_rectify.runtime.metadata import ImageSpec, InputSpec, Metadata, ScoreSpec, ThetaSpec, parse_metadata
 from stn_rectify.runtime.operators import ALLOWED, operator_name
 
-__all__ = ["DEFAULT_MODEL", "SIGNATURE", "ModelFile", "bundled_models"]
+__all__ = ["DEFAULT_MODEL", "REFINE_SIGNATURE", "SIGNATURE", "ModelFile", "bundled_models"]
 
 #: The bundled model that is taken when none is named.
 DEFAULT_MODEL = "general"
@@ -24,10 +25,16 @@ DEFAULT_MODEL = "general"
 #: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
 SIGNATURE = "serving_default"
 
+#: The SignatureDef of the second subgraph, the network that improves a pose, in files that have one.
+REFINE_SIGNATURE = "refine"
+
 _BUNDLED = Path(__file__).parent / "data"
 _MAX_BYTES = 256 << 20
 _MAX_ASSOCIATED_BYTES = 1 << 20
 _INTEGERS = {"INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "BOOL"}
+
+
+_Expected = tuple[str, tuple[int, ...]]  # dtype and shape of a tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class ModelFile:
         metadata: what metadata.json says.
         labels: the lines of labels.txt; empty if the model recognizes nothing.
         signature: tensor positions of inputs and outputs by name, in the first subgraph.
+        refine_signature: the same of the second subgraph; None in files of one network.
 
     Example:
         >>> model = ModelFile.open("general")  # doctest: +SKIP
@@ -54,6 +62,12 @@ class ModelFile:
     metadata: Metadata = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     signature: Signature = field(repr=False)
+    refine_signature: Signature | None = field(default=None, repr=False)
+
+    @property
+    def networks(self) -> int:
+        """How many networks the file holds: 2 if it can refine a pose, else 1."""
+        return 1 if self.refine_signature is None else 2
 
     @classmethod
     def open(cls, model: str | PathLike[str] | None = None) -> ModelFile:
@@ -76,18 +90,19 @@ class ModelFile:
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)
-            signature = _check_signature(graph, metadata)
+            signature = _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata))
+            refine_signature = _check_refine(graph, metadata)
             labels = tuple(texts["labels.txt"].decode("utf-8").splitlines())
             if metadata.class_scores is not None and labels and len(labels) != metadata.class_scores.size:
                 raise DataError(f"has {len(labels)} labels for {metadata.class_scores.size} classes: convert it again")
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
-        return cls(path, len(content), flatbuffer, metadata, labels, signature)
+        return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature)
 
 
 def bundled_models() -> tuple[str, ...]:
     """The names of the models that come with the package, sorted."""
-    return tuple(sorted(path.stem for path in _BUNDLED.glob("*.tflite")))
+    return tuple(sorted(path.stem for path in _BUNDLED.glob("*.tflite") if "." not in path.stem))
 
 
 def _locate(model: str | PathLike[str]) -> Path:
@@ -176,30 +191,59 @@ def _check_all_integer(graph: Graph) -> None:
                 )
 
 
-def _check_signature(graph: Graph, metadata: Metadata) -> Signature:
+def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
+    """The signature of the second network, which is there if and only if the metadata says so."""
+    refine = metadata.refine
+    subgraphs = 1 if refine is None else 2
+    if len(graph.subgraphs) != subgraphs:
+        raise DataError(
+            f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {subgraphs}: convert the model again"
+        )
+    if refine is None:
+        return None
+    outputs = {"theta": _theta(refine.theta), "score": _score(refine.score)}
+    return _check_signature(graph, REFINE_SIGNATURE, 1, refine.input, outputs)
+
+
+def _outputs(metadata: Metadata) -> dict[str, _Expected | None]:
+    scores = metadata.class_scores
+    return {
+        "theta": _theta(metadata.theta),
+        "rectified": None if metadata.rectified is None else ("INT8", _shape(metadata.rectified)),
+        "score": _score(metadata.score),
+        "class_scores": None if scores is None else ("INT8", (1, scores.size)),
+    }
+
+
+def _theta(spec: ThetaSpec) -> _Expected:
+    return "INT32", (1, spec.size)
+
+
+def _score(spec: ScoreSpec | None) -> _Expected | None:
+    return None if spec is None else ("INT8", (1, 1))
+
+
+def _check_signature(
+    graph: Graph, key: str, subgraph: int, frame: InputSpec, outputs: Mapping[str, _Expected | None]
+) -> Signature:
     """The signature, after every tensor that it names has been found to be what the metadata says."""
-    signature = next((s for s in graph.signatures if s.key == SIGNATURE), None)
-    if signature is None or signature.subgraph != 0 or not graph.subgraphs:
-        raise DataError(f"has no signature {SIGNATURE!r} for its first subgraph: convert the Keras model again")
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {"theta": ("INT32", (1, metadata.theta.size))}
-    if metadata.rectified is not None:
-        expected["rectified"] = ("INT8", _shape(metadata.rectified))
-    if metadata.score is not None:
-        expected["score"] = ("INT8", (1, 1))
-    if metadata.class_scores is not None:
-        expected["class_scores"] = ("INT8", (1, metadata.class_scores.size))
-    tensors = graph.subgraphs[0].tensors
+    signature = next((s for s in graph.signatures if s.key == key), None)
+    if signature is None or signature.subgraph != subgraph or len(graph.subgraphs) <= subgraph:
+        which = ("first", "second")[subgraph]
+        raise DataError(f"has no signature {key!r} for its {which} subgraph: convert the Keras model again")
+    tensors = graph.subgraphs[subgraph].tensors
     for positions, wanted in (
-        (signature.inputs, {"frame": ("INT8", _shape(metadata.input))}),
-        (signature.outputs, expected),
+        (signature.inputs, {"frame": ("INT8", _shape(frame))}),
+        (signature.outputs, {name: expected for name, expected in outputs.items() if expected is not None}),
     ):
         for name, (dtype, shape) in wanted.items():
             position = positions.get(name, -1)
             found = tensors[position] if 0 <= position < len(tensors) else None
             if found is None or (found.dtype, found.shape) != (dtype, shape):
                 what = f"{found.dtype} {list(found.shape)}" if found else "missing"
+                whose = "" if key == SIGNATURE else f" of {key!r}"
                 raise DataError(
-                    f"its tensor {name!r} is {what}, but its metadata promises {dtype} {list(shape)}: "
+                    f"its tensor {name!r}{whose} is {what}, but its metadata promises {dtype} {list(shape)}: "
                     "convert the Keras model again"
                 )
     return signature

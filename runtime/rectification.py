@@ -27,7 +27,8 @@ class Rectification:
             the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP. The image
             of a model with transform ``"tps"`` follows the bend of its target, which no homography does: there it is
             that of the four corners.
-        score: 0 to 1, how sure the model is that a target is there; 1.0 if the model has no score.
+        score: 0 to 1, how sure the model is that a target is there, after refinement passes both its networks together;
+            1.0 if the model has no score.
         latency_ms: what rectifying the frame took, milliseconds.
         label: what a recognizer in the model file says the target is; None without one, or without a usable pose.
         label_score: how sure it is, 0 to 1.

@@ -23,9 +23,11 @@ from stn_rectify.runtime.geometry import (
     is_valid_quadrilateral,
     pixel_homography,
     theta_to_corners,
+    theta_to_homography,
     upright_size,
 )
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
+from stn_rectify.runtime.metadata import MAX_PASSES
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.preprocess import (
     OPENCV_CHANNELS,
@@ -35,6 +37,7 @@ from stn_rectify.runtime.preprocess import (
     resize_antialiased,
 )
 from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.refinement import RefineNetwork, final_score, refine_pose
 from stn_rectify.runtime.thin_plate_spline import spline_map
 
 __all__ = ["Rectifier"]
@@ -59,6 +62,9 @@ class Rectifier:
         output_size: width and height of the rectified image, pixels, with ``output="frame"``. None for the
             target's own size in the frame, which keeps its resolution and aspect and differs from frame to
             frame.
+        refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
+            (`stn_rectify.runtime.refinement`). None for what the model file says; 0 for none, as always with files of
+            one network and with ``output="model"``, whose pixels the graph has taken before.
 
     Raises:
         ModelFileError: the model file is missing, damaged or not all-integer.
@@ -79,12 +85,16 @@ class Rectifier:
         threads: int = 1,
         output: Literal["frame", "model"] = "frame",
         output_size: tuple[int, int] | None = None,
+        refine: int | None = None,
     ) -> None:
         self._model = ModelFile.open(model)
         self._output_size = _check_output(output, output_size, self._model)
         self._output = output
+        self._passes = _check_refine(refine, output, self._model)
         self._preprocessor = Preprocessor(self._model.metadata.input)
         self._interpreter: Interpreter | None = open_interpreter(self._model.flatbuffer, threads=threads)
+        spec = self._model.metadata.refine
+        self._refine_network = RefineNetwork(spec, self._interpreter) if spec is not None and self._passes else None
         self._package = self._interpreter.package
         self._threads = threads
         self._busy = threading.Lock()
@@ -103,6 +113,11 @@ class Rectifier:
     def threads(self) -> int:
         """Threads that the network computes with."""
         return self._threads
+
+    @property
+    def refine(self) -> int:
+        """Refinement passes that each frame gets, as far as its pose allows."""
+        return self._passes
 
     def rectify(self, frame: npt.NDArray[np.uint8]) -> Rectification:
         """Finds the target in a frame and makes it upright.
@@ -125,6 +140,10 @@ class Rectifier:
             frame_size = (checked.shape[1], checked.shape[0])
             corners = theta_to_corners(theta, *frame_size)
             usable = is_valid_quadrilateral(corners)
+            if usable and self._refine_network is not None:
+                pose = refine_pose(self._refine_network, checked, theta_to_homography(theta), self._passes)
+                theta, score = homography_to_theta(pose.homography), final_score(score, pose.score)
+                corners = theta_to_corners(theta, *frame_size)
             if not usable:
                 theta, score = _IDENTITY, 0.0
                 corners = theta_to_corners(theta, *frame_size)
@@ -156,7 +175,7 @@ class Rectifier:
         """
         if not self._busy.acquire(blocking=False):
             raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
-        self._interpreter = None
+        self._interpreter = self._refine_network = None
         self._busy.release()
 
     def __enter__(self) -> Rectifier:
@@ -171,7 +190,8 @@ class Rectifier:
         metadata = self._model.metadata
         state = "" if self._interpreter else ", closed"
         threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
-        return f"<Rectifier {metadata.name!r}, {metadata.kind}, on {self._package}, {threads}{state}>"
+        refine = f", refine={self._passes}" if metadata.refine is not None else ""
+        return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
 
     @contextmanager
     def _in_use(self) -> Iterator[Interpreter]:
@@ -238,6 +258,20 @@ class Rectifier:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             warped = cv2.warpPerspective(frame, pose, size, flags=flags, borderMode=border, borderValue=outside)
         return np.asarray(warped, np.uint8)
+
+
+def _check_refine(refine: object, output: str, model: ModelFile) -> int:
+    """How many refinement passes to make."""
+    spec, name = model.metadata.refine, model.metadata.name
+    if refine is None:
+        return 0 if spec is None or output == "model" else spec.passes
+    if not isinstance(refine, int | np.integer) or isinstance(refine, bool) or not 0 <= refine <= MAX_PASSES:
+        raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
+    if refine and spec is None:
+        raise UsageError(f"model {name!r} has no refine network: use refine=0, or a model that was converted with one")
+    if refine and output == "model":
+        raise UsageError("refine needs output='frame': the graph's own image has been taken before any refinement")
+    return int(refine)
 
 
 def _check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:

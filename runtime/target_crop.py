@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
+from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised, transform_points
 from stn_rectify.runtime.preprocess import resize_antialiased
 
 __all__ = ["crop_homography", "target_crop"]
@@ -28,7 +28,7 @@ def crop_homography(homography: npt.NDArray[np.float64], margin: float) -> npt.N
     Returns:
         float64 [3, 3].
     """
-    return homography @ np.diag([1 + 2 * margin, 1 + 2 * margin, 1.0])
+    return np.asarray(homography @ np.diag([1 + 2 * margin, 1 + 2 * margin, 1.0]))
 
 
 def target_crop(
@@ -59,7 +59,7 @@ def target_crop(
             [0, 0, 1],
         ]
     )
-    from_fine = shrink @ to_part @ to_pixels @ np.linalg.inv(normalised_to_pixels(*fine))
+    from_fine = shrink @ to_part @ to_pixels @ pixels_to_normalised(*fine)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped: Any = cv2.warpPerspective(part, from_fine, fine, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return resize_antialiased(warped, *size)
@@ -84,4 +84,14 @@ def _reduced_part(
     if min(width, height) < 1:
         return part, (left, top), 1
     whole = part[: height * reduction, : width * reduction]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)), (left, top), reduction
+    return _shrunk(whole, reduction), (left, top), reduction
+
+
+def _shrunk(image: npt.NDArray[np.uint8], reduction: int) -> npt.NDArray[np.uint8]:
+    """Averages over squares of ``reduction`` pixels; twice a half takes OpenCV a third of the time of a quarter."""
+    while reduction > 1:
+        step = 2 if reduction % 2 == 0 else reduction
+        size = (image.shape[1] // step, image.shape[0] // step)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        reduction //= step
+    return image

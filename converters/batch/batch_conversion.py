@@ -21,6 +21,7 @@ from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
 from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.refine_files import sha256_of_model
 from stn_rectify.converters.stn_source import output_name
 from stn_rectify.runtime.errors import UsageError
 
@@ -55,8 +56,9 @@ def convert_batch(
 ) -> list[ModelOutcome]:
     """Converts models, each in a process of its own, to ``out/NAME.*`` with ``out/manifest.json``.
 
-    A model is skipped if the manifest says that it was converted from the same content with the same frames, options
-    and versions, and its files are as they were written. After Ctrl-C or a kill the same call goes on.
+    A model is skipped if the manifest says that it was converted from the same content (that of its refine network
+    included) with the same frames, options and versions, and its files are as they were written. After Ctrl-C or a kill
+    the same call goes on.
 
     Args:
         sources: .keras files and SavedModel folders, of different names (`find_models`).
@@ -130,7 +132,7 @@ class _Batch:
             self._fail(name, source, None, unusable)
             return None
         try:
-            source_sha256 = sha256_of(source)
+            source_sha256 = sha256_of_model(source)
         except OSError as error:
             self._fail(name, source, None, f"{source} cannot be read: {error.strerror or error}")
             return None
@@ -203,7 +205,7 @@ class _Batch:
 
     def _unchanged(self, job: ModelJob) -> bool:
         try:
-            return sha256_of(job.source) == self._source_sha256[job.name]
+            return sha256_of_model(job.source) == self._source_sha256[job.name]
         except OSError:
             return False
 

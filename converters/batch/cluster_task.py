@@ -28,6 +28,7 @@ class ClusterTask:
 
     Attributes:
         model: the .keras file or SavedModel folder.
+        companions: the files that belong beside it: its refine network, and what that is calibrated with.
         source: its path on the client; for messages and reports, as are all others.
         options: how to convert; the paths of frames are the client's, and stand for those of a `FramesPlugin`.
         calibration: name of the plugin with the frames.
@@ -37,6 +38,7 @@ class ClusterTask:
     """
 
     model: PackedFiles
+    companions: tuple[PackedFiles, ...]
     source: Path
     options: ConversionOptions
     calibration: str
@@ -102,6 +104,9 @@ def convert_on_worker(task: ClusterTask) -> ClusterResult:
     try:
         source = task.model.unpack(folder / "model")
         shown[source] = task.source
+        for companion in task.companions:
+            (source.parent / companion.name).write_bytes(companion.data)
+            shown[source.parent / companion.name] = task.source.parent / companion.name
         staging = folder / "staging"
         staging.mkdir()
         wanted = _wanted(worker)

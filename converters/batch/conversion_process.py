@@ -74,7 +74,8 @@ def _convert(request: ConversionRequest) -> dict[str, Any]:
         traceback.print_exc()
         first = next(iter(str(error).splitlines()), "")
         return {"reason": f"unexpected {type(error).__name__}: {first} (--debug shows where)"}
-    details = f"{conversion.cost}\n{conversion.proof}"
+    refine = "" if conversion.refine is None else f"refine network, each pass\n{conversion.refine.cost}\n"
+    details = f"{conversion.cost}\n{refine}{conversion.proof}"
     return {"reason": None, "line": summary_line(conversion), "details": details}
 
 

@@ -15,6 +15,7 @@ from stn_rectify.converters.batch.fingerprint import frame_files, installed_vers
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelResult
 from stn_rectify.converters.batch.packed_files import PackedFiles, pack_files
 from stn_rectify.converters.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
+from stn_rectify.converters.refine_files import companion_files
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ class DaskCluster:
             while len(running) < _MOST_IN_FLIGHT and (job := next(waiting, None)) is not None:
                 try:
                     model = _packed(job.source)
+                    companions = tuple(pack_files(file, {}) for file in companion_files(job.source))
                 except OSError as error:
                     reason = f"{error.filename or job.source} cannot be read: {error.strerror or error}"
                     yield FinishedModel(job, ModelResult(False, reason), ())
                     continue
-                future = self._submit(job, model)
+                future = self._submit(job, model, companions)
                 running[future.key] = (job, future)
                 future.add_done_callback(done.put)
             if not running:
@@ -100,13 +102,15 @@ class DaskCluster:
         with suppress(Exception):
             self._client.close(timeout=_CONNECT_S)
 
-    def _submit(self, job: ModelJob, model: PackedFiles) -> Any:
+    def _submit(self, job: ModelJob, model: PackedFiles, companions: tuple[PackedFiles, ...]) -> Any:
         from stn_rectify.converters.batch.cluster_task import ClusterTask, convert_on_worker
 
         options = job.options
         calibration = self._sent_frames(options.calibration, CALIBRATION_FRAMES)
         validation = None if options.validation is None else self._sent_frames(options.validation, VALIDATION_FRAMES)
-        task = ClusterTask(model, job.source, options, calibration, validation, job.out, installed_versions())
+        task = ClusterTask(
+            model, companions, job.source, options, calibration, validation, job.out, installed_versions()
+        )
         with warnings.catch_warnings(), self._connection():
             warnings.simplefilter("ignore")  # of its size
             return self._client.submit(convert_on_worker, task, key=f"stn-convert-{self._run}-{job.name}")

@@ -38,7 +38,7 @@ class ModelRecord:
 
     Attributes:
         source: the model, seen from the manifest's folder.
-        source_sha256: of its content.
+        source_sha256: of its content, and that of the refine network and its frames beside it, if there is one.
         fingerprint: of all that the result depends on.
         options: those that change the result.
         calibration: the frames as they were named.

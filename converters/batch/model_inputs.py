@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from stn_rectify.converters.refine_files import model_of_refine_file
 from stn_rectify.converters.stn_source import is_saved_model, output_name
 from stn_rectify.runtime.errors import UsageError
 
@@ -18,16 +19,20 @@ _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a mode
 def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     """The models that are named, lie in folders that are named, or match a pattern, in order and each once.
 
+    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the file of that one and is no model of its own.
+
     Args:
         inputs: .keras files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
 
     Raises:
-        UsageError: an input is missing or holds no model, or two models would have the same output.
+        UsageError: an input is missing or holds no model, or two models would have the same output, or a refine network
+            is named without the model that it lies beside.
     """
     found: dict[Path, Path] = {}
     for given in inputs:
         for model in _models_of(str(given)):
             found.setdefault(model.resolve(), model)
+    found = {path: model for path, model in found.items() if not _is_refine_network(model, found)}
     by_name: dict[str, Path] = {}
     for model in found.values():
         other = by_name.setdefault(output_name(model), model)
@@ -55,6 +60,14 @@ def unusable_name(source: Path, out: Path) -> str | None:
         name = output_name(source)
         return f"{name} is {size - longest} bytes too long for a name: NAME{_LONGEST_SUFFIX} would not fit; rename it"
     return None
+
+
+def _is_refine_network(file: Path, inputs: Mapping[Path, Path]) -> bool:
+    """Whether a file is the refine network of one of the inputs."""
+    model = model_of_refine_file(file)
+    if model is not None and model.resolve() not in inputs:
+        raise UsageError(f"{file} is the refine network of {model}, and goes into its file: give {model}")
+    return model is not None
 
 
 def _models_of(given: str) -> list[Path]:

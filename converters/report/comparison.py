@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from stn_rectify.converters.calibration import FrameSet
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.report.coverage import filled_share, kept_share
 from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.models.layers.grids import MIN_DENOMINATOR
+from stn_rectify.models.quadrilateral_overlap import filled_share, kept_share
+from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.metadata import ScoreSpec
+from stn_rectify.runtime.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
 __all__ = ["Agreement", "ClassAgreement", "Comparison", "Outputs", "TargetsKept", "compare"]
 
@@ -138,7 +140,13 @@ class Comparison:
 
 
 def compare(
-    model: ModelFile, parts: StnParts, known: FrameSet, quantized: npt.NDArray[np.int8], package: str | None = None
+    model: ModelFile,
+    parts: StnParts,
+    known: FrameSet,
+    quantized: npt.NDArray[np.int8],
+    package: str | None = None,
+    *,
+    refine: bool = False,
 ) -> Comparison:
     """Runs the float model and the file over the same frames.
 
@@ -148,16 +156,21 @@ def compare(
         known: frames float32 [N, H, W, C], with corners and labels where they are known.
         quantized: the same frames int8, as the file takes them.
         package: the interpreter, see `IsolatedInterpreter`.
+        refine: compare the file's refine network; ``parts`` and frames are then of that one.
 
     Raises:
         ModelFileError: the interpreter refuses the file or dies of it.
     """
+    network = model.metadata.refine if refine else model.metadata
+    if network is None:
+        raise ModelFileError(f"{model.path} has no refine network to compare")
     with IsolatedInterpreter(package) as interpreter:
         interpreter.load(model.flatbuffer)
-        runs = [interpreter.run({"frame": frame[None]}) for frame in quantized]
+        signature = REFINE_SIGNATURE if refine else SIGNATURE
+        runs = [interpreter.run({"frame": frame[None]}, signature) for frame in quantized]
     of_file = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
     of_float = parts.run(known.frames)
-    theta_int8 = of_file["theta"] / 2.0**model.metadata.theta.fractional_bits
+    theta_int8 = of_file["theta"] / 2.0**network.theta.fractional_bits
     theta_float = np.asarray(of_float["theta"], np.float64)
     corners_float, corners_int8 = (
         frame_points(theta, parts.transform, parts.input_size, UNIT_CORNERS) for theta in (theta_float, theta_int8)
@@ -166,7 +179,7 @@ def compare(
     rectified = of_file.get("rectified")
     levels = levels_beside_float = None
     if rectified is not None:
-        spec = model.metadata.input
+        spec = network.input
         levels = level_errors(quantized, theta_int8, rectified, parts.transform, parts.padding, spec.zero_point)
         difference = np.abs(of_float["rectified"] / np.float32(spec.scale) + spec.zero_point - rectified)
         levels_beside_float = difference.mean(axis=(1, 2, 3))
@@ -180,7 +193,7 @@ def compare(
         levels_max=None if levels is None else float(levels[:, 1].max()),
         rectified_levels_mean=None if levels_beside_float is None else float(levels_beside_float.mean()),
         rectified_levels_p95=None if levels_beside_float is None else float(np.percentile(levels_beside_float, 95)),
-        score=_score_agreement(model, of_float, of_file),
+        score=_score_agreement(network.score, of_float, of_file),
         class_scores=_class_agreement(known, of_float, of_file),
         known_targets=len(targets),
         float_targets=_targets_kept(theta_float, parts, known, targets),
@@ -189,8 +202,7 @@ def compare(
     )
 
 
-def _score_agreement(model: ModelFile, of_float: dict[str, Array], of_file: dict[str, Array]) -> Agreement | None:
-    spec = model.metadata.score
+def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file: dict[str, Array]) -> Agreement | None:
     if spec is None or "score" not in of_float:
         return None
     score = (of_file["score"].astype(np.float64) - spec.zero_point) * spec.scale

@@ -16,6 +16,7 @@ from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
+from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.stn_source import output_name
 from stn_rectify.models.cost import StnCost
 from stn_rectify.runtime.model_file import ModelFile
@@ -42,6 +43,7 @@ def report_dict(
     options: Mapping[str, Any] | None = None,
     compared_on: str = "the calibration frames",
     warnings: Sequence[str] = (),
+    refine: RefineReport | None = None,
 ) -> dict[str, Any]:
     """The report, ready for ``json.dumps``.
 
@@ -60,6 +62,7 @@ def report_dict(
         options: of the command.
         compared_on: which frames, in words.
         warnings: what makes its numbers doubtful, a line each.
+        refine: the file's refine network; None in a file of one network.
     """
     passed = proof.passed and all(check.passed for check in thresholds)
     operators = read_operators(model.flatbuffer)
@@ -77,6 +80,7 @@ def report_dict(
         "comparison": None if comparison is None else comparison.summary(),
         "theta_readout": [dict(entry) for entry in theta_readout],
         "cost": {**asdict(cost), "parameters": cost.parameters, "macs": cost.macs},
+        "refine": None if refine is None else refine.as_dict(),
         "bytes": {
             "file": model.size_bytes,
             "flatbuffer": len(model.flatbuffer),

@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.report.page import write_html
-from stn_rectify.converters.report.pictures import FramePicture, write_sheet
+from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture, write_sheet
 from stn_rectify.models.partial_file import partial_file
 
 __all__ = ["write_report"]
 
 
-def write_report(out: Path, report: Mapping[str, Any], pictures: Sequence[FramePicture] = ()) -> None:
+def write_report(
+    out: Path,
+    report: Mapping[str, Any],
+    pictures: Sequence[FramePicture] = (),
+    alignment: Sequence[AlignmentPicture] = (),
+) -> None:
     """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
 
     Raises:
@@ -24,6 +29,6 @@ def write_report(out: Path, report: Mapping[str, Any], pictures: Sequence[FrameP
     with partial_file(out / f"{name}.report.json") as partial:
         text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
-    write_html(out / f"{name}.report.html", report, pictures)
+    write_html(out / f"{name}.report.html", report, pictures, alignment)
     if pictures:
-        write_sheet(out / f"{name}.png", pictures)
+        write_sheet(out / f"{name}.png", pictures, alignment)

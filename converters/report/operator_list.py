@@ -53,7 +53,7 @@ class OperatorGroup:
 
 
 def read_operators(flatbuffer: bytes) -> tuple[Operator, ...]:
-    """The operators of the first subgraph, which is the only one of our files."""
+    """The operators of the first subgraph; a second one, the refine network, has none of other kinds."""
     model = read_model(flatbuffer)
     tensors = model.subgraphs[0].tensors
 

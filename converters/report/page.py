@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
 
-from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, FramePicture
+from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture
 from stn_rectify.models.partial_file import partial_file
 
 __all__ = ["write_html"]
@@ -24,13 +24,19 @@ _MARGIN = 0.04  # around a frame, of its size
 _TOO_FAR = 8  # frames: outlines beyond are cut, no browser needs them
 
 
-def write_html(file: Path, report: Mapping[str, Any], pictures: Sequence[FramePicture] = ()) -> None:
+def write_html(
+    file: Path,
+    report: Mapping[str, Any],
+    pictures: Sequence[FramePicture] = (),
+    alignment: Sequence[AlignmentPicture] = (),
+) -> None:
     """Writes the page.
 
     Args:
         file: where to.
         report: of `report_dict`.
         pictures: of `take_pictures`; none when the proof failed before.
+        alignment: of `take_alignment`; the same.
 
     Raises:
         DataError: it cannot be written.
@@ -47,6 +53,7 @@ def write_html(file: Path, report: Mapping[str, Any], pictures: Sequence[FramePi
     page = environment.from_string(template).render(
         report=report,
         pictures=[_embedded(picture) for picture in pictures],
+        alignment=[(picture.words, _encoded(picture.image), picture.image.shape) for picture in alignment],
         gain=DIFFERENCE_GAIN,
     )
     with partial_file(file) as partial:
@@ -114,5 +121,9 @@ def _data_uri(image: npt.NDArray[np.uint8]) -> str:
     if longer > _MOST_PX:
         size = [max(1, round(n * _MOST_PX / longer)) for n in image.shape[1::-1]]
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _encoded(image)
+
+
+def _encoded(image: npt.NDArray[np.uint8]) -> str:
     encoded = cv2.imencode(".png", image)[1]
     return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,11 +14,15 @@ from stn_rectify.converters.calibration import FrameSet
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.frame_points import outline
 from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models import drawing
+from stn_rectify.models.known_frames import KnownFrames
+from stn_rectify.models.validation import frame_errors
+from stn_rectify.models.verification_sheet import FoundPoses, alignment_pictures, error_histograms
+from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.metadata import InputSpec
 from stn_rectify.runtime.model_file import ModelFile
 
-__all__ = ["FramePicture", "take_pictures", "write_sheet"]
+__all__ = ["AlignmentPicture", "FramePicture", "take_alignment", "take_pictures", "write_sheet"]
 
 Array = npt.NDArray[Any]
 Image = npt.NDArray[np.uint8]
@@ -67,6 +70,14 @@ class FramePicture:
     rectified_float: Image = field(repr=False)
     rectified_int8: Image | None = field(repr=False)
     difference: Image | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AlignmentPicture:
+    """A picture over all frames; ``image`` BGR uint8 [H, W, 3], with its captions, ``words`` for who cannot see it."""
+
+    words: str
+    image: Image = field(repr=False)
 
 
 def take_pictures(
@@ -117,40 +128,81 @@ def _picture(
     )
 
 
-def write_sheet(file: Path, pictures: Sequence[FramePicture]) -> None:
-    """Writes all of them as one PNG, a column a frame.
+def take_alignment(
+    model: ModelFile, parts: StnParts, known: FrameSet, comparison: Comparison
+) -> tuple[AlignmentPicture, ...]:
+    """Do both models put all targets in the same place? Means over the frames, and histograms of the errors.
+
+    Arguments as for `take_pictures`. Frames whose labels are known are averaged by label, too.
+    """
+    height, width = parts.input_size
+    corners = [None] * len(known) if known.corners is None else [_usable(c) for c in known.corners]
+    frames = KnownFrames(
+        name="",
+        frames=tuple(_bgr(_levels(frame, model.metadata.input)) for frame in known.frames),
+        corners=tuple(corners),
+        kinds=() if known.labels is None else tuple("?" if n < 0 else str(n) for n in known.labels),
+    )
+    outputs = comparison.outputs
+    found = [
+        FoundPoses(label, tuple(theta_to_corners(theta, width, height)))
+        for label, theta in (("float", outputs.theta_float), ("INT8", outputs.theta_int8))
+    ]
+    plain, edges = alignment_pictures(frames, found)
+    between = drawing.error_histogram(
+        "corner error float to INT8, px", [("all frames", drawing.INT8, outputs.corner_error_px)]
+    )
+    pictures = [
+        AlignmentPicture("mean of the rectified images", plain),
+        AlignmentPicture("mean of their edges", edges),
+        AlignmentPicture("histogram of the corner error from float to INT8", between),
+    ]
+    if any(c is not None for c in corners):
+        errors = [frame_errors(frames, one.corners) for one in found]
+        words = "histograms of the error of the true corners and of the share of the targets kept inside"
+        pictures.append(AlignmentPicture(words, error_histograms(found, errors)))
+    return tuple(pictures)
+
+
+def _usable(corners: Array) -> Array | None:
+    return corners if is_valid_quadrilateral(corners, min_area_px=1) else None
+
+
+def write_sheet(file: Path, pictures: Sequence[FramePicture], alignment: Sequence[AlignmentPicture] = ()) -> None:
+    """Writes all of them as one PNG, first the frames, a column each.
 
     From above: frame with the borders (float green, INT8 red, true corners blue); rectified in float; in INT8; their
     difference eight times enlarged, grey where there is none.
     """
-    columns = [np.vstack([_framed(cell) for cell in _cells(picture)]) for picture in pictures]
-    with partial_file(file) as partial:
-        # Not by imwrite: OpenCV crashes on a path that is not UTF-8.
-        partial.write_bytes(cv2.imencode(".png", np.hstack(columns))[1].tobytes())
+    heading = (
+        "Frames from the best to the worst by corner error float to INT8: float green, INT8 red, true corners blue"
+    )
+    columns = drawing.beside([drawing.below(list(_cells(picture))) for picture in pictures])
+    drawing.write_png(
+        file,
+        drawing.below([drawing.text(heading, size=14), columns, *(picture.image for picture in alignment)], gap=14),
+    )
 
 
 def _cells(picture: FramePicture) -> Iterator[Image]:
-    cell = _enlarged(picture.frame)
-    scale = np.array(cell.shape[1::-1]) / np.array(picture.frame.shape[1::-1])
-    outlines = [(picture.outline_float, (0, 200, 0)), (picture.outline_int8, (0, 0, 255))]
+    outlines = [(picture.outline_float, drawing.FLOAT), (picture.outline_int8, drawing.INT8)]
     if picture.truth is not None:
-        outlines.insert(0, (picture.truth, (255, 128, 0)))
-    for points, colour in outlines:
-        on_cell = np.clip((points + 0.5) * scale - 0.5, -4096, 4096)
-        cv2.polylines(cell, [np.round(on_cell * 16).astype(np.int32)], True, colour, 1, cv2.LINE_AA, 4)
-    yield cell
-    for image in (picture.rectified_float, picture.rectified_int8, picture.difference):
+        outlines.insert(0, (picture.truth, drawing.TRUTH))
+    frame = drawing.outlined(picture.frame, outlines, _CELL_PX, _height(picture.frame))
+    yield drawing.captioned(frame, f"{picture.rank}: {picture.corner_error_px:.3f} px", f"frame {picture.number}")
+    images = {
+        "float": picture.rectified_float,
+        "INT8": picture.rectified_int8,
+        f"difference x {DIFFERENCE_GAIN}": picture.difference,
+    }
+    for words, image in images.items():
         if image is not None:
-            yield _enlarged(image)
+            yield drawing.captioned(drawing.fitted(image, _CELL_PX, _height(image)), words)
 
 
-def _enlarged(image: Image) -> Image:
-    height = max(1, _CELL_PX * image.shape[0] // image.shape[1])
-    return np.asarray(cv2.resize(image, (_CELL_PX, height), interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def _framed(image: Image) -> Image:
-    return np.asarray(cv2.copyMakeBorder(image, 2, 2, 2, 2, cv2.BORDER_CONSTANT), np.uint8)
+def _height(image: Image) -> int:
+    """Of a picture that is as wide as a cell."""
+    return max(1, _CELL_PX * image.shape[0] // image.shape[1])
 
 
 def _levels(values: Array, spec: InputSpec) -> Array:

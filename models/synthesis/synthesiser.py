@@ -162,9 +162,9 @@ def _compose(
         area = visible_area(corners, size)
         share = _OWN_RIVAL_SHARE if target.kind == OWN_KIND else _RIVAL_SHARE
         scene = draw_clutter(rng, scene, bank, int(rng.integers(1, 8)), share * area, max(share, 0.5) * area)
-    if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
-        draw_holder(rng, scene, corners)
     outer = target_outline(corners, target)
+    if rng.random() < _HOLDER_SHARE.get(target.kind, 0.0):
+        draw_holder(rng, scene, outer)
     if rng.random() < 0.5:
         unit = size[1] / 240
         offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
@@ -173,7 +173,7 @@ def _compose(
     texture = _relit(rng, target.image) if is_own else _varied(rng, target.image)
     if not is_own and rng.random() < 0.3:
         texture = _camouflaged(rng, texture, scene, outer)
-    bow = 0.012 if outer is corners else 0.03  # a scrap's own edges may be of any shape
+    bow = 0.03 if any(target.margins) else 0.012  # a scrap's own edges may be of any shape
     bows = tuple(rng.normal(0, bow, 4)) if target.is_flexible and rng.random() < 0.35 else ()
     paste_texture(scene, texture, outer, radius=target.corner_radius, bows=bows)
     if rng.random() < 0.1:

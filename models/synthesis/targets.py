@@ -110,6 +110,9 @@ def _draw_sheet(rng: np.random.Generator, width: int, height: int, pictures: Seq
 #: A printed frame on a larger scrap of paper; the frame is the target, not the paper.
 _GRID_KIND, _GRID_SHARE = "grid", 0.1
 
+#: Of a plate the part within its rim is the target, as people mark plates: so wide is the rim, in half heights.
+_PLATE_RIM = 0.07
+
 _RECIPES = {
     "page": _Recipe(prints.draw_page, 0.17, (0.55, 1.6), is_flexible=True),
     "form": _Recipe(prints.draw_form, 0.07, (0.6, 1.6), is_flexible=True),
@@ -147,7 +150,8 @@ def draw_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTe
     if rng.random() < 0.5:
         image = shaded(rng, image, rng.uniform(2, 12))
     radius = rng.uniform(0.03, 0.14) if rng.random() < recipe.rounded else 0.0
-    return TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible)
+    margins = (_PLATE_RIM / aspect, _PLATE_RIM) * 2 if kind == "plate" else (0.0,) * 4
+    return TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible, margins)
 
 
 def _draw_grid_target(rng: np.random.Generator) -> TargetTexture:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import psutil
 
-from tests.converters.keras_models import stn_with_trunk
+from stn_rectify.models import ProjectiveGrid
+from tests.converters.keras_models import smooth_frames, stn_with_trunk
 
 
 def save_tiny_model(file: Path, seed: int = 0) -> None:
@@ -21,6 +23,15 @@ def save_tiny_model(file: Path, seed: int = 0) -> None:
     keras.utils.set_random_seed(seed)
     file.parent.mkdir(parents=True, exist_ok=True)
     stn_with_trunk(keras.layers.Conv2D(4, 3, strides=4, activation="relu")).save(file)
+
+
+def save_tiny_refine(model: Path) -> None:
+    """A refine network for it, and what that is calibrated with: 16×16×3."""
+    keras.utils.set_random_seed(5)
+    trunk = keras.layers.Conv2D(4, 3, strides=4, activation="relu")
+    refine = model.with_suffix(".refine.keras")
+    stn_with_trunk(trunk, transform=ProjectiveGrid).save(refine)
+    np.savez(refine.with_suffix(".calibration.npz"), frames=smooth_frames((16, 16, 3), 20))
 
 
 def start_command(folder: Path, *arguments: object) -> subprocess.Popen[str]:

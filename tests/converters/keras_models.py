@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from stn_rectify.models import AffineGrid, BilinearSampler, lightweight_stn
+from stn_rectify.runtime.geometry import identity_theta
 
 
 def save_model(folder: Path, name: str, shape=(32, 32, 3), **options) -> Path:
@@ -56,11 +57,12 @@ def save_recognizing_model(folder: Path, name: str, classes: int = 5, activation
 
 
 def stn_with_trunk(trunk, shape=(16, 16, 3), transform=AffineGrid) -> keras.Model:
-    """An affine STN whose localization network is ``trunk``: frame → any tensor."""
+    """An STN, affine if nothing is said, whose localization network is ``trunk``: frame → any tensor."""
     frame = keras.Input(shape)
-    bias = keras.initializers.Constant(np.array([1, 0, 0, 0, 1, 0.0]))
+    identity = identity_theta(transform.transform)
+    bias = keras.initializers.Constant(identity)
     kernel = keras.initializers.RandomNormal(0, 0.02, seed=0)
-    head = keras.layers.Dense(6, kernel_initializer=kernel, bias_initializer=bias, name="theta")
+    head = keras.layers.Dense(len(identity), kernel_initializer=kernel, bias_initializer=bias, name="theta")
     theta = head(keras.layers.Flatten()(trunk(frame)))
     rectified = BilinearSampler()([frame, transform(shape[:2], shape[:2])(theta)])
     return keras.Model(frame, [rectified, theta])

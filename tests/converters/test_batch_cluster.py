@@ -14,8 +14,16 @@ import pytest
 
 from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.cli import main
+from stn_rectify.converters.refine_files import sha256_of_model
 from stn_rectify.runtime.model_file import ModelFile
-from tests.converters.conversion_commands import conversions_of, manifest, save_tiny_model, start_command, wait_for
+from tests.converters.conversion_commands import (
+    conversions_of,
+    manifest,
+    save_tiny_model,
+    save_tiny_refine,
+    start_command,
+    wait_for,
+)
 from tests.converters.keras_models import save_frames
 
 pytest.importorskip("distributed")
@@ -73,10 +81,11 @@ def cluster(tmp_path_factory, request):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Two models and frames."""
+    """Two models, the first with a refine network, and frames."""
     folder = tmp_path_factory.mktemp("inputs")
     for seed, name in enumerate("ab"):
         save_tiny_model(folder / f"{name}.keras", seed)
+    save_tiny_refine(folder / "a.keras")
     save_frames(folder, (16, 16, 3), 20)
     return folder
 
@@ -110,8 +119,9 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_published_twice(inputs, cl
         assert known["sha256"] == sha256_of(tmp_path / "out" / name)
     for name in "ab":
         assert records[name]["result"] == "passed"
-        assert records[name]["source_sha256"] == sha256_of(inputs / f"{name}.keras")
-        assert ModelFile.open(tmp_path / "out" / f"{name}.tflite").metadata.name == name
+        assert records[name]["source_sha256"] == sha256_of_model(inputs / f"{name}.keras")
+        model = ModelFile.open(tmp_path / "out" / f"{name}.tflite")
+        assert (model.metadata.name, model.networks) == (name, 2 if name == "a" else 1)
         report = (tmp_path / "out" / f"{name}.report.json").read_text()
         assert json.loads(report)["source"] == f"{name}.keras"
         assert str(cluster.folder) not in report  # no paths of a worker

@@ -133,6 +133,7 @@ def _older_converter(project):
         pytest.param(_nothing, {}, False, "", id="nothing"),
         pytest.param(_nothing, {}, True, "ab", id="--force"),
         pytest.param(lambda p: save_tiny_model(p / "models/a.keras", 9), {}, False, "a", id="a model"),
+        pytest.param(lambda p: (p / "models/b.refine.keras").touch(), {}, False, "b", id="a refine network"),
         pytest.param(_other_frames, {}, False, "ab", id="the calibration frames"),
         pytest.param(_nothing, {"labels": ("one",)}, False, "ab", id="an option"),
         pytest.param(_older_converter, {}, False, "b", id="the converter, for one of them"),

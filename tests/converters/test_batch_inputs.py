@@ -18,6 +18,7 @@ from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.refine_files import companion_files, refine_calibration, sha256_of_model
 from stn_rectify.converters.stn_source import output_name
 from stn_rectify.runtime.errors import DataError, UsageError
 
@@ -63,6 +64,45 @@ def test_what_is_no_set_of_models_is_one_clear_line(models, inputs, message):
     Path("again/a.keras").touch()
     with pytest.raises(UsageError, match=message):
         find_models(inputs)
+
+
+@pytest.fixture
+def refined(models):
+    """The same with refine networks: of a, and one without its model."""
+    Path("models/a.refine.keras").touch()
+    Path("models/lone.refine.keras").touch()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        pytest.param(["models"], ["a.keras", "b.keras", "lone.refine.keras", "saved"], id="folder"),
+        pytest.param(["models/a*.keras"], ["a.keras"], id="pattern"),
+        pytest.param(["models/a.refine.keras", "models/a.keras"], ["a.keras"], id="both named"),
+        pytest.param(["models/lone.refine.keras"], ["lone.refine.keras"], id="a lone one"),
+    ],
+)
+def test_a_refine_network_goes_with_its_model(refined, inputs, expected):
+    assert [path.name for path in find_models(inputs)] == expected
+
+
+@pytest.mark.parametrize("inputs", [["models/a.refine.keras"], ["models/*.refine.keras"]])
+def test_a_refine_network_without_the_model_beside_it_is_one_clear_line(refined, inputs):
+    with pytest.raises(UsageError, match=r"a\.refine\.keras is the refine network of models/a\.keras, .*: give "):
+        find_models(inputs)
+
+
+def test_refine_network_and_its_frames_are_part_of_a_models_content(refined):
+    model, refine = Path("models/a.keras"), Path("models/a.refine.keras")
+    known = {sha256_of_model(Path("models/b.keras")), sha256_of_model(model)}
+    assert sha256_of(model) in known  # alone a model has the hash of its file: b is as empty as a
+    assert companion_files(model) == (refine,)
+    frames = refine_calibration(refine)
+    for change in (lambda: refine.write_bytes(b"other"), frames.touch, lambda: frames.write_bytes(b"other")):
+        change()
+        known.add(sha256_of_model(model))
+    assert len(known) == 5
+    assert companion_files(model) == (refine, frames)
 
 
 def test_folders_are_told_apart_by_what_follows_a_dot(tmp_path):

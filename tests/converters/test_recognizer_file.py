@@ -83,12 +83,12 @@ def test_the_proof_finds_a_recognizer_that_is_not_the_one_alone(tmp_path, monkey
     """A real defect: one weight of the recognizer in the file is not the one it should be."""
     source = save_recognizing_model(tmp_path, "reader")
 
-    def prove_a_damaged_file(flatbuffer, head, plan, frames, recognizer):
+    def prove_a_damaged_file(flatbuffer, head, plan, frames, recognizer, *others):
         model, alone = read_model(flatbuffer), read_model(recognizer)
         weights = max((b for b in alone.buffers if b.data is not None), key=lambda b: len(b.data))
         (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == bytes(weights.data))
         buffer.data = (np.frombuffer(bytes(buffer.data), np.int8) // 2).view(np.uint8)
-        return proof.prove(write_model(model), head, plan, frames, recognizer)
+        return proof.prove(write_model(model), head, plan, frames, recognizer, *others)
 
     monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
     with pytest.raises(ModelFileError, match="class_scores of frame 0"):

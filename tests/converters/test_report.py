@@ -17,7 +17,7 @@ from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.keras_parts import split_keras_model
 from stn_rectify.converters.report.comparison import compare
 from stn_rectify.converters.report.latency import float_twin, measure_latencies
-from stn_rectify.converters.report.pictures import take_pictures
+from stn_rectify.converters.report.pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.models.files import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
@@ -198,6 +198,24 @@ def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
     assert worst.rectified_int8.shape == worst.difference.shape == (20, 24, 3)
     difference = worst.rectified_int8.astype(int) - worst.rectified_float
     assert np.abs(worst.difference.astype(int) - np.clip(128 + 8 * difference, 0, 255)).max() <= 8 * 0.5 + 1
+
+
+def test_alignment_pictures_follow_what_is_known(recognizing):
+    """Without truth: two means and what lies between the models. With it one more in each line, and its histograms."""
+    file, parts = recognizing.file, recognizing.parts
+    plain = take_alignment(file, parts, recognizing.known, recognizing.plain)
+    with_truth = replace(recognizing.known, corners=recognizing.float_corners)
+    exact = take_alignment(file, parts, with_truth, recognizing.exact)
+    assert len(plain) == 3
+    assert len(exact) == 4
+    below_heading, beyond_int8 = slice(35, None), slice(312, 420)  # where the means by the true corners are
+    assert (plain[0].image[below_heading, beyond_int8] == 255).all()
+    assert (exact[0].image[below_heading, beyond_int8] < 230).any()
+    labelled = replace(with_truth, labels=np.arange(COUNT) % 2)
+    by_label = take_alignment(file, parts, labelled, recognizing.exact)
+    assert by_label[0].image.shape[0] > 2 * exact[0].image.shape[0]
+    for picture in (*plain, *exact, *by_label):
+        assert 0.02 < (picture.image < 230).any(axis=2).mean() < 0.98
 
 
 def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):

@@ -25,7 +25,7 @@ from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency
-from stn_rectify.converters.report.pictures import FramePicture
+from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.cost import StageCost, StnCost
 from stn_rectify.runtime.model_file import ModelFile
 
@@ -265,12 +265,30 @@ def test_numbers_that_are_not_finite_do_not_stop_the_report(tmp_path):
     assert "95th percentile; mean –, largest –" in page.words()
 
 
-@pytest.mark.parametrize("pictures", [0, 1, 3])
+@pytest.mark.parametrize("pictures", [0, 5, 7])
 def test_the_sheet_has_a_column_for_each_picture_and_four_rows(tmp_path, pictures):
     write_report(tmp_path, make_report(), [make_picture()] * pictures)
     sheet = cv2.imread(str(tmp_path / "general.png"))
     if not pictures:
         assert sheet is None
         return
-    cell = 160 + 4
-    assert sheet.shape == ((160 * 40 // 64 + 4) + 3 * (160 * 24 // 32 + 4), pictures * cell, 3)
+    rim, gap, caption, heading = 14, 8, 18, 21
+    frame, rectified = 160 * 40 // 64 + 2 * caption, 160 * 24 // 32 + caption
+    height = 2 * rim + heading + 14 + frame + 3 * (gap + rectified)
+    assert sheet.shape == (height, 2 * rim + pictures * (160 + gap) - gap, 3)
+
+
+def test_alignment_pictures_stand_in_the_page_at_their_size_and_below_the_sheet(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (90, 700, 3), np.uint8)
+    report = make_report()
+    write_report(tmp_path, report, [make_picture()])
+    without = cv2.imread(str(tmp_path / "general.png"))
+    write_report(tmp_path, report, [make_picture()], [AlignmentPicture(HOSTILE, image)])
+    page = Page((tmp_path / "general.report.html").read_text(encoding="utf-8"))
+    assert "Did it learn to align?" in page.words()
+    (shown,) = [a for tag, a in page.elements if tag == "img" and a["alt"] == HOSTILE]
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(shown["src"].split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(decoded, image)
+    sheet = cv2.imread(str(tmp_path / "general.png"))
+    assert sheet.shape[0] == without.shape[0] + 14 + 90
+    np.testing.assert_array_equal(sheet[-14 - 90 : -14, 14:714], image)

@@ -235,7 +235,8 @@ def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys)
     assert main(["--out", str(out), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "synthesised hold-out" in printed
-    assert "centred box" in printed
+    assert "overlap (IoU)" in printed
+    assert cv2.imread(str(tmp_path / "stn.sheet.png")).shape[1] > 1000
     assert load_model(out).output_shape[1] == (None, 8)
     assert main(["--out", str(out), *arguments]) == 2
     assert "--overwrite" in capsys.readouterr().err

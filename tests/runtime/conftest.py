@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,8 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
     θ is constant but for its third number, to which the red (or grey) level of the input's last pixel adds up
     to 0.1. The score is the red level of the input's first pixel, as a fraction of 256. An in-graph file
     gives the input turned by 180° as its rectified image, which is right for the θ of half a turn only.
+
+    ``refine`` adds a second network that is made in the same way: its arguments, and what metadata.json says of it.
     """
     made: dict[str, Path] = {}
 
@@ -36,12 +40,16 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
         score: bool = True,
         padding: str = "zeros",
         value_range: tuple[float, float] = (0.0, 1.0),
+        refine: dict[str, Any] | None = None,
     ) -> Path:
-        key = repr((theta, shape, in_graph, score, padding, value_range))
+        key = repr((theta, shape, in_graph, score, padding, value_range, refine))
         if key not in made:
-            flatbuffer = _convert(theta, shape, in_graph, score, tmp_path_factory.mktemp("saved"))
+            flatbuffer, second = _convert(theta, shape, in_graph, score), None
+            if refine is not None:
+                flatbuffer, second = _with_refine(flatbuffer, value_range=value_range, **refine)
             path = tmp_path_factory.mktemp("models") / f"model{len(made)}.tflite"
             metadata = _metadata(flatbuffer, len(theta), shape, in_graph, score, padding, value_range)
+            metadata |= {} if second is None else {"refine": second}
             made[key] = write_model(path, flatbuffer, metadata)
         return made[key]
 
@@ -87,7 +95,8 @@ def frame() -> np.ndarray:
     return frame
 
 
-def _convert(theta: tuple[float, ...], shape: tuple[int, int, int], in_graph: bool, score: bool, folder: Path) -> bytes:
+@functools.cache
+def _convert(theta: tuple[float, ...], shape: tuple[int, int, int], in_graph: bool, score: bool) -> bytes:
     tf = pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
     fixed = np.round(np.array([theta]) * 2**FRACTIONAL_BITS).astype(np.int32)
     shift = np.zeros_like(fixed)
@@ -108,9 +117,31 @@ def _convert(theta: tuple[float, ...], shape: tuple[int, int, int], in_graph: bo
 
     module = tf.Module()
     module.network = network
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": network})
-    flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert()
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": network})
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
     return flatbuffer
+
+
+def _with_refine(
+    flatbuffer: bytes,
+    *,
+    theta: tuple[float, ...],
+    shape: tuple[int, int, int] = (24, 40, 3),
+    score: bool = True,
+    margin: float = 0.2,
+    passes: int = 2,
+    value_range: tuple[float, float],
+) -> tuple[bytes, dict[str, Any]]:
+    """The flatbuffer with a refine network in it, and what the metadata says of that."""
+    pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
+    from stn_rectify.converters.subgraph_join import join_subgraph
+
+    other = _convert(theta, shape, False, score)
+    alone = _metadata(other, len(theta), shape, False, score, "zeros", value_range)
+    outputs = {name: alone["outputs"][name] for name in ("theta", "score")}
+    numbers = {"margin": margin, "passes": passes, "parameters": 0, "macs": 0}
+    return join_subgraph(flatbuffer, other, "refine"), {"input": alone["input"], **outputs, **numbers}
 
 
 def _metadata(

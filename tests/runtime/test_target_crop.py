@@ -29,7 +29,7 @@ def test_every_pixel_shows_the_place_it_stands_for(shrink):
     seen = transform_points(np.linalg.inv(normalised_to_pixels(64, 48)), pixels)
     places = transform_points(normalised_to_pixels(640, 480) @ crop_homography(pose, 0.15), seen)
     found = 4 * crop[rows.ravel(), columns.ravel(), :2].astype(np.float64)
-    np.testing.assert_allclose(found, places, atol=6)  # a grey level is 4 pixels, rounded twice
+    np.testing.assert_allclose(found, places, atol=7)  # a grey level is 4 pixels, rounded up to three times
 
 
 def test_the_margin_is_a_share_of_the_target_side():

@@ -1,4 +1,4 @@
-"""The crop check: how much of the true target a rectified image shows, and how much of the image the target fills."""
+"""How far two regions of a frame cover each other: of the true target, what a model shows of it and beside it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["filled_share", "kept_share"]
+from stn_rectify.runtime.geometry import is_valid_quadrilateral
+
+__all__ = ["filled_share", "intersection_over_union", "kept_share"]
 
 Array = npt.NDArray[Any]
+
+
+def intersection_over_union(found: Array, truth: Array) -> float:
+    """Area that two convex quadrilaterals share, over the area of both together: 0 (apart) to 1 (the same).
+
+    Args:
+        found: [4, 2]. Anything but a convex quadrilateral TL TR BR BL overlaps nothing.
+        truth: [4, 2], a convex quadrilateral TL TR BR BL. Both are taken whole, also where they leave the frame.
+    """
+    if not is_valid_quadrilateral(found, min_area_px=1e-9):
+        return 0.0
+    both = abs(_signed_area(_clipped(found, truth)))
+    return float(np.clip(both / (_signed_area(found) + _signed_area(truth) - both), 0, 1))
 
 
 def kept_share(target: Array, shown: Array) -> float:

@@ -1,0 +1,242 @@
+"""From a Keras classifier, ``NAME.recognizer.keras``, to a fully INT8 file for ``stn-rectify --recognizer``."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.assembly import class_activation
+from stn_rectify.converters.calibration import FrameSet, calibration_warnings, read_frames, refuse_unknown_labels
+from stn_rectify.converters.content_hash import sha256_of_files
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.file_metadata import versions
+from stn_rectify.converters.flatbuffer_cost import network_cost
+from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
+from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.keras_trace import KerasTrace
+from stn_rectify.converters.layer_check import check_layers
+from stn_rectify.converters.packing import pack
+from stn_rectify.converters.proof import Check, inspect_file
+from stn_rectify.converters.quantizer import quantize
+from stn_rectify.converters.recognizer_names import RECOGNIZER_SUFFIX
+from stn_rectify.models.files import load_model
+from stn_rectify.models.partial_file import partial_file
+from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.preprocess import pixel_levels
+from stn_rectify.runtime.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile
+
+__all__ = ["RecognizerConversion", "convert_recognizer"]
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class RecognizerConversion:
+    """A finished conversion; ``str()`` is one line.
+
+    Attributes:
+        path: the file.
+        size_bytes: of the file.
+        checks: what was proved of it.
+        agreement: share of calibration images for which INT8 and float give the same class.
+        accuracy: of float and INT8 on those whose labels are known; None if none are.
+        warnings: a line each.
+        skipped: the file was there already, made from the same.
+    """
+
+    path: Path
+    size_bytes: int
+    checks: tuple[Check, ...] = field(repr=False, default=())
+    agreement: float | None = None
+    accuracy: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+    skipped: bool = False
+
+    def __str__(self) -> str:
+        name = self.path.name.removesuffix(".tflite")
+        if self.skipped:
+            return f"{name}  unchanged · {self.size_bytes / 1000:.0f} KB"
+        said = ["proved all-integer", f"{self.size_bytes / 1000:.0f} KB"]
+        said += [] if self.agreement is None else [f"same class in {100 * self.agreement:.1f} %"]
+        if self.accuracy is not None:
+            said.append(f"right in {100 * self.accuracy[0]:.1f} % float, {100 * self.accuracy[1]:.1f} % INT8")
+        return f"{name}  {' · '.join(said)}"
+
+
+def convert_recognizer(source: Path, out: Path, options: ConversionOptions) -> RecognizerConversion:
+    """Converts ``NAME.recognizer.keras`` to ``out/NAME.recognizer.tflite``, proved like every other file.
+
+    It is calibrated with ``NAME.recognizer.calibration.npz`` beside it if that is there (rectified images, which
+    ``stn-train --supervision recognizer`` writes), else with ``options.calibration``; its labels are those of the
+    options, else the lines of ``NAME.labels.txt`` beside it.
+
+    Args:
+        source: the model: one image in, class scores out.
+        out: folder for the result.
+        options: of them calibration, value_range, labels, description and overwrite count.
+
+    Raises:
+        UsageError: the output exists and was made from something else, or cannot be written.
+        DataError: the model or the images cannot be read.
+        ModelFileError: the model is no classifier that can be converted, or the proof failed.
+    """
+    name = source.name.removesuffix(RECOGNIZER_SUFFIX)
+    target = out / f"{name}.recognizer.tflite"
+    beside = source.with_suffix(".calibration.npz")
+    calibration = beside if beside.is_file() else options.calibration
+    options = replace(options, labels=options.labels or _labels_beside(source.with_name(f"{name}.labels.txt")))
+    digest = _digest(source, calibration, options)
+    if target.exists() and not options.overwrite:
+        if _made_of(target) == digest:
+            return RecognizerConversion(target, target.stat().st_size, skipped=True)
+        raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
+    model = load_model(source)
+    _check_model(source, model, options.labels)
+    images = read_frames(calibration, model.input_shape[1:], options.value_range)
+    refuse_unknown_labels(calibration, images, model.output_shape[1])
+    scores = np.asarray(model.predict(images.frames, batch_size=_BATCH, verbose=0))
+    flatbuffer, metadata = _quantized(name, model, images, scores, options)
+    checks, found = _prove(flatbuffer, _levels(images, metadata, options))
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        raise ModelFileError(f"{source}: {'; '.join(f'{c.name}: {c.found}' for c in failed)}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with partial_file(target) as partial:
+            partial.write_bytes(pack(flatbuffer, {**metadata, "source_sha256": digest}, options.labels))
+            RecognizerFile.open(partial)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
+    return RecognizerConversion(
+        target,
+        target.stat().st_size,
+        tuple(checks),
+        float((found.argmax(axis=-1) == scores.argmax(axis=-1)).mean()),
+        _accuracy(images, scores, found),
+        tuple(calibration_warnings(images)),
+    )
+
+
+def _labels_beside(file: Path) -> tuple[str, ...]:
+    return tuple(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+
+
+def _digest(source: Path, calibration: Path, options: ConversionOptions) -> str:
+    files = {"model": source}
+    if calibration.is_dir():
+        files |= {str(f.relative_to(calibration)): f for f in calibration.rglob("*") if f.is_file()}
+    elif calibration.is_file():
+        files["calibration"] = calibration
+    chosen = json.dumps([options.value_range, options.labels, options.description, versions()])
+    return sha256_of_files({**files, chosen: source})
+
+
+def _made_of(target: Path) -> str | None:
+    """What the metadata of a file says that it was made of."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(target.read_bytes())) as archive:
+            return str(json.loads(archive.read("metadata.json"))["source_sha256"])
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        return None
+
+
+def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> None:
+    trace = KerasTrace(model)
+    image, scores = model.input_shape, model.output_shape
+    is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:] and image[3] in (1, 3)
+    if not is_image or not isinstance(scores, tuple) or len(scores) != 2 or (scores[1] or 0) < 2:
+        raise ModelFileError(
+            f"{source}: from {image} to {scores}, but a recognizer takes one image [batch, height, width, 1 or 3] and "
+            "gives class scores [batch, classes]"
+        )
+    if labels and len(labels) != scores[1]:
+        raise UsageError(
+            f"{source}: {len(labels)} labels for {scores[1]} classes: give --labels FILE of {scores[1]} lines"
+        )
+    check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
+
+
+def _quantized(
+    name: str, model: keras.Model, images: FrameSet, scores: npt.NDArray[np.float32], options: ConversionOptions
+) -> tuple[bytes, dict[str, Any]]:
+    """The flatbuffer and its metadata."""
+    network = quantize(
+        lambda image: {"class_scores": model(image, training=False)}, images.frames, options.value_range, "recognizer"
+    )
+    graph = FlatbufferGraph(network)
+    signature = graph.model.signatureDefs[0]
+    image = graph.tensor(signature.inputs[0].tensorIndex)
+    outputs = {entry.name.decode(): graph.tensor(entry.tensorIndex) for entry in signature.outputs}
+    given = outputs["class_scores"]
+    if image.quantization is None or given.quantization is None:
+        raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
+    flatbuffer = graph.finish({"image": image}, {"class_scores": given})
+    _, height, width, channels = image.shape
+    parameters, macs = network_cost(flatbuffer)
+    low, high = options.value_range
+    metadata = {
+        "format": RECOGNIZER_FORMAT,
+        "name": name,
+        "description": options.description,
+        "input": {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "colour": "GREY" if channels == 1 else "RGB",
+            "value_range": [low, high],
+            "scale": image.quantization.scale,
+            "zero_point": image.quantization.zero_point,
+        },
+        "class_scores": {
+            "size": given.shape[1],
+            "scale": given.quantization.scale,
+            "zero_point": given.quantization.zero_point,
+            "activation": class_activation(scores),
+        },
+        "parameters": parameters,
+        "macs": macs,
+        "converter": versions(),
+    }
+    return flatbuffer, metadata
+
+
+def _levels(images: FrameSet, metadata: dict[str, Any], options: ConversionOptions) -> npt.NDArray[np.int8]:
+    """The images as the device quantizes them."""
+    low, high = options.value_range
+    pixels = np.rint((images.frames - low) * (255 / (high - low))).astype(np.uint8)
+    table = pixel_levels(options.value_range, metadata["input"]["scale"], metadata["input"]["zero_point"])
+    return np.asarray(table[pixels])
+
+
+def _prove(flatbuffer: bytes, levels: npt.NDArray[np.int8]) -> tuple[list[Check], npt.NDArray[np.int8]]:
+    """Checks of the file, and its class scores of the images in the last interpreter that was tried."""
+    checks = inspect_file(flatbuffer)
+    found: list[npt.NDArray[np.int8]] = []
+    for package in installed_packages():
+        try:
+            with IsolatedInterpreter(package) as interpreter:
+                interpreter.load(flatbuffer)
+                rows = [interpreter.run({"image": level[None]})["class_scores"][0] for level in levels]
+                found.append(np.stack(rows))
+                checks.append(Check(f"runs in {package}", True, f"{interpreter.package}, {len(rows)} images"))
+        except StnRectifyError as error:
+            checks.append(Check(f"runs in {package}", False, str(error)))
+    return checks, found[-1] if found else np.zeros((len(levels), 2), np.int8)
+
+
+def _accuracy(
+    images: FrameSet, scores: npt.NDArray[np.float32], found: npt.NDArray[np.int8]
+) -> tuple[float, float] | None:
+    if images.labels is None or not (known := images.labels >= 0).any():
+        return None
+    right = [(s.argmax(axis=-1) == images.labels)[known].mean() for s in (scores, found)]
+    return float(right[0]), float(right[1])

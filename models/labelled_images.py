@@ -1,0 +1,102 @@
+"""Images with labels, to learn to recognize: a folder of folders, or the idx files of MNIST."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.digits.idx_file import read_idx
+from stn_rectify.models.known_frames import read_frame
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.preprocess import resize_antialiased
+
+__all__ = ["LabelledImages", "read_labelled_images"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_IDX_IMAGES, _IDX_LABELS = "train-images", "train-labels"
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one size.
+
+    Attributes:
+        images: uint8 [N, h, w, C], grey or RGB.
+        labels: int64 [N], positions in ``names``.
+        names: of the classes.
+    """
+
+    images: npt.NDArray[np.uint8] = field(repr=False)
+    labels: npt.NDArray[np.int64] = field(repr=False)
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, which: Any) -> LabelledImages:
+        return LabelledImages(self.images[which], self.labels[which], self.names)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it: other data is another training."""
+        sha256 = hashlib.sha256(repr((self.images.shape, self.names)).encode())
+        sha256.update(self.labels.tobytes())
+        sha256.update(np.ascontiguousarray(self.images).data)
+        return sha256.hexdigest()
+
+
+def read_labelled_images(folder: Path, size: tuple[int, int], channels: int) -> LabelledImages:
+    """Reads ``FOLDER/LABEL/IMAGE`` or MNIST's ``train-images…`` and ``train-labels…``.
+
+    Args:
+        folder: of either kind. The images of a folder of folders come in an order that only their paths decide, well
+            mixed, so that the last of them can be held out.
+        size: height and width that images of a folder are brought to; idx files keep theirs.
+        channels: 1 (grey) or 3 (RGB); idx files are grey.
+
+    Raises:
+        DataError: nothing usable is there, or something is damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder: give one with a sub-folder for each label, or with MNIST's idx files")
+    idx = sorted(f for f in folder.iterdir() if f.name.startswith(_IDX_IMAGES))
+    return _read_idx_pair(folder, idx[0], channels) if idx else _read_folders(folder, size, channels)
+
+
+def _read_idx_pair(folder: Path, images_file: Path, channels: int) -> LabelledImages:
+    if channels != 1:
+        raise DataError(f"{images_file} holds grey images: give --input-shape HxWx1")
+    beside = sorted(f for f in folder.iterdir() if f.name.startswith(_IDX_LABELS))
+    if not beside:
+        raise DataError(f"{folder} has {images_file.name}, but no {_IDX_LABELS}… beside it")
+    images, labels = read_idx(images_file), read_idx(beside[0])
+    if images.ndim != 3 or labels.shape != images.shape[:1] or not len(images):
+        raise DataError(
+            f"{images_file} is {'x'.join(map(str, images.shape))} and {beside[0].name} "
+            f"{'x'.join(map(str, labels.shape))}: expected images [N, h, w] and a label for each"
+        )
+    names = tuple(str(k) for k in range(int(labels.max()) + 1))
+    return LabelledImages(images[..., None], labels.astype(np.int64), names)
+
+
+def _read_folders(folder: Path, size: tuple[int, int], channels: int) -> LabelledImages:
+    names = sorted(f.name for f in folder.iterdir() if f.is_dir())
+    files = [(f, k) for k, n in enumerate(names) for f in (folder / n).rglob("*") if f.suffix.lower() in _SUFFIXES]
+    counts = {names[k] for _, k in files}
+    if len(counts) < 2 or len(counts) < len(names):
+        empty = next((n for n in names if n not in counts), None)
+        what = f"no image is in its sub-folder {empty!r}" if empty else "it has fewer than two sub-folders of images"
+        raise DataError(f"{folder}: {what}; expected LABEL/IMAGE (jpg, png, bmp or webp) for each label")
+    files.sort(key=lambda entry: hashlib.sha256(entry[0].relative_to(folder).as_posix().encode()).digest())
+    images = np.empty((len(files), *size, channels), np.uint8)
+    for number, (file, _) in enumerate(files):
+        image: Any = resize_antialiased(read_frame(file), size[1], size[0])
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+        images[number] = image.reshape(*size, channels)
+    return LabelledImages(images, np.array([k for _, k in files], np.int64), tuple(names))

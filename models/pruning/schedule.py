@@ -1,0 +1,184 @@
+"""Pruning and fine-tuning in turns until few enough multiply-accumulates are left; resumable at each turn."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from stn_rectify.models.checkpoint import Checkpoint
+from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.files import load_model
+from stn_rectify.models.frame_pool import FramePool
+from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
+from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
+from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
+from stn_rectify.models.pruning.surgery import without_channels
+from stn_rectify.models.refine_crops import crop_drawer
+from stn_rectify.models.training import pose_predictor
+from stn_rectify.models.training_frames import Batch, Draw
+from stn_rectify.runtime.errors import DataError
+
+__all__ = ["PruningCourse", "prune", "pruned", "tune"]
+
+# Small batches: gradients of single frames are large where their mean over many is nearly zero after training.
+_TAYLOR_BATCH, _TAYLOR_BATCHES = 16, 50
+_ESTIMATES = 8  # of Taylor importance, were all the network to go
+
+
+@dataclass(frozen=True)
+class PruningCourse(Course):
+    """How much is removed, and the course of fine-tuning.
+
+    Attributes:
+        fraction: share of the localization network's multiply-accumulates to remove, above 0 and below 1.
+        steps: turns of pruning and fine-tuning; the epochs are divided among them.
+        importance: what channels are ranked by, ``"taylor"`` or ``"batch-norm"``.
+        refine_margin: of the crops that a refine network sees; None for a network that sees whole frames.
+        source: SHA-256 of the model's file.
+    """
+
+    samples: int = 12_000
+    epochs: int = 8
+    learning_rate: float = 1e-3
+    fraction: float = 0.5
+    steps: int = 1
+    importance: str = "taylor"
+    refine_margin: float | None = None
+    source: str = ""
+
+    @property
+    def draw(self) -> Draw:
+        """Crops around the target for a refine network, else looks at the whole frame."""
+        if self.refine_margin is None:
+            return super().draw
+        return crop_drawer(self.refine_margin, turns=self.targets is None)
+
+    def step(self, number: int) -> PruningCourse:
+        """The course of step ``number``, from 1 on."""
+        done, until = ((k * self.epochs) // self.steps for k in (number - 1, number))
+        return replace(self, epochs=until - done, seed=self.seed + number - 1)  # other draws in each
+
+
+def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> keras.Model:
+    """Removes channels, fine-tunes with the corners of synthesised frames, and writes ``out``, a smaller Keras model.
+
+    Resumable like `stn_rectify.models.training.train`, with the same files beside ``out`` and the pruned model of each
+    step: a call with the same arguments goes on where the last one was stopped.
+
+    Args:
+        source: a trained .keras file.
+        course: its ``input_shape`` and ``source`` are taken from the file.
+        out: the .keras file to write.
+        jobs: processes that synthesise frames.
+
+    Returns:
+        The smaller model.
+
+    Raises:
+        DataError: not a model that can be pruned so far, a file that cannot be read or written, or a stopped run of
+            other settings lies beside ``out``.
+        KeyboardInterrupt: after the state was saved.
+    """
+    keras.utils.set_random_seed(course.seed)
+    stn = _opened(source, course)
+    flow = channel_flow(stn)
+    whole = flow.macs(np.ones(flow.count, np.bool_))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    course = replace(course, input_shape=stn.input_shape[1:], source=digest)
+    work = out.with_suffix(".training")
+    seen = flow.seen
+    if course.refine_margin is not None:  # as in training: a target fills a part of the frame, but all of the crop
+        seen = (seen[0] * 3 // 2, seen[1] * 3 // 2)
+    pool = course_frames(course, work, seen, jobs)
+    # A step's file is known by its settings: of other settings it is not taken for this one.
+    settings = hashlib.sha256(repr(asdict(course)).encode()).hexdigest()[:8]
+    files = {step: work / f"step-{step}-{settings}.keras" for step in range(1, course.steps + 1)}
+    first = max((step for step, file in files.items() if file.exists()), default=1)
+    for step in range(first, course.steps + 1):
+        if files[step].exists():
+            stn = load_model(files[step])
+        else:
+            stn = pruned(stn, pool, course, whole * (1 - course.fraction) ** (step / course.steps))
+            with partial_file(files[step]) as partial:
+                stn.save(partial)
+        tune(stn, pool, course.step(step), Checkpoint(work / f"checkpoint-{step}.npz", asdict(course)))
+    write_result(stn, pool, course, out)
+    return stn
+
+
+def _opened(source: Path, course: PruningCourse) -> keras.Model:
+    """The model, with nested models opened; refuses what cannot be pruned so far."""
+    stn = load_model(source)
+    try:
+        flow = channel_flow(stn)
+        stn = without_channels(stn, flow, np.ones(flow.count, np.bool_))
+        pose_predictor(stn)  # raises
+        flow = channel_flow(stn)
+        worth = scale_importance(flow) if course.importance == "batch-norm" else np.ones(flow.count)
+        kept_channels(flow, worth, flow.macs(np.ones(flow.count, np.bool_)) * (1 - course.fraction))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    return stn
+
+
+def pruned(stn: keras.Model, pool: FramePool, course: PruningCourse, macs: float) -> keras.Model:
+    """The model with at most so many multiply-accumulates in its localization network; says what is left.
+
+    Taylor importance is estimated anew after each eighth of them: what was removed changes what the rest is worth.
+    """
+    flow = channel_flow(stn)
+    groups = {group.layers: len(group.channels) for group in channel_groups(flow)}
+    before = left = flow.macs(np.ones(flow.count, np.bool_))
+    while left > macs:
+        by_scale = course.importance == "batch-norm"
+        importance = scale_importance(flow) if by_scale else _taylor(flow, stn, pool, course)
+        kept = kept_channels(flow, importance, macs if by_scale else max(macs, left - before / _ESTIMATES))
+        stn = without_channels(stn, flow, kept)
+        flow = channel_flow(stn)
+        left = flow.macs(np.ones(flow.count, np.bool_))
+    print(f"localization network: {before:,} → {left:,} MACs ({left / before - 1:.1%}), channels", flush=True)
+    for group in channel_groups(flow):
+        print(f"  {'+'.join(group.layers)}: {groups[group.layers]} → {len(group.channels)}", flush=True)
+    return stn
+
+
+def tune(stn: keras.Model, pool: FramePool, course: PruningCourse, checkpoint: Checkpoint) -> None:
+    """Trains a model's pose with the corners of the frames, from the checkpoint on."""
+    pose = _pose(stn)
+    pose.compile(optimizer=averaging_adamw(course, weight_decay=1e-4), **_loss(pose, course))
+    train_epochs(pose, pool, course, checkpoint, lambda batch: _truth(pose, batch))
+
+
+def _taylor(flow: ChannelFlow, stn: keras.Model, pool: FramePool, course: PruningCourse) -> Importance:
+    pose = _pose(stn)
+    # Of an epoch that no fine-tuning comes to.
+    drawn = islice(course.batches(pool, course.epochs + 1, batch_size=min(_TAYLOR_BATCH, len(pool))), _TAYLOR_BATCHES)
+    return taylor_importance(flow, pose, _loss(pose, course), ((b.frames, *_truth(pose, b)) for b in drawn))
+
+
+def _pose(stn: keras.Model) -> keras.Model:
+    """Frames → [θ, score], or [θ] for a model without a score."""
+    names = [name for name in ("theta", "score") if any(layer.name == name for layer in stn.layers)]
+    return keras.Model(stn.input, [stn.get_layer(name).output for name in names])
+
+
+def _loss(pose: keras.Model, course: PruningCourse) -> dict[str, Any]:
+    """What `stn_rectify.models.training.train` trains with."""
+    corners = CornerLoss() if course.refine_margin is None else CornerLoss(beta=0.01, size_weight=0)
+    count = len(pose.outputs)
+    return {"loss": [corners, keras.losses.BinaryCrossentropy()][:count], "loss_weights": [1.0, 0.05][:count]}
+
+
+def _truth(pose: keras.Model, batch: Batch) -> Targets:
+    """Corners count where there is a target, the score everywhere."""
+    count = len(pose.outputs)
+    everywhere = np.ones(len(batch.present), np.float32)
+    return [batch.corners, batch.present][:count], [batch.present[:, 0], everywhere][:count]

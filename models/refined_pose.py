@@ -1,0 +1,138 @@
+"""The poses that Keras networks give, scan and refinement passes, composed by the runtime's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.known_frames import network_input
+from stn_rectify.models.progress import Progress
+from stn_rectify.models.training import REFINE_MARGIN, pose_predictor
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import (
+    THETA_SIZE,
+    homography_to_corners,
+    is_valid_quadrilateral,
+    theta_to_corners,
+    theta_to_homography,
+)
+from stn_rectify.runtime.refinement import final_score, refine_pose
+from stn_rectify.runtime.target_crop import target_crop
+
+__all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FoundTargets:
+    """What was found in each frame.
+
+    Attributes:
+        corners: float64 [4, 2] each, frame pixels; the whole frame's where the networks gave no usable pose.
+        score: float64 [N]; None if the networks have no score.
+    """
+
+    corners: tuple[Array, ...]
+    score: Array | None
+
+
+class KerasRefineNetwork:
+    """A refine network in float, for `stn_rectify.runtime.refinement.refine_pose`.
+
+    Args:
+        model: the Keras model; its θ are the eight numbers of a homography.
+        margin: of the crops that it was trained with.
+
+    Raises:
+        DataError: it is no such network.
+    """
+
+    def __init__(self, model: keras.Model, margin: float = REFINE_MARGIN) -> None:
+        pose_predictor(model)  # raises
+        if model.get_layer("theta").output.shape[1] != THETA_SIZE["projective"]:
+            raise DataError("no refine network: its layer theta must give the 8 numbers of a homography")
+        self._shape = model.input_shape[1:]
+        names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
+        self._pose = keras.Model(model.input, [model.get_layer(name).output for name in names])
+        self._margin = margin
+
+    @property
+    def margin(self) -> float:
+        """What a crop shows beyond each edge of the target, as a share of the target's side."""
+        return self._margin
+
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array) -> tuple[Array, float | None]:
+        """Where in the crop of a pose [3, 3] the target lies: [3, 3], target → crop; and the score."""
+        crop = target_crop(frame, homography, size=(self._shape[1], self._shape[0]), margin=self._margin)
+        outputs = self._pose.predict_on_batch(network_input(crop, self._shape)[None])
+        theta, *score = outputs if isinstance(outputs, list) else [outputs]
+        return theta_to_homography(np.asarray(theta)[0]), float(np.ravel(score[0])[0]) if score else None
+
+
+def find_targets(
+    scan: keras.Model,
+    refine: keras.Model | None,
+    frames: Sequence[npt.NDArray[np.uint8]],
+    *,
+    passes: int = 0,
+    margin: float = REFINE_MARGIN,
+) -> list[FoundTargets]:
+    """What a `Rectifier` would find if it computed in float.
+
+    Args:
+        scan: the network that sees whole frames.
+        refine: the network that sees crops; without one every pass leaves the pose as it is.
+        frames: BGR uint8 [H, W, 3] each.
+        passes: refinement passes.
+        margin: of the crops.
+
+    Returns:
+        An entry for 0, 1, … ``passes`` refinement passes.
+
+    Raises:
+        DataError: a network is no Spatial Transformer Network.
+    """
+    predict, shape = pose_predictor(scan), scan.input_shape[1:]
+    theta, score = predict(np.stack([network_input(frame, shape) for frame in frames]))
+    scan_score = np.ones(len(frames)) if score is None else np.ravel(score).astype(np.float64)
+    is_spline = theta.shape[1] == THETA_SIZE["tps"]
+    network = None if refine is None or is_spline else KerasRefineNetwork(refine, margin)
+    rows = []
+    with Progress("finding targets", len(frames), unit="frame") as progress:
+        for number, frame in enumerate(frames):
+            rows.append(_by_pass(network, frame, theta[number], float(scan_score[number]), passes))
+            progress.advance()
+    return [
+        FoundTargets(
+            tuple(corners for corners, _ in found), np.array([s for _, s in found]) if score is not None else None
+        )
+        for found in zip(*rows, strict=True)
+    ]
+
+
+def _by_pass(
+    network: KerasRefineNetwork | None, frame: npt.NDArray[np.uint8], theta: Array, scan_score: float, passes: int
+) -> list[tuple[Array, float]]:
+    """Corners and score after 0, 1, … passes over one frame; as `Rectifier.rectify` has them."""
+    height, width = frame.shape[:2]
+    corners = theta_to_corners(theta, width, height)
+    if not is_valid_quadrilateral(corners):
+        corners, scan_score, network = homography_to_corners(np.eye(3), width, height), 0.0, None
+    found = [(corners, scan_score)]
+    if network is None:
+        return found * (1 + passes)
+    homography, last_score = theta_to_homography(theta), None
+    refines = True
+    for _ in range(passes):
+        if refines:
+            pose = refine_pose(network, frame, homography, 1)
+            refines, homography = pose.passes == 1, pose.homography
+            last_score = last_score if pose.score is None else pose.score
+        found.append((homography_to_corners(homography, width, height), final_score(scan_score, last_score)))
+    return found

@@ -1,0 +1,242 @@
+"""Verification sheets: pictures that show whether a model learned to align."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models import drawing
+from stn_rectify.models.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
+from stn_rectify.models.drawing import Image
+from stn_rectify.models.known_frames import KnownFrames
+from stn_rectify.models.validation import GOOD_OVERLAP, FrameErrors, frame_errors
+from stn_rectify.runtime.geometry import (
+    corners_to_homography,
+    homography_to_corners,
+    homography_to_theta,
+    is_valid_quadrilateral,
+    pixel_homography,
+    upright_size,
+)
+
+__all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
+
+Array = npt.NDArray[Any]
+
+_COLUMNS = 6
+_CELL_PX = (184, 138)
+_MEAN_PX = 96
+_MOST_KINDS = 10
+_FEWEST_OF_A_KIND = 8
+_MOST_IN_A_MEAN = 1000
+_RANKS = {0.0: "best", 0.25: "better than 75 %", 0.5: "median", 0.75: "worse than 75 %", 0.95: "worse than 95 %"}
+_LABEL_PX = 92
+
+
+@dataclass(frozen=True)
+class FoundPoses:
+    """What one model found.
+
+    Attributes:
+        label: "float" or "INT8".
+        corners: [4, 2] for each frame, frame pixels.
+    """
+
+    label: str
+    corners: tuple[Array, ...]
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """That all pictures draw it in."""
+        return drawing.INT8 if self.label == "INT8" else drawing.FLOAT
+
+
+def save_sheet(file: Path, title: str, sets: Sequence[tuple[KnownFrames, Sequence[FoundPoses]]]) -> None:
+    """Writes the sheets of a few sets of frames below each other as one PNG.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    sheets = [sheet(known, found) for known, found in sets]
+    drawing.write_png(file, drawing.below([drawing.text(title, size=20), *sheets], gap=24))
+
+
+def sheet(known: KnownFrames, found: Sequence[FoundPoses]) -> Image:
+    """All there is to see of one set of frames; where no true corners are known, the means alone.
+
+    Args:
+        known: the frames, and where their targets are.
+        found: of one model or two; the last one's errors put the frames in order.
+    """
+    count = sum(corners is not None for corners in known.corners)
+    if not count:
+        line = drawing.text(f"{known.name}: {len(known.frames)} frames without true corners", size=16)
+        return drawing.below([line, *alignment_pictures(known, found)], gap=14)
+    errors = [frame_errors(known, one.corners) for one in found]
+    lines = [drawing.text(f"{known.name}: {count} frames with a target", size=16)]
+    lines += [drawing.text(f"{one.label}: {_in_words(e)}") for one, e in zip(found, errors, strict=True)]
+    return drawing.below(
+        [
+            drawing.below(lines, gap=0),
+            ranked_frames(known, found, errors),
+            *alignment_pictures(known, found),
+            error_histograms(found, errors),
+        ],
+        gap=14,
+    )
+
+
+def _in_words(errors: FrameErrors) -> str:
+    percent, overlap, kept = (v[np.isfinite(v)] for v in (errors.percent, errors.overlap, errors.kept))
+    said = [
+        f"corner error median {np.median(percent):.2f} % of the diagonal",
+        f"95th percentile {np.percentile(percent, 95):.1f}",
+        f"overlap (IoU) median {np.median(overlap):.3f}",
+        f"{GOOD_OVERLAP:g} or more in {100 * (overlap >= GOOD_OVERLAP).mean():.0f} %",
+        f"kept inside: mean {100 * kept.mean():.1f} %, at least {100 * np.percentile(kept, 5):.1f} % in 19 of 20",
+    ]
+    return " · ".join(said)
+
+
+def ranked_frames(known: KnownFrames, found: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
+    """Frames from the best to the worst by the last model's corner error, a column each.
+
+    From above: the frame with the true quadrilateral and those found; what the true corners rectify; what the models'
+    do.
+    """
+    percent = errors[-1].percent
+    order = np.argsort(np.where(np.isfinite(percent), percent, np.inf), kind="stable")[: np.isfinite(percent).sum()]
+    places = {round(rank * (len(order) - 1)): words for rank, words in _RANKS.items()}
+    places[len(order) - 1] = "worst"
+    columns = []
+    for place in sorted(places):
+        number = int(order[place])
+        frame, truth = known.frames[number], known.corners[number]
+        assert truth is not None  # those without have no error
+        outlines = [(truth, drawing.TRUTH), *((one.corners[number], one.colour) for one in found)]
+        cells = [
+            drawing.captioned(
+                drawing.outlined(frame, outlines, *_CELL_PX),
+                f"{places[place]}: {percent[number]:.2f} % off",
+                f"IoU {errors[-1].overlap[number]:.3f}, kept {100 * errors[-1].kept[number]:.0f} %",
+            )
+        ]
+        size = upright_size(truth, max_side=max(_CELL_PX))
+        for label, corners in (("true corners", truth), *((one.label, one.corners[number]) for one in found)):
+            cells.append(drawing.captioned(drawing.fitted(_rectified(frame, corners, size), *_CELL_PX), label))
+        columns.append(drawing.below(cells))
+    legend = ", ".join(f"{one.label} {'red' if one.label == 'INT8' else 'green'}" for one in found)
+    heading = drawing.text(f"Frames from the best to the worst by {found[-1].label}: truth blue, {legend}", size=14)
+    return drawing.below([heading, drawing.beside(columns)])
+
+
+def _rectified(frame: Image, corners: Array, size: tuple[int, int]) -> Image:
+    """The target at ``size``, width and height; grey where the corners are no quadrilateral."""
+    if not is_valid_quadrilateral(corners, min_area_px=1.0):
+        return np.full((size[1], size[0], 3), 128, np.uint8)
+    theta = homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+    matrix = pixel_homography(theta, (frame.shape[1], frame.shape[0]), size)
+    return drawing.warped(frame, matrix, size)
+
+
+def alignment_pictures(known: KnownFrames, found: Sequence[FoundPoses]) -> list[Image]:
+    """The means of rectified images and of their edges, for all targets and for each kind.
+
+    Rows: the frames as they are, each model's poses, the true corners where all are known.
+    """
+    rows = _rows(known, found)
+    groups = _groups(known)
+    means = [
+        [
+            aligned_mean([known.frames[k] for k in group], [corners[k] for k in group], _MEAN_PX)
+            for group in groups.values()
+        ]
+        for corners in rows.values()
+    ]
+    borders = "borders that lie on each other (N x: edges are N times as strong there as on average)"
+    headings = {
+        "plain": "Mean of the rectified images, with a fifth around the target: the sharper, the better aligned",
+        "edges": f"Mean of their edges: a sharp frame is {borders}",
+    }
+    return [_mean_table(heading, which, list(rows), list(groups), means) for which, heading in headings.items()]
+
+
+def _mean_of(known: KnownFrames, corners: Sequence[Array], group: Sequence[int]) -> AlignedMean | None:
+    return aligned_mean([known.frames[k] for k in group], [corners[k] for k in group], _MEAN_PX)
+
+
+def _rows(known: KnownFrames, found: Sequence[FoundPoses]) -> dict[str, Sequence[Array]]:
+    whole = [homography_to_corners(WHOLE_FRAME, f.shape[1], f.shape[0]) for f in known.frames]
+    rows: dict[str, Sequence[Array]] = {"whole frame": whole}
+    rows |= {one.label: one.corners for one in found}
+    if any(corners is not None for corners in known.corners):
+        nothing = np.full((4, 2), np.nan)
+        rows["true corners"] = [nothing if corners is None else corners for corners in known.corners]
+    return rows
+
+
+def _groups(known: KnownFrames) -> dict[str, list[int]]:
+    """Numbers of the frames with a target: all, and those of each kind of which there are some."""
+    if all(corners is None for corners in known.corners):
+        targets = list(range(len(known.frames)))  # nothing is known: of all frames
+    else:
+        targets = [k for k, corners in enumerate(known.corners) if corners is not None]
+    step = -(-len(targets) // _MOST_IN_A_MEAN)
+    groups = {"all": targets[::step]}
+    if known.kinds:
+        counted = Counter(known.kinds[k] for k in targets).most_common(_MOST_KINDS)
+        for kind, count in sorted(counted):
+            if _FEWEST_OF_A_KIND <= count < len(targets):
+                groups[kind] = [k for k in targets if known.kinds[k] == kind][:_MOST_IN_A_MEAN]
+    return groups
+
+
+def _mean_table(
+    heading: str, which: str, rows: Sequence[str], groups: Sequence[str], means: Sequence[Sequence[AlignedMean | None]]
+) -> Image:
+    """A line of pictures for each row; of a single group one line with all of them."""
+    lines = []
+    for label, row in zip(rows, means, strict=True):
+        cells = [
+            _mean_cell(mean, which, group, _brightest(means, k))
+            for k, (mean, group) in enumerate(zip(row, groups, strict=True))
+        ]
+        lines.append((drawing.text(label, _LABEL_PX), cells))
+    if len(groups) == 1:
+        table = drawing.beside([drawing.below([label, *cells], gap=0) for label, cells in lines])
+    else:
+        table = drawing.below([drawing.beside([label, *cells]) for label, cells in lines])
+    return drawing.below([drawing.text(heading, size=14), table])
+
+
+def _mean_cell(mean: AlignedMean | None, which: str, group: str, brightest: float) -> Image:
+    if mean is None:
+        return drawing.captioned(np.full((_MEAN_PX, _MEAN_PX, 3), 238, np.uint8), "no usable pose", size=11)
+    if which == "plain":
+        return drawing.captioned(mean.plain_picture(), f"{group} ({mean.count})", size=11)
+    return drawing.captioned(mean.edge_picture(brightest), f"{group}: {mean.border:.1f} x", size=11)
+
+
+def _brightest(means: Sequence[Sequence[AlignedMean | None]], k: int) -> float:
+    """What black stands for in a column: one scale for all its rows, or blurred ones would look sharp."""
+    column = [mean for mean in (row[k] for row in means) if mean is not None]
+    return max([1e-9, *(float(np.percentile(mean.edges, 99.5)) for mean in column)])
+
+
+def error_histograms(found: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
+    """Corner errors, and the shares of the targets kept inside."""
+    percent = [(one.label, one.colour, e.percent) for one, e in zip(found, errors, strict=True)]
+    kept = [(one.label, one.colour, 100 * e.kept) for one, e in zip(found, errors, strict=True)]
+    return drawing.beside(
+        [
+            drawing.error_histogram("corner error, % of the diagonal", percent),
+            drawing.histogram("target kept inside, % (first: 71 and less)", kept, np.linspace(70, 100, 31)),
+        ],
+        gap=24,
+    )

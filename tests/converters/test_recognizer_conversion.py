@@ -1,0 +1,82 @@
+"""A Keras classifier of its own becomes a fully INT8 file that stn-rectify's recognizer reads."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from stn_rectify.converters.cli import main
+from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.recognizer_conversion import convert_recognizer
+from stn_rectify.models.recognizing_stn import recognizer_network
+from stn_rectify.runtime import ModelFileError, Recognizer, UsageError
+from tests.converters.keras_models import save_frames, smooth_frames
+
+SHAPE = (20, 20, 1)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Trained well enough to differ from image to image: its last weights are large."""
+    folder = tmp_path_factory.mktemp("recognizer")
+    keras.utils.set_random_seed(3)
+    model = recognizer_network(SHAPE, 3, width=0.25)
+    model.get_layer("logits").kernel.assign(np.random.default_rng(0).normal(0, 1, (4 * 24, 3)))
+    model.save(folder / "shapes.recognizer.keras")
+    np.savez(folder / "shapes.recognizer.calibration.npz", frames=smooth_frames(SHAPE, 30), labels=np.arange(30) % 3)
+    (folder / "shapes.labels.txt").write_text("a\nb\nc\n")
+    return folder / "shapes.recognizer.keras"
+
+
+def options(**chosen):
+    return ConversionOptions(**{"calibration": Path("no-such-folder"), **chosen})
+
+
+def test_the_file_is_all_integer_and_says_what_keras_says(source, tmp_path):
+    conversion = convert_recognizer(source, tmp_path, options())
+    assert conversion.path == tmp_path / "shapes.recognizer.tflite"
+    assert all(check.passed for check in conversion.checks)
+    assert conversion.agreement >= 0.9
+    frames = smooth_frames(SHAPE, 10, seed=9)
+    expected = keras.models.load_model(source).predict(frames / np.float32(255), verbose=0)
+    with Recognizer(conversion.path) as recognizer:
+        assert all(check.passed for check in inspect_file(recognizer.file.flatbuffer))
+        assert (recognizer.file.labels, recognizer.file.name) == (("a", "b", "c"), "shapes")
+        found = [recognizer.recognize(frame[..., 0]) for frame in frames]
+    np.testing.assert_allclose([f.class_scores for f in found], expected, atol=0.15)
+
+
+def test_the_command_takes_it_by_its_name_and_skips_what_is_unchanged(source, tmp_path, capsys):
+    arguments = [str(source), "--out", str(tmp_path), "--calibration", "no-such-folder"]
+    assert main(arguments) == 0
+    assert "shapes.recognizer  proved all-integer" in capsys.readouterr().out
+    assert main(arguments) == 0
+    assert "unchanged" in capsys.readouterr().out
+    labels = tmp_path / "other.txt"
+    labels.write_text("x\ny\nz\n")
+    assert main([*arguments, "--labels", str(labels)]) == 1
+    assert "exists: give --overwrite" in capsys.readouterr().err
+    assert main([*arguments, "--labels", str(labels), "--overwrite"]) == 0
+    with zipfile.ZipFile(tmp_path / "shapes.recognizer.tflite") as archive:
+        assert archive.read("labels.txt") == b"x\ny\nz\n"
+        assert json.loads(archive.read("metadata.json"))["class_scores"]["activation"] == "softmax"
+
+
+def test_what_is_no_classifier_is_refused(source, tmp_path):
+    with pytest.raises(UsageError, match="2 labels for 3 classes"):
+        convert_recognizer(source, tmp_path, options(labels=("a", "b")))
+    odd = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    odd.save(tmp_path / "odd.recognizer.keras")
+    with pytest.raises(ModelFileError, match="takes one image"):
+        convert_recognizer(tmp_path / "odd.recognizer.keras", tmp_path, options())
+    frames = save_frames(tmp_path, SHAPE)
+    shape = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(4, 3)])
+    shape.save(tmp_path / "map.recognizer.keras")
+    with pytest.raises(ModelFileError, match="gives class scores"):
+        convert_recognizer(tmp_path / "map.recognizer.keras", tmp_path, options(calibration=frames))

@@ -1,0 +1,134 @@
+"""The recognizer: files of all kinds, what is wrong with them, and the bundled one behind the bundled model."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import Recognizer, Rectifier
+from stn_rectify.runtime.cli import main
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.recognizer_file import RecognizerFile
+
+LABELS = "dark\nlight\n"
+
+
+def classifier(dtype="float32", channels=1):
+    """A flatbuffer that says how dark (1 - mean) and how light (mean) an image of 8×6 is."""
+    import tensorflow as tf
+
+    def shades(image):
+        light = tf.reduce_mean(image, axis=[1, 2, 3])
+        return {"shades": tf.stack([1.0 - light, light], axis=1)}
+
+    signature = [tf.TensorSpec((1, 6, 8, channels), tf.float32, name="image")]
+    concrete = tf.function(shades, input_signature=signature).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    if dtype != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        samples = [np.full((1, 6, 8, channels), k / 8, np.float32) for k in range(9)]
+        converter.representative_dataset = lambda: ([sample] for sample in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(dtype)
+    return converter.convert()
+
+
+@pytest.fixture(scope="module")
+def flatbuffers():
+    return {dtype: classifier(dtype) for dtype in ("float32", "int8", "uint8")}
+
+
+def write(path, flatbuffer, **texts):
+    file = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(file, "a") as archive:
+        for name, text in texts.items():
+            archive.writestr(name.replace("_", "."), text)
+    path.write_bytes(file.getvalue() if texts else flatbuffer)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8"])
+def test_any_classifier_tells_dark_from_light(tmp_path, flatbuffers, dtype):
+    file = write(tmp_path / "shades.tflite", flatbuffers[dtype], labels_txt=LABELS)
+    with Recognizer(file) as recognizer:
+        assert recognizer.input_size == (8, 6)
+        assert recognizer.file.is_integer == (dtype != "float32")
+        for value, label, score in ((230, "light", 0.9), (51, "dark", 0.8)):
+            found = recognizer.recognize(np.full((31, 40, 3), value, np.uint8))
+            assert (found.label, found.score) == (label, pytest.approx(score, abs=0.02))
+            assert recognizer.recognize(np.full((6, 8), value, np.uint8)).label == label
+            assert found.class_scores.sum() == pytest.approx(1)
+
+
+def test_labels_may_lie_in_any_text_file_or_be_missing(tmp_path, flatbuffers):
+    other = RecognizerFile.open(write(tmp_path / "a.tflite", flatbuffers["int8"], shades_txt=LABELS))
+    assert (other.labels, other.name) == (("dark", "light"), "a")
+    bare = write(tmp_path / "b.tflite", flatbuffers["int8"])
+    with Recognizer(bare) as recognizer:
+        assert recognizer.recognize(np.zeros((6, 8), np.uint8)).label == "0"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: b"", "not a TensorFlow Lite file"),
+        (lambda f: b"\x1c\0\0\0TFL3" + f[8:100], "recognizer file"),
+        (lambda f: None, "does not exist"),
+    ],
+    ids=["empty", "cut short", "missing"],
+)
+def test_a_damaged_file_is_one_clear_error(tmp_path, flatbuffers, change, message):
+    content = change(bytes(flatbuffers["int8"]))
+    if content is not None:
+        (tmp_path / "bad.tflite").write_bytes(content)
+    with pytest.raises(ModelFileError, match=message):
+        Recognizer(tmp_path / "bad.tflite")
+
+
+def test_what_is_no_classifier_is_refused(tmp_path, flatbuffers, make_model):
+    with pytest.raises(ModelFileError, match="has 3 labels for 2 classes"):
+        Recognizer(write(tmp_path / "a.tflite", flatbuffers["int8"], labels_txt="a\nb\nc\n"))
+    with pytest.raises(ModelFileError, match="spatial transformer: give it as the model"):
+        Recognizer(make_model())
+    with pytest.raises(ModelFileError, match="no bundled recognizer 'letters'"):
+        Recognizer("letters")
+    ours = json.dumps({"format": "stn-rectify-recognizer/1", "name": "a"})
+    with pytest.raises(ModelFileError, match=r"metadata\.json is damaged"):
+        Recognizer(write(tmp_path / "b.tflite", flatbuffers["int8"], metadata_json=ours))
+
+
+def test_wrong_images_and_use_after_close_are_refused(tmp_path, flatbuffers):
+    recognizer = Recognizer(write(tmp_path / "a.tflite", flatbuffers["int8"]))
+    with pytest.raises(DataError):
+        recognizer.recognize(np.zeros((6, 8), np.float32))
+    recognizer.close()
+    recognizer.close()
+    with pytest.raises(UsageError, match="closed"):
+        recognizer.recognize(np.zeros((6, 8), np.uint8))
+
+
+def test_the_command_labels_what_it_rectifies(tmp_path, capfd, flatbuffers, make_model):
+    file = write(tmp_path / "shades.tflite", flatbuffers["int8"], labels_txt=LABELS)
+    cv2.imwrite(str(tmp_path / "dark.png"), np.full((40, 60, 3), 20, np.uint8))
+    cv2.imwrite(str(tmp_path / "light.png"), np.full((40, 60, 3), 250, np.uint8))
+    images = ["--image", str(tmp_path / "dark.png"), str(tmp_path / "light.png")]
+    status = main([*images, "--model", str(make_model()), "--recognizer", str(file), "--jsonl", "-"])
+    out, err = capfd.readouterr()
+    assert status == 0
+    found = [json.loads(line) for line in out.splitlines()]
+    assert found[0]["label"] == "dark"
+    assert all(0.5 < line["label_score"] <= 1 for line in found)
+    assert "recognizer shades (INT8, " in err
+
+
+def test_an_unusable_pose_has_no_label(tmp_path, flatbuffers, make_model):
+    crossed = make_model((1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0))
+    file = write(tmp_path / "a.tflite", flatbuffers["int8"])
+    with Rectifier(crossed) as rectifier, Recognizer(file) as recognizer:
+        result = recognizer.label(rectifier.rectify(np.zeros((40, 60, 3), np.uint8)))
+    assert (result.score, result.label, result.label_score) == (0, None, None)
