@@ -31,7 +31,7 @@ class PoseWatchReport:
     Attributes:
         black: share of frames whose rectified image shows nothing.
         outside: share of frames whose rectified image lies for the most part outside the frame.
-        lost: share of frames of either kind, or whose θ is not finite.
+        lost: share of frames of either kind; all of them once θ is not finite.
         spread_px: how much the corners differ from frame to frame, standard deviation, pixels.
     """
 
@@ -75,26 +75,28 @@ class PoseWatch:
     """
 
     def __init__(self, model: keras.Model, frames: npt.NDArray[np.float32]) -> None:
-        outputs = [model.get_layer(name).output for name in ("grid", "rectified", "theta")]
-        self._model = keras.Model(model.input, outputs)
+        theta, grid, rectified = (model.get_layer(name).output for name in ("theta", "grid", "rectified"))
+        self._pose = keras.Model(model.input, theta)
+        self._images = keras.Model(model.input, [grid, rectified])
         self._frames = frames
 
     def look(self) -> PoseWatchReport:
         """What the model gives with its present weights."""
-        outputs = self._model(self._frames, training=False)
-        grid, rectified, theta = (np.asarray(keras.ops.convert_to_numpy(o), np.float64) for o in outputs)
         height, width = self._frames.shape[1:3]
-        is_finite = np.isfinite(theta).all(axis=-1)
+        theta = keras.ops.convert_to_numpy(self._pose(self._frames, training=False)).astype(np.float64)
+        if not np.isfinite(theta).all():  # no backend's sampler can be asked
+            return PoseWatchReport(black=1.0, outside=1.0, lost=1.0, spread_px=0.0)
+        images = self._images(self._frames, training=False)
+        grid, rectified = (keras.ops.convert_to_numpy(image).astype(np.float64) for image in images)
         x, y = grid[..., 0], grid[..., 1]
         is_inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
         outside = is_inside.reshape(len(grid), -1).mean(axis=1) < 1 - _OUTSIDE_SHARE
         black = ~(_contrast(rectified) >= _FLAT_SHARE * _contrast(self._frames))
-        corners = theta_to_corners(theta[is_finite], width, height) if is_finite.any() else np.zeros((1, 4, 2))
         return PoseWatchReport(
             black=float(black.mean()),
             outside=float(outside.mean()),
-            lost=float((black | outside | ~is_finite).mean()),
-            spread_px=float(np.std(corners, axis=0).mean()),
+            lost=float((black | outside).mean()),
+            spread_px=float(np.std(theta_to_corners(theta, width, height), axis=0).mean()),
         )
 
 

@@ -22,6 +22,7 @@ from stn_rectify.models.losses import CornerLoss
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.pose_watch import PoseWatch
 from stn_rectify.models.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
+from stn_rectify.runtime.errors import DataError
 
 __all__ = ["WEIGHT_DECAY", "RecognizerCourse", "SlowLocalization", "hold_out_error", "train_through_recognizer"]
 
@@ -131,7 +132,14 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
         return [batch.labels.astype(np.float32), batch.corners], [everywhere, teaches]
 
     checkpoint = Checkpoint(work / "checkpoint.npz", asdict(course))
-    train_epochs(taught, data, course, checkpoint, targets, after_epoch=after_epoch)
+    try:
+        train_epochs(taught, data, course, checkpoint, targets, after_epoch=after_epoch)
+    except Exception as error:  # what a backend raises when it is to sample at places that are no numbers
+        if np.isfinite(np.asarray(keras.ops.convert_to_numpy(model.get_layer("theta").bias))).all():
+            raise
+        raise DataError(
+            "the weights are no numbers any more: give a lower --learning-rate and another --out"
+        ) from error
     _write_result(model, course, data, out)
     return model
 

@@ -23,7 +23,7 @@ __all__ = ["crop_drawer", "perturbation"]
 #: for the first. Without the large ones a bad first pass grows worse.
 _SIGMA = (0.01, 0.28)
 #: How often a crop shows a place where there is no target, beside those of empty frames.
-_AWAY_SHARE = 0.06
+_AWAY_SHARE = 0.2
 _ATTEMPTS = 20
 # A crop further off than this shows too little of the target; its corners, in crop coordinates.
 _FURTHEST = 1.7

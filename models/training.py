@@ -25,6 +25,7 @@ __all__ = ["REFINE_MARGIN", "TrainingRecipe", "pose_predictor", "train"]
 REFINE_MARGIN = 0.2
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
 _BETA, _REFINE_BETA = 0.05, 0.01
+_SCORE_WEIGHT = 0.15  # of the score's cross-entropy beside the corners' loss
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     pose.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-4),
         loss=[corner_loss, keras.losses.BinaryCrossentropy()],
-        loss_weights=[1.0, 0.05],
+        loss_weights=[1.0, _SCORE_WEIGHT],
     )
     train_epochs(pose, pool, recipe, Checkpoint(work / "checkpoint.npz", asdict(recipe)), _truth)
     write_result(stn, pool, recipe, out)

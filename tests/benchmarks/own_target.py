@@ -5,7 +5,7 @@
 
 ``draw`` makes FOLDER/labels (upright pictures, for ``stn-train --targets``) and FOLDER/frames (640×480 frames of labels
 that are not among those, with a truth.json). ``read`` compares what OpenCV's QR reader reads in the frames, in the
-rectified images of FOLDER/upright, and in the targets cut out along their true corners.
+labels made upright by the corners of FOLDER/upright.jsonl, and in those made upright by their true corners.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read(folder: Path) -> None:
         except cv2.error:  # of some contours
             return False
 
-    overlaps, read_in, accepted = [], {"frame": 0, "rectified": 0, "cut out along the true corners": 0}, [0, 0]
+    overlaps, read_in, accepted = [], {"frame": 0, "rectified": 0, "rectified by the true corners": 0}, [0, 0]
     for frame, corners, line in zip(known.frames, known.corners, lines, strict=True):
         accepted[corners is None] += line["score"] > 0.5
         if corners is None:
@@ -86,7 +86,7 @@ def read(folder: Path) -> None:
         overlaps.append(float(intersection_over_union(np.array(line["corners"]), corners)))
         read_in["frame"] += reads(frame)
         read_in["rectified"] += reads(_cut_out(frame, np.array(line["corners"])))
-        read_in["cut out along the true corners"] += reads(_cut_out(frame, corners))
+        read_in["rectified by the true corners"] += reads(_cut_out(frame, corners))
     count = len(overlaps)
     good = np.mean(np.array(overlaps) >= 0.9)
     print(

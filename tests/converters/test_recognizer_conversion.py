@@ -71,7 +71,7 @@ def test_the_command_takes_it_by_its_name_and_skips_what_is_unchanged(source, tm
 def test_what_is_no_classifier_is_refused(source, tmp_path):
     with pytest.raises(UsageError, match="2 labels for 3 classes"):
         convert_recognizer(source, tmp_path, options(labels=("a", "b")))
-    odd = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    odd = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
     odd.save(tmp_path / "odd.recognizer.keras")
     with pytest.raises(ModelFileError, match="takes one image"):
         convert_recognizer(tmp_path / "odd.recognizer.keras", tmp_path, options())
