@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,7 +167,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     found = find_models(args.inputs)
     recognizers = [model for model in found if is_recognizer(model)]
     models = [model for model in found if model not in recognizers]
-    failed_recognizers = _convert_recognizers(recognizers, args.out, options)
+    failed_recognizers = _convert_recognizers(recognizers, args.out, options, debug=args.debug)
     if not models:
         return 1 if failed_recognizers else 0
     with Progress("conversion", len(models), unit="model") as progress:
@@ -194,14 +196,15 @@ def _convert_all(args: argparse.Namespace) -> int:
     return 0 if all(outcome.record.passed for outcome in outcomes) and not failed_recognizers else 1
 
 
-def _convert_recognizers(sources: Sequence[Path], out: Path, options: ConversionOptions) -> int:
+def _convert_recognizers(sources: Sequence[Path], out: Path, options: ConversionOptions, *, debug: bool) -> int:
     """Converts classifiers without a spatial transformer, here and one after the other; how many failed."""
     failed = 0
     for source in sources:
-        from stn_rectify.converters.recognizer_conversion import convert_recognizer
-
         try:
-            conversion = convert_recognizer(source, out, options)
+            with contextlib.nullcontext() if debug else _errors_unheard():
+                from stn_rectify.converters.recognizer_conversion import convert_recognizer
+
+                conversion = convert_recognizer(source, out, options)
         except StnRectifyError as error:
             print(f"{source.stem}  failed: {error}", file=sys.stderr, flush=True)
             failed += 1
@@ -210,6 +213,21 @@ def _convert_recognizers(sources: Sequence[Path], out: Path, options: Conversion
             print(f"stn-convert: warning: {warning}", file=sys.stderr)
         print(conversion, flush=True)
     return failed
+
+
+@contextlib.contextmanager
+def _errors_unheard() -> Iterator[None]:
+    """TensorFlow's notes come from C++, past every logger; our own errors are raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _open_pool(args: argparse.Namespace) -> ModelPool:

@@ -87,7 +87,9 @@ def channel_flow(model: keras.Model) -> ChannelFlow:
     numbers = walk.numbers()
     weighted = [c for c in walk.calls if c.step.outputs in localization and getattr(c.step.layer, "weights", None)]
     calls = tuple(_layer_call(call, numbers) for call in weighted)
-    return ChannelFlow(tuple(steps), tuple(outputs), int(numbers.max()) + 1, calls, weighted[0].taken_shape[1:3])
+    first = weighted[0].taken_shape
+    height, width = first[1:3] if len(first) == 4 else model.inputs[0].shape[1:3]
+    return ChannelFlow(tuple(steps), tuple(outputs), int(numbers.max()) + 1, calls, (int(height), int(width)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -76,6 +78,10 @@ def repeated(x):
     return layers.Flatten()(layers.MaxPooling2D(4)(again(again(again(x)))))
 
 
+def dense(x):
+    return layers.Dense(24, activation="relu")(layers.Dense(32, activation="relu")(layers.Flatten()(x)))
+
+
 def recognizer(x):
     return layers.Dense(10)(layers.Flatten()(layers.Conv2D(16, 3)(x)))
 
@@ -89,6 +95,7 @@ NETWORKS = {
     "branches": lambda: of_layers(branches),
     "excitation": lambda: of_layers(excitation),
     "nested": lambda: of_layers(nested),
+    "dense": lambda: of_layers(dense),
     "repeated, recognizer": lambda: of_layers(repeated, recognizer),
 }
 
@@ -135,6 +142,7 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(make):
     expected, found = model.predict(frames, verbose=0), small.predict(frames, verbose=0)
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), expected, found)
     assert small.count_params() < model.count_params()
+    assert flow.seen in {SIZE[:2], (16, 16)}
     assert flow.macs(kept) <= 0.5 * flow.macs(np.ones(flow.count, bool))
 
 
@@ -254,7 +262,7 @@ def test_scale_importance_removes_what_batch_normalization_made_small():
 
 
 ARGUMENTS = ["--samples", "200", "--batch-size", "50", "--jobs", "1", "--hold-out", "0"]
-COURSE = PruningCourse(samples=200, epochs=2, batch_size=50, steps=2)
+COURSE = PruningCourse(samples=200, epochs=2, batch_size=50, steps=2, importance="batch-norm")
 
 
 @pytest.fixture(scope="module")
@@ -286,15 +294,14 @@ def test_a_pruned_model_is_smaller_and_converts(source, whole, tmp_path):
 
 
 def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, whole, tmp_path, monkeypatch):
-    """A step has an epoch of four batches; Taylor importance takes 12 batches before each."""
+    """Each step has an epoch of four batches."""
     train_on_batch = keras.Model.train_on_batch
     out, trained = tmp_path / "stopped.keras", []
 
     def train_and_stop(self, frames, *args, **kwargs):
-        if len(frames) == COURSE.batch_size:
-            if len(trained) == 5:
-                raise KeyboardInterrupt
-            trained.append(1)
+        if len(trained) == 5:
+            raise KeyboardInterrupt
+        trained.append(1)
         return train_on_batch(self, frames, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "train_on_batch", train_and_stop)
@@ -303,7 +310,7 @@ def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, who
     monkeypatch.undo()
     assert not out.exists()
     with pytest.raises(DataError, match="other settings"):
-        prune(source, PruningCourse(samples=200, epochs=2, batch_size=50, steps=2, fraction=0.4), out)
+        prune(source, replace(COURSE, fraction=0.4), out)
     resumed = prune(source, COURSE, out)
     for a, b in zip(load_model(whole).get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
@@ -312,7 +319,7 @@ def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, who
 def test_the_command_prunes_a_refine_network_with_crops(tmp_path, capsys):
     source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
     stirred(ours(transform="projective", initial_scale=0.7)).save(source)
-    told = ["--prune", "0.3", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "1", "--importance", "batch-norm"]
+    told = ["--prune", "0.3", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "1"]
     assert main(told) == 0
     printed = capsys.readouterr().out
     assert "squeeze: 16 →" in printed

@@ -13,7 +13,7 @@ import pytest
 from stn_rectify.runtime import Recognizer, Rectifier
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognizer_file import RecognizerFile, bundled_recognizers
 
 LABELS = "dark\nlight\n"
 
@@ -132,3 +132,16 @@ def test_an_unusable_pose_has_no_label(tmp_path, flatbuffers, make_model):
     with Rectifier(crossed) as rectifier, Recognizer(file) as recognizer:
         result = recognizer.label(rectifier.rectify(np.zeros((40, 60, 3), np.uint8)))
     assert (result.score, result.label, result.label_score) == (0, None, None)
+
+
+def test_the_bundled_digits_are_read_by_the_bundled_recognizer(tmp_path, capfd):
+    """Drawn with OpenCV, so not quite like the ones it was trained on."""
+    assert "digits" in bundled_recognizers()
+    for digit in "0147":
+        image = np.zeros((42, 42), np.uint8)
+        cv2.putText(image, digit, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.8, 255, 2, cv2.LINE_AA)
+        cv2.imwrite(str(tmp_path / f"{digit}.png"), image)
+    status = main(["--image", str(tmp_path), "--model", "digits", "--recognizer", "digits", "--jsonl", "-"])
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert status == 0
+    assert [line["label"] for line in found] == ["0", "1", "4", "7"]
