@@ -68,12 +68,23 @@ class Course:
         )
 
 
-def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int) -> FramePool:
-    """The frames of a course, in the folder ``work``; ``seen_shape`` is what the localization network sees."""
+def course_frames(
+    course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int, *, refines: bool = False
+) -> FramePool:
+    """The frames of a course, in the folder ``work``.
+
+    Args:
+        course: how many, and of what.
+        work: folder of the training.
+        seen_shape: what the localization network sees.
+        jobs: processes that synthesise frames.
+        refines: whether it sees crops of them; a target fills a part of a frame, but all of its crop.
+    """
+    finer = 3 if refines else 2
     return FramePool(
         work / "frames",
         count=course.samples,
-        size=max(2 * seen_shape[0], 2 * seen_shape[1], *course.input_shape[:2]),
+        size=max(finer * seen_shape[0], finer * seen_shape[1], *course.input_shape[:2]),
         seed=course.seed,
         backgrounds=Path(course.backgrounds) if course.backgrounds else None,
         targets=Path(course.targets) if course.targets else None,

@@ -87,7 +87,7 @@ def _square_symmetry(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """One of the eight symmetries of the square: a quarter turn, mirrored or not."""
     cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(rng.integers(4))]
     quarter = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1]])
-    return quarter @ np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+    return np.asarray(quarter @ np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0]))
 
 
 def _from_top_left(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

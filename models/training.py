@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
-from stn_rectify.models.losses import CornerLoss
+from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_truth
 from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.stn import lightweight_stn
-from stn_rectify.models.training_frames import Batch, Draw
+from stn_rectify.models.training_frames import Draw
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
@@ -23,9 +22,6 @@ __all__ = ["REFINE_MARGIN", "TrainingRecipe", "pose_predictor", "train"]
 
 #: What the crops of a refine network show around the target, as a share of its side.
 REFINE_MARGIN = 0.2
-# Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
-_BETA, _REFINE_BETA = 0.05, 0.01
-_SCORE_WEIGHT = 0.15  # of the score's cross-entropy beside the corners' loss
 
 
 @dataclass(frozen=True)
@@ -108,24 +104,13 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     stn = recipe.model()
     refines = recipe.refine_margin is not None
     seen = recipe.localization_shape or recipe.input_shape[:2]
-    if refines:  # a target fills a part of the frame, but all of the crop
-        seen = (seen[0] * 3 // 2, seen[1] * 3 // 2)
-    pool = course_frames(recipe, work, seen, jobs)
-    corner_loss = CornerLoss(beta=_REFINE_BETA, size_weight=0) if refines else CornerLoss(beta=_BETA)
-    pose = keras.Model(stn.input, [stn.get_layer("theta").output, stn.get_layer("score").output])
-    pose.compile(
-        optimizer=averaging_adamw(recipe, weight_decay=1e-4),
-        loss=[corner_loss, keras.losses.BinaryCrossentropy()],
-        loss_weights=[1.0, _SCORE_WEIGHT],
-    )
-    train_epochs(pose, pool, recipe, Checkpoint(work / "checkpoint.npz", asdict(recipe)), _truth)
+    pool = course_frames(recipe, work, seen, jobs, refines=refines)
+    pose = pose_model(stn)
+    pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **pose_loss(pose, refines=refines))
+    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
+    train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out)
     return stn
-
-
-def _truth(batch: Batch) -> Targets:
-    """Corners count where there is a target, the score everywhere."""
-    return [batch.corners, batch.present], [batch.present[:, 0], np.ones(len(batch.present), np.float32)]
 
 
 def pose_predictor(model: keras.Model) -> Any:

@@ -6,24 +6,23 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
 from stn_rectify.models.frame_pool import FramePool
-from stn_rectify.models.losses import CornerLoss
 from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_truth
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
 from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.training import pose_predictor
-from stn_rectify.models.training_frames import Batch, Draw
+from stn_rectify.models.training_frames import Draw
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["PruningCourse", "prune", "pruned", "tune"]
@@ -94,10 +93,7 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     course = replace(course, input_shape=stn.input_shape[1:], source=digest)
     work = out.with_suffix(".training")
-    seen = flow.seen
-    if course.refine_margin is not None:  # as in training: a target fills a part of the frame, but all of the crop
-        seen = (seen[0] * 3 // 2, seen[1] * 3 // 2)
-    pool = course_frames(course, work, seen, jobs)
+    pool = course_frames(course, work, flow.seen, jobs, refines=course.refine_margin is not None)
     # A step's file is known by its settings: of other settings it is not taken for this one.
     settings = hashlib.sha256(repr(asdict(course)).encode()).hexdigest()[:8]
     files = {step: work / f"step-{step}-{settings}.keras" for step in range(1, course.steps + 1)}
@@ -152,33 +148,21 @@ def pruned(stn: keras.Model, pool: FramePool, course: PruningCourse, macs: float
 
 def tune(stn: keras.Model, pool: FramePool, course: PruningCourse, checkpoint: Checkpoint) -> None:
     """Trains a model's pose with the corners of the frames, from the checkpoint on."""
-    pose = _pose(stn)
-    pose.compile(optimizer=averaging_adamw(course, weight_decay=1e-4), **_loss(pose, course))
-    train_epochs(pose, pool, course, checkpoint, lambda batch: _truth(pose, batch))
+    pose = pose_model(stn)
+    pose.compile(
+        optimizer=averaging_adamw(course, weight_decay=1e-4),
+        **pose_loss(pose, refines=course.refine_margin is not None),
+    )
+    train_epochs(pose, pool, course, checkpoint, lambda batch: pose_truth(pose, batch))
 
 
 def _taylor(flow: ChannelFlow, stn: keras.Model, pool: FramePool, course: PruningCourse) -> Importance:
-    pose = _pose(stn)
+    pose = pose_model(stn)
     # Of an epoch that no fine-tuning comes to.
     drawn = islice(course.batches(pool, course.epochs + 1, batch_size=min(_TAYLOR_BATCH, len(pool))), _TAYLOR_BATCHES)
-    return taylor_importance(flow, pose, _loss(pose, course), ((b.frames, *_truth(pose, b)) for b in drawn))
-
-
-def _pose(stn: keras.Model) -> keras.Model:
-    """Frames → [θ, score], or [θ] for a model without a score."""
-    names = [name for name in ("theta", "score") if any(layer.name == name for layer in stn.layers)]
-    return keras.Model(stn.input, [stn.get_layer(name).output for name in names])
-
-
-def _loss(pose: keras.Model, course: PruningCourse) -> dict[str, Any]:
-    """What `stn_rectify.models.training.train` trains with."""
-    corners = CornerLoss() if course.refine_margin is None else CornerLoss(beta=0.01, size_weight=0)
-    count = len(pose.outputs)
-    return {"loss": [corners, keras.losses.BinaryCrossentropy()][:count], "loss_weights": [1.0, 0.05][:count]}
-
-
-def _truth(pose: keras.Model, batch: Batch) -> Targets:
-    """Corners count where there is a target, the score everywhere."""
-    count = len(pose.outputs)
-    everywhere = np.ones(len(batch.present), np.float32)
-    return [batch.corners, batch.present][:count], [batch.present[:, 0], everywhere][:count]
+    return taylor_importance(
+        flow,
+        pose,
+        pose_loss(pose, refines=course.refine_margin is not None),
+        ((b.frames, *pose_truth(pose, b)) for b in drawn),
+    )
