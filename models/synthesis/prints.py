@@ -89,17 +89,23 @@ def draw_grid(rng: np.random.Generator, width: int, height: int, margins: tuple[
     """
     left, right = (round(margins[side] * width / 2) for side in (0, 2))
     top, bottom = (round(margins[side] * height / 2) for side in (1, 3))
-    image, ink = filled(width + left + right, height + top + bottom, light(rng)), dark(rng)
+    ground, ink = light(rng), dark(rng)
+    image = filled(width + left + right, height + top + bottom, ground)
     text_block(rng, image, ink, int(rng.integers(0, 30)))
+    for _ in range(int(rng.integers(0, 5))):  # what stood beside it
+        x, y = rng.uniform(-0.1, 0.9) * image.shape[1], rng.uniform(-0.1, 0.9) * image.shape[0]
+        end = (int(x + rng.uniform(0.05, 0.4) * image.shape[1]), int(y + rng.uniform(0.03, 0.15) * image.shape[0]))
+        cv2.rectangle(image, (int(x), int(y)), end, ink, int(rng.choice([-1, 1, 2])))
     if rng.random() < 0.4 and top > 12:
         bar = (left, max(0, top - int(rng.integers(8, 24)))), (left + int(width * rng.uniform(0.2, 1)), top - 2)
         cv2.rectangle(image, *bar, ink, -1)
     frame = image[top : top + height, left : left + width]
-    frame[:] = light(rng) if rng.random() < 0.2 else image[0, 0]
+    frame[:] = light(rng) if rng.random() < 0.2 else ground
     columns, rows = int(rng.integers(3, 13)), int(rng.integers(3, 13))
     if rng.random() < 0.5:
         columns = rows = 9
     group, thin, thick = int(rng.integers(2, 5)), int(rng.integers(1, 3)), int(rng.integers(2, 5))
+    border = thick if rng.random() < 0.5 else int(rng.integers(1, 7))
     for column in range(1, columns):
         x = round(width * column / columns)
         cv2.line(frame, (x, 0), (x, height), ink, thick if column % group == 0 else thin)
@@ -109,7 +115,6 @@ def draw_grid(rng: np.random.Generator, width: int, height: int, margins: tuple[
     for cell in np.flatnonzero(rng.random(columns * rows) < rng.uniform(0.1, 0.6)):
         x, y = (cell % columns + 0.3) * width / columns, (cell // columns + 0.2) * height / rows
         text_line(rng, frame, (x, y, 0.5 * width / columns, 0.6 * height / rows), ink, 1)
-    border = int(rng.integers(2, 7))
     cv2.rectangle(frame, (0, 0), (width - 1, height - 1), ink, 2 * border - 1)
     return image
 
