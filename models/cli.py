@@ -225,6 +225,8 @@ def _train(args: argparse.Namespace) -> keras.Model:
     _check_batch(recipe)
     if args.refine != args.out.name.endswith(".refine.keras"):
         raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME.refine.keras")
+    if args.refine and recipe.transform != "projective":
+        raise UsageError(f"--transform {recipe.transform}: a refine network is projective")
     _prepare_out(args.out, args.overwrite)
     print(stn_cost(recipe.model()), flush=True)
     return train(recipe, args.out, jobs=args.jobs)

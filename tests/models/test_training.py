@@ -428,3 +428,5 @@ def test_refine_networks_are_told_by_their_names(tmp_path, capsys):
     assert main(["--refine", "--out", str(tmp_path / "labels.keras")]) == 2
     assert "NAME.refine.keras" in capsys.readouterr().err
     assert main(["--out", str(tmp_path / "labels.refine.keras")]) == 2
+    assert main(["--refine", "--transform", "affine", "--out", str(tmp_path / "labels.refine.keras")]) == 2
+    assert "a refine network is projective" in capsys.readouterr().err
