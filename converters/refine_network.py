@@ -17,14 +17,12 @@ from stn_rectify.converters.report.comparison import compare
 from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.converters.stn_source import read_stn
+from stn_rectify.models.training import REFINE_MARGIN
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.metadata import MAX_MARGIN
 from stn_rectify.runtime.model_file import ModelFile
 
-__all__ = ["DEFAULT_MARGIN", "AssembledRefine", "RefineStn", "read_refine"]
-
-#: The margin of calibration frames that do not say theirs.
-DEFAULT_MARGIN = 0.2
+__all__ = ["AssembledRefine", "RefineStn", "read_refine"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _check_fit(file: Path, parts: StnParts, scan: StnParts) -> None:
 def _margin(frames: Path) -> float:
     """The number ``margin`` in the file of frames, if it is there."""
     with np.load(frames) as stored:
-        margin = stored["margin"] if "margin" in stored else np.float64(DEFAULT_MARGIN)
+        margin = stored["margin"] if "margin" in stored else np.float64(REFINE_MARGIN)
     if margin.shape != () or not np.issubdtype(margin.dtype, np.floating) or not 0 <= margin <= MAX_MARGIN:
         raise DataError(f"{frames}: margin is {margin.tolist()!r:.60}, expected one number from 0 to {MAX_MARGIN:g}")
     return float(margin)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.models.option_types import positive_float, shape, whole_number
 from stn_rectify.models.pruning_options import add_pruning_options, pruning_course
 from stn_rectify.models.recognizer_options import (
     add_recognizer_options,
@@ -29,44 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _shape(dimensions: int) -> Callable[[str], tuple[int, ...]]:
-    def parse(text: str) -> tuple[int, ...]:
-        sizes = tuple(int(part) if part.isdecimal() else 0 for part in text.lower().split("x"))
-        if len(sizes) != dimensions or min(sizes) < 1:
-            raise argparse.ArgumentTypeError(f"{text!r} is not of the form {'x'.join(['64', '64', '3'][:dimensions])}")
-        return sizes
-
-    return parse
-
-
-def _whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text) if text.isdecimal() else -1
-        if number < low or (high is not None and number > high):
-            to = "" if high is None else f" to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low}{to}")
-        return number
-
-    return parse
-
-
-def _positive_float(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
 _NETWORK = (
     "input_shape", "transform", "output_shape", "body", "refine", "localization", "localization_shape", "width",
     "padding", "weights",
 )  # fmt: skip
-_positive_int = _whole_number(1)
-_non_negative_int = _whole_number(0)
-_seed = _whole_number(0, 2**32 - 1)  # what Keras takes
+_positive_int = whole_number(1)
+_non_negative_int = whole_number(0)
+_seed = whole_number(0, 2**32 - 1)  # what Keras takes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,13 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evaluate", type=Path, metavar="FILE.keras", help="only print the tables of a trained model")
     net = parser.add_argument_group("network")
     labelled = "; %s behind a recognizer"
-    net.add_argument("--input-shape", type=_shape(3), metavar="HxWxC", help="default 64x64x3" + labelled % "42x42x1")
+    net.add_argument("--input-shape", type=shape(3), metavar="HxWxC", help="default 64x64x3" + labelled % "42x42x1")
     net.add_argument(
         "--transform", choices=("affine", "projective", "tps"), help="default projective" + labelled % "affine"
     )
-    net.add_argument(
-        "--output-shape", type=_shape(2), metavar="HxW", help="of the rectified image; default the input's"
-    )
+    net.add_argument("--output-shape", type=shape(2), metavar="HxW", help="of the rectified image; default the input's")
     net.add_argument(
         "--body", choices=("separable", "fused"), default="separable", help="small, or with more plain convolutions"
     )
@@ -102,15 +68,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a refine network, which sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras",
     )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
-    net.add_argument("--localization-shape", type=_shape(2), metavar="HxW", help="smaller copy the localization sees")
-    net.add_argument("--width", type=_positive_float, default=1.0, help="factor on the channels")
+    net.add_argument("--localization-shape", type=shape(2), metavar="HxW", help="smaller copy the localization sees")
+    net.add_argument("--width", type=positive_float, default=1.0, help="factor on the channels")
     net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
     run = parser.add_argument_group("training")
     tuning = "; %s with --quantize-aware)"
     run.add_argument("--samples", type=_positive_int, help="synthesised frames (default 20000" + tuning % 4000)
     run.add_argument("--epochs", type=_positive_int, help="times each is drawn anew (default 20" + tuning % 10)
     run.add_argument("--batch-size", type=_positive_int, default=128)
-    run.add_argument("--learning-rate", type=_positive_float, help="at its highest (default 0.003" + tuning % 0.001)
+    run.add_argument("--learning-rate", type=positive_float, help="at its highest (default 0.003" + tuning % 0.001)
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument(
         "--weights", type=Path, metavar="FILE.keras", help="trained network of the same kind to start from"

@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.models.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def add_pruning_options(parser: argparse.ArgumentParser) -> None:
         "network is gone, then fine-tune (by default 12000 samples, 8 epochs, learning rate 0.001)",
     )
     group.add_argument(
-        "--prune-steps", type=_count, metavar="N", help="prune and tune in N turns that share the epochs (default 1)"
+        "--prune-steps",
+        type=whole_number(1),
+        metavar="N",
+        help="prune and tune in N turns that share the epochs (default 1)",
     )
     group.add_argument(
         "--importance",
@@ -72,9 +76,3 @@ def _fraction(text: str) -> float:
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
     return number
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stn_rectify.models.digits import DISTORTIONS
+from stn_rectify.models.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_recognizer_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--pose-warm-up",
-        type=_count,
+        type=whole_number(0),
         metavar="N",
         help="epochs at the start in which the distortions' known poses teach, too (default 0)",
     )
@@ -162,9 +163,3 @@ def _distortions(text: str) -> tuple[str, ...]:
     if wrong or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f"{text!r} is neither 'none' nor some of {','.join(DISTORTIONS)}")
     return names
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
