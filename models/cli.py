@@ -29,8 +29,8 @@ __all__ = ["main"]
 
 
 _NETWORK = (
-    "input_shape", "transform", "output_shape", "body", "refine", "localization", "localization_shape", "width",
-    "padding", "weights",
+    "input_shape", "transform", "output_shape", "body", "refine", "scan", "localization", "localization_shape",
+    "width", "padding", "weights",
 )  # fmt: skip
 _positive_int = whole_number(1)
 _non_negative_int = whole_number(0)
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         "--refine",
         action="store_true",
         help="a refine network, which sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras",
+    )
+    net.add_argument(
+        "--scan", type=Path, metavar="NAME.keras", help="with --refine: draw crops where this network looks, too"
     )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
     net.add_argument("--localization-shape", type=shape(2), metavar="HxW", help="smaller copy the localization sees")
@@ -157,7 +160,7 @@ def _run(args: argparse.Namespace) -> int:
 def _load(file: Path) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.files import load_model
-    from stn_rectify.models.training import pose_predictor
+    from stn_rectify.models.pose_supervision import pose_predictor
 
     model = load_model(file)
     try:
@@ -181,6 +184,7 @@ def _train(args: argparse.Namespace) -> keras.Model:
         output_shape=args.output_shape,
         body=args.body,
         refine_margin=REFINE_MARGIN if args.refine else None,
+        scan=str(args.scan) if args.scan else None,
         weights=str(args.weights) if args.weights else None,
         localization=args.localization,
         localization_shape=args.localization_shape,
@@ -191,6 +195,8 @@ def _train(args: argparse.Namespace) -> keras.Model:
     _check_batch(recipe)
     if args.refine != args.out.name.endswith(".refine.keras"):
         raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME.refine.keras")
+    if args.scan and not args.refine:
+        raise UsageError("--scan is for a refine network: give --refine, too")
     if args.refine and recipe.transform != "projective":
         raise UsageError(f"--transform {recipe.transform}: a refine network is projective")
     _prepare_out(args.out, args.overwrite)

@@ -28,6 +28,7 @@ __all__ = ["FramePool"]
 
 _CHUNK = 200
 _FRAME_SIZE = (320, 240)
+_EMPTY_SHARE = 0.2
 
 
 class FramePool:
@@ -44,9 +45,17 @@ class FramePool:
         targets: folder of upright pictures of the only targets, or None.
         jobs: processes that synthesise.
 
+    Attributes:
+        frames: uint8 [N, size, size, 3] BGR.
+        corners: float32 [N, 4, 2], normalised; NaN where there is no target.
+        scan_poses: float64 [N, 3, 3], the poses that a scan network gives the frames
+            (`stn_rectify.models.proposals`); None where none has looked.
+
     Raises:
         DataError: the folder holds other or damaged frames, or there is no room for them.
     """
+
+    scan_poses: npt.NDArray[np.float64] | None = None
 
     def __init__(
         self,
@@ -61,7 +70,11 @@ class FramePool:
     ) -> None:
         self.folder = folder
         self._synthesiser = FrameSynthesiser(
-            seed=seed, frame_size=_FRAME_SIZE, backgrounds=backgrounds, targets=targets
+            seed=seed,
+            frame_size=_FRAME_SIZE,
+            backgrounds=backgrounds,
+            targets=targets,
+            empty_fraction=_EMPTY_SHARE,
         )
         self._size, self._count, self._jobs = size, count, jobs
         self._recipe = {

@@ -22,8 +22,13 @@ __all__ = ["crop_drawer", "perturbation"]
 #: Standard deviation of the pose's errors, as a share of the target's side: small ones for the last pass, large ones
 #: for the first. Without the large ones a bad first pass grows worse.
 _SIGMA = (0.01, 0.28)
+#: The same around the poses of a scan network, which have errors of their own.
+_SCAN_SIGMA = (0.005, 0.08)
 #: How often a crop shows a place where there is no target, beside those of empty frames.
 _AWAY_SHARE = 0.2
+#: How often, where they are known, a crop is at the pose that the scan network gives the frame.
+_SCAN_SHARE = 0.4
+_LEAST_LOOK = 1e-3  # of the frame's area of 4: a smaller pose is not refined
 _ATTEMPTS = 20
 # A crop further off than this shows too little of the target; its corners, in crop coordinates.
 _FURTHEST = 1.7
@@ -34,7 +39,8 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     """Draws crops of stored frames as a refine network sees them.
 
     A target is seen from a pose that is off by 1 to 28 % of its side; of an empty frame, the place where another
-    frame's target is.
+    frame's target is. With the pool's ``scan_poses``, a part of the crops are where the scan network looked: near the
+    target, or at what it took for one.
 
     Args:
         margin: see `stn_rectify.runtime.target_crop.crop_homography`.
@@ -45,29 +51,41 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         corners = pool.corners[k].astype(np.float64)
-        is_empty = not np.isfinite(corners).all()
-        if is_empty or rng.random() < _AWAY_SHARE:
+        symmetry = _square_symmetry(rng) if turns else np.eye(3)
+        if pool.scan_poses is not None and rng.random() < _SCAN_SHARE:
+            looked_at = pool.scan_poses[k] @ perturbation(rng, _SCAN_SIGMA)
+            if is_valid_quadrilateral(transform_points(looked_at, UNIT_CORNERS), _LEAST_LOOK):
+                crop_pose = looked_at @ symmetry
+                seen = None if np.isnan(corners).any() else _seen_from(crop_pose, margin, corners)
+                if seen is None or _is_apart(seen):
+                    seen = np.full((4, 2), np.nan)
+                if np.isnan(seen).all() or _is_usable(seen):
+                    return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), seen
+        if np.isnan(corners).any() or rng.random() < _AWAY_SHARE:
             elsewhere = _place_without_target(rng, pool, corners)
             if elsewhere is not None:
                 return target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan)
         pose = _homography(corners)
         for _ in range(_ATTEMPTS):
-            error = (_square_symmetry(rng) if turns else np.eye(3)) @ perturbation(rng)
-            # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
-            _, to_crop = cv2.invert(crop_homography(error, margin))
-            seen = _from_top_left(transform_points(to_crop, UNIT_CORNERS))
-            if is_valid_quadrilateral(seen, _LEAST_AREA) and np.abs(seen).max() < _FURTHEST:
+            crop_pose = pose @ symmetry @ perturbation(rng)
+            seen = _seen_from(crop_pose, margin, corners)
+            if _is_usable(seen):
                 break
         else:
-            error, seen = np.eye(3), UNIT_CORNERS / (1 + 2 * margin)
-        return target_crop(pool.frames[k], pose @ error, size=size, margin=margin), seen
+            crop_pose, seen = pose, UNIT_CORNERS / (1 + 2 * margin)
+        return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), seen
 
     return draw
 
 
-def perturbation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A homography [3, 3] near the identity: the error of a pose, in the target's own coordinates."""
-    sigma = 2 * math.exp(rng.uniform(*np.log(_SIGMA)))  # a side is 2 long
+def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA) -> npt.NDArray[np.float64]:
+    """A homography [3, 3] near the identity: the error of a pose, in the target's own coordinates.
+
+    Args:
+        rng: decides the errors.
+        sigmas: least and largest standard deviation, as a share of the target's side.
+    """
+    sigma = 2 * math.exp(rng.uniform(*np.log(sigmas)))  # a side is 2 long
     for _ in range(_ATTEMPTS):
         angle = rng.normal(0, 0.4 * sigma)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -76,6 +94,25 @@ def perturbation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
         if is_valid_quadrilateral(corners, _LEAST_AREA):
             return _homography(corners)
     return np.eye(3)
+
+
+def _seen_from(
+    crop_pose: npt.NDArray[np.float64], margin: float, corners: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Corners [4, 2] of a frame in the crop of a pose, from the one nearest to the crop's top left on."""
+    # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
+    _, to_crop = cv2.invert(crop_homography(crop_pose, margin))
+    return _from_top_left(transform_points(to_crop, corners))
+
+
+def _is_usable(seen: npt.NDArray[np.float64]) -> bool:
+    """Whether enough of the target is in the crop to tell where it lies."""
+    return is_valid_quadrilateral(seen, _LEAST_AREA) and bool(np.abs(seen).max() < _FURTHEST)
+
+
+def _is_apart(seen: npt.NDArray[np.float64]) -> bool:
+    """Whether nothing of the target is in the crop."""
+    return bool(((seen.min(axis=0) > 1) | (seen.max(axis=0) < -1)).any())
 
 
 def _homography(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

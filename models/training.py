@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -12,13 +11,13 @@ from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
 from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_truth
+from stn_rectify.models.proposals import scan_poses
 from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.training_frames import Draw
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["REFINE_MARGIN", "TrainingRecipe", "pose_predictor", "train"]
+__all__ = ["REFINE_MARGIN", "TrainingRecipe", "train"]
 
 #: What the crops of a refine network show around the target, as a share of its side.
 REFINE_MARGIN = 0.2
@@ -31,6 +30,8 @@ class TrainingRecipe(Course):
     Attributes:
         refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
             that sees whole frames.
+        scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
+            then drawn where it looks. None to draw all of them around the targets.
         weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
@@ -43,6 +44,7 @@ class TrainingRecipe(Course):
     features: int = 48
     padding: str = "zeros"
     refine_margin: float | None = None
+    scan: str | None = None
     weights: str | None = None
 
     @property
@@ -105,31 +107,11 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     refines = recipe.refine_margin is not None
     seen = recipe.localization_shape or recipe.input_shape[:2]
     pool = course_frames(recipe, work, seen, jobs, refines=refines)
+    if recipe.scan is not None:
+        pool.scan_poses = scan_poses(Path(recipe.scan), pool)
     pose = pose_model(stn)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **pose_loss(pose, refines=refines))
     checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out)
     return stn
-
-
-def pose_predictor(model: keras.Model) -> Any:
-    """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN.
-
-    Raises:
-        DataError: the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.
-    """
-    names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
-    sizes = [(size,) for size in THETA_SIZE.values()]
-    if "theta" not in names or model.get_layer("theta").output.shape[1:] not in sizes:
-        raise DataError('no Spatial Transformer Network: it needs a layer named "theta" of 6, 8 or 32 values')
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
-        raise DataError(f"its input must be one image of a fixed size, [batch, height, width, 1 or 3], not {shape}")
-    pose = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
-
-    def predict(frames: Any) -> Any:
-        outputs = pose.predict(frames, batch_size=64, verbose=0)
-        return outputs["theta"], outputs.get("score")
-
-    return predict

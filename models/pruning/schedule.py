@@ -15,13 +15,12 @@ from stn_rectify.models.course import Course, averaging_adamw, course_frames, tr
 from stn_rectify.models.files import load_model
 from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_truth
+from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_predictor, pose_truth
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
 from stn_rectify.models.refine_crops import crop_drawer
-from stn_rectify.models.training import pose_predictor
 from stn_rectify.models.training_frames import Draw
 from stn_rectify.runtime.errors import DataError
 

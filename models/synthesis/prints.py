@@ -102,20 +102,24 @@ def draw_grid(rng: np.random.Generator, width: int, height: int, margins: tuple[
     frame = image[top : top + height, left : left + width]
     frame[:] = light(rng) if rng.random() < 0.2 else ground
     columns, rows = int(rng.integers(3, 13)), int(rng.integers(3, 13))
+    group, thin, thick = int(rng.integers(2, 5)), int(rng.integers(1, 3)), int(rng.integers(1, 5))
     if rng.random() < 0.5:
-        columns = rows = 9
-    group, thin, thick = int(rng.integers(2, 5)), int(rng.integers(1, 3)), int(rng.integers(2, 5))
+        columns, rows, group = 9, 9, 3
     border = thick if rng.random() < 0.5 else int(rng.integers(1, 7))
+    paper = np.array(cv2.mean(frame)[:3])
+    strength = rng.uniform(0.3, 1) if rng.random() < 0.6 else 1.0
+    blue, green, red = (paper + strength * (np.array(ink) - paper)).tolist()
+    rule = (blue, green, red)  # a fine line is a faint one in a camera's frame
     for column in range(1, columns):
         x = round(width * column / columns)
-        cv2.line(frame, (x, 0), (x, height), ink, thick if column % group == 0 else thin)
+        cv2.line(frame, (x, 0), (x, height), rule, thick if column % group == 0 else thin)
     for row in range(1, rows):
         y = round(height * row / rows)
-        cv2.line(frame, (0, y), (width, y), ink, thick if row % group == 0 else thin)
+        cv2.line(frame, (0, y), (width, y), rule, thick if row % group == 0 else thin)
     for cell in np.flatnonzero(rng.random(columns * rows) < rng.uniform(0.1, 0.6)):
         x, y = (cell % columns + 0.3) * width / columns, (cell // columns + 0.2) * height / rows
         text_line(rng, frame, (x, y, 0.5 * width / columns, 0.6 * height / rows), ink, 1)
-    cv2.rectangle(frame, (0, 0), (width - 1, height - 1), ink, 2 * border - 1)
+    cv2.rectangle(frame, (0, 0), (width - 1, height - 1), rule, 2 * border - 1)
     return image
 
 
@@ -201,9 +205,9 @@ def _insert_picture(rng: np.random.Generator, image: Image, pictures: Sequence[I
 
 
 def _print_frame(rng: np.random.Generator, image: Image, ink: Colour) -> None:
-    """A printed border set in from the edge: it must not be taken for the edge of the paper."""
+    """A printed border close to the edge: it must not be taken for the edge of the paper, as that of a grid is."""
     height, width = image.shape[:2]
-    inset = int(min(width, height) * rng.uniform(0.02, 0.12))
+    inset = int(min(width, height) * rng.uniform(0.02, 0.05))
     corner = (width - 1 - inset, height - 1 - inset)
     cv2.rectangle(image, (inset, inset), corner, ink, int(rng.integers(1, 6)))
 

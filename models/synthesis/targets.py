@@ -108,7 +108,7 @@ def _draw_sheet(rng: np.random.Generator, width: int, height: int, pictures: Seq
 
 
 #: A printed frame on a larger scrap of paper; the frame is the target, not the paper.
-_GRID_KIND, _GRID_SHARE = "grid", 0.15
+_GRID_KIND, _GRID_SHARE = "grid", 0.22
 
 #: Of a plate the part within its rim is the target, as people mark plates: so wide is the rim, in half heights.
 _PLATE_RIM = 0.07

@@ -17,6 +17,8 @@ SIDE = 192
 class _Pool:
     """Two frames: a white target on black, and nothing."""
 
+    scan_poses: np.ndarray | None = None
+
     def __init__(self) -> None:
         outline = transform_points(normalised_to_pixels(SIDE, SIDE), TARGET)
         with_target = np.zeros((SIDE, SIDE, 3), np.uint8)
@@ -56,6 +58,30 @@ def test_corners_begin_at_the_top_left_of_the_crop():
 
 def test_an_empty_frame_gives_crops_without_a_target():
     assert all(np.isnan(corners).all() for _, corners in _draws(1, 10))
+
+
+def _scan_crops(pose: np.ndarray) -> list[np.ndarray]:
+    """Corners of the target in 100 crops of a pool where the scan network took ``pose`` for the target."""
+    pool, rng = _Pool(), np.random.default_rng(3)
+    pool.scan_poses = np.stack([pose, pose])
+    draw = crop_drawer(0.2, turns=False)
+    return [draw(rng, pool, 0, (64, 64))[1] for _ in range(100)]
+
+
+def test_crops_show_where_the_scan_network_looked():
+    off = np.diag([0.3, 0.3, 1.0])  # in the middle of the target, far too small for a perturbation
+    found = [corners for corners in _scan_crops(off) if np.isfinite(corners).all()]
+    plain = [corners for _, corners in _draws(0, 100) if np.isfinite(corners).all()]
+    assert np.abs(found).max() < 1.7, "more of the target lies outside than a network can tell"
+    assert len(found) > len(plain) * 0.8, "a crop of no use is drawn again around the target"
+    near = np.array([[0.47, 0, 0.02], [0, 0.47, 0.01], [0, 0, 1.0]])
+    assert sum(np.isfinite(corners).all() for corners in _scan_crops(near)) > 80
+
+
+def test_where_the_scan_network_took_something_else_for_the_target_there_is_none():
+    elsewhere = np.array([[0.1, 0, 0.85], [0, 0.1, 0.85], [0, 0, 1.0]])
+    missing = sum(np.isnan(corners).all() for corners in _scan_crops(elsewhere))
+    assert missing > 30
 
 
 def test_errors_of_the_pose_are_small_and_large():

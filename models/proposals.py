@@ -1,0 +1,44 @@
+"""Where a trained scan network looks in the frames of a pool: the poses that its refine network will be given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.models.files import load_model
+from stn_rectify.models.frame_pool import FramePool
+from stn_rectify.models.known_frames import network_input
+from stn_rectify.models.pose_supervision import pose_predictor
+from stn_rectify.models.progress import Progress
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import THETA_SIZE, theta_to_homography
+
+__all__ = ["scan_poses"]
+
+_CHUNK = 1024
+
+
+def scan_poses(scan: Path, pool: FramePool) -> npt.NDArray[np.float64]:
+    """The pose [N, 3, 3] that a scan network gives each frame, target → normalised coordinates.
+
+    Raises:
+        DataError: ``scan`` cannot be read, or is no affine or projective Spatial Transformer Network.
+    """
+    model = load_model(scan)
+    try:
+        predict = pose_predictor(model)
+        if model.get_layer("theta").output.shape[1] == THETA_SIZE["tps"]:
+            raise DataError("its poses are splines, which are not refined")
+    except DataError as error:
+        raise DataError(f"{scan}: {error}") from error
+    shape = model.input_shape[1:]
+    poses = np.empty((len(pool), 3, 3))
+    with Progress("looking for targets", len(pool), unit="frame") as progress:
+        for first in range(0, len(pool), _CHUNK):
+            frames = pool.frames[first : first + _CHUNK]
+            theta, _ = predict(np.stack([network_input(np.asarray(frame), shape) for frame in frames]))
+            poses[first : first + len(frames)] = [theta_to_homography(one) for one in theta]
+            progress.advance(len(frames))
+    return poses
