@@ -12,7 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.known_frames import find_truth, network_input, read_corners, read_frame, refuse_wrong_order
+from stn_rectify.models.evaluation.known_frames import (
+    find_truth,
+    network_input,
+    read_corners,
+    read_frame,
+    refuse_wrong_order,
+)
 from stn_rectify.runtime.errors import DataError
 
 __all__ = [
@@ -59,9 +65,10 @@ def read_frames(
 
     Args:
         source: a folder of images, searched with its subfolders, where a ``truth.json`` in it or a
-            ``FOLDER.truth.json`` beside it gives corners (`stn_rectify.models.known_frames.read_corners`); or an .npz
-            with ``frames`` uint8 [N, H, W, C] at the network's input size, in its colour order, and if known
-            ``corners`` float [N, 4, 2], TL TR BR BL or NaN, and ``labels`` int [N] (``stn-train`` writes one).
+            ``FOLDER.truth.json`` beside it gives corners
+            (`stn_rectify.models.evaluation.known_frames.read_corners`); or an .npz with ``frames`` uint8 [N, H, W, C]
+            at the network's input size, in its colour order, and if known ``corners`` float [N, 4, 2], TL TR BR BL or
+            NaN, and ``labels`` int [N] (``stn-train`` writes one).
         input_shape: height, width, channels.
         value_range: what pixel values 0 and 255 are to the model.
         limit: more frames than this are thinned out evenly.

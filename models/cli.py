@@ -22,8 +22,8 @@ from stn_rectify.runtime.errors import DataError, UsageError
 if TYPE_CHECKING:
     import keras
 
-    from stn_rectify.models.course import Course
-    from stn_rectify.models.validation import KnownFrames
+    from stn_rectify.models.evaluation.corner_errors import KnownFrames
+    from stn_rectify.models.training.course import Course
 
 __all__ = ["main"]
 
@@ -137,7 +137,7 @@ def _run(args: argparse.Namespace) -> int:
             "to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras, to make it smaller "
             "--prune FRACTION MODEL.keras --out FILE.keras"
         )
-    from stn_rectify.models.validation import read_truth
+    from stn_rectify.models.evaluation.corner_errors import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
     if args.evaluate:
@@ -160,7 +160,7 @@ def _run(args: argparse.Namespace) -> int:
 def _load(file: Path) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.files import load_model
-    from stn_rectify.models.pose_supervision import pose_predictor
+    from stn_rectify.models.training.pose_supervision import pose_predictor
 
     model = load_model(file)
     try:
@@ -173,7 +173,7 @@ def _load(file: Path) -> keras.Model:
 
 def _train(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.training import REFINE_MARGIN, TrainingRecipe, train
+    from stn_rectify.models.training.pose_training import REFINE_MARGIN, TrainingRecipe, train
 
     input_shape = args.input_shape or (64, 64, 3)
     if input_shape[2] not in (1, 3):
@@ -266,8 +266,8 @@ def _prepare_out(out: Path, overwrite: bool) -> None:
 
 
 def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[KnownFrames]) -> None:
-    from stn_rectify.models.evaluation import evaluate
-    from stn_rectify.models.known_frames import synthesised_hold_out
+    from stn_rectify.models.evaluation.evaluate import evaluate
+    from stn_rectify.models.evaluation.known_frames import synthesised_hold_out
 
     if not (args.hold_out or known):
         return

@@ -10,7 +10,7 @@ import keras
 
 import stn_rectify.models.layers
 import stn_rectify.models.localization
-import stn_rectify.models.losses  # noqa: F401  these register our classes with Keras
+import stn_rectify.models.training.losses  # noqa: F401  these register our classes with Keras
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["load_model"]

@@ -51,7 +51,7 @@ def pruning_course(args: argparse.Namespace, course: dict[str, Any]) -> PruningC
         UsageError: they do not go together.
     """
     from stn_rectify.models.pruning import PruningCourse
-    from stn_rectify.models.training import REFINE_MARGIN
+    from stn_rectify.models.training.pose_training import REFINE_MARGIN
 
     refines = args.model.name.endswith(_REFINE)
     if refines != args.out.name.endswith(_REFINE):

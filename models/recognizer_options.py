@@ -13,8 +13,8 @@ from stn_rectify.runtime.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-    from stn_rectify.models.labelled_images import LabelledImages
-    from stn_rectify.models.recognizer_training import RecognizerCourse
+    from stn_rectify.models.recognition.labelled_images import LabelledImages
+    from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 
 __all__ = ["add_recognizer_options", "learns_from_labels", "run_recognizer_training"]
 
@@ -87,7 +87,7 @@ def run_recognizer_training(
     if args.data is None or args.out is None:
         raise UsageError(f"--supervision {args.supervision} needs --data DIR and --out FILE.keras")
     from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.recognizer_training import train_through_recognizer
+    from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
 
     recipe, train, held_out = _recipe(args, course)
     prepare_out(args.out, args.overwrite)
@@ -102,8 +102,8 @@ def _recipe(
     args: argparse.Namespace, course: dict[str, Any]
 ) -> tuple[RecognizerCourse, LabelledImages, LabelledImages]:
     """The course, the images to train on, and the last ones, which are held out."""
-    from stn_rectify.models.labelled_images import read_labelled_images
-    from stn_rectify.models.recognizer_training import RecognizerCourse
+    from stn_rectify.models.recognition.labelled_images import read_labelled_images
+    from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 
     shape = args.input_shape or _FRAME
     if shape[2] not in (1, 3):
@@ -144,7 +144,7 @@ def _recipe(
 
 
 def _error_table(model: keras.Model, recipe: RecognizerCourse, held_out: LabelledImages) -> str:
-    from stn_rectify.models.recognizer_training import hold_out_error
+    from stn_rectify.models.recognition.recognizer_training import hold_out_error
 
     if not len(held_out):
         return "no images were held out"

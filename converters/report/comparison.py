@@ -13,8 +13,8 @@ from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.models.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.models.layers.grids import MIN_DENOMINATOR
-from stn_rectify.models.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.metadata import ScoreSpec

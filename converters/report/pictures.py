@@ -14,10 +14,10 @@ from stn_rectify.converters.calibration import FrameSet
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.frame_points import outline
 from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.models import drawing
-from stn_rectify.models.known_frames import KnownFrames
-from stn_rectify.models.validation import frame_errors
-from stn_rectify.models.verification_sheet import FoundPoses, alignment_pictures, error_histograms
+from stn_rectify.models.evaluation import drawing
+from stn_rectify.models.evaluation.corner_errors import frame_errors
+from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.metadata import InputSpec
 from stn_rectify.runtime.model_file import ModelFile

@@ -10,18 +10,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
-from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_predictor, pose_truth
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
-from stn_rectify.models.refine_crops import crop_drawer
-from stn_rectify.models.training_frames import Draw
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.training.frame_batches import Draw
+from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_predictor, pose_truth
+from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["PruningCourse", "prune", "pruned", "tune"]
@@ -68,8 +68,8 @@ class PruningCourse(Course):
 def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> keras.Model:
     """Removes channels, fine-tunes with the corners of synthesised frames, and writes ``out``, a smaller Keras model.
 
-    Resumable like `stn_rectify.models.training.train`, with the same files beside ``out`` and the pruned model of each
-    step: a call with the same arguments goes on where the last one was stopped.
+    Resumable like `stn_rectify.models.training.pose_training.train`, with the same files beside ``out`` and the pruned
+    model of each step: a call with the same arguments goes on where the last one was stopped.
 
     Args:
         source: a trained .keras file.

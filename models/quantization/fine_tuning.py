@@ -11,12 +11,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, Targets, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
-from stn_rectify.models.losses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
-from stn_rectify.models.training_frames import Batch, batches
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import (
+    Course,
+    Targets,
+    averaging_adamw,
+    course_frames,
+    train_epochs,
+    write_result,
+)
+from stn_rectify.models.training.frame_batches import Batch, batches
+from stn_rectify.models.training.losses import theta_to_corners
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_rectify.models.known_frames import read_truth
-from stn_rectify.models.quadrilateral_overlap import intersection_over_union
+from stn_rectify.models.evaluation.known_frames import read_truth
+from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.geometry import upright_size
 

@@ -28,13 +28,13 @@ from digits_error import HELD_OUT, float_errors
 
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import averaging_adamw, train_epochs
 from stn_rectify.models.digits import DISTORTIONS
-from stn_rectify.models.labelled_images import LabelledImages, read_labelled_images
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.recognizer_training import WEIGHT_DECAY, RecognizerCourse, train_through_recognizer
-from stn_rectify.models.recognizing_stn import recognizer_network
+from stn_rectify.models.recognition.labelled_images import LabelledImages, read_labelled_images
+from stn_rectify.models.recognition.recognizer_training import WEIGHT_DECAY, RecognizerCourse, train_through_recognizer
+from stn_rectify.models.recognition.recognizing_stn import recognizer_network
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import averaging_adamw, train_epochs
 
 SEEDS = (0, 1, 2)
 KINDS = ("stn", "cnn")

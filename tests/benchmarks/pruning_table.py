@@ -30,17 +30,17 @@ from instruction_table import read_log
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.cost import stn_cost
-from stn_rectify.models.course import course_frames
+from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors, synthesised_hold_out
 from stn_rectify.models.files import load_model
-from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.pose_supervision import pose_predictor
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.schedule import pruned, tune
-from stn_rectify.models.validation import KnownFrames, corner_errors, synthesised_hold_out
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import course_frames
+from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.pose_supervision import pose_predictor
 
 FRACTIONS = (0.5, 0.25, 0.75)  # the one with an aim first
 IMPORTANCES = ("taylor", "batch-norm")

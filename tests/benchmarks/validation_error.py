@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from contour_finder import find_quadrilateral
 
-from stn_rectify.models.known_frames import KnownFrames, read_truth, synthesised_hold_out
+from stn_rectify.models.evaluation.corner_errors import error_table, summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth, synthesised_hold_out
+from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.validation import error_table, summarise
-from stn_rectify.models.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners
 
@@ -70,8 +70,8 @@ def by_file(model: str, known: KnownFrames, most_passes: int) -> Iterator[Found]
 
 def by_keras(file: Path, known: KnownFrames, most_passes: int) -> Iterator[Found]:
     """What the Keras models find: NAME.keras, and NAME.refine.keras if it is beside it."""
+    from stn_rectify.models.evaluation.refined_pose import find_targets
     from stn_rectify.models.files import load_model
-    from stn_rectify.models.refined_pose import find_targets
 
     refine_file = file.with_suffix(".refine.keras")
     refine = load_model(refine_file) if refine_file.is_file() else None

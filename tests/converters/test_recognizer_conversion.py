@@ -14,7 +14,7 @@ from stn_rectify.converters.cli import main
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.proof import inspect_file
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
-from stn_rectify.models.recognizing_stn import recognizer_network
+from stn_rectify.models.recognition.recognizing_stn import recognizer_network
 from stn_rectify.runtime import ModelFileError, Recognizer, UsageError
 from tests.converters.keras_models import save_frames, smooth_frames
 

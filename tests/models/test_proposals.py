@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.proposals import scan_poses
+from stn_rectify.models.training.scan_poses import scan_poses
 from stn_rectify.runtime.errors import DataError
 
 

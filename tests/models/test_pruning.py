@@ -14,12 +14,12 @@ from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.models import AffineGrid, BilinearSampler, lightweight_stn, stn_cost
 from stn_rectify.models.cli import main
 from stn_rectify.models.files import load_model
-from stn_rectify.models.losses import CornerLoss
 from stn_rectify.models.pruning import PruningCourse, prune
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
+from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
 
 SIZE = (32, 32, 1)

@@ -11,15 +11,15 @@ import pytest
 
 from stn_rectify.models.cli import main
 from stn_rectify.models.files import load_model
-from stn_rectify.models.labelled_images import LabelledImages
-from stn_rectify.models.pose_watch import PoseWatch
-from stn_rectify.models.recognizer_training import (
+from stn_rectify.models.recognition.labelled_images import LabelledImages
+from stn_rectify.models.recognition.pose_watch import PoseWatch
+from stn_rectify.models.recognition.recognizer_training import (
     RecognizerCourse,
     SlowLocalization,
     hold_out_error,
     train_through_recognizer,
 )
-from stn_rectify.models.recognizing_stn import RECOGNIZER, recognizing_stn
+from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import identity_theta
 from tests.models.test_labelled_images import write_idx

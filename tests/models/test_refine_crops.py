@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.models.refine_crops import crop_drawer, perturbation
-from stn_rectify.models.training import TrainingRecipe
+from stn_rectify.models.training.pose_training import TrainingRecipe
+from stn_rectify.models.training.refine_crops import crop_drawer, perturbation
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral, normalised_to_pixels, transform_points
 
 TARGET = np.array([[-0.4, -0.5], [0.5, -0.3], [0.45, 0.4], [-0.5, 0.55]])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.cli import main
-from stn_rectify.models.refined_pose import find_targets
+from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import homography_to_corners

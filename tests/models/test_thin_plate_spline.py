@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from stn_rectify.models import BilinearSampler, ThinPlateSplineGrid, lightweight_stn, stn_cost
-from stn_rectify.models.losses import CornerLoss, corners_to_control_points, theta_to_corners
-from stn_rectify.models.pose_supervision import pose_predictor
-from stn_rectify.models.validation import KnownFrames, corner_errors
+from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors
+from stn_rectify.models.training.losses import CornerLoss, corners_to_control_points, theta_to_corners
+from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.runtime.geometry import (
     CONTROL_POINTS,
     UNIT_CORNERS,

@@ -17,19 +17,19 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.models import frame_pool
-from stn_rectify.models.checkpoint import Checkpoint
 from stn_rectify.models.cli import main
+from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors, read_truth
 from stn_rectify.models.files import load_model
-from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.pose_supervision import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
-from stn_rectify.models.training import TrainingRecipe, train
-from stn_rectify.models.training_frames import batches
-from stn_rectify.models.validation import KnownFrames, corner_errors, read_truth
+from stn_rectify.models.training import frame_pool
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.frame_batches import batches
+from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.pose_supervision import pose_predictor
+from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.runtime.errors import DataError
 
 TINY = TrainingRecipe(

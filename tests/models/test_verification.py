@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.models.aligned_mean import WHOLE_FRAME, aligned_mean
-from stn_rectify.models.known_frames import KnownFrames
-from stn_rectify.models.presence import presence
-from stn_rectify.models.validation import error_table, frame_errors, summarise
-from stn_rectify.models.verification_sheet import FoundPoses, save_sheet, sheet
+from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, aligned_mean
+from stn_rectify.models.evaluation.corner_errors import error_table, frame_errors, summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.models.evaluation.presence import presence
+from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet, sheet
 from stn_rectify.runtime.geometry import homography_to_corners
 
 WIDTH, HEIGHT = 96, 72

@@ -15,11 +15,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.frame_pool import FramePool
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.training_frames import Batch, Draw, batches, frame_drawer
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
+from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 __all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]

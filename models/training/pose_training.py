@@ -7,14 +7,14 @@ from pathlib import Path
 
 import keras
 
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.files import load_model
-from stn_rectify.models.pose_supervision import pose_loss, pose_model, pose_truth
-from stn_rectify.models.proposals import scan_poses
-from stn_rectify.models.refine_crops import crop_drawer
 from stn_rectify.models.stn import lightweight_stn
-from stn_rectify.models.training_frames import Draw
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
+from stn_rectify.models.training.frame_batches import Draw
+from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_truth
+from stn_rectify.models.training.refine_crops import crop_drawer
+from stn_rectify.models.training.scan_poses import scan_poses
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["REFINE_MARGIN", "TrainingRecipe", "train"]

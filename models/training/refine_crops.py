@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.frame_pool import FramePool
-from stn_rectify.models.training_frames import Draw
+from stn_rectify.models.training.frame_batches import Draw
+from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.geometry import (
     UNIT_CORNERS,
     is_valid_quadrilateral,

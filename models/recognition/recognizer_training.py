@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from stn_rectify.models.checkpoint import Checkpoint
-from stn_rectify.models.course import Course, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.labelled_frames import LabelledBatch, draw_frames, labelled_batches
-from stn_rectify.models.labelled_images import LabelledImages
-from stn_rectify.models.losses import CornerLoss
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.models.pose_watch import PoseWatch
-from stn_rectify.models.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
+from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
+from stn_rectify.models.recognition.labelled_images import LabelledImages
+from stn_rectify.models.recognition.pose_watch import PoseWatch
+from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["WEIGHT_DECAY", "RecognizerCourse", "SlowLocalization", "hold_out_error", "train_through_recognizer"]

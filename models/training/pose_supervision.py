@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.models.course import Targets
-from stn_rectify.models.losses import CornerLoss
-from stn_rectify.models.training_frames import Batch
+from stn_rectify.models.training.course import Targets
+from stn_rectify.models.training.frame_batches import Batch
+from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
@@ -41,7 +41,7 @@ def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
 
 
 def pose_predictor(model: keras.Model) -> Any:
-    """``predict`` for `stn_rectify.models.validation.corner_errors` from a Keras STN.
+    """``predict`` for `stn_rectify.models.evaluation.corner_errors.corner_errors` from a Keras STN.
 
     Raises:
         DataError: the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.

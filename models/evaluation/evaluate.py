@@ -8,11 +8,11 @@ from pathlib import Path
 
 import keras
 
+from stn_rectify.models.evaluation.corner_errors import error_table, summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.models.evaluation.refined_pose import find_targets
+from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.files import load_model
-from stn_rectify.models.known_frames import KnownFrames
-from stn_rectify.models.refined_pose import find_targets
-from stn_rectify.models.validation import error_table, summarise
-from stn_rectify.models.verification_sheet import FoundPoses, save_sheet
 
 __all__ = ["evaluate"]
 

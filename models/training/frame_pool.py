@@ -49,7 +49,7 @@ class FramePool:
         frames: uint8 [N, size, size, 3] BGR.
         corners: float32 [N, 4, 2], normalised; NaN where there is no target.
         scan_poses: float64 [N, 3, 3], the poses that a scan network gives the frames
-            (`stn_rectify.models.proposals`); None where none has looked.
+            (`stn_rectify.models.training.scan_poses`); None where none has looked.
 
     Raises:
         DataError: the folder holds other or damaged frames, or there is no room for them.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.frame_pool import FramePool
+from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
 __all__ = ["Batch", "Draw", "batches", "frame_drawer", "network_colours"]

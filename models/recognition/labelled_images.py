@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.digits.idx_file import read_idx
-from stn_rectify.models.known_frames import read_frame
+from stn_rectify.models.evaluation.known_frames import read_frame
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.preprocess import resize_antialiased
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.digits.distortions import distort
-from stn_rectify.models.labelled_images import LabelledImages
+from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
 __all__ = ["LabelledBatch", "draw_frames", "labelled_batches"]

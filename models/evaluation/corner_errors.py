@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.known_frames import KnownFrames, network_input, read_truth, synthesised_hold_out
-from stn_rectify.models.presence import Presence, presence
-from stn_rectify.models.quadrilateral_overlap import intersection_over_union, kept_share
+from stn_rectify.models.evaluation.known_frames import KnownFrames, network_input, read_truth, synthesised_hold_out
+from stn_rectify.models.evaluation.presence import Presence, presence
+from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union, kept_share
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral, theta_to_corners
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""How well networks find their targets: known frames, errors, presence, and the sheets that show them."""

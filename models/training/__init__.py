@@ -1,0 +1,1 @@
+"""Training a localization network from known poses: frames, crops, losses, and a course that can be resumed."""
