@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import io
 import math
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.converters.conversion_options import DEFAULT_PASSES
+from stn_rectify.converters.stderr_muting import muted_stderr
 from stn_rectify.models.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.metadata import MAX_PASSES
@@ -140,6 +140,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
     from stn_rectify.converters.conversion_options import ConversionOptions
+    from stn_rectify.converters.label_file import read_labels
     from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
 
@@ -154,7 +155,7 @@ def _convert_all(args: argparse.Namespace) -> int:
         calibration=args.calibration,
         pose_only=args.pose_only,
         value_range=(low, high),
-        labels=_read_labels(args.labels),
+        labels=() if args.labels is None else read_labels(args.labels),
         description=args.description,
         latency=args.latency,
         refit_head=args.refit_head,
@@ -167,7 +168,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     found = find_models(args.inputs)
     recognizers = [model for model in found if is_recognizer(model)]
     models = [model for model in found if model not in recognizers]
-    failed_recognizers = _convert_recognizers(recognizers, args.out, options, debug=args.debug)
+    failed_recognizers = _convert_recognizers(recognizers, args.out, options, force=args.force, debug=args.debug)
     if not models:
         return 1 if failed_recognizers else 0
     with Progress("conversion", len(models), unit="model") as progress:
@@ -196,15 +197,17 @@ def _convert_all(args: argparse.Namespace) -> int:
     return 0 if all(outcome.record.passed for outcome in outcomes) and not failed_recognizers else 1
 
 
-def _convert_recognizers(sources: Sequence[Path], out: Path, options: ConversionOptions, *, debug: bool) -> int:
+def _convert_recognizers(
+    sources: Sequence[Path], out: Path, options: ConversionOptions, *, force: bool, debug: bool
+) -> int:
     """Converts classifiers without a spatial transformer, here and one after the other; how many failed."""
     failed = 0
     for source in sources:
         try:
-            with contextlib.nullcontext() if debug else _errors_unheard():
+            with contextlib.nullcontext() if debug else muted_stderr():  # our own errors are raised, not written
                 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 
-                conversion = convert_recognizer(source, out, options)
+                conversion = convert_recognizer(source, out, options, force=force)
         except StnRectifyError as error:
             print(f"{source.stem}  failed: {error}", file=sys.stderr, flush=True)
             failed += 1
@@ -213,21 +216,6 @@ def _convert_recognizers(sources: Sequence[Path], out: Path, options: Conversion
             print(f"stn-convert: warning: {warning}", file=sys.stderr)
         print(conversion, flush=True)
     return failed
-
-
-@contextlib.contextmanager
-def _errors_unheard() -> Iterator[None]:
-    """TensorFlow's notes come from C++, past every logger; our own errors are raised."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _open_pool(args: argparse.Namespace) -> ModelPool:
@@ -240,12 +228,3 @@ def _open_pool(args: argparse.Namespace) -> ModelPool:
     from stn_rectify.converters.batch.local_pool import LocalPool, default_processes
 
     return LocalPool(args.jobs or default_processes())
-
-
-def _read_labels(file: Path | None) -> tuple[str, ...]:
-    if file is None:
-        return ()
-    try:
-        return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--labels {file} cannot be read: {error}") from error

@@ -20,37 +20,19 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.converters.bounds import BOUNDS_LIMIT, Array, Bounds, whole_range
+from stn_rectify.converters.movement_bounds import MOVEMENTS
 from stn_rectify.converters.operator_patterns import blended, bytes_of, divisor_of_multiple, source_of_lane_shift
 from stn_rectify.converters.written_graph import WrittenGraph
 
 __all__ = ["IntervalReport", "analyse_intervals"]
 
-Array = npt.NDArray[np.int64]
-_INT32 = (-(2**31), 2**31 - 1)
-_BOUNDS_LIMIT = 2**62  # bounds are int64 and must not wrap themselves
 _NO_ACTIVATION, _RELU = 0, 1
 _INDEXING = ("GATHER", "GATHER_ND", "SCATTER_ND", "EMBEDDING_LOOKUP", "DYNAMIC_UPDATE_SLICE", "SLICE", "STRIDED_SLICE")
 
-
-@dataclass(frozen=True)
-class _Bounds:
-    low: Array
-    high: Array
-
-    @property
-    def peak(self) -> int:
-        """The largest magnitude."""
-        return max(abs(int(self.low.min(initial=0))), abs(int(self.high.max(initial=0))))
-
-    def apply(self, move: Callable[[Array], Any]) -> _Bounds:
-        """The same bounds, elements moved."""
-        return _Bounds(move(self.low), move(self.high))
-
-    @property
-    def fits_int32(self) -> bool:
-        return bool(self.low.min(initial=0) >= _INT32[0] and self.high.max(initial=0) <= _INT32[1])
+# Operator and its name for messages → bounds of its outputs; None: they can be anything.
+_Rule = Callable[[Any, str], list[Bounds] | None]
 
 
 @dataclass
@@ -79,32 +61,28 @@ class _Analysis:
     def __init__(self, graph: WrittenGraph) -> None:
         self.graph = graph
         self.report = IntervalReport()
-        self.bounds: dict[int, _Bounds] = {}
+        self.bounds: dict[int, Bounds] = {}
 
     # What is known of a tensor
 
-    def get(self, tensor: int) -> _Bounds:
+    def get(self, tensor: int) -> Bounds:
         """Bounds of a tensor: computed, constant, or all of its dtype."""
         if tensor not in self.bounds:
             value = self.graph.constant(tensor)
-            self.bounds[tensor] = self.whole_range(tensor) if value is None else _Bounds(value, value)
+            self.bounds[tensor] = self.whole_range(tensor) if value is None else Bounds(value, value)
         return self.bounds[tensor]
 
-    def whole_range(self, tensor: int) -> _Bounds:
-        if not np.issubdtype(self.graph.dtype(tensor), np.integer):
-            return _Bounds(np.zeros(1, np.int64), np.zeros(1, np.int64))  # no integers, so nothing to bound
-        info = np.iinfo(self.graph.dtype(tensor))
-        low, high = (np.broadcast_to(np.int64(v), self.graph.shape(tensor)) for v in (info.min, info.max))
-        return _Bounds(low, high)
+    def whole_range(self, tensor: int) -> Bounds:
+        return whole_range(self.graph.dtype(tensor), self.graph.shape(tensor))
 
-    def settled(self, tensor: int, reader: str) -> _Bounds:
+    def settled(self, tensor: int, reader: str) -> Bounds:
         """Bounds of a tensor where its 32 bits are read as a number."""
         bounds = self.get(tensor)
         if self.graph.dtype(tensor) == "int32":
             self.settle(bounds, reader)
         return bounds
 
-    def settle(self, bounds: _Bounds, reader: str) -> None:
+    def settle(self, bounds: Bounds, reader: str) -> None:
         self.report.largest = max(self.report.largest, bounds.peak)
         if not bounds.fits_int32:
             self.report.problems.append(f"{reader} can read {bounds.peak}, more than 31 bits")
@@ -137,14 +115,19 @@ class _Analysis:
         by_index = name == "GATHER" and self.graph.constant(int(op.inputs[1])) is None
         return makes_int32 or by_index or name in ("CAST", "BITCAST")
 
-    def follow(self, op: Any, label: str) -> list[_Bounds] | None:
-        rule = getattr(self, f"rule_{self.graph.name(op).lower()}", None)
+    def follow(self, op: Any, label: str) -> list[Bounds] | None:
+        rule = self.rule_for(self.graph.name(op))
         touched = [int(op.outputs[0]), *self.graph.operands(op)]
         if rule is None or not all(np.issubdtype(self.graph.dtype(t), np.integer) for t in touched):
             self.report.problems.append(f"{label} makes int32 values that this analysis cannot follow")
             return None
-        bounds: list[_Bounds] | None = rule(op, label)
-        return bounds
+        return rule(op, label)
+
+    def rule_for(self, name: str) -> _Rule | None:
+        """What bounds the outputs of such operators; None if nothing does."""
+        if name in MOVEMENTS:
+            return lambda op, _: MOVEMENTS[name](self.graph, self.get, op)
+        return getattr(self, f"rule_{name.lower()}", None)
 
     def pass_over(self, op: Any, label: str) -> None:
         """An operator of the trunk: its outputs can be anything, but it must not read a wrapped or unbounded index."""
@@ -154,46 +137,46 @@ class _Analysis:
         if self.graph.name(op) in _INDEXING and any(self.graph.constant(t) is None for t in operands[1:]):
             self.report.problems.append(f"{label} reads by a computed index that this analysis cannot follow")
 
-    def unfollowed(self, op: Any, reason: str) -> list[_Bounds]:
+    def unfollowed(self, op: Any, reason: str) -> list[Bounds]:
         self.report.problems.append(reason)
         return [self.whole_range(int(t)) for t in op.outputs]
 
     # Ring operations
 
-    def ring(self, op: Any, label: str, low: Array, high: Array) -> list[_Bounds]:
+    def ring(self, op: Any, label: str, low: Array, high: Array) -> list[Bounds]:
         activation = op.builtinOptions.fusedActivationFunction
         if activation not in (_NO_ACTIVATION, _RELU):
             return self.unfollowed(op, f"{label} has activation {activation}, which this analysis cannot follow")
-        result = _Bounds(low, high)
+        result = Bounds(low, high)
         if activation == _RELU:
             self.settle(result, label)
-            result = _Bounds(np.maximum(low, 0), np.maximum(high, 0))
+            result = Bounds(np.maximum(low, 0), np.maximum(high, 0))
         return [result]
 
-    def rule_add(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_add(self, op: Any, label: str) -> list[Bounds]:
         first, second = self.graph.operands(op)
         a, b = self.get(first), self.get(second)
         blend = blended(self.graph, first, second)
         bounds = self.blend_bounds(*blend) if blend is not None else None
         if bounds is not None:
             return self.ring(op, label, *bounds)
-        if a.peak + b.peak >= _BOUNDS_LIMIT:
+        if a.peak + b.peak >= BOUNDS_LIMIT:
             return self.unfollowed(op, f"{label} adds up to more than can be bounded")
         return self.ring(op, label, a.low + b.low, a.high + b.high)
 
-    def rule_sub(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_sub(self, op: Any, label: str) -> list[Bounds]:
         x, y = self.graph.operands(op)
         a, b = self.get(x), self.get(y)
         divisor = divisor_of_multiple(self.graph, y, x)
         if divisor is not None and a.low.min() >= 0 and self.get(divisor).low.min() >= 1:
             return self.ring(op, label, np.zeros_like(a.low), np.minimum(a.high, self.get(divisor).high - 1))
-        if a.peak + b.peak >= _BOUNDS_LIMIT:
+        if a.peak + b.peak >= BOUNDS_LIMIT:
             return self.unfollowed(op, f"{label} adds up to more than can be bounded")
         return self.ring(op, label, a.low - b.high, a.high - b.low)
 
-    def rule_mul(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_mul(self, op: Any, label: str) -> list[Bounds]:
         a, b = (self.get(t) for t in self.graph.operands(op))
-        if a.peak * b.peak >= _BOUNDS_LIMIT:
+        if a.peak * b.peak >= BOUNDS_LIMIT:
             return self.unfollowed(op, f"{label} multiplies to more than can be bounded")
         products = [p * q for p in (a.low, a.high) for q in (b.low, b.high)]
         low, high = np.minimum.reduce(products), np.maximum.reduce(products)
@@ -206,42 +189,44 @@ class _Analysis:
         if whole.low.min() != factor or weights.low.min() < 0 or weights.high.max() > factor:
             return None
         p, q = self.get(a), self.get(b)
-        if max(p.peak, q.peak) * factor >= _BOUNDS_LIMIT:
+        if max(p.peak, q.peak) * factor >= BOUNDS_LIMIT:
             return None
         return np.minimum(p.low, q.low) * factor, np.maximum(p.high, q.high) * factor
 
     # Other arithmetic
 
-    def rule_sum(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_sum(self, op: Any, label: str) -> list[Bounds]:
         a, axes = self.settled(int(op.inputs[0]), label), self.graph.constant(int(op.inputs[1]))
         if axes is None:
             return self.unfollowed(op, f"{label} sums over computed axes")
         axis, keep = tuple(int(k) for k in np.atleast_1d(axes)), bool(op.builtinOptions.keepDims)
         # Any partial sum, in any order, lies between these.
-        self.settle(_Bounds(np.minimum(a.low, 0).sum(axis=axis), np.maximum(a.high, 0).sum(axis=axis)), label)
+        self.settle(Bounds(np.minimum(a.low, 0).sum(axis=axis), np.maximum(a.high, 0).sum(axis=axis)), label)
         return [a.apply(lambda v: v.sum(axis=axis, keepdims=keep))]
 
-    def rule_right_shift(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_right_shift(self, op: Any, label: str) -> list[Bounds]:
         a, bits = (self.settled(t, label) for t in self.graph.operands(op))
         if bits.low.min() < 0 or bits.high.max() > 31 or (bits.low != bits.high).any():
             return self.unfollowed(op, f"{label} shifts by counts that are not fixed numbers from 0 to 31")
-        return [_Bounds(a.low >> bits.low, a.high >> bits.low)]
+        return [Bounds(a.low >> bits.low, a.high >> bits.low)]
 
-    def rule_minimum(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_minimum(self, op: Any, label: str) -> list[Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))
-        return [_Bounds(np.minimum(a.low, b.low), np.minimum(a.high, b.high))]
+        return [Bounds(np.minimum(a.low, b.low), np.minimum(a.high, b.high))]
 
-    def rule_maximum(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_maximum(self, op: Any, label: str) -> list[Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))
-        return [_Bounds(np.maximum(a.low, b.low), np.maximum(a.high, b.high))]
+        return [Bounds(np.maximum(a.low, b.low), np.maximum(a.high, b.high))]
 
-    def rule_div(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_div(self, op: Any, label: str) -> list[Bounds]:
         a, b = (self.settled(t, label) for t in self.graph.operands(op))
         if b.low.min() < 1 or a.low.min() < 0 or op.builtinOptions.fusedActivationFunction:
             return self.unfollowed(op, f"{label} divides {a.low.min()} … by {b.low.min()} …, not only positive numbers")
-        return [_Bounds(a.low // b.high, a.high // b.low)]
+        return [Bounds(a.low // b.high, a.high // b.low)]
 
-    def rule_cast(self, op: Any, label: str) -> list[_Bounds]:
+    # Bits read as other numbers
+
+    def rule_cast(self, op: Any, label: str) -> list[Bounds]:
         a = self.settled(int(op.inputs[0]), label)
         whole = self.whole_range(int(op.outputs[0]))
         if self.graph.dtype(int(op.outputs[0])) == "int16":
@@ -249,7 +234,7 @@ class _Analysis:
         inside = a.low.min(initial=0) >= whole.low.min(initial=0) and a.high.max(initial=0) <= whole.high.max(initial=0)
         return [a if inside else whole]
 
-    def low_half(self, tensor: int) -> _Bounds | None:
+    def low_half(self, tensor: int) -> Bounds | None:
         """Of numbers cut out of others' bytes: what their low 16 bits are, if these are of one number."""
         cut = bytes_of(self.graph, tensor)
         if cut is None or cut.byte > 2:
@@ -258,11 +243,21 @@ class _Analysis:
         block = slice(cut.first, cut.first + prod(shape))
         return self.get(cut.source).apply(lambda v: (v.ravel()[block] >> (8 * cut.byte)).reshape(shape))
 
-    def rule_fill(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_bitcast(self, op: Any, label: str) -> list[Bounds]:
+        self.settled(int(op.inputs[0]), label)
+        source = source_of_lane_shift(self.graph, int(op.outputs[0]))
+        if source is not None:
+            shape = self.graph.shape(int(op.outputs[0]))
+            return [self.get(source).apply(lambda v: (v[1:] << 16).reshape(shape))]
+        return [self.whole_range(int(op.outputs[0]))]
+
+    # Tables
+
+    def rule_fill(self, op: Any, label: str) -> list[Bounds]:
         value = self.settled(int(op.inputs[1]), label)
         return [value.apply(lambda v: np.broadcast_to(v, self.graph.shape(int(op.outputs[0]))))]
 
-    def rule_gather(self, op: Any, label: str) -> list[_Bounds]:
+    def rule_gather(self, op: Any, label: str) -> list[Bounds]:
         table, index = (self.settled(t, label) for t in self.graph.operands(op))
         if op.builtinOptions.axis or op.builtinOptions.batchDims:
             return self.unfollowed(op, f"{label} gathers along another axis than the first")
@@ -272,46 +267,4 @@ class _Analysis:
         if low < 0 or high >= rows:
             self.report.problems.append(f"{label} can read rows {low} … {high} of a table of {rows}")
         shape = self.graph.shape(int(op.outputs[0]))
-        return [_Bounds(np.broadcast_to(table.low.min(axis=0), shape), np.broadcast_to(table.high.max(axis=0), shape))]
-
-    # Movements
-
-    def rule_reshape(self, op: Any, label: str) -> list[_Bounds]:
-        return [self.get(int(op.inputs[0])).apply(lambda v: v.reshape(self.graph.shape(int(op.outputs[0]))))]
-
-    def rule_transpose(self, op: Any, label: str) -> list[_Bounds] | None:
-        axes = self.graph.constant(int(op.inputs[1]))
-        return None if axes is None else [self.get(int(op.inputs[0])).apply(lambda v: v.transpose(axes))]
-
-    def rule_tile(self, op: Any, label: str) -> list[_Bounds] | None:
-        times = self.graph.constant(int(op.inputs[1]))
-        if times is None:
-            return None
-        return [self.get(int(op.inputs[0])).apply(lambda v: np.tile(v, [int(t) for t in times]))]
-
-    def rule_slice(self, op: Any, label: str) -> list[_Bounds] | None:
-        begin, size = self.graph.constant(int(op.inputs[1])), self.graph.shape(int(op.outputs[0]))
-        if begin is None:
-            return None
-        block = tuple(slice(int(b), int(b) + n) for b, n in zip(begin, size, strict=True))
-        return [self.get(int(op.inputs[0])).apply(lambda v: v[block])]
-
-    def rule_split(self, op: Any, label: str) -> list[_Bounds] | None:
-        axis, a, parts = self.graph.constant(int(op.inputs[0])), self.get(int(op.inputs[1])), len(op.outputs)
-        if axis is None:
-            return None
-        low, high = (np.split(side, parts, axis=int(axis.ravel()[0])) for side in (a.low, a.high))
-        return [_Bounds(p, q) for p, q in zip(low, high, strict=True)]
-
-    def rule_concatenation(self, op: Any, label: str) -> list[_Bounds]:
-        parts, axis = [self.get(t) for t in self.graph.operands(op)], op.builtinOptions.axis
-        low, high = (np.concatenate([getattr(p, side) for p in parts], axis) for side in ("low", "high"))
-        return [_Bounds(low, high)]
-
-    def rule_bitcast(self, op: Any, label: str) -> list[_Bounds]:
-        self.settled(int(op.inputs[0]), label)
-        source = source_of_lane_shift(self.graph, int(op.outputs[0]))
-        if source is not None:
-            shape = self.graph.shape(int(op.outputs[0]))
-            return [self.get(source).apply(lambda v: (v[1:] << 16).reshape(shape))]
-        return [self.whole_range(int(op.outputs[0]))]
+        return [Bounds(np.broadcast_to(table.low.min(axis=0), shape), np.broadcast_to(table.high.max(axis=0), shape))]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from stn_rectify.converters.flatbuffer_model import read_model
+from stn_rectify.converters.stderr_muting import muted_stderr
 from stn_rectify.converters.stn_parts import TensorFunction
 from stn_rectify.runtime.errors import ModelFileError
 
@@ -162,18 +162,7 @@ def _without_tensorflow_notes() -> Iterator[None]:
 
     A file gets them: they are the last words of a process that TensorFlow ends.
     """
-    if not os.isatty(2):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+    muting = muted_stderr() if os.isatty(2) else nullcontext()
+    with muting, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        yield

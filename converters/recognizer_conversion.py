@@ -23,6 +23,7 @@ from stn_rectify.converters.flatbuffer_cost import network_cost
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.keras_trace import KerasTrace
+from stn_rectify.converters.label_file import read_labels
 from stn_rectify.converters.layer_check import check_layers
 from stn_rectify.converters.packing import pack
 from stn_rectify.converters.proof import Check, inspect_file
@@ -72,7 +73,9 @@ class RecognizerConversion:
         return f"{name}  {' · '.join(said)}"
 
 
-def convert_recognizer(source: Path, out: Path, options: ConversionOptions) -> RecognizerConversion:
+def convert_recognizer(
+    source: Path, out: Path, options: ConversionOptions, *, force: bool = False
+) -> RecognizerConversion:
     """Converts ``NAME.recognizer.keras`` to ``out/NAME.recognizer.tflite``, proved like every other file.
 
     It is calibrated with ``NAME.recognizer.calibration.npz`` beside it if that is there (rectified images, which
@@ -82,10 +85,13 @@ def convert_recognizer(source: Path, out: Path, options: ConversionOptions) -> R
     Args:
         source: the model: one image in, class scores out.
         out: folder for the result.
-        options: of them calibration, value_range, labels, description and overwrite count.
+        options: of them calibration, value_range, labels, description and overwrite count. Without ``overwrite`` a file
+            that no conversion has written, or that was altered since, is not replaced.
+        force: convert an unchanged model, too.
 
     Raises:
-        UsageError: the output exists and was made from something else, or cannot be written.
+        UsageError: the output exists and is not to be replaced, or cannot be written; or the labels cannot be read.
+        StnRectifyError: no interpreter is installed, so that nothing could be proved.
         DataError: the model or the images cannot be read.
         ModelFileError: the model is no classifier that can be converted, or the proof failed.
     """
@@ -93,19 +99,23 @@ def convert_recognizer(source: Path, out: Path, options: ConversionOptions) -> R
     target = out / f"{name}.recognizer.tflite"
     beside = source.with_suffix(".calibration.npz")
     calibration = beside if beside.is_file() else options.calibration
-    options = replace(options, labels=options.labels or _labels_beside(source.with_name(f"{name}.labels.txt")))
+    options = replace(options, labels=options.labels or _labels_beside(source, name))
     digest = _digest(source, calibration, options)
-    if target.exists() and not options.overwrite:
-        if _made_of(target) == digest:
-            return RecognizerConversion(target, target.stat().st_size, skipped=True)
+    before = _made_of(target)
+    if before == digest and not force:
+        return RecognizerConversion(target, target.stat().st_size, skipped=True)
+    if before is None and target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
+    packages = installed_packages()
+    if not packages:
+        raise StnRectifyError("no interpreter is installed to prove files with: pip install ai-edge-litert")
     model = load_model(source)
     _check_model(source, model, options.labels)
     images = read_frames(calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(calibration, images, model.output_shape[1])
     scores = np.asarray(model.predict(images.frames, batch_size=_BATCH, verbose=0))
     flatbuffer, metadata = _quantized(name, model, images, scores, options)
-    checks, found = _prove(flatbuffer, _levels(images, metadata, options))
+    checks, found = _prove(flatbuffer, _levels(images, metadata, options), packages)
     failed = [check for check in checks if not check.passed]
     if failed:
         raise ModelFileError(f"{source}: {'; '.join(f'{c.name}: {c.found}' for c in failed)}")
@@ -126,8 +136,9 @@ def convert_recognizer(source: Path, out: Path, options: ConversionOptions) -> R
     )
 
 
-def _labels_beside(file: Path) -> tuple[str, ...]:
-    return tuple(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+def _labels_beside(source: Path, name: str) -> tuple[str, ...]:
+    file = source.with_name(f"{name}.labels.txt")
+    return read_labels(file) if file.is_file() else ()
 
 
 def _digest(source: Path, calibration: Path, options: ConversionOptions) -> str:
@@ -141,11 +152,12 @@ def _digest(source: Path, calibration: Path, options: ConversionOptions) -> str:
 
 
 def _made_of(target: Path) -> str | None:
-    """What the metadata of a file says that it was made of."""
+    """What the metadata of a file says that it was made of; None of one that is missing, altered or not of ours."""
     try:
+        RecognizerFile.open(target)  # its SHA-256 is right
         with zipfile.ZipFile(io.BytesIO(target.read_bytes())) as archive:
             return str(json.loads(archive.read("metadata.json"))["source_sha256"])
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+    except (StnRectifyError, OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
         return None
 
 
@@ -217,20 +229,22 @@ def _levels(images: FrameSet, metadata: dict[str, Any], options: ConversionOptio
     return np.asarray(table[pixels])
 
 
-def _prove(flatbuffer: bytes, levels: npt.NDArray[np.int8]) -> tuple[list[Check], npt.NDArray[np.int8]]:
-    """Checks of the file, and its class scores of the images in the last interpreter that was tried."""
+def _prove(
+    flatbuffer: bytes, levels: npt.NDArray[np.int8], packages: Sequence[str]
+) -> tuple[list[Check], npt.NDArray[np.int8]]:
+    """Checks of the file; and its class scores [N, K] of the images, in the last interpreter that ran it."""
     checks = inspect_file(flatbuffer)
-    found: list[npt.NDArray[np.int8]] = []
-    for package in installed_packages():
+    found = np.zeros((len(levels), 0), np.int8)
+    for package in packages:
         try:
             with IsolatedInterpreter(package) as interpreter:
                 interpreter.load(flatbuffer)
                 rows = [interpreter.run({"image": level[None]})["class_scores"][0] for level in levels]
-                found.append(np.stack(rows))
+                found = np.stack(rows)
                 checks.append(Check(f"runs in {package}", True, f"{interpreter.package}, {len(rows)} images"))
         except StnRectifyError as error:
             checks.append(Check(f"runs in {package}", False, str(error)))
-    return checks, found[-1] if found else np.zeros((len(levels), 2), np.int8)
+    return checks, found
 
 
 def _accuracy(

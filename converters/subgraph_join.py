@@ -15,6 +15,9 @@ def join_subgraph(flatbuffer: bytes, other: bytes, signature: str) -> bytes:
         flatbuffer: what it is added to; its first subgraph stays what an interpreter runs unasked.
         other: a model of one subgraph and one SignatureDef.
         signature: the key that this SignatureDef gets.
+
+    Returns:
+        A flatbuffer of both; operator codes that both have are in it once.
     """
     joined, added = FlatbufferBuilder(flatbuffer), read_model(other)
     model, subgraph, named = joined.model, added.subgraphs[0], added.signatureDefs[0]

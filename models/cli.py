@@ -22,7 +22,7 @@ from stn_rectify.runtime.errors import DataError, UsageError
 if TYPE_CHECKING:
     import keras
 
-    from stn_rectify.models.evaluation.corner_errors import KnownFrames
+    from stn_rectify.models.evaluation.known_frames import KnownFrames
     from stn_rectify.models.training.course import Course
 
 __all__ = ["main"]
@@ -137,14 +137,15 @@ def _run(args: argparse.Namespace) -> int:
             "to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras, to make it smaller "
             "--prune FRACTION MODEL.keras --out FILE.keras"
         )
-    from stn_rectify.models.evaluation.corner_errors import read_truth
+    from stn_rectify.models.evaluation.known_frames import read_truth
 
     known = [read_truth(folder) for folder in args.validate]  # before the long work
     if args.evaluate:
         _print_errors(_load(args.evaluate), args, known)
         return 0
     model = _train(args) if args.model is None else _change(args)
-    print(f"wrote {args.out} and {args.out.with_suffix('.calibration.npz').name}", flush=True)
+    beside = " and ".join(args.out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
+    print(f"wrote {args.out}, {beside}", flush=True)
     try:
         _print_errors(model, args, known)
     except KeyboardInterrupt:  # nothing is left to go on with
@@ -273,4 +274,8 @@ def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[Know
         return
     hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds, args.targets)] if args.hold_out else []
     sheet = args.sheet or (args.out.with_suffix(".sheet.png") if args.out else None)
-    print(evaluate(model, args.out or args.evaluate, [*hold_out, *known], sheet))
+    found = evaluate(model, args.out or args.evaluate, [*hold_out, *known])
+    print(found.table, flush=True)
+    if sheet is not None and found.shown:
+        found.save_sheet(sheet)
+        print(f"wrote {sheet.name}", flush=True)

@@ -93,7 +93,7 @@ def run_recognizer_training(
     prepare_out(args.out, args.overwrite)
     print(stn_cost(recipe.model(len(train.names))), flush=True)
     model = train_through_recognizer(recipe, train, args.out)
-    print(f"wrote {args.out}, its halves NAME.stn.keras and NAME.recognizer.keras, frames and labels beside it")
+    print(f"wrote {args.out}, its halves NAME.stn.keras and NAME.recognizer.keras, frames, labels and curve beside it")
     print(_error_table(model, recipe, held_out), flush=True)
     return 0
 

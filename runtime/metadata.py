@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
+from stn_rectify.runtime.json_object import JsonObject
 
 __all__ = [
     "FORMAT",
@@ -71,6 +70,10 @@ class ScoreSpec:
 
     scale: float
     zero_point: int
+
+    def value(self, level: int) -> float:
+        """The score of an int8 level, 0 to 1."""
+        return min(1.0, max(0.0, (level - self.zero_point) * self.scale))
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,17 @@ def parse_metadata(text: bytes) -> Metadata:
         raise DataError(f"metadata.json is not JSON ({error})") from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         found = values.get("format") if isinstance(values, dict) else None
+        if str(found).startswith("stn-rectify-recognizer/"):
+            raise DataError(
+                "it is the file of a recognizer: give it as the recognizer (--recognizer), not as the model"
+            )
         raise DataError(f"its format is {found!r}, this version of stn-rectify reads {FORMAT!r}")
-    root = _Object(values, "")
+    root = JsonObject(values, "metadata.json")
     outputs, flatbuffer = root.child("outputs"), root.child("flatbuffer")
     in_graph = root.text("kind", "in-graph", "pose-only") == "in-graph"
     transform = root.text("transform", *THETA_SIZE)
     if not in_graph:
-        outputs.expect_null("rectified")
+        outputs.expect_null("rectified", "in a pose-only file")
     frame = _input(root.child("input"))
     return Metadata(
         name=root.text("name"),
@@ -176,7 +183,7 @@ def parse_metadata(text: bytes) -> Metadata:
     )
 
 
-def _image(values: _Object) -> ImageSpec:
+def _image(values: JsonObject) -> ImageSpec:
     return ImageSpec(
         height=values.integer("height", 1, _MAX_SIDE),
         width=values.integer("width", 1, _MAX_SIDE),
@@ -184,7 +191,7 @@ def _image(values: _Object) -> ImageSpec:
     )
 
 
-def _input(values: _Object) -> InputSpec:
+def _input(values: JsonObject) -> InputSpec:
     image = _image(values)
     colour = values.text("colour", "RGB", "GREY", "OTHER")
     if image.channels != _CHANNELS.get(colour, image.channels):
@@ -201,15 +208,15 @@ def _input(values: _Object) -> InputSpec:
     )
 
 
-def _theta(values: _Object, size: int) -> ThetaSpec:
+def _theta(values: JsonObject, size: int) -> ThetaSpec:
     return ThetaSpec(values.integer("size", size, size), values.integer("fractional_bits", 0, 31))
 
 
-def _score(values: _Object) -> ScoreSpec:
+def _score(values: JsonObject) -> ScoreSpec:
     return ScoreSpec(values.positive("scale"), values.integer("zero_point", -128, 127))
 
 
-def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
+def _class_scores(outputs: JsonObject) -> ClassScoresSpec | None:
     """None in files without a recognizer; the first of them do not name it at all."""
     if outputs.is_null("class_scores", missing=True):
         return None
@@ -222,7 +229,7 @@ def _class_scores(outputs: _Object) -> ClassScoresSpec | None:
     )
 
 
-def _refine(root: _Object, transform: str, frame: InputSpec) -> RefineSpec | None:
+def _refine(root: JsonObject, transform: str, frame: InputSpec) -> RefineSpec | None:
     """None in files of one network; the first of them do not name it at all."""
     if root.is_null("refine", missing=True):
         return None
@@ -248,74 +255,3 @@ def _refine(root: _Object, transform: str, frame: InputSpec) -> RefineSpec | Non
         parameters=values.integer("parameters"),
         macs=values.integer("macs"),
     )
-
-
-class _Object:
-    """A JSON object whose values are taken out with their type; ``where`` names it in messages."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self._values, self._where = values, where
-
-    def child(self, key: str) -> _Object:
-        value = self._get(key)
-        if not isinstance(value, dict):
-            raise self._wrong(key, "an object")
-        return _Object(value, f"{self._where}{key}.")
-
-    def text(self, key: str, *choices: str) -> str:
-        value = self._get(key)
-        if not isinstance(value, str) or (choices and value not in choices):
-            raise self._wrong(key, " or ".join(choices) or "a text")
-        return value
-
-    def texts(self) -> dict[str, str]:
-        return {key: self.text(key) for key in self._values}
-
-    def integer(self, key: str, minimum: int = 0, maximum: int = 2**53) -> int:
-        value = self._get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-            raise self._wrong(key, f"a whole number from {minimum} to {maximum}")
-        return value
-
-    def number(self, key: str, minimum: float, maximum: float) -> float:
-        value = self._get(key)
-        if not _is_number(value) or not minimum <= value <= maximum:
-            raise self._wrong(key, f"a number from {minimum:g} to {maximum:g}")
-        return float(value)
-
-    def positive(self, key: str) -> float:
-        value = self._get(key)
-        if not _is_number(value) or value <= 0:
-            raise self._wrong(key, "a number above 0")
-        return float(value)
-
-    def pair(self, key: str) -> tuple[float, float]:
-        value = self._get(key)
-        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
-            raise self._wrong(key, "two numbers")
-        return float(value[0]), float(value[1])
-
-    def is_null(self, key: str, *, missing: bool = False) -> bool:
-        """Whether the value is null; with ``missing`` also whether it is not there."""
-        return (missing and key not in self._values) or self._get(key) is None
-
-    def expect_null(self, key: str) -> None:
-        if not self.is_null(key):
-            raise self._wrong(key, "null in a pose-only file")
-
-    def _get(self, key: str) -> Any:
-        if key not in self._values:
-            raise DataError(f"metadata.json lacks {self._where}{key}")
-        return self._values[key]
-
-    def _wrong(self, key: str, expected: str) -> DataError:
-        return DataError(f"metadata.json: {self._where}{key} is {self._values[key]!r:.60}, expected {expected}")
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # JSON's whole numbers have no bound, a float has
-        return False

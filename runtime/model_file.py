@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -16,6 +12,7 @@ from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
 from stn_rectify.runtime.metadata import ImageSpec, InputSpec, Metadata, ScoreSpec, ThetaSpec, parse_metadata
 from stn_rectify.runtime.operators import ALLOWED, operator_name
+from stn_rectify.runtime.tflite_file import TfliteKind, label_lines, unaltered_flatbuffer
 
 __all__ = ["DEFAULT_MODEL", "REFINE_SIGNATURE", "SIGNATURE", "ModelFile", "bundled_models"]
 
@@ -28,11 +25,19 @@ SIGNATURE = "serving_default"
 #: The SignatureDef of the second subgraph, the network that improves a pose, in files that have one.
 REFINE_SIGNATURE = "refine"
 
-_BUNDLED = Path(__file__).parent / "data"
-_MAX_BYTES = 256 << 20
-_MAX_ASSOCIATED_BYTES = 1 << 20
+_KIND = TfliteKind(
+    noun="model",
+    suffix=".tflite",
+    folder="model file {path} is a folder: name the .tflite file in it",
+    wrong_size="model file {path} has {size} bytes: not a model; copy or convert it again",
+    other_format=(
+        "{path} is not a TensorFlow Lite file (the letters TFL3 are missing at byte 4): give a .tflite file that "
+        "stn-convert wrote"
+    ),
+    archive="metadata archive",
+    long_text="{name} in its archive is larger than {limit} bytes",
+)
 _INTEGERS = {"INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "BOOL"}
-
 
 _Expected = tuple[str, tuple[int, ...]]  # dtype and shape of a tensor
 
@@ -53,7 +58,7 @@ class ModelFile:
     Example:
         >>> model = ModelFile.open("general")  # doctest: +SKIP
         >>> model.metadata.kind  # doctest: +SKIP
-        'in-graph'
+        'pose-only'
     """
 
     path: Path
@@ -81,20 +86,19 @@ class ModelFile:
             ModelFileError: it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
                 has no place in a spatial transformer network.
         """
-        path = _locate(DEFAULT_MODEL if model is None else model)
-        content = _read(path)
+        path = _KIND.locate(DEFAULT_MODEL if model is None else model)
+        content = _KIND.read(path)
         try:
             texts = _associated_files(content)
             metadata = parse_metadata(texts["metadata.json"])
-            flatbuffer = _flatbuffer(content, metadata)
+            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer_bytes, metadata.flatbuffer_sha256)
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)
             signature = _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata))
             refine_signature = _check_refine(graph, metadata)
-            labels = tuple(texts["labels.txt"].decode("utf-8").splitlines())
-            if metadata.class_scores is not None and labels and len(labels) != metadata.class_scores.size:
-                raise DataError(f"has {len(labels)} labels for {metadata.class_scores.size} classes: convert it again")
+            classes = None if metadata.class_scores is None else metadata.class_scores.size
+            labels = label_lines(texts["labels.txt"], classes)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
         return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature)
@@ -102,51 +106,14 @@ class ModelFile:
 
 def bundled_models() -> tuple[str, ...]:
     """The names of the models that come with the package, sorted."""
-    return tuple(sorted(path.stem for path in _BUNDLED.glob("*.tflite") if "." not in path.stem))
-
-
-def _locate(model: str | PathLike[str]) -> Path:
-    path = Path(model)
-    if isinstance(model, str) and model and path.name == model and not path.suffix:
-        path = _BUNDLED / f"{model}.tflite"
-        if not os.path.isfile(path):
-            names = ", ".join(bundled_models()) or "none"
-            raise ModelFileError(
-                f"no bundled model {model!r} (bundled: {names}): give one of these names, or a path such as "
-                f"./{model}.tflite"
-            )
-    return path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise ModelFileError(f"model file {path} is a folder: name the .tflite file in it")
-        if not 8 <= size <= _MAX_BYTES:
-            raise ModelFileError(f"model file {path} has {size} bytes: not a model; copy or convert it again")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelFileError(f"model file {path} does not exist: check the path") from None
-    except OSError as error:
-        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
-    if content[4:8] != b"TFL3":
-        raise ModelFileError(
-            f"{path} is not a TensorFlow Lite file (the letters TFL3 are missing at byte 4): give a .tflite "
-            "file that stn-convert wrote"
-        )
-    return content
+    return _KIND.bundled()
 
 
 def _associated_files(content: bytes) -> dict[str, bytes]:
     """The files of the appended zip archive that we need."""
-    texts = {}
+    names = ("metadata.json", "labels.txt")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in ("metadata.json", "labels.txt"):
-                if archive.getinfo(name).file_size > _MAX_ASSOCIATED_BYTES:
-                    raise DataError(f"{name} in its archive is larger than {_MAX_ASSOCIATED_BYTES} bytes")
-                texts[name] = archive.read(name)
+        return _KIND.texts(content, lambda archive: map(archive.getinfo, names))
     except KeyError as error:
         raise DataError(f"{error.args[0]}: stn-convert writes it; convert the Keras model again") from None
     except zipfile.BadZipFile as error:
@@ -154,17 +121,6 @@ def _associated_files(content: bytes) -> dict[str, bytes]:
             f"no readable metadata at its end ({error}): it was cut short, so copy it again; or it was not "
             "written by stn-convert, so convert the Keras model with it"
         ) from None
-    except (zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DataError(f"its metadata archive is damaged ({error}): copy the file again") from None
-    return texts
-
-
-def _flatbuffer(content: bytes, metadata: Metadata) -> bytes:
-    """The model without the archive, exactly as it was written."""
-    flatbuffer = content[: metadata.flatbuffer_bytes]
-    if hashlib.sha256(flatbuffer).hexdigest() != metadata.flatbuffer_sha256:
-        raise DataError("its content does not match the SHA-256 in its metadata, it was altered: copy it again")
-    return flatbuffer
 
 
 def _check_operators(graph: Graph) -> None:

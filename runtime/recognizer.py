@@ -6,21 +6,20 @@ import time
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.class_probabilities import class_probabilities
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
-from stn_rectify.runtime.metadata import InputSpec
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognizer_input import RecognizerInput
 from stn_rectify.runtime.rectification import Rectification
 
 __all__ = ["Recognition", "Recognizer"]
-
-_PIXEL = 1 / 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +56,11 @@ class Recognizer:
 
     def __init__(self, model: str | PathLike[str], *, threads: int = 1) -> None:
         self._file = RecognizerFile.open(model)
-        _, height, width, channels = self._file.image.shape
-        colour = "RGB" if channels == 3 else "GREY"
-        # Pixel values as bytes less 128; `_input` brings them to the file's own numbers.
-        self._spec = InputSpec(height, width, channels, colour, (0.0, 1.0), _PIXEL, -128)
-        self._preprocessor = Preprocessor(self._spec)
         self._interpreter: Interpreter | None = open_interpreter(self._file.flatbuffer, threads=threads)
         self._package = self._interpreter.package
         self._image = self._interpreter.tflite.get_input_details()[0]
         self._scores = self._interpreter.tflite.get_output_details()[0]
+        self._input = RecognizerInput(self._file, *self._image["quantization"])
 
     @property
     def file(self) -> RecognizerFile:
@@ -80,7 +75,7 @@ class Recognizer:
     @property
     def input_size(self) -> tuple[int, int]:
         """Width and height of the image that the network sees, pixels."""
-        return self._spec.width, self._spec.height
+        return self._input.spec.width, self._input.spec.height
 
     def recognize(self, image: npt.NDArray[np.uint8]) -> Recognition:
         """Says what an image shows; it is brought to the network's size and colours.
@@ -95,7 +90,7 @@ class Recognizer:
         if self._interpreter is None:
             raise UsageError("this Recognizer is closed: make a new one")
         tflite = self._interpreter.tflite
-        tflite.set_tensor(self._image["index"], self._input(check_frame(image, self._spec)))
+        tflite.set_tensor(self._image["index"], self._input(image))
         tflite.invoke()
         found = self._probabilities(tflite.get_tensor(self._scores["index"])[0])
         best = int(found.argmax())
@@ -103,7 +98,7 @@ class Recognizer:
         return Recognition(labels[best] if labels else str(best), float(found[best]), found)
 
     def label(self, result: Rectification) -> Rectification:
-        """The same result with label, label score and class scores; unchanged if its pose was not usable (score 0)."""
+        """The same result with label, label score and class scores; unchanged where its score is 0: no target."""
         if result.score == 0:
             return result
         started = time.perf_counter()
@@ -119,8 +114,27 @@ class Recognizer:
     def reads_output_of(self, model: ModelFile) -> bool:
         """Whether the rectified image that a model's graph makes is just what this network was made for."""
         rectified = model.metadata.rectified
-        shape = None if rectified is None else (rectified.height, rectified.width, rectified.channels)
-        return shape == (self._spec.height, self._spec.width, self._spec.channels)
+        return rectified is not None and self._file.image.shape[1:] == (
+            rectified.height,
+            rectified.width,
+            rectified.channels,
+        )
+
+    def output_options(self, model: ModelFile, refine: int | None = None) -> dict[str, Any]:
+        """The arguments ``output`` and ``output_size`` of a `Rectifier` whose images are what this network knows.
+
+        That is the graph's own image if it has the size that the network reads, else the frame warped to that size.
+
+        Args:
+            model: of the `Rectifier`.
+            refine: its argument of that name. The graph's own image is made before any refinement pass: with passes
+                the frame is warped.
+        """
+        spec = model.metadata.refine
+        passes = refine if refine is not None else 0 if spec is None else spec.passes
+        if self.reads_output_of(model) and not passes:
+            return {"output": "model"}
+        return {"output_size": self.input_size}
 
     def close(self) -> None:
         """Lets the network go. Closing twice does no harm."""
@@ -134,17 +148,6 @@ class Recognizer:
     ) -> None:
         self.close()
 
-    def _input(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
-        """The network's input. An integer input covers the pixel values from end to end, as every calibration gives."""
-        levels = self._preprocessor.network_input(image)
-        if self._file.image.dtype == "INT8":
-            return levels
-        pixels = levels.view(np.uint8) ^ 128
-        if self._file.image.dtype == "UINT8":
-            return pixels
-        low, high = self._file.value_range
-        return pixels.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
-
     def _probabilities(self, scores: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
         values = np.asarray(scores, np.float64)
         if self._file.scores.dtype != "FLOAT32":
@@ -153,8 +156,4 @@ class Recognizer:
         activation = self._file.activation
         if activation is None:
             activation = "logits" if values.min() < 0 or values.max() > 1 else "softmax"
-        if activation == "sigmoid":
-            return values
-        if activation == "logits":
-            values = np.exp(values - values.max())
-        return np.asarray(values / max(float(values.sum()), 1e-9))
+        return class_probabilities(values, activation)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import os
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import Any
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Tensor, read_flatbuffer
 from stn_rectify.runtime.operators import ALLOWED, operator_name
+from stn_rectify.runtime.tflite_file import MAX_TEXT_BYTES, TfliteKind, label_lines, unaltered_flatbuffer
 
 __all__ = ["RECOGNIZER_FORMAT", "RECOGNIZER_SUFFIX", "RecognizerFile", "bundled_recognizers"]
 
@@ -23,12 +20,18 @@ __all__ = ["RECOGNIZER_FORMAT", "RECOGNIZER_SUFFIX", "RecognizerFile", "bundled_
 RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
 RECOGNIZER_SUFFIX = ".recognizer.tflite"
 
-_BUNDLED = Path(__file__).parent / "data"
-_MAX_BYTES = 256 << 20
-_MAX_ASSOCIATED_BYTES = 1 << 20
+_NO_TFLITE = "{path} is not a TensorFlow Lite file: give the .tflite file of a classifier"
+_KIND = TfliteKind(
+    noun="recognizer",
+    suffix=RECOGNIZER_SUFFIX,
+    folder="cannot read the recognizer file {path}: Is a directory",
+    wrong_size=_NO_TFLITE,
+    other_format=_NO_TFLITE,
+    archive="archive of labels",
+    long_text="a text in its archive is larger than {limit} bytes",
+)
 _DTYPES = ("INT8", "UINT8", "FLOAT32")
 _ACTIVATIONS = ("softmax", "sigmoid", "logits")
-_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class RecognizerFile:
         labels: one for each class; empty if the file has none.
         image: the input tensor.
         scores: the output tensor.
-        value_range: what pixel values 0 and 255 are to the network.
+        value_range: what pixel values 0 and 255 are to the network; None: not known.
         activation: what the scores are; None: not known.
     """
 
@@ -54,7 +57,7 @@ class RecognizerFile:
     labels: tuple[str, ...] = field(repr=False)
     image: Tensor
     scores: Tensor
-    value_range: tuple[float, float]
+    value_range: tuple[float, float] | None
     activation: str | None
 
     @property
@@ -75,77 +78,50 @@ class RecognizerFile:
             ModelFileError: it is missing, damaged, no classifier of one image, or has operators that have no place
                 in one.
         """
-        path = _locate(recognizer)
-        content = _read(path)
+        path = _KIND.locate(recognizer)
+        content = _KIND.read(path)
         try:
             texts = _associated_texts(content)
             metadata = _metadata(texts.get("metadata.json"))
             flatbuffer = _flatbuffer(content, metadata)
             image, scores = _ends(flatbuffer)
             labels = _labels(texts, scores.shape[-1])
-            low, high = metadata["value_range"]
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
         name = metadata.get("name") or path.name.removesuffix(".tflite").removesuffix(".recognizer")
-        activation = metadata.get("activation")
-        return cls(path, len(content), flatbuffer, name, labels, image, scores, (low, high), activation)
+        value_range, activation = metadata.get("value_range"), metadata.get("activation")
+        return cls(path, len(content), flatbuffer, name, labels, image, scores, value_range, activation)
 
 
 def bundled_recognizers() -> tuple[str, ...]:
     """The names of the recognizers that come with the package, sorted."""
-    return tuple(sorted(path.name.removesuffix(RECOGNIZER_SUFFIX) for path in _BUNDLED.glob(f"*{RECOGNIZER_SUFFIX}")))
-
-
-def _locate(recognizer: str | PathLike[str]) -> Path:
-    path = Path(recognizer)
-    if isinstance(recognizer, str) and recognizer and path.name == recognizer and not path.suffix:
-        path = _BUNDLED / f"{recognizer}{RECOGNIZER_SUFFIX}"
-        if not os.path.isfile(path):
-            names = ", ".join(bundled_recognizers()) or "none"
-            raise ModelFileError(
-                f"no bundled recognizer {recognizer!r} (bundled: {names}): give one of these names, or a path such as "
-                f"./{recognizer}.tflite"
-            )
-    return path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        content = path.read_bytes() if 8 <= size <= _MAX_BYTES else b""
-    except FileNotFoundError:
-        raise ModelFileError(f"recognizer file {path} does not exist: check the path") from None
-    except OSError as error:
-        raise ModelFileError(f"cannot read the recognizer file {path}: {error.strerror}") from error
-    if content[4:8] != b"TFL3":
-        raise ModelFileError(f"{path} is not a TensorFlow Lite file: give the .tflite file of a classifier")
-    return content
+    return _KIND.bundled()
 
 
 def _associated_texts(content: bytes) -> dict[str, bytes]:
     """metadata.json and text files of the archive at the end; a file may do without."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            wanted = [e for e in archive.infolist() if e.filename.endswith((".txt", ".json"))]
-            if any(entry.file_size > _MAX_ASSOCIATED_BYTES for entry in wanted):
-                raise DataError(f"a text in its archive is larger than {_MAX_ASSOCIATED_BYTES} bytes")
-            return {entry.filename: archive.read(entry) for entry in wanted}
+        return _KIND.texts(content, lambda archive: filter(_is_text, archive.infolist()))
     except zipfile.BadZipFile as error:
-        if b"PK\x03\x04" in content[-_MAX_ASSOCIATED_BYTES:] and b"labels" in content[-_MAX_ASSOCIATED_BYTES:]:
-            raise DataError(f"its archive of labels is damaged ({error}): copy the file again") from None
+        end = content[-MAX_TEXT_BYTES:]
+        if b"PK\x03\x04" in end and b"labels" in end:
+            raise _KIND.damaged(error) from None
         return {}
-    except _DAMAGED as error:
-        raise DataError(f"its archive of labels is damaged ({error}): copy the file again") from None
+
+
+def _is_text(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith((".txt", ".json"))
 
 
 def _metadata(text: bytes | None) -> dict[str, Any]:
-    """What our own files say; the defaults for others: pixel values from 0 to 1."""
+    """What our own files say; nothing for others."""
     if text is None:
-        return {"value_range": (0.0, 1.0)}
+        return {}
     try:
         values = json.loads(text)
         if values.get("format") != RECOGNIZER_FORMAT:
-            return {"value_range": (0.0, 1.0)} | _refuse_ours(values)
+            _refuse_ours(values)
+            return {}
         low, high = (float(v) for v in values["input"]["value_range"])
         found = {
             "name": str(values["name"]),
@@ -161,19 +137,15 @@ def _metadata(text: bytes | None) -> dict[str, Any]:
         raise DataError(f"its metadata.json is damaged ({error}): convert the Keras model again") from None
 
 
-def _refuse_ours(values: dict[str, Any]) -> dict[str, Any]:
+def _refuse_ours(values: dict[str, Any]) -> None:
     if str(values.get("format", "")).startswith("stn-rectify/"):
         raise DataError("it is the file of a spatial transformer: give it as the model, not as the recognizer")
-    return {}
 
 
 def _flatbuffer(content: bytes, metadata: dict[str, Any]) -> bytes:
     if "sha256" not in metadata:
         return content
-    flatbuffer = content[: metadata["bytes"]]
-    if hashlib.sha256(flatbuffer).hexdigest() != metadata["sha256"]:
-        raise DataError("its content does not match the SHA-256 in its metadata, it was altered: copy it again")
-    return flatbuffer
+    return unaltered_flatbuffer(content, metadata["bytes"], metadata["sha256"])
 
 
 def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
@@ -202,7 +174,4 @@ def _labels(texts: dict[str, bytes], classes: int) -> tuple[str, ...]:
         candidates = ["labels.txt"]
     if len(candidates) != 1:
         return ()
-    labels = tuple(texts[candidates[0]].decode("utf-8").splitlines())
-    if labels and len(labels) != classes:
-        raise DataError(f"has {len(labels)} labels for {classes} classes: convert it again")
-    return labels
+    return label_lines(texts[candidates[0]], classes)

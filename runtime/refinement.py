@@ -97,7 +97,7 @@ class RefineNetwork:
         score = None
         if spec.score is not None:
             level = int(outputs["score"][0, 0])
-            score = min(1.0, max(0.0, (level - spec.score.zero_point) * spec.score.scale))
+            score = spec.score.value(level)
         return theta_to_homography(theta), score
 
     def _crop(self, frame: npt.NDArray[np.uint8], homography: Array) -> npt.NDArray[np.uint8]:

@@ -58,7 +58,7 @@ class JsonlSink(ResultSink):
 
     Keys: ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame
         pixels),
-    ``score``, ``label``, ``label_score`` (null without a recognizer in the model file), ``latency_ms``.
+    ``score``, ``label``, ``label_score`` (null without a recognizer, and where the score is 0), ``latency_ms``.
 
     Args:
         file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier

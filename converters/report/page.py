@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture
 from stn_rectify.models.partial_file import partial_file
@@ -41,7 +41,14 @@ def write_html(
     Raises:
         DataError: it cannot be written.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters |= {
         "number": _number,
         "percent": _percent,
@@ -49,8 +56,7 @@ def write_html(
         "dtypes": _dtypes,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     }
-    template = importlib.resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
+    page = environment.get_template("page.html").render(
         report=report,
         pictures=[_embedded(picture) for picture in pictures],
         alignment=[(picture.words, _encoded(picture.image), picture.image.shape) for picture in alignment],
@@ -58,6 +64,11 @@ def write_html(
     )
     with partial_file(file) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
+
+
+def _template(name: str) -> str:
+    """A file beside this one: page.html, and page.css, which it includes."""
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _number(value: float | None, digits: int = 2) -> str:

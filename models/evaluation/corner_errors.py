@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.evaluation.known_frames import KnownFrames, network_input, read_truth, synthesised_hold_out
+from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.presence import Presence, presence
 from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union, kept_share
-from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral, theta_to_corners
+from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral
 
 __all__ = [
     "GOOD_OVERLAP",
     "CornerErrors",
     "FrameErrors",
-    "KnownFrames",
-    "corner_errors",
     "error_table",
     "frame_errors",
-    "read_truth",
     "summarise",
-    "synthesised_hold_out",
 ]
 
 Array = npt.NDArray[Any]
@@ -81,19 +77,6 @@ class CornerErrors:
     kept_p5: float
     score_accuracy: float | None
     presence: Presence | None
-
-
-def corner_errors(
-    predict: Callable[[npt.NDArray[np.float32]], tuple[Array, Array | None]],
-    known: KnownFrames,
-    input_shape: tuple[int, int, int],
-) -> CornerErrors:
-    """Runs ``predict`` (frames [N, H, W, C] → θ [N, 6, 8 or 32], score [N] or None) over known frames."""
-    theta, score = predict(np.stack([network_input(f, input_shape) for f in known.frames]))
-    found = [
-        theta_to_corners(pose, frame.shape[1], frame.shape[0]) for frame, pose in zip(known.frames, theta, strict=True)
-    ]
-    return summarise(known, found, score)
 
 
 def frame_errors(known: KnownFrames, found: Sequence[Array]) -> FrameErrors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -14,13 +14,36 @@ from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.files import load_model
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
 _PASSES = 4  # refinement passes shown, after the scan
 _SHEET_PASSES = 3  # of them in the sheet: what a file's Rectifier makes by default
 
 
-def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames], sheet: Path | None) -> str:
+@dataclass(frozen=True)
+class Evaluation:
+    """How well targets were found.
+
+    Attributes:
+        table: a row for each set of frames and pass.
+        title: of the sheet.
+        shown: each set, and the poses that a file's `Rectifier` would end with.
+    """
+
+    table: str
+    title: str = ""
+    shown: Sequence[tuple[KnownFrames, Sequence[FoundPoses]]] = field(default=(), repr=False)
+
+    def save_sheet(self, file: Path) -> None:
+        """Writes the verification sheet.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        save_sheet(file, self.title, self.shown)
+
+
+def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames]) -> Evaluation:
     """Looks for the targets in sets of frames with known corners.
 
     A scan network ``NAME.keras`` and a refine network ``NAME.refine.keras`` are evaluated together, whichever of them
@@ -30,17 +53,15 @@ def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames], sheet:
         model: trained.
         file: where it is, or will be.
         sets: of frames.
-        sheet: where to write the verification sheet; None for none.
-
-    Returns:
-        The table.
 
     Raises:
-        DataError: the model is no Spatial Transformer Network, or the sheet cannot be written.
+        DataError: the model is no Spatial Transformer Network.
     """
     scan, refine = _networks(model, file)
     if scan is None:
-        return f"no tables: a refine network is evaluated with its scan network, {_scan_file(file).name} beside it"
+        return Evaluation(
+            f"no tables: a refine network is evaluated with its scan network, {_scan_file(file).name} beside it"
+        )
     rows, shown = [], []
     for known in sets:
         by_pass = find_targets(scan, refine, known.frames, passes=_PASSES if refine is not None else 0)
@@ -50,11 +71,8 @@ def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames], sheet:
             rows.append(replace(row, name=known.name + passes))
         chosen = by_pass[min(_SHEET_PASSES, len(by_pass) - 1)]
         shown.append((known, [FoundPoses("float", chosen.corners)]))
-    if sheet is not None:
-        passes = "" if refine is None else f", {1 + _SHEET_PASSES} passes"
-        save_sheet(sheet, f"{_scan_file(file).stem}, float{passes}", shown)
-        print(f"wrote {sheet.name}", flush=True)
-    return error_table(rows)
+    passes = "" if refine is None else f", {1 + _SHEET_PASSES} passes"
+    return Evaluation(error_table(rows), f"{_scan_file(file).stem}, float{passes}", shown)
 
 
 def _networks(model: keras.Model, file: Path) -> tuple[keras.Model | None, keras.Model | None]:

@@ -167,10 +167,6 @@ def alignment_pictures(known: KnownFrames, found: Sequence[FoundPoses]) -> list[
     return [_mean_table(heading, which, list(rows), list(groups), means) for which, heading in headings.items()]
 
 
-def _mean_of(known: KnownFrames, corners: Sequence[Array], group: Sequence[int]) -> AlignedMean | None:
-    return aligned_mean([known.frames[k] for k in group], [corners[k] for k in group], _MEAN_PX)
-
-
 def _rows(known: KnownFrames, found: Sequence[FoundPoses]) -> dict[str, Sequence[Array]]:
     whole = [homography_to_corners(WHOLE_FRAME, f.shape[1], f.shape[0]) for f in known.frames]
     rows: dict[str, Sequence[Array]] = {"whole frame": whole}

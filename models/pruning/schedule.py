@@ -69,7 +69,8 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
     """Removes channels, fine-tunes with the corners of synthesised frames, and writes ``out``, a smaller Keras model.
 
     Resumable like `stn_rectify.models.training.pose_training.train`, with the same files beside ``out`` and the pruned
-    model of each step: a call with the same arguments goes on where the last one was stopped.
+    model of each step: a call with the same arguments goes on where the last one was stopped. One curve shows all
+    steps, with their epochs counted through.
 
     Args:
         source: a trained .keras file.
@@ -96,6 +97,7 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
     # A step's file is known by its settings: of other settings it is not taken for this one.
     settings = hashlib.sha256(repr(asdict(course)).encode()).hexdigest()[:8]
     files = {step: work / f"step-{step}-{settings}.keras" for step in range(1, course.steps + 1)}
+    checkpoints = {step: Checkpoint(work / f"checkpoint-{step}.npz", asdict(course)) for step in files}
     first = max((step for step, file in files.items() if file.exists()), default=1)
     for step in range(first, course.steps + 1):
         if files[step].exists():
@@ -104,8 +106,8 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
             stn = pruned(stn, pool, course, whole * (1 - course.fraction) ** (step / course.steps))
             with partial_file(files[step]) as partial:
                 stn.save(partial)
-        tune(stn, pool, course.step(step), Checkpoint(work / f"checkpoint-{step}.npz", asdict(course)))
-    write_result(stn, pool, course, out)
+        tune(stn, pool, course.step(step), checkpoints[step])
+    write_result(stn, pool, course, out, list(checkpoints.values()))
     return stn
 
 

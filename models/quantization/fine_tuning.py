@@ -99,10 +99,11 @@ def fine_tune(source: Path, course: FineTuning, out: Path, *, jobs: int = 1) -> 
     pool = course_frames(course, work, shape[:2], jobs)
     count = min(_OBSERVED_FRAMES, len(pool))
     tuned.observe(next(batches(pool, course.epochs, input_shape=shape, batch_size=count, seed=course.seed)).frames)
-    score = [keras.losses.BinaryCrossentropy()] if tuned.pose.score is not None else []
+    # Named like the layers: in the curve they are columns.
+    score = [keras.losses.BinaryCrossentropy(name="score")] if tuned.pose.score is not None else []
     tuned.compile(
         optimizer=averaging_adamw(course, weight_decay=0.0),
-        loss=[PointLoss(), *score],
+        loss=[PointLoss(name="theta"), *score],
         loss_weights=[1.0, 0.05][: 1 + len(score)],
     )
 
@@ -110,6 +111,7 @@ def fine_tune(source: Path, course: FineTuning, out: Path, *, jobs: int = 1) -> 
         outputs = [np.asarray(o) for o in teacher.predict_on_batch(batch.frames)]
         return outputs, [np.ones(len(batch.frames), np.float32)] * len(outputs)
 
-    train_epochs(tuned, pool, course, Checkpoint(work / "checkpoint.npz", asdict(course)), teach)
-    write_result(stn, pool, course, out)
+    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(course))
+    train_epochs(tuned, pool, course, checkpoint, teach)
+    write_result(stn, pool, course, out, [checkpoint])
     return stn

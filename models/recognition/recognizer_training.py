@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.curve import write_curve
 from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
 
@@ -100,7 +101,8 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
     Beside ``out``: ``NAME.stn.keras`` and ``NAME.recognizer.keras``, its two halves; ``NAME.calibration.npz``, frames
-    and labels for ``stn-convert``; ``NAME.labels.txt``.
+    and labels for ``stn-convert``; ``NAME.labels.txt``; ``NAME.curve.csv``, losses and what `PoseWatch` saw after each
+    epoch, and its picture ``NAME.curve.png``.
 
     Args:
         course: the network and the training.
@@ -121,10 +123,11 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
     taught = _taught_model(course, model)
     watch = PoseWatch(model, course.drawn(data[:_WATCHED_FRAMES], _WATCH).frames)
 
-    def after_epoch(number: int) -> None:
+    def after_epoch(number: int) -> Mapping[str, float]:
         report = watch.look()
         print(f"  {report}", flush=True)
         report.refuse_lost(f"after epoch {number + 1}")
+        return {"black": report.black, "outside": report.outside, "pose_spread_px": report.spread_px}
 
     def targets(batch: LabelledBatch) -> Targets:
         teaches = np.full(len(batch.labels), float(batch.epoch < course.pose_epochs), np.float32)
@@ -140,6 +143,7 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
         raise DataError(
             "the weights are no numbers any more: give a lower --learning-rate and another --out"
         ) from error
+    write_curve(out, [checkpoint.curve_file])
     _write_result(model, course, data, out)
     return model
 

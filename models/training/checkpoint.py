@@ -30,12 +30,19 @@ class Checkpoint:
         self.file = file
         self._recipe = json.dumps(recipe, sort_keys=True)
 
+    @property
+    def curve_file(self) -> Path:
+        """Where the `stn_rectify.models.training.curve.Curve` of the run is kept."""
+        return self.file.with_suffix(".curve.csv")
+
     def save(self, model: keras.Model, epoch: int, batch: int) -> None:
         """Writes the compiled model's variables and the position: the next batch to train on.
 
         Raises:
             DataError: it cannot be written; the last checkpoint is still there.
         """
+        if not model.optimizer.built:  # stopped before its first step
+            model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         arrays = {f"v{k}": np.asarray(keras.ops.convert_to_numpy(v)) for k, v in enumerate(variables)}
         content = io.BytesIO()  # on a full disk, ZipFile would print errors of its own

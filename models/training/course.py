@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
@@ -116,7 +118,7 @@ def train_epochs(
     checkpoint: Checkpoint,
     targets: Callable[[Any], Targets],
     *,
-    after_epoch: Callable[[int], None] = lambda epoch: None,
+    after_epoch: Callable[[int], Mapping[str, float]] = lambda epoch: {},
 ) -> None:
     """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
 
@@ -124,25 +126,38 @@ def train_epochs(
         model: frames → what ``targets`` gives.
         pool: the frames, a `FramePool` or what else the course makes batches of.
         course: how they are gone through.
-        checkpoint: is written after each epoch and when stopped.
+        checkpoint: is written after each epoch and when stopped, and beside it the run's `Curve`.
         targets: what the model should give for a batch, and the weights of the samples, a list each.
-        after_epoch: is called with the number of each finished epoch, from 0; what it raises ends the training.
+        after_epoch: is called with the number of each finished epoch, from 0, and gives further columns of its row in
+            the curve; what it raises ends the training.
 
     Raises:
         KeyboardInterrupt: after the state was saved.
     """
     cv2.setNumThreads(1)  # two threads for a picture of 64 pixels wait for each other
     epoch, batch = checkpoint.load(model)
+    curve = Curve(checkpoint.curve_file)
+    curve.go_on(epoch, batch)
     for number in range(epoch, course.epochs):
-        _train_epoch(model, pool, course, number, batch, checkpoint, targets)
-        after_epoch(number)
+        _train_epoch(model, pool, course, number, batch, checkpoint, curve, targets, after_epoch)
         batch = 0
     model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def write_result(stn: keras.Model, pool: FramePool, course: Course, out: Path) -> None:
-    """Writes the model and frames for ``stn-convert``; removes what was kept to go on with."""
+def write_result(
+    stn: keras.Model, pool: FramePool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
+) -> None:
+    """Writes the model, frames for ``stn-convert`` and the curve; removes what was kept to go on with.
+
+    Args:
+        stn: the trained model.
+        pool: what it was trained on.
+        course: how.
+        out: the .keras file.
+        checkpoints: of the courses that led to it, one after the other.
+    """
     _write_calibration(pool, course, out)
+    write_curve(out, [checkpoint.curve_file for checkpoint in checkpoints])
     with partial_file(out) as partial:
         stn.save(partial)
     shutil.rmtree(out.with_suffix(".training"))
@@ -168,24 +183,33 @@ def _train_epoch(
     epoch: int,
     first: int,
     checkpoint: Checkpoint,
+    curve: Curve,
     targets: Callable[[Any], Targets],
+    after_epoch: Callable[[int], Mapping[str, float]],
 ) -> None:
     drawn = course.batches(pool, epoch, first=first)
     label = f"epoch {epoch + 1}/{course.epochs}"
-    step, losses = first, []
+    measured: list[dict[str, float]] = []
+    started = time.monotonic()
+
+    def record(**more: float) -> Row:
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        return curve.record(epoch, measured, learning_rate=rate, seconds=time.monotonic() - started, more=more)
+
     try:
         with Progress(label, course.epoch_steps, first, "step") as progress:
             for batch in _one_ahead(drawn):
                 wanted, weights = targets(batch)
-                loss = model.train_on_batch(batch.frames, wanted, sample_weight=weights)
-                losses.append(float(np.ravel(loss)[0]))
-                step += 1
-                progress.advance(1, f"loss {losses[-1]:.4f}")
+                measured.append(model.train_on_batch(batch.frames, wanted, sample_weight=weights, return_dict=True))
+                progress.advance(1, f"loss {measured[-1]['loss']:.4f}")
+        print(f"{label}  loss {record()['loss']:.4f}", flush=True)
+        record(**after_epoch(epoch))
     except KeyboardInterrupt:
-        checkpoint.save(model, epoch, step)
+        record()
+        checkpoint.save(model, epoch, first + len(measured))
         raise
+    # Last: should it end before, the epoch is trained again, and its row replaced.
     checkpoint.save(model, epoch + 1, 0)
-    print(f"{label}  loss {losses[-1] if losses else float('nan'):.4f}", flush=True)
 
 
 def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

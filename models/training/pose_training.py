@@ -87,8 +87,9 @@ class TrainingRecipe(Course):
 def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
-    Beside ``out`` it keeps a folder ``NAME.training`` with the frames and the checkpoint, and removes it at the end;
-    ``NAME.calibration.npz``, frames for ``stn-convert``, stays.
+    Beside ``out`` it keeps a folder ``NAME.training`` with the frames, the checkpoint and the curve so far, and removes
+    it at the end; ``NAME.calibration.npz``, frames for ``stn-convert``, stays, and so do ``NAME.curve.csv`` and
+    ``NAME.curve.png``, the losses of each epoch and their picture.
 
     Args:
         recipe: the network and the training.
@@ -113,5 +114,5 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **pose_loss(pose, refines=refines))
     checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
-    write_result(stn, pool, recipe, out)
+    write_result(stn, pool, recipe, out, [checkpoint])
     return stn

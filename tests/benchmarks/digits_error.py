@@ -41,12 +41,11 @@ def int8_error(model: str, recognizer: str | None, frames: np.ndarray, labels: n
         with Rectifier(model) as rectifier:
             found = [rectifier.rectify(frame[..., 0]).label for frame in frames]
         return float(np.mean([label != str(truth) for label, truth in zip(found, labels, strict=True)]))
-    with Recognizer(recognizer) as reader:
-        # As the command line chooses it.
-        seen = reader.reads_output_of(ModelFile.open(model))
-        chosen = {"output": "model"} if seen else {"output_size": reader.input_size}
-        with Rectifier(model, **chosen) as rectifier:
-            found = [reader.label(rectifier.rectify(frame[..., 0])).label for frame in frames]
+    with (
+        Recognizer(recognizer) as reader,
+        Rectifier(model, **reader.output_options(ModelFile.open(model))) as rectifier,
+    ):
+        found = [reader.label(rectifier.rectify(frame[..., 0])).label for frame in frames]
     return float(np.mean([label != str(truth) for label, truth in zip(found, labels, strict=True)]))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ def train_cnn(course: RecognizerCourse, data: LabelledImages, out: Path) -> kera
     )
     with partial_file(out) as partial:
         model.save(partial)
+    shutil.rmtree(work)
     return model
 
 
@@ -143,6 +145,12 @@ def main() -> None:
     file = args.out / "results.json"
     results = json.loads(file.read_text()) if file.exists() else {}
     cells = [cell for cell in args.only if cell not in results]
+    for cell, found in results.items():
+        of_cell = (args.epochs, args.pose_warm_up if cell.startswith("stn") else 0)
+        if cells and (found["epochs"], found["pose_warm_up"]) != of_cell:
+            sys.exit(
+                f"{file} has cells of {found['epochs']} epochs, {found['pose_warm_up']} with poses: give another --out"
+            )
     train = read_labelled_images(args.mnist, (28, 28), 1)[:-HELD_OUT] if cells else None
     for cell in cells:
         print(cell, flush=True)

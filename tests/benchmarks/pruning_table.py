@@ -28,10 +28,13 @@ import keras
 import numpy as np
 from instruction_table import read_log
 
+from stn_rectify.converters.content_hash import sha256_of
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.models.cost import stn_cost
-from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors, synthesised_hold_out
+from stn_rectify.models.evaluation.corner_errors import summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames, synthesised_hold_out
+from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.pruning import PruningCourse
@@ -40,7 +43,6 @@ from stn_rectify.models.pruning.schedule import pruned, tune
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import course_frames
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.pose_supervision import pose_predictor
 
 FRACTIONS = (0.5, 0.25, 0.75)  # the one with an aim first
 IMPORTANCES = ("taylor", "batch-norm")
@@ -68,6 +70,15 @@ class Table:
             backgrounds=str(arguments.backgrounds) if arguments.backgrounds else None,
         )
         self._hold_out: KnownFrames | None = None
+        self._refuse_others()
+
+    def _refuse_others(self) -> None:
+        """Rows of another model or training must not stand beside each other."""
+        file, settings = self.folder / "settings.json", {"model": sha256_of(self.source), **asdict(self.course)}
+        if file.exists() and json.loads(file.read_text()) != json.loads(json.dumps(settings)):
+            sys.exit(f"{self.folder} was made with another model or other settings ({file}): give another DIR")
+        with partial_file(file) as partial:
+            partial.write_text(json.dumps(settings, indent=1))
 
     def note(self, name: str, **found: Any) -> None:
         """Keeps what was found of a network."""
@@ -88,7 +99,8 @@ class Table:
         if self._hold_out is None:
             options = self._arguments
             self._hold_out = synthesised_hold_out(options.hold_out, options.hold_out_seed, options.backgrounds)
-        found = corner_errors(pose_predictor(model), self._hold_out, model.input_shape[1:])
+        poses = find_targets(model, None, self._hold_out.frames)[0]
+        found = summarise(self._hold_out, poses.corners, poses.score)
         return {"mean": found.mean, "median": found.median}
 
 

@@ -334,7 +334,7 @@ def test_no_conversion_outlives_the_command(inputs, tmp_path, number):
         (lambda: Path("build/manifest.json").mkdir(parents=True), [], "not a manifest"),
         (lambda: None, ["--calibration", "missing"], "missing: no such calibration"),
         (lambda: None, ["--validation", "missing"], "missing: no such"),
-        (lambda: None, ["--labels", "missing"], "--labels missing cannot be read"),
+        (lambda: None, ["--labels", "missing"], "labels missing cannot be read"),
         (lambda: None, ["--value-range", "0", "inf"], "--value-range 0 inf: needs numbers"),
         (lambda: None, ["--value-range", "0", "nan"], "--value-range 0 nan: needs numbers"),
         (lambda: None, ["--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"], "--jobs is for this machine"),

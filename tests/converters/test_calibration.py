@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.calibration import FrameSet, calibration_warnings, read_frames, refuse_unknown_labels
-from stn_rectify.models.evaluation.corner_errors import read_truth
+from stn_rectify.models.evaluation.known_frames import read_truth
 from stn_rectify.runtime.errors import DataError
 from tests.converters.keras_models import smooth_frames
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import keras
 import numpy as np
 import pytest
 
+from stn_rectify.converters import recognizer_conversion
 from stn_rectify.converters.cli import main
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.proof import inspect_file
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
-from stn_rectify.runtime import ModelFileError, Recognizer, UsageError
+from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError
+from stn_rectify.runtime.recognizer_file import RecognizerFile
 from tests.converters.keras_models import save_frames, smooth_frames
 
 SHAPE = (20, 20, 1)
@@ -58,14 +61,45 @@ def test_the_command_takes_it_by_its_name_and_skips_what_is_unchanged(source, tm
     assert "shapes.recognizer  proved all-integer" in capsys.readouterr().out
     assert main(arguments) == 0
     assert "unchanged" in capsys.readouterr().out
+    assert main([*arguments, "--force"]) == 0
+    assert "proved all-integer" in capsys.readouterr().out
     labels = tmp_path / "other.txt"
-    labels.write_text("x\ny\nz\n")
-    assert main([*arguments, "--labels", str(labels)]) == 1
-    assert "exists: give --overwrite" in capsys.readouterr().err
-    assert main([*arguments, "--labels", str(labels), "--overwrite"]) == 0
+    labels.write_bytes(b"\xef\xbb\xbfx\ny\nz\n\n")
+    assert main([*arguments, "--labels", str(labels)]) == 0  # replaces what an earlier run has written
     with zipfile.ZipFile(tmp_path / "shapes.recognizer.tflite") as archive:
         assert archive.read("labels.txt") == b"x\ny\nz\n"
         assert json.loads(archive.read("metadata.json"))["class_scores"]["activation"] == "softmax"
+
+
+def test_a_file_that_no_conversion_has_written_is_kept(source, tmp_path, capsys):
+    target = tmp_path / "shapes.recognizer.tflite"
+    arguments = [str(source), "--out", str(tmp_path), "--calibration", "no-such-folder"]
+    assert main(arguments) == 0
+    altered = bytearray(target.read_bytes())
+    altered[1000] ^= 1
+    target.write_bytes(altered)
+    assert main([*arguments, "--force"]) == 1
+    assert "exists: give --overwrite" in capsys.readouterr().err
+    assert target.read_bytes() == altered
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+def test_labels_beside_it_are_read_like_those_of_the_option(source, tmp_path):
+    labels = tmp_path / "shapes.labels.txt"
+    for file in (source, source.with_suffix(".calibration.npz")):
+        shutil.copy(file, tmp_path)
+    labels.write_bytes("ä\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"shapes\.labels\.txt cannot be read"):
+        convert_recognizer(tmp_path / source.name, tmp_path, options())
+    labels.write_bytes(b"\xef\xbb\xbfa\nb\nc\n\n")
+    conversion = convert_recognizer(tmp_path / source.name, tmp_path, options())
+    assert RecognizerFile.open(conversion.path).labels == ("a", "b", "c")
+
+
+def test_nothing_is_converted_that_cannot_be_proved(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(recognizer_conversion, "installed_packages", list)
+    with pytest.raises(StnRectifyError, match="no interpreter is installed"):
+        convert_recognizer(source, tmp_path, options())
 
 
 def test_what_is_no_classifier_is_refused(source, tmp_path):

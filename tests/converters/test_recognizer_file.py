@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
 from stn_rectify.converters.flatbuffer_model import read_model, write_model
 from stn_rectify.converters.network_append import append_network
+from stn_rectify.converters.packing import pack
 from stn_rectify.converters.proof import inspect_file
 from stn_rectify.models import lightweight_stn
 from stn_rectify.runtime import Rectifier
@@ -62,6 +64,21 @@ def test_the_runtime_gives_labels_as_keras_does(converted):
     for result, scores in zip(np.array(results)[sure], keras_scores[sure], strict=True):
         assert result.label == LABELS[scores.argmax()]
     assert all(r.label_score == pytest.approx(s.max()) for r, s in zip(results, found, strict=True))
+
+
+def test_without_a_target_there_is_no_label(converted, tmp_path):
+    """As with a recognizer in a file of its own. Read with this zero point, every score is 0."""
+    model = ModelFile.open(converted[1])
+    with zipfile.ZipFile(converted[1]) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    metadata["outputs"]["score"]["zero_point"] = 127
+    (tmp_path / "none.tflite").write_bytes(pack(model.flatbuffer, metadata, LABELS))
+    frame = smooth_frames((32, 32, 1), 1)[0, ..., 0]
+    with Rectifier(converted[1]) as sure, Rectifier(tmp_path / "none.tflite") as rectifier:
+        found, none = sure.rectify(frame), rectifier.rectify(frame)
+    np.testing.assert_array_equal(none.corners, found.corners)
+    assert (none.score, none.label, none.class_scores) == (0, None, None)
+    assert found.label in LABELS
 
 
 @pytest.mark.parametrize(("last", "activation"), [("linear", "logits"), ("sigmoid", "sigmoid")])

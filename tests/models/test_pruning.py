@@ -314,6 +314,9 @@ def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, who
     resumed = prune(source, COURSE, out)
     for a, b in zip(load_model(whole).get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    header, *rows = (line.split(",") for line in out.with_suffix(".curve.csv").read_text().splitlines())
+    curve = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [(row["step"], row["epoch"], row["batches"]) for row in curve] == [("1", "1", "4"), ("2", "2", "4")]
 
 
 def test_the_command_prunes_a_refine_network_with_crops(tmp_path, capsys):

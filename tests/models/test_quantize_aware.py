@@ -230,6 +230,9 @@ def test_a_stopped_tuning_goes_on_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.undo()
     resumed = fine_tune(source, course, tmp_path / "stopped.keras")
     assert not (tmp_path / "stopped.training").exists()
+    curve = (tmp_path / "stopped.curve.csv").read_text().splitlines()
+    assert curve[0] == "epoch,batches,loss,score_loss,theta_loss,learning_rate,seconds"
+    assert [row.split(",")[:2] for row in curve[1:]] == [["1", "4"], ["2", "4"]]
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 

@@ -95,6 +95,9 @@ def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch):
     resumed = train_through_recognizer(course, bars(), tmp_path / "stopped.keras")
     assert len(batches_of_the_whole) == 8
     np.testing.assert_array_equal(trained, batches_of_the_whole[5:])
+    curve = (tmp_path / "stopped.curve.csv").read_text().splitlines()
+    assert curve[0].endswith("learning_rate,seconds,black,outside,pose_spread_px")
+    assert [row.split(",")[:2] for row in curve[1:]] == [["1", "4"], ["2", "4"]]
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from stn_rectify.models import BilinearSampler, ThinPlateSplineGrid, lightweight_stn, stn_cost
-from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors
+from stn_rectify.models.evaluation.corner_errors import summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.training.losses import CornerLoss, corners_to_control_points, theta_to_corners
-from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.runtime.geometry import (
     CONTROL_POINTS,
     UNIT_CORNERS,
@@ -139,5 +140,6 @@ def test_corner_errors_of_a_spline_are_reported():
     model = lightweight_stn((32, 32, 3), transform="tps", width=0.5)
     frame = np.zeros((48, 64, 3), np.uint8)
     whole = np.array([[-0.5, -0.5], [63.5, -0.5], [63.5, 47.5], [-0.5, 47.5]])
-    errors = corner_errors(pose_predictor(model), KnownFrames("one", (frame,), (whole,)), (32, 32, 3))
+    known = KnownFrames("one", (frame,), (whole,))
+    errors = summarise(known, find_targets(model, None, known.frames)[0].corners, None)
     assert errors.mean == pytest.approx(0, abs=1e-4)

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.cli import main
-from stn_rectify.models.evaluation.corner_errors import KnownFrames, corner_errors, read_truth
+from stn_rectify.models.evaluation.corner_errors import summarise
+from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth
+from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.progress import Progress
@@ -31,6 +33,7 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import homography_to_corners
 
 TINY = TrainingRecipe(
     input_shape=(32, 32, 1), width=0.5, features=16, samples=200, epochs=2, batch_size=50, learning_rate=2e-3
@@ -58,7 +61,7 @@ def test_training_beats_the_centred_box_on_its_own_frames(tmp_path):
     synthesiser = FrameSynthesiser(seed=0, frame_size=(320, 240))
     samples = [synthesiser(k) for k in range(100)]
     known = KnownFrames("training", tuple(s.frame for s in samples), tuple(s.corners for s in samples))
-    errors = corner_errors(pose_predictor(model), known, (32, 32, 1))
+    errors = summarise(known, find_targets(model, None, known.frames)[0].corners, None)
     assert errors.mean < 0.9 * errors.centred_box
     assert not (tmp_path / "stn.training").exists()
     calibration = np.load(tmp_path / "stn.calibration.npz")
@@ -238,6 +241,7 @@ def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys)
     assert "synthesised hold-out" in printed
     assert "overlap (IoU)" in printed
     assert cv2.imread(str(tmp_path / "stn.sheet.png")).shape[1] > 1000
+    assert cv2.imread(str(tmp_path / "stn.curve.png")) is not None
     assert load_model(out).output_shape[1] == (None, 8)
     assert main(["--out", str(out), *arguments]) == 2
     assert "--overwrite" in capsys.readouterr().err
@@ -251,14 +255,14 @@ def test_validation_reads_a_folder_with_its_truth(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     known = read_truth(tmp_path)
     assert known.frames[0].shape == (48, 64, 3)
-    errors = corner_errors(lambda f: (np.array([[1, 0, 0, 0, 1, 0.0]]), None), known, (32, 32, 3))
+    errors = summarise(known, [homography_to_corners(np.eye(3), 64, 48)], None)
     assert errors.mean == pytest.approx(100 * np.hypot(0.5, 0.5) / np.hypot(63, 47), rel=1e-6)
 
 
 @pytest.mark.filterwarnings("error")
 def test_frames_that_are_all_empty_have_no_corner_error():
     empty = KnownFrames("empty", (np.zeros((48, 64, 3), np.uint8),), (None,))
-    errors = corner_errors(lambda f: (np.array([[1, 0, 0, 0, 1, 0.0]]), np.array([0.1])), empty, (32, 32, 3))
+    errors = summarise(empty, [homography_to_corners(np.eye(3), 64, 48)], np.array([0.1]))
     assert errors.count == 0
     assert np.isnan([errors.mean, errors.median, errors.p95, errors.centred_box]).all()
     assert errors.score_accuracy == 1

@@ -13,25 +13,31 @@ import pytest
 from stn_rectify.runtime import Recognizer, Rectifier
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.recognizer_file import RecognizerFile, bundled_recognizers
 
+THETA = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 LABELS = "dark\nlight\n"
 
 
-def classifier(dtype="float32", channels=1):
-    """A flatbuffer that says how dark (1 - mean) and how light (mean) an image of 8×6 is."""
+def classifier(dtype="float32", channels=1, low=0.0, high=1.0, brightest=1.0, height=6, width=8):
+    """A flatbuffer that says how dark (1 - mean) and how light (mean) an image is.
+
+    Pixel values 0 and 255 are ``low`` and ``high`` to it; calibration goes up to ``brightest`` of the way.
+    """
     import tensorflow as tf
 
     def shades(image):
-        light = tf.reduce_mean(image, axis=[1, 2, 3])
-        return {"shades": tf.stack([1.0 - light, light], axis=1)}
+        light = (tf.reduce_mean(image, axis=[1, 2, 3]) - low) / (high - low)
+        return {"shades": tf.nn.relu(tf.stack([1.0 - light, light], axis=1))}
 
-    signature = [tf.TensorSpec((1, 6, 8, channels), tf.float32, name="image")]
+    signature = [tf.TensorSpec((1, height, width, channels), tf.float32, name="image")]
     concrete = tf.function(shades, input_signature=signature).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if dtype != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        samples = [np.full((1, 6, 8, channels), k / 8, np.float32) for k in range(9)]
+        levels = low + (high - low) * brightest * np.linspace(0, 1, 9)
+        samples = [np.full((1, height, width, channels), level, np.float32) for level in levels]
         converter.representative_dataset = lambda: ([sample] for sample in samples)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(dtype)
@@ -65,6 +71,23 @@ def test_any_classifier_tells_dark_from_light(tmp_path, flatbuffers, dtype):
             assert found.class_scores.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("low", "high", "brightest"),
+    [(0, 1, 0.8), (-1, 1, 1), (-1, 1, 0.8), (0, 255, 1), (0, 255, 0.8), (-2.1, 2.6, 1)],
+    ids=["0.8", "-1 to 1", "-1 to 0.6", "0 to 255", "0 to 204", "standardised"],
+)
+def test_an_integer_input_is_fed_by_its_quantization(tmp_path, dtype, low, high, brightest):
+    """Calibration that saw no white leaves an input that ends below pixel value 255."""
+    file = write(tmp_path / "shades.tflite", classifier(dtype, low=low, high=high, brightest=brightest))
+    with Recognizer(file) as recognizer:
+        for value in (40, 102, 179):
+            found = recognizer.recognize(np.full((6, 8), value, np.uint8))
+            assert found.class_scores[1] == pytest.approx(value / 255, abs=0.02)
+        bright = recognizer.recognize(np.full((6, 8), 250, np.uint8)).class_scores[1]
+        assert bright == pytest.approx(min(250 / 255, brightest), abs=0.02)
+
+
 def test_labels_may_lie_in_any_text_file_or_be_missing(tmp_path, flatbuffers):
     other = RecognizerFile.open(write(tmp_path / "a.tflite", flatbuffers["int8"], shades_txt=LABELS))
     assert (other.labels, other.name) == (("dark", "light"), "a")
@@ -95,6 +118,8 @@ def test_what_is_no_classifier_is_refused(tmp_path, flatbuffers, make_model):
         Recognizer(write(tmp_path / "a.tflite", flatbuffers["int8"], labels_txt="a\nb\nc\n"))
     with pytest.raises(ModelFileError, match="spatial transformer: give it as the model"):
         Recognizer(make_model())
+    with pytest.raises(ModelFileError, match=r"recognizer: give it as the recognizer \(--recognizer\)"):
+        Rectifier(RecognizerFile.open("digits").path)
     with pytest.raises(ModelFileError, match="no bundled recognizer 'letters'"):
         Recognizer("letters")
     ours = json.dumps({"format": "stn-rectify-recognizer/1", "name": "a"})
@@ -132,6 +157,25 @@ def test_an_unusable_pose_has_no_label(tmp_path, flatbuffers, make_model):
     with Rectifier(crossed) as rectifier, Recognizer(file) as recognizer:
         result = recognizer.label(rectifier.rectify(np.zeros((40, 60, 3), np.uint8)))
     assert (result.score, result.label, result.label_score) == (0, None, None)
+
+
+def test_without_a_target_there_is_no_label(tmp_path, flatbuffers, make_model):
+    """The score of this model is the red of the first pixel: 0, though the pose is usable."""
+    file = write(tmp_path / "a.tflite", flatbuffers["int8"])
+    with Rectifier(make_model()) as rectifier, Recognizer(file) as recognizer:
+        result = recognizer.label(rectifier.rectify(np.zeros((40, 60, 3), np.uint8)))
+        assert (result.score, result.label) == (0, None)
+        assert not np.allclose(result.corners[0], -0.5)
+        assert recognizer.label(rectifier.rectify(np.full((40, 60, 3), 200, np.uint8))).label is not None
+
+
+@pytest.mark.parametrize(("refine", "options"), [(None, "size"), (0, "model"), (1, "size")])
+def test_a_recognizer_reads_the_graphs_image_only_if_no_pass_follows(tmp_path, make_model, refine, options):
+    file = write(tmp_path / "a.tflite", classifier("int8", channels=3, height=32, width=48))
+    model = ModelFile.open(make_model(in_graph=True, refine={"theta": THETA}))
+    with Recognizer(file) as recognizer:
+        expected = {"model": {"output": "model"}, "size": {"output_size": (48, 32)}}[options]
+        assert recognizer.output_options(model, refine) == expected
 
 
 def test_the_bundled_digits_are_read_by_the_bundled_recognizer(tmp_path, capfd):

@@ -172,7 +172,7 @@ def test_the_graphs_own_pixels_are_never_refined(make_model: MakeModel) -> None:
 
 
 def test_passes_need_a_refine_network(make_model: MakeModel) -> None:
-    with pytest.raises(UsageError, match="'test' has no refine network: use refine=0"):
+    with pytest.raises(UsageError, match="'test' has no refine network: use refine=0 \\(--refine 0\\)"):
         Rectifier(make_model(SCAN), refine=1)
 
 
@@ -231,5 +231,6 @@ def test_the_command_refines(make_model: MakeModel, dark: np.ndarray, tmp_path: 
     refused = subprocess.run([*command, "--model", make_model(SCAN)], cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 2
     assert refused.stderr == (
-        "stn-rectify: error: model 'test' has no refine network: use refine=0, or a model that was converted with one\n"
+        "stn-rectify: error: model 'test' has no refine network: use refine=0 (--refine 0), or a model converted with "
+        "one\n"
     )

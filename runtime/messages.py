@@ -1,0 +1,58 @@
+"""The lines for people that the command ``stn-rectify`` prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from stn_rectify.runtime.recognizer import Recognizer
+from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
+
+__all__ = ["camera_lines", "first_line", "model_line", "recognizer_line", "result_line", "say"]
+
+
+def say(line: str) -> None:
+    """Prints a line for people; standard output is left to results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def model_line(rectifier: Rectifier) -> str:
+    """The model, the interpreter and how both are used."""
+    model = rectifier.model
+    threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
+    networks = f"{model.networks} networks, " if model.networks > 1 else ""
+    passes = f", {_passes(rectifier.refine)}" if model.networks > 1 else ""
+    what = f"INT8, {networks}{model.size_bytes / 1000:.0f} KB"
+    return f"model {model.metadata.name} ({what}) on {rectifier.package}, {threads}{passes}"
+
+
+def _passes(number: int) -> str:
+    return f"{number} refinement pass{'es' if number != 1 else ''}"
+
+
+def recognizer_line(recognizer: Recognizer) -> str:
+    """The recognizer and how many classes it knows."""
+    file = recognizer.file
+    what = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
+    return f"recognizer {file.name} ({what}, {file.scores.shape[1]} classes)"
+
+
+def result_line(frame: CapturedFrame, result: Rectification) -> str:
+    """What was found in one frame."""
+    corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
+    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+
+
+def camera_lines(camera: CameraInfo) -> Iterator[str]:
+    """A camera, and below it each pixel format with its frame sizes."""
+    yield f"{camera.device}  {camera.name}" + (f"  [{camera.driver}]" if camera.driver else "")
+    for fourcc, sizes in camera.formats.items():
+        yield f"    {fourcc}  {' '.join(sizes)}".rstrip()
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of its error, without what follows on further lines."""
+    return str(error).strip().partition("\n")[0]
