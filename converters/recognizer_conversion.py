@@ -28,7 +28,7 @@ from stn_rectify.converters.layer_check import check_layers
 from stn_rectify.converters.packing import pack
 from stn_rectify.converters.proof import Check, inspect_file
 from stn_rectify.converters.quantizer import quantize
-from stn_rectify.converters.recognizer_names import RECOGNIZER_SUFFIX
+from stn_rectify.models.file_names import RECOGNIZER_SUFFIX
 from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError

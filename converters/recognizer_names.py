@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["RECOGNIZER_SUFFIX", "is_recognizer"]
+from stn_rectify.models.file_names import RECOGNIZER_SUFFIX
 
-RECOGNIZER_SUFFIX = ".recognizer.keras"
+__all__ = ["is_recognizer"]
 
 
 def is_recognizer(source: Path) -> bool:

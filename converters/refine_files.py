@@ -9,15 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from stn_rectify.converters.content_hash import sha256_of, sha256_of_files
+from stn_rectify.models.file_names import is_refine_file, refine_file_of, scan_file_of
 
 __all__ = ["companion_files", "model_of_refine_file", "refine_calibration", "refine_file", "sha256_of_model"]
-
-_SUFFIX = ".refine"
 
 
 def refine_file(source: Path) -> Path | None:
     """The refine network of a .keras file; None if none lies beside it."""
-    beside = source.with_name(f"{source.stem}{_SUFFIX}.keras")
+    beside = refine_file_of(source)
     return beside if source.suffix == ".keras" and source.is_file() and beside.is_file() else None
 
 
@@ -28,11 +27,8 @@ def refine_calibration(refine: Path) -> Path:
 
 def model_of_refine_file(file: Path) -> Path | None:
     """The .keras file that a refine network belongs to; None if it is no refine network, or a lone one."""
-    name = file.stem.removesuffix(_SUFFIX)
-    if file.suffix != ".keras" or not name or name == file.stem:
-        return None
-    model = file.with_name(f"{name}.keras")
-    return model if model.is_file() else None
+    model = scan_file_of(file)
+    return model if is_refine_file(file) and model.is_file() else None
 
 
 def companion_files(source: Path) -> tuple[Path, ...]:

@@ -17,10 +17,10 @@ from stn_rectify.converters.report.comparison import compare
 from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.stn_parts import StnParts
 from stn_rectify.converters.stn_source import read_stn
-from stn_rectify.models.training.pose_training import REFINE_MARGIN
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.metadata import MAX_MARGIN
 from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
 __all__ = ["AssembledRefine", "RefineStn", "read_refine"]
 

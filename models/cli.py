@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.models.file_names import REFINE_SUFFIX, is_refine_file, scan_file_of
 from stn_rectify.models.option_types import positive_float, shape, whole_number
 from stn_rectify.models.pruning_options import add_pruning_options, pruning_course
 from stn_rectify.models.recognizer_options import (
@@ -58,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     net.add_argument(
         "--transform", choices=("affine", "projective", "tps"), help="default projective" + labelled % "affine"
     )
-    net.add_argument("--output-shape", type=shape(2), metavar="HxW", help="of the rectified image; default the input's")
+    net.add_argument(
+        "--output-shape",
+        type=shape(2),
+        metavar="HxW",
+        help="of the rectified image; default the input's" + labelled % "28x28",
+    )
     net.add_argument(
         "--body", choices=("separable", "fused"), default="separable", help="small, or with more plain convolutions"
     )
@@ -72,14 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     net.add_argument("--localization", choices=("profiles", "flatten", "pooled"), default="profiles")
     net.add_argument("--localization-shape", type=shape(2), metavar="HxW", help="smaller copy the localization sees")
-    net.add_argument("--width", type=positive_float, default=1.0, help="factor on the channels")
+    net.add_argument(
+        "--width",
+        type=positive_float,
+        default=1.0,
+        help="factor on the channels; with a recognizer on its own",
+    )
     net.add_argument("--padding", choices=("zeros", "border"), default="zeros")
     run = parser.add_argument_group("training")
-    tuning = "; %s with --quantize-aware)"
-    run.add_argument("--samples", type=_positive_int, help="synthesised frames (default 20000" + tuning % 4000)
-    run.add_argument("--epochs", type=_positive_int, help="times each is drawn anew (default 20" + tuning % 10)
+    tuning = "; %s with --quantize-aware; %s behind a recognizer)"
+    run.add_argument(
+        "--samples", type=_positive_int, help="synthesised frames (default 20000" + tuning % (4000, "all images")
+    )
+    run.add_argument("--epochs", type=_positive_int, help="times each is drawn anew (default 20" + tuning % (10, 30))
     run.add_argument("--batch-size", type=_positive_int, default=128)
-    run.add_argument("--learning-rate", type=positive_float, help="at its highest (default 0.003" + tuning % 0.001)
+    run.add_argument(
+        "--learning-rate", type=positive_float, help="at its highest (default 0.003; 0.001 with --quantize-aware)"
+    )
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument(
         "--weights", type=Path, metavar="FILE.keras", help="trained network of the same kind to start from"
@@ -101,7 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         help="real frames with a truth.json; repeatable",
     )
     check.add_argument(
-        "--hold-out", type=_non_negative_int, default=1000, metavar="N", help="synthesised frames (default 1000)"
+        "--hold-out",
+        type=_non_negative_int,
+        default=1000,
+        metavar="N",
+        help="synthesised frames, or the last images of --data (default 1000)",
     )
     check.add_argument(
         "--sheet",
@@ -132,6 +151,9 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("give either --out FILE.keras to train or --evaluate FILE.keras")
     if args.model is not None and args.prune is not None and args.quantize_aware:
         raise UsageError("--prune and --quantize-aware come one after the other: give one of them, then its result")
+    given = [name for name in ("prune_steps", "importance") if getattr(args, name) is not None and args.prune is None]
+    if given:
+        raise UsageError(f"--{given[0].replace('_', '-')} is for pruning: give --prune FRACTION, too")
     if (args.model is not None) != (args.quantize_aware or args.prune is not None):
         raise UsageError(
             "to tune a trained model for INT8 give --quantize-aware MODEL.keras --out FILE.keras, to make it smaller "
@@ -152,9 +174,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"stn-train: stopped; for the tables give --evaluate {args.out}", file=sys.stderr)
         return 130
     except DataError as error:
-        if not args.quantize_aware:
-            raise
-        print(f"no tables: {error}", flush=True)  # a model of the user's own was tuned all the same
+        print(f"no tables: {error}", flush=True)  # the model is trained and written all the same
     return 0
 
 
@@ -174,7 +194,8 @@ def _load(file: Path) -> keras.Model:
 
 def _train(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.cost import stn_cost
-    from stn_rectify.models.training.pose_training import REFINE_MARGIN, TrainingRecipe, train
+    from stn_rectify.models.training.pose_training import TrainingRecipe, train
+    from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
     input_shape = args.input_shape or (64, 64, 3)
     if input_shape[2] not in (1, 3):
@@ -194,10 +215,12 @@ def _train(args: argparse.Namespace) -> keras.Model:
         **_course(args),
     )
     _check_batch(recipe)
-    if args.refine != args.out.name.endswith(".refine.keras"):
-        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME.refine.keras")
+    if args.refine != is_refine_file(args.out):
+        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
     if args.scan and not args.refine:
         raise UsageError("--scan is for a refine network: give --refine, too")
+    if args.scan and is_refine_file(args.scan):
+        raise UsageError(f"--scan {args.scan} is a refine network: give the one whose poses it corrects")
     if args.refine and recipe.transform != "projective":
         raise UsageError(f"--transform {recipe.transform}: a refine network is projective")
     _prepare_out(args.out, args.overwrite)
@@ -217,8 +240,12 @@ def _change(args: argparse.Namespace) -> keras.Model:
 
 def _tune(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.quantization import FineTuning, fine_tune
+    from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
-    course = FineTuning(**_course(args))
+    if is_refine_file(args.model) != is_refine_file(args.out):
+        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
+    margin = REFINE_MARGIN if is_refine_file(args.model) else None
+    course = FineTuning(**_course(args), refine_margin=margin)
     _check_batch(course)
     _prepare_out(args.out, args.overwrite)
     return fine_tune(args.model, course, args.out, jobs=args.jobs)
@@ -267,14 +294,18 @@ def _prepare_out(out: Path, overwrite: bool) -> None:
 
 
 def _print_errors(model: keras.Model, args: argparse.Namespace, known: list[KnownFrames]) -> None:
-    from stn_rectify.models.evaluation.evaluate import evaluate
+    from stn_rectify.models.evaluation.evaluate import can_be_evaluated, evaluate
     from stn_rectify.models.evaluation.known_frames import synthesised_hold_out
 
+    file = args.out or args.evaluate
     if not (args.hold_out or known):
+        return
+    if not can_be_evaluated(file):
+        print(f"no tables: a refine network is evaluated with its scan network, {scan_file_of(file).name} beside it")
         return
     hold_out = [synthesised_hold_out(args.hold_out, args.seed, args.backgrounds, args.targets)] if args.hold_out else []
     sheet = args.sheet or (args.out.with_suffix(".sheet.png") if args.out else None)
-    found = evaluate(model, args.out or args.evaluate, [*hold_out, *known])
+    found = evaluate(model, file, [*hold_out, *known])
     print(found.table, flush=True)
     if sheet is not None and found.shown:
         found.save_sheet(sheet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import stn_rectify.models.localization
 import stn_rectify.models.training.losses  # noqa: F401  these register our classes with Keras
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["load_model"]
+__all__ = ["load_model", "sha256_of_file"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -35,6 +36,18 @@ def load_model(file: Path) -> keras.Model:
         return keras.models.load_model(file, compile=False)
     except Exception as error:  # Keras raises whatever its parts raise
         raise DataError(f"{file} {_reason(error)}") from error
+
+
+def sha256_of_file(file: Path) -> str:
+    """SHA-256 of a model's file: a stopped training goes on with the same ones only.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.models.file_names import REFINE_SUFFIX, is_refine_file
 from stn_rectify.models.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from stn_rectify.models.pruning import PruningCourse
 
 __all__ = ["add_pruning_options", "pruning_course"]
-
-_REFINE = ".refine.keras"
 
 
 def add_pruning_options(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +50,11 @@ def pruning_course(args: argparse.Namespace, course: dict[str, Any]) -> PruningC
         UsageError: they do not go together.
     """
     from stn_rectify.models.pruning import PruningCourse
-    from stn_rectify.models.training.pose_training import REFINE_MARGIN
+    from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
-    refines = args.model.name.endswith(_REFINE)
-    if refines != args.out.name.endswith(_REFINE):
-        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{_REFINE}")
+    refines = is_refine_file(args.model)
+    if refines != is_refine_file(args.out):
+        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
     given = {"importance": args.importance, "steps": args.prune_steps}
     found = PruningCourse(
         **course,

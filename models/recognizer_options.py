@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stn_rectify.models.digits import DISTORTIONS
+from stn_rectify.models.file_names import RECOGNIZER_SUFFIX, REFINE_SUFFIX
 from stn_rectify.models.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -20,8 +22,12 @@ __all__ = ["add_recognizer_options", "learns_from_labels", "run_recognizer_train
 
 _SUPERVISIONS = ("pose", "recognizer", "both")
 _FRAME, _UPRIGHT = (42, 42, 1), (28, 28)  # of the paper's digits
-_NOT_HERE = ("body", "localization", "refine", "backgrounds", "targets", "validate", "evaluate", "model", "prune")
+_NOT_HERE = (
+    "body", "localization", "refine", "scan", "weights", "backgrounds", "targets", "validate", "evaluate", "sheet",
+    "model", "quantize_aware", "prune", "prune_steps", "importance",
+)  # fmt: skip
 _ONLY_HERE = ("data", "distortions", "pose_warm_up")
+_TAKEN = (REFINE_SUFFIX, RECOGNIZER_SUFFIX)
 
 
 def add_recognizer_options(parser: argparse.ArgumentParser) -> None:
@@ -82,26 +88,37 @@ def run_recognizer_training(
     """
     given = [name for name in _NOT_HERE if getattr(args, name) != getattr(defaults, name)]
     if given:
-        name = "MODEL.keras" if given[0] == "model" else f"--{given[0]}"
+        name = "MODEL.keras" if given[0] == "model" else f"--{given[0].replace('_', '-')}"
         raise UsageError(f"{name} does not go together with --supervision {args.supervision}")
     if args.data is None or args.out is None:
         raise UsageError(f"--supervision {args.supervision} needs --data DIR and --out FILE.keras")
     from stn_rectify.models.cost import stn_cost
     from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
 
+    if args.out.name.endswith(_TAKEN):
+        raise UsageError(f"--out {args.out}: {' and '.join(_TAKEN)} are the ends of other networks' names")
     recipe, train, held_out = _recipe(args, course)
-    prepare_out(args.out, args.overwrite)
+    for suffix in (".stn.keras", RECOGNIZER_SUFFIX, ".keras"):
+        prepare_out(args.out.with_suffix(suffix), args.overwrite)
     print(stn_cost(recipe.model(len(train.names))), flush=True)
     model = train_through_recognizer(recipe, train, args.out)
-    print(f"wrote {args.out}, its halves NAME.stn.keras and NAME.recognizer.keras, frames, labels and curve beside it")
-    print(_error_table(model, recipe, held_out), flush=True)
+    name = args.out.stem
+    print(f"wrote {args.out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
+    try:
+        print(_error_table(model, recipe, held_out), flush=True)
+    except KeyboardInterrupt:  # nothing is left to go on with
+        print("stn-train: stopped; the model is there, the errors of the held-out images are not", file=sys.stderr)
+        return 130
     return 0
 
 
 def _recipe(
     args: argparse.Namespace, course: dict[str, Any]
 ) -> tuple[RecognizerCourse, LabelledImages, LabelledImages]:
-    """The course, the images to train on, and the last ones, which are held out."""
+    """The course, the images to train on, and the last ones, which are held out; images uint8 [N, h, w, C].
+
+    The frames of the course are H×W×C; without distortions the images are the frames, with them two thirds as large.
+    """
     from stn_rectify.models.recognition.labelled_images import read_labelled_images
     from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 
@@ -116,7 +133,7 @@ def _recipe(
     # Images that will be distorted are as large as what shall be seen of them, with room around; others fill the frame.
     size = (2 * shape[0] // 3, 2 * shape[1] // 3) if distortions else shape[:2]
     data = read_labelled_images(args.data, size, shape[2])
-    if not distortions and data.images.shape[1:] != shape:
+    if not distortions and data.images.shape[1:] != shape:  # idx files keep their size
         found = "x".join(map(str, data.images.shape[1:]))
         raise UsageError(f"{args.data} holds images of {found}: give --input-shape {found}, or --distortions")
     kept = len(data) - args.hold_out

@@ -11,7 +11,11 @@ import numpy.typing as npt
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised, transform_points
 from stn_rectify.runtime.preprocess import resize_antialiased
 
-__all__ = ["crop_homography", "target_crop"]
+__all__ = ["REFINE_MARGIN", "crop_homography", "target_crop"]
+
+#: What the crops of a refine network show beyond each edge of the target, as a share of its side, unless its file says
+#: otherwise.
+REFINE_MARGIN = 0.2
 
 _SUPERSAMPLING = 2
 _BORDER_PX = 2  # what bilinear sampling and reducing may reach over the crop's bounds

@@ -12,9 +12,11 @@ from stn_rectify.models.evaluation.corner_errors import error_table, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
+from stn_rectify.models.file_names import is_refine_file, refine_file_of, scan_file_of
 from stn_rectify.models.files import load_model
+from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "can_be_evaluated", "evaluate"]
 
 _PASSES = 4  # refinement passes shown, after the scan
 _SHEET_PASSES = 3  # of them in the sheet: what a file's Rectifier makes by default
@@ -55,13 +57,10 @@ def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames]) -> Eva
         sets: of frames.
 
     Raises:
-        DataError: the model is no Spatial Transformer Network.
+        DataError: the model is no Spatial Transformer Network, or a refine network without its scan network.
     """
-    scan, refine = _networks(model, file)
-    if scan is None:
-        return Evaluation(
-            f"no tables: a refine network is evaluated with its scan network, {_scan_file(file).name} beside it"
-        )
+    scan_file = scan_file_of(file) if is_refine_file(file) else file
+    scan, refine = _networks(model, file, scan_file)
     rows, shown = [], []
     for known in sets:
         by_pass = find_targets(scan, refine, known.frames, passes=_PASSES if refine is not None else 0)
@@ -72,21 +71,19 @@ def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames]) -> Eva
         chosen = by_pass[min(_SHEET_PASSES, len(by_pass) - 1)]
         shown.append((known, [FoundPoses("float", chosen.corners)]))
     passes = "" if refine is None else f", {1 + _SHEET_PASSES} passes"
-    return Evaluation(error_table(rows), f"{_scan_file(file).stem}, float{passes}", shown)
+    return Evaluation(error_table(rows), f"{scan_file.stem}, float{passes}", shown)
 
 
-def _networks(model: keras.Model, file: Path) -> tuple[keras.Model | None, keras.Model | None]:
+def can_be_evaluated(file: Path) -> bool:
+    """Whether all is there: a refine network alone finds nothing, it corrects the poses of its scan network."""
+    return not is_refine_file(file) or scan_file_of(file).is_file()
+
+
+def _networks(model: keras.Model, file: Path, scan_file: Path) -> tuple[keras.Model, keras.Model | None]:
     """Scan and refine network, of which ``model`` is one."""
-    scan_file = _scan_file(file)
     if file != scan_file:
-        return (load_model(scan_file) if scan_file.is_file() else None), model
-    refine_file = file.with_suffix(".refine.keras")
-    return model, load_model(refine_file) if refine_file.is_file() else None
-
-
-def _scan_file(file: Path) -> Path:
-    return file.with_name(file.name.removesuffix(".refine.keras") + ".keras") if _is_refine(file) else file
-
-
-def _is_refine(file: Path) -> bool:
-    return file.name.endswith(".refine.keras")
+        return load_model(scan_file), model
+    refine_file = refine_file_of(file)
+    if not refine_file.is_file() or model.get_layer("theta").output.shape[1] == THETA_SIZE["tps"]:
+        return model, None  # there is no refining a spline
+    return model, load_model(refine_file)

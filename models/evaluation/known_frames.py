@@ -121,7 +121,7 @@ def _corners(value: Any) -> Array | None:
 
 
 def read_frame(path: Path) -> Array:
-    """An image that a truth.json names, BGR uint8 [H, W, 3].
+    """An image file, BGR uint8 [H, W, 3].
 
     Raises:
         DataError: it is missing or damaged.
@@ -129,7 +129,7 @@ def read_frame(path: Path) -> Array:
     try:
         image = read_image(path)
     except SourceError as error:
-        raise DataError(f"the truth names an image that is missing or damaged: {error}") from error
+        raise DataError(f"an image is missing or damaged: {error}") from error
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 

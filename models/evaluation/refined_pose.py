@@ -13,7 +13,6 @@ import numpy.typing as npt
 from stn_rectify.models.evaluation.known_frames import network_input
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.pose_supervision import pose_predictor
-from stn_rectify.models.training.pose_training import REFINE_MARGIN
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
@@ -23,7 +22,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_homography,
 )
 from stn_rectify.runtime.refinement import final_score, refine_pose
-from stn_rectify.runtime.target_crop import target_crop
+from stn_rectify.runtime.target_crop import REFINE_MARGIN, target_crop
 
 __all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
 

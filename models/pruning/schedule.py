@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.files import load_model
+from stn_rectify.models.files import load_model, sha256_of_file
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
@@ -18,10 +18,8 @@ from stn_rectify.models.pruning.importance import Importance, scale_importance, 
 from stn_rectify.models.pruning.surgery import without_channels
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
-from stn_rectify.models.training.frame_batches import Draw
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_predictor, pose_truth
-from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["PruningCourse", "prune", "pruned", "tune"]
@@ -39,7 +37,6 @@ class PruningCourse(Course):
         fraction: share of the localization network's multiply-accumulates to remove, above 0 and below 1.
         steps: turns of pruning and fine-tuning; the epochs are divided among them.
         importance: what channels are ranked by, ``"taylor"`` or ``"batch-norm"``.
-        refine_margin: of the crops that a refine network sees; None for a network that sees whole frames.
         source: SHA-256 of the model's file.
     """
 
@@ -49,15 +46,7 @@ class PruningCourse(Course):
     fraction: float = 0.5
     steps: int = 1
     importance: str = "taylor"
-    refine_margin: float | None = None
     source: str = ""
-
-    @property
-    def draw(self) -> Draw:
-        """Crops around the target for a refine network, else looks at the whole frame."""
-        if self.refine_margin is None:
-            return super().draw
-        return crop_drawer(self.refine_margin, turns=self.targets is None)
 
     def step(self, number: int) -> PruningCourse:
         """The course of step ``number``, from 1 on."""
@@ -90,10 +79,9 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
     stn = _opened(source, course)
     flow = channel_flow(stn)
     whole = flow.macs(np.ones(flow.count, np.bool_))
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    course = replace(course, input_shape=stn.input_shape[1:], source=digest)
+    course = replace(course, input_shape=stn.input_shape[1:], source=sha256_of_file(source))
     work = out.with_suffix(".training")
-    pool = course_frames(course, work, flow.seen, jobs, refines=course.refine_margin is not None)
+    pool = course_frames(course, work, flow.seen, jobs)
     # A step's file is known by its settings: of other settings it is not taken for this one.
     settings = hashlib.sha256(repr(asdict(course)).encode()).hexdigest()[:8]
     files = {step: work / f"step-{step}-{settings}.keras" for step in range(1, course.steps + 1)}

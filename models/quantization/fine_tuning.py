@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from stn_rectify.models.files import load_model
+from stn_rectify.models.files import load_model, sha256_of_file
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import (
@@ -22,7 +21,7 @@ from stn_rectify.models.training.course import (
     train_epochs,
     write_result,
 )
-from stn_rectify.models.training.frame_batches import Batch, batches
+from stn_rectify.models.training.frame_batches import Batch
 from stn_rectify.models.training.losses import theta_to_corners
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
@@ -93,12 +92,11 @@ def fine_tune(source: Path, course: FineTuning, out: Path, *, jobs: int = 1) -> 
         raise DataError(f"{source}: frames are synthesised with 1 or 3 channels, the model takes {shape[2]}")
     if tuned.plan.unknown:
         print(f"weights that stay in float: {', '.join(tuned.plan.unknown)}", flush=True)
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    course = FineTuning(**{**asdict(course), "input_shape": shape, "source": digest})
+    course = FineTuning(**{**asdict(course), "input_shape": shape, "source": sha256_of_file(source)})
     work = out.with_suffix(".training")
     pool = course_frames(course, work, shape[:2], jobs)
     count = min(_OBSERVED_FRAMES, len(pool))
-    tuned.observe(next(batches(pool, course.epochs, input_shape=shape, batch_size=count, seed=course.seed)).frames)
+    tuned.observe(next(course.batches(pool, course.epochs, batch_size=count)).frames)
     # Named like the layers: in the curve they are columns.
     score = [keras.losses.BinaryCrossentropy(name="score")] if tuned.pose.score is not None else []
     tuned.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
 from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course import Course, Seen, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
@@ -118,16 +118,18 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
         KeyboardInterrupt: after the state was saved.
     """
     work = out.with_suffix(".training")
-    work.mkdir(exist_ok=True)
+    try:
+        work.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{work} cannot be made ({error.strerror or error}): choose another --out") from error
     model = course.model(len(data.names))
     taught = _taught_model(course, model)
     watch = PoseWatch(model, course.drawn(data[:_WATCHED_FRAMES], _WATCH).frames)
 
-    def after_epoch(number: int) -> Mapping[str, float]:
+    def after_epoch(number: int) -> Seen:
         report = watch.look()
-        print(f"  {report}", flush=True)
         report.refuse_lost(f"after epoch {number + 1}")
-        return {"black": report.black, "outside": report.outside, "pose_spread_px": report.spread_px}
+        return str(report), {"black": report.black, "outside": report.outside, "pose_spread_px": report.spread_px}
 
     def targets(batch: LabelledBatch) -> Targets:
         teaches = np.full(len(batch.labels), float(batch.epoch < course.pose_epochs), np.float32)

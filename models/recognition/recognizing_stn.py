@@ -9,6 +9,7 @@ from keras import layers
 
 from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.models.localization import identity_bias, reduced_copy
+from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
 __all__ = ["RECOGNIZER", "recognizer_network", "recognizing_stn", "without_recognizer"]
@@ -22,6 +23,7 @@ _GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSp
 # its time in depthwise convolutions, and these images are small.
 _LOCALIZATION = ((16, 5, 2, 1), (24, 3, 2, 1), (32, 3, 1, 2), (16, 3, 1, 1))
 _RECOGNIZER = ((16, 5, 1, 2), (32, 3, 1, 2), (64, 3, 1, 1), (96, 3, 1, 2))
+_LEAST_SIDE = 8  # three poolings
 _FEATURES = 32
 _DROPOUT = 0.25
 
@@ -51,7 +53,12 @@ def recognizing_stn(
     Returns:
         A Keras model with the outputs ``[rectified, theta, class scores]``: [B, h, w, C] in the input's range, [B, 6],
         [B, 8] or [B, 32], and [B, classes], which add up to 1. Its layer `RECOGNIZER` is a model of its own.
+
+    Raises:
+        DataError: a size is less than 8 pixels, of which nothing would be left.
     """
+    if min(*input_shape[:2], *output_shape, *(localization_shape or output_shape)) < _LEAST_SIDE:
+        raise DataError(f"frames, their reduced copies and rectified images need {_LEAST_SIDE}x{_LEAST_SIDE} pixels")
     image: Any = keras.Input(input_shape, name="frame")
     seen = image if localization_shape is None else reduced_copy(image, localization_shape)
     x = _convolutions(seen, _LOCALIZATION, 1.0, "localization")

@@ -22,21 +22,30 @@ from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
-__all__ = ["Course", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
+__all__ = ["Course", "Seen", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
 
 _CALIBRATION_FRAMES = 200
 
 #: What a model should give, and the weight of each sample; a list of one array for each output.
 Targets = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
+#: What was seen at the end of an epoch: a line about it, and further columns of its row in the curve.
+Seen = tuple[str, Mapping[str, float]]
+
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Course:
-    """The frames of a training, and how they are gone through."""
+    """The frames of a training, and how they are gone through.
+
+    Attributes:
+        refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
+            that sees whole frames.
+    """
 
     input_shape: tuple[int, int, int] = (64, 64, 3)
     samples: int = 20_000
@@ -46,6 +55,7 @@ class Course:
     seed: int = 0
     backgrounds: str | None = None
     targets: str | None = None
+    refine_margin: float | None = None
 
     @property
     def epoch_steps(self) -> int:
@@ -55,7 +65,9 @@ class Course:
     @property
     def draw(self) -> Draw:
         """How a sample is made of a frame. The user's own targets are never seen mirrored."""
-        return frame_drawer(mirrors=self.targets is None)
+        if self.refine_margin is None:
+            return frame_drawer(mirrors=self.targets is None)
+        return crop_drawer(self.refine_margin, turns=self.targets is None)
 
     def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
@@ -70,9 +82,7 @@ class Course:
         )
 
 
-def course_frames(
-    course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int, *, refines: bool = False
-) -> FramePool:
+def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int) -> FramePool:
     """The frames of a course, in the folder ``work``.
 
     Args:
@@ -80,9 +90,8 @@ def course_frames(
         work: folder of the training.
         seen_shape: what the localization network sees.
         jobs: processes that synthesise frames.
-        refines: whether it sees crops of them; a target fills a part of a frame, but all of its crop.
     """
-    finer = 3 if refines else 2
+    finer = 2 if course.refine_margin is None else 3  # a target fills a part of a frame, but all of its crop
     return FramePool(
         work / "frames",
         count=course.samples,
@@ -118,7 +127,7 @@ def train_epochs(
     checkpoint: Checkpoint,
     targets: Callable[[Any], Targets],
     *,
-    after_epoch: Callable[[int], Mapping[str, float]] = lambda epoch: {},
+    after_epoch: Callable[[int], Seen] = lambda epoch: ("", {}),
 ) -> None:
     """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
 
@@ -128,8 +137,7 @@ def train_epochs(
         course: how they are gone through.
         checkpoint: is written after each epoch and when stopped, and beside it the run's `Curve`.
         targets: what the model should give for a batch, and the weights of the samples, a list each.
-        after_epoch: is called with the number of each finished epoch, from 0, and gives further columns of its row in
-            the curve; what it raises ends the training.
+        after_epoch: is called with the number of each finished epoch, from 0; what it raises ends the training.
 
     Raises:
         KeyboardInterrupt: after the state was saved.
@@ -171,7 +179,8 @@ def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
     corners = transform_points(normalised_to_pixels(width, height), batch.corners)
     corners[batch.present[:, 0] == 0] = np.nan
     content = io.BytesIO()
-    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8), corners=corners)
+    margin = {} if course.refine_margin is None else {"margin": np.float64(course.refine_margin)}
+    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8), corners=corners, **margin)
     with partial_file(out.with_suffix(".calibration.npz")) as partial:
         partial.write_bytes(content.getbuffer())
 
@@ -185,7 +194,7 @@ def _train_epoch(
     checkpoint: Checkpoint,
     curve: Curve,
     targets: Callable[[Any], Targets],
-    after_epoch: Callable[[int], Mapping[str, float]],
+    after_epoch: Callable[[int], Seen],
 ) -> None:
     drawn = course.batches(pool, epoch, first=first)
     label = f"epoch {epoch + 1}/{course.epochs}"
@@ -202,14 +211,16 @@ def _train_epoch(
                 wanted, weights = targets(batch)
                 measured.append(model.train_on_batch(batch.frames, wanted, sample_weight=weights, return_dict=True))
                 progress.advance(1, f"loss {measured[-1]['loss']:.4f}")
-        print(f"{label}  loss {record()['loss']:.4f}", flush=True)
-        record(**after_epoch(epoch))
+        record()  # should the training end with what is seen now, the row is there
+        seen, more = after_epoch(epoch)
+        loss = record(**more)["loss"]
     except KeyboardInterrupt:
-        record()
         checkpoint.save(model, epoch, first + len(measured))
+        record()
         raise
     # Last: should it end before, the epoch is trained again, and its row replaced.
     checkpoint.save(model, epoch + 1, 0)
+    print(f"{label}  loss {loss:.4f}" + (f"\n  {seen}" if seen else ""), flush=True)
 
 
 def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import keras
 
-from stn_rectify.models.files import load_model
+from stn_rectify.models.files import load_model, sha256_of_file
 from stn_rectify.models.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
-from stn_rectify.models.training.frame_batches import Draw
 from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_truth
-from stn_rectify.models.training.refine_crops import crop_drawer
-from stn_rectify.models.training.scan_poses import scan_poses
+from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["REFINE_MARGIN", "TrainingRecipe", "train"]
-
-#: What the crops of a refine network show around the target, as a share of its side.
-REFINE_MARGIN = 0.2
+__all__ = ["TrainingRecipe", "train"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +23,6 @@ class TrainingRecipe(Course):
     """All that decides the trained weights; the arguments of `lightweight_stn` and of the training.
 
     Attributes:
-        refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
-            that sees whole frames.
         scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
             then drawn where it looks. None to draw all of them around the targets.
         weights: a .keras file of such a network, to start from; None to start untrained.
@@ -43,16 +36,8 @@ class TrainingRecipe(Course):
     width: float = 1.0
     features: int = 48
     padding: str = "zeros"
-    refine_margin: float | None = None
     scan: str | None = None
     weights: str | None = None
-
-    @property
-    def draw(self) -> Draw:
-        """Crops around the target for a refine network, else looks at the whole frame."""
-        if self.refine_margin is None:
-            return super().draw
-        return crop_drawer(self.refine_margin, turns=self.targets is None)
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -105,14 +90,16 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    refines = recipe.refine_margin is not None
-    seen = recipe.localization_shape or recipe.input_shape[:2]
-    pool = course_frames(recipe, work, seen, jobs, refines=refines)
-    if recipe.scan is not None:
-        pool.scan_poses = scan_poses(Path(recipe.scan), pool)
+    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
+    if scan is not None:
+        pool.scan_poses = scan.poses(pool)
     pose = pose_model(stn)
-    pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **pose_loss(pose, refines=refines))
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe))
+    loss = pose_loss(pose, refines=recipe.refine_margin is not None)
+    pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
+    # Other networks under the same names are another training.
+    others = {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
+    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn

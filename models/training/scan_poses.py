@@ -15,30 +15,38 @@ from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, theta_to_homography
 
-__all__ = ["scan_poses"]
+__all__ = ["ScanNetwork"]
 
 _CHUNK = 1024
 
 
-def scan_poses(scan: Path, pool: FramePool) -> npt.NDArray[np.float64]:
-    """The pose [N, 3, 3] that a scan network gives each frame, target → normalised coordinates.
+class ScanNetwork:
+    """A trained network that sees whole frames, and whose poses are refined.
+
+    Args:
+        file: .keras.
 
     Raises:
-        DataError: ``scan`` cannot be read, or is no affine or projective Spatial Transformer Network.
+        DataError: it cannot be read, or is no affine or projective Spatial Transformer Network.
     """
-    model = load_model(scan)
-    try:
-        predict = pose_predictor(model)
-        if model.get_layer("theta").output.shape[1] == THETA_SIZE["tps"]:
-            raise DataError("its poses are splines, which are not refined")
-    except DataError as error:
-        raise DataError(f"{scan}: {error}") from error
-    shape = model.input_shape[1:]
-    poses = np.empty((len(pool), 3, 3))
-    with Progress("looking for targets", len(pool), unit="frame") as progress:
-        for first in range(0, len(pool), _CHUNK):
-            frames = pool.frames[first : first + _CHUNK]
-            theta, _ = predict(np.stack([network_input(np.asarray(frame), shape) for frame in frames]))
-            poses[first : first + len(frames)] = [theta_to_homography(one) for one in theta]
-            progress.advance(len(frames))
-    return poses
+
+    def __init__(self, file: Path) -> None:
+        model = load_model(file)
+        try:
+            self._predict = pose_predictor(model)
+            if model.get_layer("theta").output.shape[1] == THETA_SIZE["tps"]:
+                raise DataError("its poses are splines, which are not refined")
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from error
+        self._shape = model.input_shape[1:]
+
+    def poses(self, pool: FramePool) -> npt.NDArray[np.float64]:
+        """The pose of each frame, [N, 3, 3]: target → normalised coordinates."""
+        poses = np.empty((len(pool), 3, 3))
+        with Progress("looking for targets", len(pool), unit="frame") as progress:
+            for first in range(0, len(pool), _CHUNK):
+                frames = pool.frames[first : first + _CHUNK]
+                theta, _ = self._predict(np.stack([network_input(np.asarray(frame), self._shape) for frame in frames]))
+                poses[first : first + len(frames)] = [theta_to_homography(one) for one in theta]
+                progress.advance(len(frames))
+        return poses

@@ -190,6 +190,19 @@ def corner_error_px(theta, expected):
     return np.linalg.norm(next(corners) - next(corners), axis=-1).mean()
 
 
+def test_a_refine_network_is_tuned_with_crops(tmp_path, capsys):
+    source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
+    lightweight_stn((32, 32, 3), transform="projective", width=0.5, initial_scale=0.7).save(source)
+    tuning = ["--quantize-aware", str(source), *ARGUMENTS, "--epochs", "1"]
+    assert main([*tuning, "--out", str(tmp_path / "b.keras")]) == 2
+    assert "is called NAME.refine.keras" in capsys.readouterr().err
+    assert main([*tuning, "--out", str(out)]) == 0
+    corners = np.load(tmp_path / "b.refine.calibration.npz")["corners"]
+    # In a crop the target fills about 1 / 1.4 of each side; in whole frames targets are mostly smaller.
+    corners = corners[np.isfinite(corners).all(axis=(1, 2))]
+    assert np.median(np.ptp(corners, axis=1)) > 0.55 * 32
+
+
 def test_tuning_brings_the_int8_file_nearer_to_the_float_model(tmp_path, capsys, isolated):
     source, out = tmp_path / "source.keras", tmp_path / "tuned.keras"
     drifted_stn().save(source)

@@ -179,6 +179,12 @@ def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, ca
     assert load_model(tmp_path / "b.keras").output_shape[0] == (None, 24, 24, 1)
 
 
+@pytest.mark.parametrize("sizes", [((6, 6, 1), (28, 28)), ((42, 42, 1), (4, 9))])
+def test_sizes_of_which_nothing_would_be_left_are_refused(sizes):
+    with pytest.raises(DataError, match="need 8x8 pixels"):
+        recognizing_stn(sizes[0], 2, output_shape=sizes[1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -186,6 +192,12 @@ def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, ca
         (["--data", "x", "--out", "a.keras"], "--data needs --supervision recognizer"),
         (["--supervision", "recognizer", "--data", "x", "--out", "a.keras"], "x is no folder"),
         (["--supervision", "recognizer", "--data", "x", "--backgrounds", "y"], "--backgrounds does not go together"),
+        (["--supervision", "recognizer", "--weights", "y"], "--weights does not go together"),
+        (["--supervision", "recognizer", "--scan", "y"], "--scan does not go together"),
+        (["--supervision", "recognizer", "--sheet", "y.png"], "--sheet does not go together"),
+        (["--supervision", "recognizer", "--prune-steps", "2"], "--prune-steps does not go together"),
+        (["--supervision", "recognizer", "--quantize-aware"], "--quantize-aware does not go together"),
+        (["--supervision", "recognizer", "--data", "x", "--out", "a.refine.keras"], "ends of other networks' names"),
         (["--supervision", "both", "--data", "x", "--out", "a.keras", "--distortions", "none"], "poses are known of"),
         (["--supervision", "recognizer", "--distortions", "R,Q"], "is neither 'none' nor some of R,RTS,P,E"),
     ],

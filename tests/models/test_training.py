@@ -246,7 +246,7 @@ def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys)
     assert main(["--out", str(out), *arguments]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main(["--evaluate", str(out), "--hold-out", "20"]) == 0
-    assert printed.splitlines()[-1] in capsys.readouterr().out
+    assert printed.splitlines()[-2] in capsys.readouterr().out
 
 
 def test_validation_reads_a_folder_with_its_truth(tmp_path):
@@ -343,6 +343,10 @@ def test_grey_validation_images_are_read_as_colour(tmp_path):
         (["--out", "a.keras", "--jobs", "0"], 2),
         (["--out", "a.keras", "--jobs", "1.5"], 2),
         (["--out", "a.keras", "--hold-out", "-1"], 2),
+        (["--out", "a.keras", "--prune-steps", "2"], 2),
+        (["--evaluate", "a.keras", "--importance", "taylor"], 2),
+        (["--out", "a.keras", "--scan", "b.keras"], 2),
+        (["--out", "a.refine.keras"], 2),
     ],
     ids=lambda value: " ".join(value)[:40] or "nothing" if isinstance(value, list) else "",
 )
