@@ -23,7 +23,7 @@ __all__ = ["add_recognizer_options", "learns_from_labels", "run_recognizer_train
 _SUPERVISIONS = ("pose", "recognizer", "both")
 _FRAME, _UPRIGHT = (42, 42, 1), (28, 28)  # of the paper's digits
 _NOT_HERE = (
-    "body", "localization", "refine", "scan", "weights", "backgrounds", "targets", "validate", "evaluate", "sheet",
+    "body", "localization", "refine", "scan", "weights", "backgrounds", "targets", "validate", "evaluate",
     "model", "quantize_aware", "prune", "prune_steps", "importance",
 )  # fmt: skip
 _ONLY_HERE = ("data", "distortions", "pose_warm_up")
@@ -93,6 +93,7 @@ def run_recognizer_training(
     if args.data is None or args.out is None:
         raise UsageError(f"--supervision {args.supervision} needs --data DIR and --out FILE.keras")
     from stn_rectify.models.cost import stn_cost
+    from stn_rectify.models.recognition.held_out_sheet import save_held_out_sheet
     from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
 
     if args.out.name.endswith(_TAKEN):
@@ -106,6 +107,10 @@ def run_recognizer_training(
     print(f"wrote {args.out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
     try:
         print(_error_table(model, recipe, held_out), flush=True)
+        if len(held_out):
+            sheet = args.sheet or args.out.with_suffix(".sheet.png")
+            save_held_out_sheet(model, recipe, held_out, sheet)
+            print(f"wrote {sheet.name}", flush=True)
     except KeyboardInterrupt:  # nothing is left to go on with
         print("stn-train: stopped; the model is there, the errors of the held-out images are not", file=sys.stderr)
         return 130

@@ -163,6 +163,7 @@ def test_the_command_trains_on_idx_files_and_prints_errors(tmp_path, capsys):
     assert exit_status([*arguments, "--hold-out", 20, "--width", 0.25, "--distortions", "RTS,P"]) == 0
     said = capsys.readouterr().out
     assert "error on 20 held-out images" in said
+    assert cv2.imread(str(out.with_suffix(".sheet.png"))).shape[1] > 1000
     assert "\nRTS " in said
     assert load_model(out).get_layer(RECOGNIZER).output_shape == (None, 2)
 
@@ -176,6 +177,7 @@ def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, ca
     shape = ["--input-shape", "24x24x1", "--epochs", 1, "--batch-size", 20, "--hold-out", 20, "--width", 0.25]
     assert exit_status([*arguments, *shape]) == 0
     assert "as they are" in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / "b.sheet.png")) is not None  # the means alone
     assert load_model(tmp_path / "b.keras").output_shape[0] == (None, 24, 24, 1)
 
 
@@ -194,7 +196,6 @@ def test_sizes_of_which_nothing_would_be_left_are_refused(sizes):
         (["--supervision", "recognizer", "--data", "x", "--backgrounds", "y"], "--backgrounds does not go together"),
         (["--supervision", "recognizer", "--weights", "y"], "--weights does not go together"),
         (["--supervision", "recognizer", "--scan", "y"], "--scan does not go together"),
-        (["--supervision", "recognizer", "--sheet", "y.png"], "--sheet does not go together"),
         (["--supervision", "recognizer", "--prune-steps", "2"], "--prune-steps does not go together"),
         (["--supervision", "recognizer", "--quantize-aware"], "--quantize-aware does not go together"),
         (["--supervision", "recognizer", "--data", "x", "--out", "a.refine.keras"], "ends of other networks' names"),
