@@ -11,17 +11,21 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 """
 
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
+from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.overview import draw_overview
+from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.recognizer import Recognition, Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
+from stn_rectify.runtime.smoothing import CornerSmoother
 from stn_rectify.runtime.sources import (
     CameraInfo,
     CameraSource,
     CapturedFrame,
     FrameSource,
+    FrameView,
     ImageSource,
     VideoSource,
     list_cameras,
@@ -31,12 +35,17 @@ __all__ = [
     "CameraInfo",
     "CameraSource",
     "CapturedFrame",
+    "CornerSmoother",
     "DataError",
     "FrameSource",
+    "FrameView",
     "ImageSource",
     "JsonlSink",
+    "MissRule",
     "ModelFile",
     "ModelFileError",
+    "Pipeline",
+    "Processed",
     "Recognition",
     "Recognizer",
     "Rectification",

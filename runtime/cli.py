@@ -15,13 +15,16 @@ import cv2
 
 from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 from stn_rectify.runtime.messages import camera_lines, first_line, model_line, recognizer_line, result_line, say
+from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.options import CAMERA_OPTIONS, PROGRAM, check_options, make_parser
+from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.recognizer import Recognizer
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.signals import StopSignals, stop_signals
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
-from stn_rectify.runtime.sources import CameraSource, FrameSource, ImageSource, VideoSource, list_cameras
+from stn_rectify.runtime.smoothing import CornerSmoother
+from stn_rectify.runtime.sources import CameraSource, FrameSource, FrameView, ImageSource, VideoSource, list_cameras
 from stn_rectify.runtime.summary import RunSummary
 
 __all__ = ["main"]
@@ -58,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
     check_options(arguments)
-    summary = RunSummary()
+    view = FrameView(arguments.hflip, arguments.vflip, arguments.rotation, arguments.roi)
+    rule = MissRule(arguments.min_score, arguments.on_miss)
+    summary = RunSummary(rule)
 
     def failed(error: StnRectifyError) -> None:
         say(f"{PROGRAM}: error: {error}")
@@ -73,6 +78,8 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
                 arguments.model, threads=arguments.threads, refine=arguments.refine, **_output(arguments, recognizer)
             )
         )
+        smoother = CornerSmoother() if arguments.smooth else None
+        pipeline = Pipeline(rectifier, view=view, rule=rule, smoother=smoother, recognizer=recognizer)
         source = stack.enter_context(_source(arguments, failed))
         sinks = [stack.enter_context(sink) for sink in _sinks(arguments)]  # make files only once frames can come
         signals.watch(source)
@@ -81,7 +88,7 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
         if recognizer is not None:
             say(recognizer_line(recognizer))
         try:
-            _rectify_all(source, rectifier, recognizer, sinks, summary, arguments.frames, failed)
+            _rectify_all(source, pipeline, sinks, summary, arguments.frames, failed)
         except BrokenPipeError:
             raise
         except BaseException:
@@ -93,8 +100,7 @@ def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
 
 def _rectify_all(
     source: FrameSource,
-    rectifier: Rectifier,
-    recognizer: Recognizer | None,
+    pipeline: Pipeline,
     sinks: Sequence[ResultSink],
     summary: RunSummary,
     limit: int | None,
@@ -102,17 +108,16 @@ def _rectify_all(
 ) -> None:
     for frame in source:
         try:
-            result = rectifier.rectify(frame.image)
-            if recognizer is not None:
-                result = recognizer.label(result)
+            done = pipeline.process(frame)
         except DataError as error:
             failed(DataError(f"{frame.source}: {error}"))
             continue
-        for sink in sinks:
-            sink.write(frame, result)
-        if not sinks and isinstance(source, ImageSource):
-            say(result_line(frame, result))
-        summary.add(result)
+        if not done.is_skipped:
+            for sink in sinks:
+                sink.write(done.frame, done.result)
+            if not sinks and isinstance(source, ImageSource):
+                say(result_line(done.frame, done.result))
+        summary.add(done.result)
         summary.dropped = source.dropped
         if summary.frames == limit:
             return
@@ -142,6 +147,8 @@ def _output(arguments: argparse.Namespace, recognizer: Recognizer | None) -> dic
     """Where the pixels of the rectified image come from: as asked for, else as the recognizer knows them."""
     if recognizer is None or arguments.output is not None or arguments.output_size is not None:
         return {"output": arguments.output or "frame", "output_size": arguments.output_size}
+    if arguments.smooth:  # the graph's own image knows nothing of other frames
+        return {"output_size": recognizer.input_size}
     return recognizer.output_options(ModelFile.open(arguments.model), arguments.refine)
 
 

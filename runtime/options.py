@@ -28,7 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="print a traceback with an error")
     _add_sources(parser)
     _add_camera(parser)
+    _add_view(parser)
     _add_model(parser)
+    _add_tracking(parser)
     _add_results(parser)
     return parser
 
@@ -45,6 +47,8 @@ def check_options(arguments: argparse.Namespace) -> None:
     given = [key for key in CAMERA_OPTIONS if getattr(arguments, key) is not None]
     if given and arguments.camera is None:
         raise UsageError(f"--{given[0]} needs --camera")
+    if arguments.smooth and arguments.camera is None and arguments.video is None:
+        raise UsageError("--smooth needs --camera or --video: images do not follow one another")
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,23 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--height", type=_whole_number(1), metavar="PX", help="frame height to ask for (480)")
     group.add_argument("--framerate", type=_rate, metavar="FPS", help="frames per second to ask for")
     group.add_argument("--fourcc", metavar="CODE", help="pixel format such as YUYV or MJPG (auto)")
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    """Spelled as in rpicam-apps."""
+    group = parser.add_argument_group("what of a frame is looked at, and which way up")
+    group.add_argument("--hflip", action="store_true", help="swap left and right")
+    group.add_argument("--vflip", action="store_true", help="swap top and bottom")
+    group.add_argument(
+        "--rotation", type=int, choices=(0, 90, 180, 270), default=0, help="degrees clockwise, after the flips (0)"
+    )
+    group.add_argument(
+        "--roi",
+        type=_region,
+        default=(0.0, 0.0, 1.0, 1.0),
+        metavar="X,Y,W,H",
+        help="region of interest, as fractions of the flipped and rotated frame (0,0,1,1)",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +111,18 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="a .tflite classifier that says what the rectified image shows, or a bundled one (digits); without "
         "--output and --output-size it gets the image at the size it reads",
     )
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("targets")
+    group.add_argument("--min-score", type=_share, metavar="S", help="lowest score of a target, 0 to 1 (none)")
+    group.add_argument(
+        "--on-miss",
+        choices=("pass", "skip"),
+        default="pass",
+        help="a frame without a target: pass it on unrectified (default), or skip it",
+    )
+    group.add_argument("--smooth", action="store_true", help="smooth the corners from frame to frame")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +163,23 @@ def _rate(text: str) -> float:
     if not 0 < rate < 10000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames per second")
     return rate
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
+def _region(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H, such as 0.25,0.25,0.5,0.5") from None
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,45 +6,35 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.class_probabilities import class_probabilities
+from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.frame_sampler import FrameSampler
 from stn_rectify.runtime.geometry import (
-    THETA_SIZE,
     corners_to_homography,
     homography_to_theta,
     identity_theta,
     is_valid_quadrilateral,
-    pixel_homography,
     theta_to_corners,
     theta_to_homography,
-    upright_size,
 )
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
-from stn_rectify.runtime.metadata import MAX_PASSES
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.preprocess import (
-    OPENCV_CHANNELS,
-    Preprocessor,
-    by_channels,
-    check_frame,
-    resize_antialiased,
-)
+from stn_rectify.runtime.preprocess import Preprocessor, check_frame, resize_antialiased
 from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.rectifier_arguments import check_output, check_refine
 from stn_rectify.runtime.refinement import RefineNetwork, final_score, refine_pose
-from stn_rectify.runtime.thin_plate_spline import spline_map
 
 __all__ = ["Rectifier"]
 
 _IDENTITY = identity_theta("projective")
-_MAX_OUTPUT_SIDE = 16384
-_OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 
 
 class Rectifier:
@@ -88,10 +78,11 @@ class Rectifier:
         refine: int | None = None,
     ) -> None:
         self._model = ModelFile.open(model)
-        self._output_size = _check_output(output, output_size, self._model)
+        size = check_output(output, output_size, self._model)
         self._output = output
-        self._passes = _check_refine(refine, output, self._model)
+        self._passes = check_refine(refine, output, self._model)
         self._preprocessor = Preprocessor(self._model.metadata.input)
+        self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel)
         self._interpreter: Interpreter | None = open_interpreter(self._model.flatbuffer, threads=threads)
         spec = self._model.metadata.refine
         self._refine_network = RefineNetwork(spec, self._interpreter) if spec is not None and self._passes else None
@@ -145,27 +136,87 @@ class Rectifier:
                 theta, score = homography_to_theta(pose.homography), final_score(score, pose.score)
                 corners = theta_to_corners(theta, *frame_size)
             if not usable:
-                theta, score = _IDENTITY, 0.0
-                corners = theta_to_corners(theta, *frame_size)
-            size = self._image_size(corners, frame_size)
-            is_spline = len(theta) == THETA_SIZE["tps"]
-            flat = homography_to_theta(corners_to_homography(corners, *frame_size)) if is_spline else theta
-            homography = pixel_homography(flat, frame_size, size)
-            homography /= homography[2, 2]  # a usable pose has every pixel before the camera: never 0
-            if not usable:
-                image = self._resized(checked, size)
-            elif pixels is not None:
-                image = self._preprocessor.pixels(pixels)
-            else:
-                image = self._warp(checked, theta if is_spline else homography, size)
-        latency_ms = (time.perf_counter() - started) * 1000
-        if class_scores is None or not usable:
+                image, corners, homography = self._whole(checked)
+                return Rectification(image, corners, homography, 0.0, _milliseconds_since(started))
+            size = self._sampler.image_size(corners, frame_size)
+            homography = self._sampler.homography(theta, frame_size, size)
+            image = self._sampler.sample(checked, theta, size) if pixels is None else self._preprocessor.pixels(pixels)
+        latency_ms = _milliseconds_since(started)
+        if class_scores is None or score == 0:
             return Rectification(image, corners, homography, score, latency_ms)
         best = int(class_scores.argmax())
         label = self._model.labels[best] if self._model.labels else str(best)
         return Rectification(
             image, corners, homography, score, latency_ms, label, float(class_scores[best]), class_scores
         )
+
+    def at_corners(
+        self, frame: npt.NDArray[np.uint8], result: Rectification, corners: npt.NDArray[np.float64]
+    ) -> Rectification:
+        """The same result with the target taken from other corners, such as smoothed ones.
+
+        Args:
+            frame: what `rectify` got.
+            result: what `rectify` gave.
+            corners: float64 [4, 2], frame pixels, a quadrilateral that `is_valid_quadrilateral` passes.
+
+        Returns:
+            Image, corners and homography are those of ``corners``; labels and score are as before.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: images are the graph's own, or of a spline, whose bend four corners do not tell.
+        """
+        started = time.perf_counter()
+        checked = check_frame(frame, self._model.metadata.input)
+        self.check_takes_corners()
+        if not is_valid_quadrilateral(corners):
+            raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
+        frame_size = (checked.shape[1], checked.shape[0])
+        theta = homography_to_theta(corners_to_homography(corners, *frame_size))
+        size = self._sampler.image_size(corners, frame_size)
+        return replace(
+            result,
+            image=self._sampler.sample(checked, theta, size),
+            corners=corners,
+            homography=self._sampler.homography(theta, frame_size, size),
+            latency_ms=result.latency_ms + _milliseconds_since(started),
+        )
+
+    def check_takes_corners(self) -> None:
+        """Checks that `at_corners` can work.
+
+        Raises:
+            UsageError: it cannot, and why.
+        """
+        if self._output == "model":
+            raise UsageError(
+                "other corners (--smooth) need output='frame' (--output frame): the graph has its own image"
+            )
+        if self._model.metadata.transform == "tps":
+            raise UsageError(
+                f"model {self._model.metadata.name!r} follows the bend of its targets (tps), which four corners do not "
+                "tell: leave smoothing (--smooth) out, or use an affine or projective model"
+            )
+
+    def unrectified(self, frame: npt.NDArray[np.uint8], result: Rectification) -> Rectification:
+        """The whole frame in place of a target that was not sure enough.
+
+        Args:
+            frame: what `rectify` got.
+            result: what `rectify` gave.
+
+        Returns:
+            As `rectify` gives it where there is no usable pose, but with the score of ``result``: the frame as image,
+            at ``output_size`` if there is one; its outer corners; no label.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+        """
+        started = time.perf_counter()
+        image, corners, homography = self._whole(check_frame(frame, self._model.metadata.input))
+        latency_ms = result.latency_ms + _milliseconds_since(started)
+        return Rectification(image, corners, homography, result.score, latency_ms)
 
     def close(self) -> None:
         """Lets the model go. Closing twice does no harm.
@@ -215,7 +266,7 @@ class Rectifier:
         score = 1.0
         if metadata.score is not None:
             level = int(tflite.get_tensor(signature.outputs["score"])[0, 0])
-            score = min(1.0, max(0.0, (level - metadata.score.zero_point) * metadata.score.scale))
+            score = metadata.score.value(level)
         pixels = tflite.get_tensor(signature.outputs["rectified"])[0] if self._output == "model" else None
         return theta, score, pixels
 
@@ -226,68 +277,20 @@ class Rectifier:
             return None
         levels = interpreter.tflite.get_tensor(self._model.signature.outputs["class_scores"])[0]
         values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
-        if spec.activation == "sigmoid":
-            return np.asarray(values)
-        if spec.activation == "logits":
-            values = np.exp(values - values.max())
-        return np.asarray(values / max(float(values.sum()), 1e-9))
+        return class_probabilities(values, spec.activation)
 
-    def _image_size(self, corners: npt.NDArray[np.float64], frame_size: tuple[int, int]) -> tuple[int, int]:
-        if self._output_size is not None:
-            return self._output_size
-        return upright_size(corners, max_side=min(_MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
-
-    def _resized(self, frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """The whole frame, with the channels that a rectified image would have."""
+    def _whole(
+        self, frame: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""
+        frame_size = (frame.shape[1], frame.shape[0])
+        corners = theta_to_corners(_IDENTITY, *frame_size)
+        size = self._sampler.image_size(corners, frame_size)
         if self._output == "model":
             frame = self._preprocessor.pixels(self._preprocessor.network_input(frame)[0])
-        return np.array(resize_antialiased(frame, *size))
-
-    def _warp(
-        self, frame: npt.NDArray[np.uint8], pose: npt.NDArray[np.float64], size: tuple[int, int]
-    ) -> npt.NDArray[np.uint8]:
-        """Samples the frame; ``pose`` is a homography [3, 3] or the θ of a spline [32]."""
-        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
-            return by_channels(frame, lambda part: self._warp(part, pose, size))
-        border = cv2.BORDER_REPLICATE if self._model.metadata.padding == "border" else cv2.BORDER_CONSTANT
-        outside = (self._preprocessor.zero_pixel,) * OPENCV_CHANNELS
-        if pose.ndim == 1:
-            x, y = spline_map(pose, (frame.shape[1], frame.shape[0]), size)
-            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
-        else:
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            warped = cv2.warpPerspective(frame, pose, size, flags=flags, borderMode=border, borderValue=outside)
-        return np.asarray(warped, np.uint8)
+        homography = self._sampler.homography(_IDENTITY, frame_size, size)
+        return np.array(resize_antialiased(frame, *size)), corners, homography
 
 
-def _check_refine(refine: object, output: str, model: ModelFile) -> int:
-    """How many refinement passes to make."""
-    spec, name = model.metadata.refine, model.metadata.name
-    if refine is None:
-        return 0 if spec is None or output == "model" else spec.passes
-    if not isinstance(refine, int | np.integer) or isinstance(refine, bool) or not 0 <= refine <= MAX_PASSES:
-        raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
-    if refine and spec is None:
-        raise UsageError(f"model {name!r} has no refine network: use refine=0, or a model that was converted with one")
-    if refine and output == "model":
-        raise UsageError("refine needs output='frame': the graph's own image has been taken before any refinement")
-    return int(refine)
-
-
-def _check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:
-    """The size of the rectified image, or None for the target's own."""
-    if output not in ("frame", "model"):
-        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
-    if output == "model":
-        rectified = model.metadata.rectified
-        if rectified is None:
-            raise UsageError(f"model {model.metadata.name!r} is pose-only and makes no image: use output='frame'")
-        if size is not None:
-            raise UsageError("output_size needs output='frame': the graph's own image has a fixed size")
-        return rectified.width, rectified.height
-    if size is None:
-        return None
-    width, height = size
-    if not 1 <= min(size) <= max(size) <= _MAX_OUTPUT_SIDE:
-        raise UsageError(f"output_size is {width}x{height}: each side must be 1 to {_MAX_OUTPUT_SIDE} pixels")
-    return int(width), int(height)
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.rectification import Rectification
 
 __all__ = ["RunSummary"]
@@ -20,24 +21,31 @@ _BINS = 2048  # up to 0.01 ms · 1.01^2048, about two months
 class RunSummary:
     """Collects results; `str` gives the closing line.
 
+    Args:
+        rule: says which frames are misses. Where it is not the default the line says how many there were.
+
     Attributes:
         frames: results so far.
         failed: frames that could not be read or rectified; the caller counts them.
         dropped: frames that the source dropped; the caller sets it.
+        misses: frames without a target, so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rule: MissRule | None = None) -> None:
         self.frames = 0
         self.failed = 0
         self.dropped = 0
+        self.misses = 0
+        self._rule = rule or MissRule()
         self._found = 0
         self._started = time.monotonic()
         self._bins = np.zeros(_BINS, np.int64)
 
     def add(self, result: Rectification) -> None:
-        """Counts one result; a target is found where its score is above 0.5."""
+        """Counts one result, skipped or not; whether its target is found, `MissRule.is_found` says."""
         self.frames += 1
-        self._found += result.score > 0.5
+        self.misses += self._rule.is_miss(result)
+        self._found += self._rule.is_found(result)
         position = math.log(max(result.latency_ms, _SMALLEST_MS) / _SMALLEST_MS) / math.log(_RATIO)
         self._bins[min(_BINS - 1, int(position))] += 1
 
@@ -58,7 +66,11 @@ class RunSummary:
             return counts
         p50, p99 = self.latency_ms(50), self.latency_ms(99)
         found = round(100 * self._found / self.frames)
-        return f"{counts} · latency p50 {p50:.1f} ms, p99 {p99:.1f} ms · target found in {found} %"
+        line = f"{counts} · latency p50 {p50:.1f} ms, p99 {p99:.1f} ms · target found in {found} %"
+        if self._rule == MissRule():
+            return line
+        fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"
+        return f"{line}, {_count(self.misses, 'frame')} without one {fate}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -27,7 +27,7 @@ _SUBPIXEL_BITS = 4
 def curve_chart(name: str, rows: Sequence[Mapping[str, float]], starts: Sequence[tuple[int, str]] = ()) -> Image:
     """Draws the rows of a `stn_rectify.models.training.curve.Curve`.
 
-    Losses that are not above zero or no numbers are left out.
+    Losses that are not above zero or no numbers are left out, and so is an output's loss that is all of the loss.
 
     Args:
         name: the trained file's.
@@ -35,8 +35,10 @@ def curve_chart(name: str, rows: Sequence[Mapping[str, float]], starts: Sequence
         starts: epochs that begin a part, and what it is called.
     """
     epochs = _column(rows, "epoch")
+    loss = _column(rows, "loss")
     named = dict.fromkeys(column for row in rows for column in row if column.endswith("_loss"))
-    losses = {column: _column(rows, column) for column in ("loss", *named)}
+    of_outputs = {column: _column(rows, column) for column in named}
+    losses = {"loss": loss, **{k: v for k, v in of_outputs.items() if not np.array_equal(v, loss, equal_nan=True)}}
     losses = {column: values for column, values in losses.items() if (values > 0).any()}
     if not losses:
         return text(f"{name}: no loss that can be drawn", size=18)
@@ -51,7 +53,6 @@ def curve_chart(name: str, rows: Sequence[Mapping[str, float]], starts: Sequence
         _line(chart, place_x(epochs), _TOP + (1 - rates / highest) * _HEIGHT, _RATE, 1, dots=False)
         legend.append(("learning rate", _RATE, 1))
     for k, (column, values) in enumerate(losses.items()):
-        # The sum is broad and below the others: of lines that coincide both can be seen.
         colour, width = (_LOSS, 2) if column == "loss" else (_OUTPUTS[(k - 1) % len(_OUTPUTS)], 1)
         _line(chart, place_x(epochs), place_y(values), colour, width, dots=len(epochs) <= _MOST_DOTS)
         legend.insert(k, (f"{column.replace('_', ' ')} {_number(values[-1])}", colour, width))

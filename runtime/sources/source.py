@@ -26,12 +26,14 @@ class CapturedFrame:
             the batch.
         timestamp: when it was captured or read, Unix seconds.
         image: uint8 [H, W, 3] BGR or [H, W] grey.
+        position_s: where it is in a video file, seconds from the file's start; None elsewhere.
     """
 
     source: str
     index: int
     timestamp: float
     image: npt.NDArray[np.uint8] = field(repr=False)
+    position_s: float | None = None
 
 
 class FrameSource(ABC):

@@ -41,6 +41,10 @@ class ThreadedSource(FrameSource):
     def _read(self) -> npt.NDArray[np.uint8] | None:
         """The next frame, None at the end; called in the thread. Raises SourceError."""
 
+    def _position_s(self) -> float | None:
+        """The `CapturedFrame.position_s` of the frame that `_read` gave last."""
+        return None
+
     @abstractmethod
     def _release(self) -> None:
         """Frees the device; called when no `_read` is running."""
@@ -65,7 +69,7 @@ class ThreadedSource(FrameSource):
         index = 0
         try:
             while not self._stopping and (image := self._read()) is not None:
-                self._hand_over(CapturedFrame(self._name, index, time.time(), image))
+                self._hand_over(CapturedFrame(self._name, index, time.time(), image, self._position_s()))
                 index += 1
         except StnRectifyError as error:
             self._error = error

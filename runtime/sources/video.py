@@ -68,6 +68,10 @@ class VideoSource(ThreadedSource):
         self._check_complete()
         return None
 
+    def _position_s(self) -> float | None:
+        # Some containers have no times: all frames are at 0 then.
+        return None if self._live or (self._count > 1 and self._end_s <= 0) else self._end_s
+
     def _check_complete(self) -> None:
         """Containers only estimate their number of frames, so time decides: is the end near the duration?"""
         if self._count == 0:

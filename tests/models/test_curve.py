@@ -203,6 +203,12 @@ def test_the_line_is_straight_where_the_loss_falls_by_the_same_factor():
     np.testing.assert_allclose(heights, np.linspace(heights[0], heights[-1], len(heights)), atol=3)
 
 
+def test_an_outputs_loss_that_is_all_of_the_loss_is_not_drawn_over_it():
+    rows = [{"epoch": k, "loss": 0.5**k} for k in range(1, 5)]
+    twice = [{**row, "recognizer_loss": row["loss"]} for row in rows]
+    np.testing.assert_array_equal(curve_chart("stn.keras", twice), curve_chart("stn.keras", rows))
+
+
 @pytest.mark.parametrize(
     ("losses", "has_line"),
     [

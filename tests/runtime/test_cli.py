@@ -93,6 +93,52 @@ def test_output_model(make_model: Callable[..., Path], images: Path, tmp_path: P
     assert cv2.imread(str(tmp_path / "out" / "one-000000.rectified.png")).shape == (32, 48, 3)
 
 
+def test_the_view_is_what_is_rectified_and_saved(model: Path, images: Path, frame: np.ndarray, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    view = ("--hflip", "--rotation", "270", "--roi", "0,0.25,1,0.5")
+    done = run("--image", images / "one.png", "--model", model, *view, "--save", out, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    seen = np.rot90(frame[:, ::-1], 1)[80:240]
+    with Rectifier(model) as rectifier:
+        expected = rectifier.rectify(np.ascontiguousarray(seen))
+    np.testing.assert_allclose(json.loads(done.stdout)["corners"], expected.corners, atol=0.001)
+    np.testing.assert_array_equal(cv2.imread(str(out / "one-000000.rectified.png")), expected.image)
+    assert cv2.imread(str(out / "one-000000.overview.jpg")).shape[0] == 160
+
+
+def test_frames_without_a_target(model: Path, images: Path, frame: np.ndarray) -> None:
+    """The test models read the score off the first corner: 0 in the fixture's frame."""
+    frame[:40, :40] = 200
+    cv2.imwrite(str(images / "three.png"), frame)
+    common = ("--image", images, "--model", model, "--jsonl", "-", "--min-score", "0.5")
+    passed, skipped = run(*common), run(*common, "--on-miss", "skip")
+    lines = [json.loads(line) for line in passed.stdout.splitlines()]
+    assert [line["corners"][0] == [-0.5, -0.5] for line in lines] == [True, False, True]
+    assert "target found in 33 %, 2 frames without one passed on unrectified" in passed.stderr
+    assert [Path(json.loads(line)["source"]).name for line in skipped.stdout.splitlines()] == ["three.png"]
+    assert "3 frames in " in skipped.stderr
+    assert "2 frames without one skipped" in skipped.stderr
+
+
+def test_smooth(model: Path, frame: np.ndarray, tmp_path: Path) -> None:
+    """A video whose target moves to the right and stays there."""
+    path = tmp_path / "moves.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for number in range(30):
+        frame[200:, 280:] = 0 if number < 10 else 128
+        writer.write(frame)
+    writer.release()
+    places = []
+    for options in ((), ("--smooth",)):
+        done = run("--video", path, "--model", model, "--jsonl", "-", *options)
+        assert done.returncode == 0, done.stderr
+        places.append([json.loads(line)["corners"][0][0] for line in done.stdout.splitlines()])
+    raw, smooth = np.array(places)
+    assert smooth[9] == pytest.approx(raw[9], abs=0.1)
+    assert raw[9] + 1 < smooth[10] < raw[10] - 1
+    assert smooth[29] == pytest.approx(raw[29], abs=0.5)
+
+
 def test_a_broken_image_is_one_line_and_the_batch_goes_on(model: Path, images: Path) -> None:
     (images / "three.png").write_bytes(b"broken")
     done = run("--image", images, "--model", model, "--jsonl", "-")
@@ -183,6 +229,13 @@ def test_a_full_disk_is_one_line(model: Path, images: Path) -> None:
         pytest.param([], 2, "one of the arguments", id="nothing"),
         pytest.param(["--demo", "--camera", "0"], 2, "not allowed with", id="two sources"),
         pytest.param(["--demo", "--width", "640"], 2, "--width needs --camera", id="camera option"),
+        pytest.param(["--demo", "--rotation", "45"], 2, "invalid choice: 45", id="rotation"),
+        pytest.param(["--demo", "--roi", "0,0,0.5"], 2, "give x,y,width,height", id="roi of three"),
+        pytest.param(["--demo", "--roi", "0.5,0,0.6,1"], 2, "at most 1", id="roi beyond the frame"),
+        pytest.param(["--demo", "--roi", "all"], 2, "is not X,Y,W,H", id="roi without numbers"),
+        pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
+        pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
+        pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
         pytest.param(["--demo", "--threads", "0"], 2, "whole number from 1", id="threads"),
         pytest.param(["--demo", "--output-size", "big"], 2, "WIDTHxHEIGHT", id="size"),
         pytest.param(["--image", "x.png", "--output-size", "0x5"], 2, "1 to 16384", id="zero size"),

@@ -261,7 +261,7 @@ def test_options_that_do_not_fit(make_model: MakeModel, options: dict[str, objec
 
 
 def test_the_graphs_image_has_a_fixed_size(make_model: MakeModel) -> None:
-    with pytest.raises(UsageError, match="output_size needs output='frame'"):
+    with pytest.raises(UsageError, match=r"output_size needs output='frame' \(--output frame\)"):
         Rectifier(make_model(HALF_TURN, in_graph=True), output="model", output_size=(10, 10))
 
 

@@ -179,6 +179,15 @@ def test_a_video_gives_every_frame_in_order(tmp_path: Path) -> None:
     assert source.dropped == 0
 
 
+def test_a_videos_frames_know_where_in_the_file_they_are(tmp_path: Path) -> None:
+    positions = [frame.position_s for frame in VideoSource(write_video(tmp_path / "count.avi", 10))]
+    np.testing.assert_allclose(positions, np.arange(10) / 25, atol=1e-3)
+
+
+def test_images_have_no_position(folder: Path) -> None:
+    assert {frame.position_s for frame in ImageSource(folder)} == {None}
+
+
 def test_a_video_read_slowly_still_drops_nothing(tmp_path: Path) -> None:
     with VideoSource(write_video(tmp_path / "clip.avi", 10)) as source:
         count = 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import Rectification
+from stn_rectify.runtime import MissRule, Rectification
 from stn_rectify.runtime.summary import RunSummary
 
 
@@ -36,6 +36,21 @@ def test_the_closing_line() -> None:
     text = str(summary)
     assert text.startswith("4 frames in 0.0 s, 12 dropped, 1 failed · latency p50 6.1 ms, p99 6.1 ms · ")
     assert text.endswith("target found in 75 %")
+
+
+@pytest.mark.parametrize(
+    ("rule", "end"),
+    [
+        pytest.param(MissRule(0.75), "target found in 50 %, 2 frames without one passed on unrectified", id="pass"),
+        pytest.param(MissRule(0.1, "skip"), "target found in 75 %, 1 frame without one skipped", id="skip"),
+        pytest.param(MissRule(None, "skip"), "target found in 50 %, 1 frame without one skipped", id="no threshold"),
+    ],
+)
+def test_misses_are_counted_where_there_is_a_rule(rule: MissRule, end: str) -> None:
+    summary = RunSummary(rule)
+    for score in (0.9, 0.0, 0.3, 0.8):
+        summary.add(result(6.1, score))
+    assert str(summary).endswith(f" · {end}")
 
 
 def test_no_frames() -> None:

@@ -1,0 +1,94 @@
+"""Takes the rectified image out of the full-resolution frame, by OpenCV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.geometry import (
+    THETA_SIZE,
+    corners_to_homography,
+    homography_to_theta,
+    pixel_homography,
+    theta_to_corners,
+    upright_size,
+)
+from stn_rectify.runtime.preprocess import OPENCV_CHANNELS, by_channels
+from stn_rectify.runtime.thin_plate_spline import spline_map
+
+__all__ = ["MAX_OUTPUT_SIDE", "FrameSampler"]
+
+MAX_OUTPUT_SIDE = 16384
+_OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FrameSampler:
+    """How large a rectified image is, where its pixels lie in the frame, and what they are.
+
+    Attributes:
+        output_size: width and height of all rectified images, pixels; None for each target's own size in the frame.
+        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
+        outside: a pixel value.
+    """
+
+    output_size: tuple[int, int] | None
+    padding: str
+    outside: int
+
+    def image_size(self, corners: Array, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the rectified image of a target, pixels.
+
+        Args:
+            corners: of the target, [4, 2], frame pixels.
+            frame_size: width and height of the frame, pixels.
+        """
+        if self.output_size is not None:
+            return self.output_size
+        return upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+
+    def homography(self, theta: Array, frame_size: tuple[int, int], size: tuple[int, int]) -> Array:
+        """Maps pixels of the rectified image to pixels of the frame.
+
+        Args:
+            theta: of a usable pose, any transform; the homography of a spline is that of its four corners.
+            frame_size: width and height of the frame, pixels.
+            size: width and height of the rectified image, pixels.
+
+        Returns:
+            float64 [3, 3], ``[2, 2] = 1``.
+        """
+        if len(theta) == THETA_SIZE["tps"]:
+            theta = homography_to_theta(corners_to_homography(theta_to_corners(theta, *frame_size), *frame_size))
+        homography = pixel_homography(theta, frame_size, size)
+        return np.asarray(homography / homography[2, 2])  # every pixel lies before the camera: never 0
+
+    def sample(self, frame: npt.NDArray[np.uint8], theta: Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """The rectified image.
+
+        Args:
+            frame: uint8 [H, W, C] or [H, W].
+            theta: of a usable pose, any transform.
+            size: width and height of the rectified image, pixels.
+
+        Returns:
+            uint8 [h, w, C] or [h, w], a new array.
+        """
+        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
+            return by_channels(frame, lambda part: self.sample(part, theta, size))
+        frame_size = (frame.shape[1], frame.shape[0])
+        border = cv2.BORDER_REPLICATE if self.padding == "border" else cv2.BORDER_CONSTANT
+        outside = (self.outside,) * OPENCV_CHANNELS
+        if len(theta) == THETA_SIZE["tps"]:
+            x, y = spline_map(theta, frame_size, size)
+            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
+        else:
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            homography = self.homography(theta, frame_size, size)
+            warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=outside)
+        return np.asarray(warped, np.uint8)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import (
+    CapturedFrame,
+    CornerSmoother,
+    FrameView,
+    MissRule,
+    Pipeline,
+    Rectifier,
+    UsageError,
+)
+from stn_rectify.runtime.geometry import transform_points
+
+MakeModel = Callable[..., Path]
+HALF_TURN = (-1.0, 0, 0, 0, -1, 0, 0, 0)
+
+
+def captured(image: np.ndarray, index: int = 0, position_s: float | None = None) -> CapturedFrame:
+    return CapturedFrame("test", index, 1000 + index / 30, image, position_s)
+
+
+def scored(frame: np.ndarray, score: int) -> np.ndarray:
+    """The frame with a score (256ths) that the test models read off its first corner, and so a θ of its own."""
+    frame = frame.copy()
+    frame[:40, :40] = score
+    return frame
+
+
+def shifted(frame: np.ndarray, red: int) -> np.ndarray:
+    """The frame with a last corner that moves the test models' target to the right."""
+    frame = frame.copy()
+    frame[200:, 280:] = red
+    return frame
+
+
+@pytest.fixture
+def rectifier(make_model: MakeModel) -> Rectifier:
+    return Rectifier(make_model())
+
+
+def test_corners_are_pixels_of_the_frame_as_it_is_seen(rectifier: Rectifier, frame: np.ndarray) -> None:
+    view = FrameView(rotation=90, roi=(0.1, 0.2, 0.8, 0.7))
+    done = Pipeline(rectifier, view=view).process(captured(frame))
+    expected = rectifier.rectify(view.apply(frame))
+    np.testing.assert_array_equal(done.frame.image, view.apply(frame))
+    np.testing.assert_array_equal(done.result.corners, expected.corners)
+    np.testing.assert_array_equal(done.result.image, expected.image)
+    assert (done.frame.source, done.frame.timestamp) == ("test", 1000)
+
+
+def test_a_frame_below_the_least_score_is_passed_on_whole(rectifier: Rectifier, frame: np.ndarray) -> None:
+    image = scored(frame, 100)
+    done = Pipeline(rectifier, rule=MissRule(0.5)).process(captured(image))
+    assert not done.is_skipped
+    np.testing.assert_array_equal(done.result.image, image)
+    np.testing.assert_array_equal(done.result.corners, [[-0.5, -0.5], [319.5, -0.5], [319.5, 239.5], [-0.5, 239.5]])
+    np.testing.assert_allclose(done.result.homography, np.eye(3), atol=1e-12)
+    assert 0.35 < done.result.score < 0.45  # what the model said is kept
+    assert done.result.label is None
+
+
+def test_a_frame_passed_on_whole_has_the_size_that_all_images_have(make_model: MakeModel, frame: np.ndarray) -> None:
+    with Rectifier(make_model(), output_size=(80, 50)) as rectifier:
+        done = Pipeline(rectifier, rule=MissRule(0.5)).process(captured(scored(frame, 100)))
+    assert done.result.image.shape == (50, 80, 3)
+    outline = [[-0.5, -0.5], [79.5, -0.5], [79.5, 49.5], [-0.5, 49.5]]
+    np.testing.assert_allclose(transform_points(done.result.homography, outline), done.result.corners, atol=1e-9)
+
+
+def test_without_a_least_score_results_stay_as_they_are(rectifier: Rectifier, frame: np.ndarray) -> None:
+    image = scored(frame, 0)
+    done = Pipeline(rectifier).process(captured(image))
+    np.testing.assert_array_equal(done.result.corners, rectifier.rectify(image).corners)
+    assert done.result.corners[0, 0] > 0
+
+
+def test_misses_are_skipped_where_that_is_the_rule(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, rule=MissRule(0.5, "skip"))
+    skipped = [pipeline.process(captured(scored(frame, level))).is_skipped for level in (100, 200, 0, 255)]
+    assert skipped == [True, False, True, False]
+
+
+def test_smoothing_moves_image_corners_and_homography_together(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, smoother=CornerSmoother())
+    first = pipeline.process(captured(shifted(frame, 0), 0)).result
+    image = shifted(frame, 128)
+    raw, second = rectifier.rectify(image), pipeline.process(captured(image, 1)).result
+    move, smooth_move = raw.corners - first.corners, second.corners - first.corners
+    assert (np.abs(smooth_move[:, 0]) < 0.6 * np.abs(move[:, 0])).all()
+    assert (np.abs(smooth_move[:, 0]) > 0).all()
+    height, width = second.image.shape[:2]
+    outline = [[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]]
+    np.testing.assert_allclose(transform_points(second.homography, outline), second.corners, atol=1e-9)
+    at_raw = rectifier.at_corners(image, second, raw.corners)
+    np.testing.assert_array_equal(at_raw.image, raw.image)
+    np.testing.assert_allclose(at_raw.homography, raw.homography, atol=1e-9)
+    assert second.score == raw.score
+    assert second.latency_ms > 0
+
+
+def test_smoothing_starts_afresh_after_a_miss(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, rule=MissRule(0.5), smoother=CornerSmoother())
+    pipeline.process(captured(shifted(scored(frame, 200), 0), 0))
+    pipeline.process(captured(shifted(scored(frame, 100), 0), 1))  # a miss
+    image = shifted(scored(frame, 200), 128)
+    again = pipeline.process(captured(image, 2)).result
+    np.testing.assert_array_equal(again.corners, rectifier.rectify(image).corners)
+
+
+@pytest.mark.parametrize("position_s", [None, 1 / 30])
+def test_in_a_file_time_is_where_the_frame_is(
+    rectifier: Rectifier, frame: np.ndarray, position_s: float | None
+) -> None:
+    """Frames that were read an hour apart, and may be neighbours in their file."""
+    pipeline = Pipeline(rectifier, smoother=CornerSmoother())
+    pipeline.process(CapturedFrame("test", 0, 1000, shifted(frame, 0), None if position_s is None else 0.0))
+    image = shifted(frame, 128)
+    later = pipeline.process(CapturedFrame("test", 1, 4600, image, position_s)).result
+    assert np.array_equal(later.corners, rectifier.rectify(image).corners) is (position_s is None)
+
+
+def test_smoothing_needs_pixels_of_the_frame(make_model: MakeModel) -> None:
+    with (
+        Rectifier(make_model(HALF_TURN, in_graph=True), output="model") as rectifier,
+        pytest.raises(UsageError, match=r"--smooth.* need output='frame'"),
+    ):
+        Pipeline(rectifier, smoother=CornerSmoother())
+
+
+def test_smoothing_needs_a_pose_that_four_corners_tell(make_model: MakeModel) -> None:
+    from stn_rectify.runtime.geometry import identity_theta
+
+    with (
+        Rectifier(make_model(tuple(0.5 * identity_theta("tps")))) as rectifier,
+        pytest.raises(UsageError, match="follows the bend of its targets"),
+    ):
+        Pipeline(rectifier, smoother=CornerSmoother())
+
+
+def test_a_least_score_needs_a_model_that_gives_one(make_model: MakeModel) -> None:
+    with (
+        Rectifier(make_model(score=False)) as rectifier,
+        pytest.raises(UsageError, match="gives no score: leave min_score"),
+    ):
+        Pipeline(rectifier, rule=MissRule(0.5))
