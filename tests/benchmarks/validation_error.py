@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from contour_finder import find_quadrilateral
 
-from stn_rectify.models.evaluation.corner_errors import error_table, summarise
+from stn_rectify.models.evaluation.corner_errors import CornerErrors, error_table, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth, synthesised_hold_out
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.progress import Progress
@@ -108,8 +108,15 @@ def main() -> None:
         empty = sum(corners is None for corners in known.corners)
         print(f"\n{known.name}: {rows[0].count} frames with a target, {empty} without")
         print(error_table(rows, "found by"), flush=True)
+        print(_thresholds(rows), end="", flush=True)
         if args.sheets:
             _save_sheet(args.sheets, known, in_float, of_files[0])
+
+
+def _thresholds(rows: list[CornerErrors]) -> str:
+    """What to give as ``--min-score``."""
+    known = [(row.name, row.presence.threshold) for row in rows if row.presence is not None]
+    return "".join(f"{name}: 2 % of the empty frames have a score above {score:.2f}\n" for name, score in known)
 
 
 def _save_sheet(folder: Path, known: KnownFrames, in_float: list[Found], in_int8: list[Found]) -> None:
