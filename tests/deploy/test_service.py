@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime import cli
+from stn_rectify.runtime.options import make_parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"
@@ -29,14 +30,14 @@ def _options() -> list[str]:
 
 
 def test_the_configured_options_are_the_commands() -> None:
-    arguments = cli._parser().parse_args(_options())
+    arguments = make_parser().parse_args(_options())
     assert arguments.camera == "auto"
     assert Path(arguments.jsonl).parent == Path("/var/lib") / _settings()["StateDirectory"]
 
 
 def test_the_configuration_explains_only_options_that_exist() -> None:
     comments = "".join(line for line in CONF.read_text().splitlines(True) if line.startswith("#"))
-    known = set(cli._parser()._option_string_actions)
+    known = set(make_parser()._option_string_actions)
     assert set(re.findall(r"--[a-z]+[a-z-]*", comments)) <= known
 
 
