@@ -17,7 +17,7 @@ from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 from stn_rectify.runtime.messages import camera_lines, first_line, model_line, recognizer_line, result_line, say
 from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.options import CAMERA_OPTIONS, PROGRAM, check_options, make_parser
+from stn_rectify.runtime.options import CAMERA_OPTIONS, PROGRAM, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.recognizer import Recognizer
 from stn_rectify.runtime.rectifier import Rectifier
@@ -35,28 +35,45 @@ _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage."""
-    arguments = make_parser().parse_args(argv)
-    if not arguments.debug:
-        cv2.setLogLevel(0)  # our own messages say what OpenCV's and FFmpeg's warnings would
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    words = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in words  # as long as the options have not been read
     try:
+        if words[:1] == ["doctor"]:
+            from stn_rectify.runtime.doctor import doctor  # nothing else needs it
+
+            return doctor(words[1:], sample=_DEMO_IMAGE)
+        arguments = parse_options(words)
+        debug = arguments.debug
+        if arguments.print_config:
+            return _print_config(arguments)
+        if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
+            _opencv_log_level()(0)
+            os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         with stop_signals() as signals:
             return _list_cameras() if arguments.list_cameras else _run(arguments, signals)
     except StnRectifyError as error:
-        if arguments.debug:
+        if debug:
             traceback.print_exc()
         say(f"{PROGRAM}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader of --jsonl - has what it wanted
+    except BrokenPipeError:  # the reader of standard output has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would stumble over the pipe once more as it ends
         return 0
     except Exception as error:  # a defect of ours or of a library; a service's log needs one line all the same
-        hint = "" if arguments.debug else " (run again with --debug for the traceback)"
-        if arguments.debug:
+        hint = "" if debug else " (run again with --debug for the traceback)"
+        if debug:
             traceback.print_exc()
         say(f"{PROGRAM}: error: unexpected {type(error).__name__}: {first_line(error)}{hint}")
         return 1
+
+
+def _opencv_log_level() -> Callable[[int], object]:
+    """OpenCV 4.14 has it elsewhere."""
+    opencv: Any = cv2
+    found: Callable[[int], object] = getattr(opencv, "setLogLevel", None) or opencv.utils.logging.setLogLevel
+    return found
 
 
 def _run(arguments: argparse.Namespace, signals: StopSignals) -> int:
@@ -150,6 +167,12 @@ def _output(arguments: argparse.Namespace, recognizer: Recognizer | None) -> dic
     if arguments.smooth:  # the graph's own image knows nothing of other frames
         return {"output_size": recognizer.input_size}
     return recognizer.output_options(ModelFile.open(arguments.model), arguments.refine)
+
+
+def _print_config(arguments: argparse.Namespace) -> int:
+    check_options(arguments)
+    print(options_as_toml(arguments), end="", flush=True)
+    return 0
 
 
 def _list_cameras() -> int:

@@ -6,25 +6,34 @@ A new option goes into the function of its group below; whether it fits the othe
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, NoReturn
 
+from stn_rectify.runtime.config_file import config_text, exclusive_groups, read_config
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.interpreter import find_interpreter_package
 
-__all__ = ["CAMERA_OPTIONS", "PROGRAM", "check_options", "make_parser"]
+__all__ = ["CAMERA_OPTIONS", "PROGRAM", "check_options", "make_parser", "options_as_toml", "parse_options"]
 
 PROGRAM = "stn-rectify"
 
 #: The options that only `CameraSource` takes, by its names for them.
 CAMERA_OPTIONS = ("width", "height", "framerate", "fourcc")
 
+_SOURCES = ("image", "video", "camera", "demo", "list_cameras")
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The command's parser. It ends the program with status 2 where an option is wrong by itself."""
-    parser = _Parser(prog=PROGRAM, description="Makes what a camera sees at an angle upright.")
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Makes what a camera sees at an angle upright.",
+        epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk.",
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file of options; those given here win over it")
+    parser.add_argument("--print-config", action="store_true", help="print the options as such a file; then end")
     parser.add_argument("--debug", action="store_true", help="print a traceback with an error")
     _add_sources(parser)
     _add_camera(parser)
@@ -33,6 +42,39 @@ def make_parser() -> argparse.ArgumentParser:
     _add_tracking(parser)
     _add_results(parser)
     return parser
+
+
+def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line over those of the file that ``--config`` names.
+
+    It ends the program with status 2 where an option is wrong by itself.
+
+    Raises:
+        UsageError: something is wrong with the file.
+    """
+    parser = make_parser()
+    given = parser.parse_args(argv)
+    from_file = read_config(given.config, parser) if given.config else {}
+    for group in exclusive_groups(parser):
+        if any(getattr(given, action.dest) != action.default for action in group):  # it replaces the file's choice
+            for action in group:
+                from_file.pop(action.dest, None)
+    for key in _unfit(given):
+        from_file.pop(key, None)
+    arguments = parser.parse_args(argv, argparse.Namespace(**from_file))  # keeps what the command line leaves alone
+    if not arguments.print_config and all(getattr(arguments, source) in (None, False) for source in _SOURCES):
+        names = " ".join(f"--{source.replace('_', '-')}" for source in _SOURCES)
+        parser.error(f"one of the arguments {names} is required")
+    return arguments
+
+
+def options_as_toml(arguments: argparse.Namespace) -> str:
+    """The options as a file for ``--config``.
+
+    Raises:
+        UsageError: a value cannot be written as TOML.
+    """
+    return config_text(arguments, make_parser())
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -51,8 +93,16 @@ def check_options(arguments: argparse.Namespace) -> None:
         raise UsageError("--smooth needs --camera or --video: images do not follow one another")
 
 
+def _unfit(given: argparse.Namespace) -> tuple[str, ...]:
+    """What a file may say that a source named on the command line has no use for."""
+    if given.image is not None or given.demo:
+        return (*CAMERA_OPTIONS, "smooth")
+    return CAMERA_OPTIONS if given.video is not None else ()
+
+
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("frames (one of)").add_mutually_exclusive_group(required=True)
+    # Not required by itself: the source may stand in the file.
+    group = parser.add_argument_group("frames (one of)").add_mutually_exclusive_group()
     group.add_argument("--image", nargs="+", metavar="PATH", help="image files, folders or globs")
     group.add_argument("--video", metavar="FILE|URL", help="a video that OpenCV reads")
     group.add_argument("--camera", metavar="N|DEVICE", help="a V4L2 camera; auto takes the first")
@@ -79,7 +129,7 @@ def _add_view(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--roi",
         type=_region,
-        default=(0.0, 0.0, 1.0, 1.0),
+        default=_Region((0.0, 0.0, 1.0, 1.0)),
         metavar="X,Y,W,H",
         help="region of interest, as fractions of the flipped and rotated frame (0,0,1,1)",
     )
@@ -132,7 +182,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--frames", type=_whole_number(1), metavar="N", help="stop after N frames")
 
 
-# What an option takes: each turns its text into a value, or says what is wrong with it.
+# What an option takes: each turns its text into a value, or says what is wrong with it. The return types tell a
+# configuration file what to expect; `str` of a value gives its text again.
 
 
 def _whole_number(low: int) -> Callable[[str], int]:
@@ -147,10 +198,20 @@ def _whole_number(low: int) -> Callable[[str], int]:
     return parse
 
 
-def _size(text: str) -> tuple[int, int]:
+class _Size(tuple[int, int]):
+    def __str__(self) -> str:
+        return f"{self[0]}x{self[1]}"
+
+
+class _Region(tuple[float, ...]):
+    def __str__(self) -> str:
+        return ",".join(map(repr, self))
+
+
+def _size(text: str) -> _Size:
     width, _, height = text.lower().partition("x")
     try:
-        return int(width), int(height)
+        return _Size((int(width), int(height)))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 320x240") from None
 
@@ -175,9 +236,9 @@ def _share(text: str) -> float:
     return share
 
 
-def _region(text: str) -> tuple[float, ...]:
+def _region(text: str) -> _Region:
     try:
-        return tuple(float(part) for part in text.split(","))
+        return _Region(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H, such as 0.25,0.25,0.5,0.5") from None
 
