@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -87,8 +88,12 @@ class Table:
             partial.write_text(json.dumps(self.results, indent=1))
 
     def before(self, name: str) -> Path:
-        """The network before any tuning."""
-        return self.source if name == UNPRUNED else self.folder / f"{name.replace('% ', '_')}.keras"
+        """The network before any tuning; the unpruned one as a copy, which no refine network lies beside."""
+        file = self.folder / f"{name.replace('% ', '_')}.keras"
+        if name == UNPRUNED and not file.exists():
+            with partial_file(file) as partial:
+                shutil.copyfile(self.source, partial)
+        return file
 
     def macs(self, model: keras.Model) -> int:
         """Of the localization network."""
