@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.sheet is not None and not args.sheet.parent.is_dir():
+        raise UsageError(f"--sheet {args.sheet}: there is no folder {args.sheet.parent}: make it, or choose another")
     if learns_from_labels(args):
         return run_recognizer_training(args, make_parser().parse_args([]), _course(args), _prepare_out)
     if (args.out is None) == (args.evaluate is None):
@@ -70,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"stn-train: stopped; for the tables give --evaluate {args.out}", file=sys.stderr)
         return 130
     except DataError as error:
-        print(f"no tables: {error}", flush=True)  # the model is trained and written all the same
+        print(f"no tables or no sheet: {error}", flush=True)  # the model is trained and written all the same
     return 0
 
 

@@ -97,10 +97,10 @@ def run_recognizer_training(
     from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
 
     if args.out.name.endswith(_TAKEN):
-        raise UsageError(f"--out {args.out}: {' and '.join(_TAKEN)} are the ends of other networks' names")
+        raise UsageError(f"--out {args.out}: {' and '.join(_TAKEN)} are other networks' endings: give another --out")
     recipe, train, held_out = _recipe(args, course)
-    for suffix in (".stn.keras", RECOGNIZER_SUFFIX, ".keras"):
-        prepare_out(args.out.with_suffix(suffix), args.overwrite)
+    for file in (args.out, args.out.with_suffix(".stn.keras"), args.out.with_suffix(RECOGNIZER_SUFFIX)):
+        prepare_out(file, args.overwrite)
     print(stn_cost(recipe.model(len(train.names))), flush=True)
     model = train_through_recognizer(recipe, train, args.out)
     name = args.out.stem

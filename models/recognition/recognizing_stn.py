@@ -58,7 +58,9 @@ def recognizing_stn(
         DataError: a size is less than 8 pixels, of which nothing would be left.
     """
     if min(*input_shape[:2], *output_shape, *(localization_shape or output_shape)) < _LEAST_SIDE:
-        raise DataError(f"frames, their reduced copies and rectified images need {_LEAST_SIDE}x{_LEAST_SIDE} pixels")
+        raise DataError(
+            f"frames, reduced copies and rectified images need {_LEAST_SIDE}x{_LEAST_SIDE} pixels: give more"
+        )
     image: Any = keras.Input(input_shape, name="frame")
     seen = image if localization_shape is None else reduced_copy(image, localization_shape)
     x = _convolutions(seen, _LOCALIZATION, 1.0, "localization")

@@ -166,6 +166,12 @@ def test_the_command_trains_on_idx_files_and_prints_errors(tmp_path, capsys):
     assert cv2.imread(str(out.with_suffix(".sheet.png"))).shape[1] > 1000
     assert "\nRTS " in said
     assert load_model(out).get_layer(RECOGNIZER).output_shape == (None, 2)
+    out.unlink()
+    assert exit_status([*arguments, "--hold-out", 20]) == 2
+    assert "bars.stn.keras exists" in capsys.readouterr().err, "its halves are not replaced unasked either"
+    arguments[arguments.index(out)] = out.with_suffix(".h5")
+    assert exit_status([*arguments, "--hold-out", 20]) == 2
+    assert "must end in .keras" in capsys.readouterr().err
 
 
 def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, capsys):
@@ -198,7 +204,10 @@ def test_sizes_of_which_nothing_would_be_left_are_refused(sizes):
         (["--supervision", "recognizer", "--scan", "y"], "--scan does not go together"),
         (["--supervision", "recognizer", "--prune-steps", "2"], "--prune-steps does not go together"),
         (["--supervision", "recognizer", "--quantize-aware"], "--quantize-aware does not go together"),
-        (["--supervision", "recognizer", "--data", "x", "--out", "a.refine.keras"], "ends of other networks' names"),
+        (
+            ["--supervision", "recognizer", "--data", "x", "--out", "a.refine.keras"],
+            "other networks' endings: give another",
+        ),
         (["--supervision", "both", "--data", "x", "--out", "a.keras", "--distortions", "none"], "poses are known of"),
         (["--supervision", "recognizer", "--distortions", "R,Q"], "is neither 'none' nor some of R,RTS,P,E"),
     ],

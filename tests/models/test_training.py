@@ -347,6 +347,7 @@ def test_grey_validation_images_are_read_as_colour(tmp_path):
         (["--evaluate", "a.keras", "--importance", "taylor"], 2),
         (["--out", "a.keras", "--scan", "b.keras"], 2),
         (["--out", "a.refine.keras"], 2),
+        (["--out", "a.keras", "--sheet", "missing/a.png"], 2),
     ],
     ids=lambda value: " ".join(value)[:40] or "nothing" if isinstance(value, list) else "",
 )
