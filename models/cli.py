@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stn_rectify.models.file_names import REFINE_SUFFIX, is_refine_file, scan_file_of
+from stn_rectify.models.file_names import check_refine_name, is_refine_file, scan_file_of
 from stn_rectify.models.options import NETWORK_OPTIONS, make_parser
 from stn_rectify.models.pruning_options import pruning_course
 from stn_rectify.models.recognizer_options import (
@@ -113,8 +113,7 @@ def _train(args: argparse.Namespace) -> keras.Model:
         **_course(args),
     )
     _check_batch(recipe)
-    if args.refine != is_refine_file(args.out):
-        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
+    check_refine_name(args.out, refines=args.refine)
     if args.scan and not args.refine:
         raise UsageError("--scan is for a refine network: give --refine, too")
     if args.scan and is_refine_file(args.scan):
@@ -140,9 +139,9 @@ def _tune(args: argparse.Namespace) -> keras.Model:
     from stn_rectify.models.quantization import FineTuning, fine_tune
     from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
-    if is_refine_file(args.model) != is_refine_file(args.out):
-        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
-    margin = REFINE_MARGIN if is_refine_file(args.model) else None
+    refines = is_refine_file(args.model)
+    check_refine_name(args.out, refines=refines)
+    margin = REFINE_MARGIN if refines else None
     course = FineTuning(**_course(args), refine_margin=margin)
     _check_batch(course)
     _prepare_out(args.out, args.overwrite)

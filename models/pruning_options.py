@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from stn_rectify.models.file_names import REFINE_SUFFIX, is_refine_file
+from stn_rectify.models.file_names import check_refine_name, is_refine_file
 from stn_rectify.models.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -53,8 +53,7 @@ def pruning_course(args: argparse.Namespace, course: dict[str, Any]) -> PruningC
     from stn_rectify.runtime.target_crop import REFINE_MARGIN
 
     refines = is_refine_file(args.model)
-    if refines != is_refine_file(args.out):
-        raise UsageError(f"--out {args.out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
+    check_refine_name(args.out, refines=refines)
     given = {"importance": args.importance, "steps": args.prune_steps}
     found = PruningCourse(
         **course,
