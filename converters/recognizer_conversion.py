@@ -33,7 +33,7 @@ from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.preprocess import pixel_levels
-from stn_rectify.runtime.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile
 
 __all__ = ["RecognizerConversion", "convert_recognizer"]
 

@@ -15,7 +15,7 @@ from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.overview import draw_overview
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.recognizer import Recognition, Recognizer
+from stn_rectify.runtime.recognition.recognizer import Recognition, Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.misses import MissRule
-from stn_rectify.runtime.recognizer import Recognizer
+from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.smoothing import CornerSmoother

@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.class_probabilities import class_probabilities
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.frame_sampler import FrameSampler
 from stn_rectify.runtime.geometry import (
@@ -28,6 +27,7 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.preprocess import Preprocessor, check_frame, resize_antialiased
+from stn_rectify.runtime.recognition.class_probabilities import class_probabilities
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier_arguments import check_output, check_refine
 from stn_rectify.runtime.refinement import RefineNetwork, final_score, refine_pose

@@ -9,7 +9,7 @@ import pytest
 
 from stn_rectify.converters.proof import inspect_file
 from stn_rectify.runtime import ModelFile
-from stn_rectify.runtime.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 DATA = Path(__file__).parent.parent / "runtime" / "data"
 

@@ -18,7 +18,7 @@ from stn_rectify.converters.proof import inspect_file
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
 from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError
-from stn_rectify.runtime.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from tests.converters.keras_models import save_frames, smooth_frames
 
 SHAPE = (20, 20, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime import cli
-from stn_rectify.runtime.options import make_parser
+from stn_rectify.runtime.command.options import make_parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"

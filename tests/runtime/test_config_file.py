@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime.cli import main
-from stn_rectify.runtime.options import make_parser, options_as_toml, parse_options
+from stn_rectify.runtime.command.options import make_parser, options_as_toml, parse_options
 
 ALL = """
 image = ["a", "b"]

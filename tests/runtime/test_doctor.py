@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime import CameraInfo, doctor
-from stn_rectify.runtime.checks import (
+from stn_rectify.runtime import CameraInfo
+from stn_rectify.runtime.command import doctor
+from stn_rectify.runtime.command.checks import (
     Check,
     board_name,
     cameras_check,

@@ -14,7 +14,7 @@ from stn_rectify.runtime import Recognizer, Rectifier
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.recognizer_file import RecognizerFile, bundled_recognizers
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, bundled_recognizers
 
 THETA = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 LABELS = "dark\nlight\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stn_rectify.runtime.checks.check import Check
+from stn_rectify.runtime.command.checks.check import Check
 
 __all__ = ["board_name", "throttling_check", "throttling_value"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stn_rectify.runtime.checks.check import Check, Status
+from stn_rectify.runtime.command.checks.check import Check, Status
 
 __all__ = ["disk_check"]
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.class_probabilities import class_probabilities
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.recognizer_file import RecognizerFile
-from stn_rectify.runtime.recognizer_input import RecognizerInput
+from stn_rectify.runtime.recognition.class_probabilities import class_probabilities
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_input import RecognizerInput
 from stn_rectify.runtime.rectification import Rectification
 
 __all__ = ["Recognition", "Recognizer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stn_rectify.runtime.checks.check import Check
+from stn_rectify.runtime.command.checks.check import Check
 
 __all__ = [
     "OPENCV_DISTRIBUTIONS",

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_rectify.runtime.checks import (
+from stn_rectify.runtime.command.checks import (
     OPENCV_DISTRIBUTIONS,
     Check,
     board_name,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.metadata import InputSpec
 from stn_rectify.runtime.preprocess import Preprocessor, check_frame
-from stn_rectify.runtime.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 __all__ = ["RecognizerInput"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from stn_rectify.runtime.recognizer import Recognizer
+from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame

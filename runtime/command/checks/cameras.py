@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stn_rectify.runtime.checks.check import Check
+from stn_rectify.runtime.command.checks.check import Check
 from stn_rectify.runtime.sources import CameraInfo
 
 __all__ = ["cameras_check", "picamera2_check"]

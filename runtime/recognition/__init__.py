@@ -1,0 +1,1 @@
+"""What a rectified image shows: a recognizer, its file, its input and its scores."""

@@ -1,0 +1,85 @@
+"""Results as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from os import PathLike
+
+from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
+from stn_rectify.runtime.sources import CapturedFrame
+
+__all__ = ["JsonlSink"]
+
+_STDOUT = 1
+
+
+class JsonlSink(ResultSink):
+    """One JSON object per line and frame, each line written at once.
+
+    Keys: ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame
+        pixels),
+    ``score``, ``label``, ``label_score`` (null without a recognizer, and where the score is 0), ``latency_ms``.
+
+    Args:
+        file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
+            run was cut off within a line, that line is ended first.
+
+    Raises:
+        StnRectifyError: the file cannot be opened.
+    """
+
+    def __init__(self, file: str | PathLike[str]) -> None:
+        to_stdout = os.fspath(file) == "-"
+        self._name = "standard output" if to_stdout else os.fspath(file)
+        try:
+            # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
+            if to_stdout:
+                self._file = open(_STDOUT, "wb", buffering=0, closefd=False)  # noqa: SIM115
+            else:
+                self._file = open(file, "ab", buffering=0)  # noqa: SIM115
+                if _ends_within_a_line(file):
+                    self._file.write(b"\n")
+        except OSError as error:
+            raise cannot_write(self._name, error) from error
+
+    def write(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Writes one line.
+
+        Raises:
+            BrokenPipeError: the reader of a pipe has gone.
+            StnRectifyError: it cannot be written, for example because the disk is full.
+        """
+        values = {
+            "source": frame.source,
+            "frame": frame.index,
+            "timestamp": round(frame.timestamp, 6),
+            "corners": [[round(x, 3), round(y, 3)] for x, y in result.corners.tolist()],
+            "score": round(result.score, 4),
+            "label": result.label,
+            "label_score": None if result.label_score is None else round(result.label_score, 4),
+            "latency_ms": round(result.latency_ms, 3),
+        }
+        line = memoryview(json.dumps(values).encode() + b"\n")
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise cannot_write(self._name, error) from error
+
+    def close(self) -> None:
+        """Closes the file; standard output stays open."""
+        self._file.close()
+
+
+def _ends_within_a_line(file: str | PathLike[str]) -> bool:
+    if not os.path.isfile(file) or not os.access(file, os.R_OK):  # opening a pipe would wait for its writer
+        return False
+    with open(file, "rb") as opened:
+        if opened.seek(0, os.SEEK_END) == 0:
+            return False
+        opened.seek(-1, os.SEEK_END)
+        return opened.read(1) != b"\n"
