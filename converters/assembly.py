@@ -136,10 +136,10 @@ def _pixel_levels(
 
 
 def class_activation(class_scores: npt.NDArray[np.float32]) -> str:
-    """What a recognizer ends with, seen from its scores [N, K]."""
+    """What a recognizer ends with, seen from its scores [N, K], or [N, T, K] of a sequence."""
     if class_scores.min() < 0 or class_scores.max() > 1:
         return "logits"
-    return "softmax" if np.abs(class_scores.sum(axis=1) - 1).max() < 1e-3 else "sigmoid"
+    return "softmax" if np.abs(class_scores.sum(axis=-1) - 1).max() < 1e-3 else "sigmoid"
 
 
 def _check_score(score: npt.NDArray[np.float32] | None) -> None:

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help=".keras files (NAME.recognizer.keras: a classifier of its own), SavedModel folders, folders of both, "
+        help=".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
         "'glob*patterns'",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for NAME.tflite, its report, manifest")
@@ -140,9 +140,9 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
     from stn_rectify.converters.conversion_options import ConversionOptions
-    from stn_rectify.converters.label_file import read_labels
     from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
+    from stn_rectify.runtime.recognition.label_file import read_labels
 
     low, high = args.value_range
     if not -math.inf < low <= 0 <= high < math.inf or not low < high:

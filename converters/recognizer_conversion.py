@@ -1,4 +1,4 @@
-"""From a Keras classifier, ``NAME.recognizer.keras``, to a fully INT8 file for ``stn-rectify --recognizer``."""
+"""From a Keras recognizer, ``NAME.recognizer.keras``, to a fully INT8 file for ``stn-rectify --recognizer``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from stn_rectify.converters.flatbuffer_cost import network_cost
 from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
 from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.keras_trace import KerasTrace
-from stn_rectify.converters.label_file import read_labels
 from stn_rectify.converters.layer_check import check_layers
 from stn_rectify.converters.packing import pack
 from stn_rectify.converters.proof import Check, inspect_file
@@ -31,9 +30,12 @@ from stn_rectify.converters.quantizer import quantize
 from stn_rectify.models.file_names import RECOGNIZER_SUFFIX
 from stn_rectify.models.files import load_model
 from stn_rectify.models.partial_file import partial_file
-from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.preprocess import pixel_levels
+from stn_rectify.runtime.recognition.ctc_decoding import best_path
+from stn_rectify.runtime.recognition.label_file import read_labels
 from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile
+from stn_rectify.runtime.recognition.sequence_layout import SequenceLayout
 
 __all__ = ["RecognizerConversion", "convert_recognizer"]
 
@@ -48,7 +50,7 @@ class RecognizerConversion:
         path: the file.
         size_bytes: of the file.
         checks: what was proved of it.
-        agreement: share of calibration images for which INT8 and float give the same class.
+        agreement: share of calibration images for which INT8 and float give the same class, or text.
         accuracy: of float and INT8 on those whose labels are known; None if none are.
         warnings: a line each.
         skipped: the file was there already, made from the same.
@@ -67,7 +69,7 @@ class RecognizerConversion:
         if self.skipped:
             return f"{name}  unchanged · {self.size_bytes / 1000:.0f} KB"
         said = ["proved all-integer", f"{self.size_bytes / 1000:.0f} KB"]
-        said += [] if self.agreement is None else [f"same class in {100 * self.agreement:.1f} %"]
+        said += [] if self.agreement is None else [f"same answer in {100 * self.agreement:.1f} %"]
         if self.accuracy is not None:
             said.append(f"right in {100 * self.accuracy[0]:.1f} % float, {100 * self.accuracy[1]:.1f} % INT8")
         return f"{name}  {' · '.join(said)}"
@@ -83,7 +85,8 @@ def convert_recognizer(
     options, else the lines of ``NAME.labels.txt`` beside it.
 
     Args:
-        source: the model: one image in, class scores out.
+        source: the model: one image in; class scores [batch, classes] out, or [batch, steps, classes] of a network that
+            reads texts (CTC), whose labels are its alphabet.
         out: folder for the result.
         options: of them calibration, value_range, labels, description and overwrite count. Without ``overwrite`` a file
             that no conversion has written, or that was altered since, is not replaced.
@@ -110,9 +113,9 @@ def convert_recognizer(
     if not packages:
         raise StnRectifyError("no interpreter is installed to prove files with: pip install ai-edge-litert")
     model = load_model(source)
-    _check_model(source, model, options.labels)
+    sequence = _check_model(source, model, options.labels)
     images = read_frames(calibration, model.input_shape[1:], options.value_range)
-    refuse_unknown_labels(calibration, images, model.output_shape[1])
+    refuse_unknown_labels(calibration, images, None if sequence else model.output_shape[1])
     scores = np.asarray(model.predict(images.frames, batch_size=_BATCH, verbose=0))
     flatbuffer, metadata = _quantized(name, model, images, scores, options)
     checks, found = _prove(flatbuffer, _levels(images, metadata, options), packages)
@@ -130,8 +133,8 @@ def convert_recognizer(
         target,
         target.stat().st_size,
         tuple(checks),
-        float((found.argmax(axis=-1) == scores.argmax(axis=-1)).mean()),
-        _accuracy(images, scores, found),
+        _agreement(scores, found, sequence),
+        None if sequence else _accuracy(images, scores, found),
         tuple(calibration_warnings(images)),
     )
 
@@ -161,20 +164,38 @@ def _made_of(target: Path) -> str | None:
         return None
 
 
-def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> None:
+def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> SequenceLayout | None:
+    """Where steps, classes and blank are, if it reads texts."""
     trace = KerasTrace(model)
     image, scores = model.input_shape, model.output_shape
     is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:] and image[3] in (1, 3)
-    if not is_image or not isinstance(scores, tuple) or len(scores) != 2 or (scores[1] or 0) < 2:
+    is_scores = isinstance(scores, tuple) and len(scores) in (2, 3) and min(n or 0 for n in scores[1:]) > 1
+    if not is_image or not is_scores:
         raise ModelFileError(
             f"{source}: from {image} to {scores}, but a recognizer takes one image [batch, height, width, 1 or 3] and "
-            "gives class scores [batch, classes]"
+            "gives class scores [batch, classes], or [batch, steps, classes] for a text"
         )
+    check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
+    if len(scores) == 3:
+        return _sequence(source, (scores[1], scores[2]), labels)
     if labels and len(labels) != scores[1]:
         raise UsageError(
             f"{source}: {len(labels)} labels for {scores[1]} classes: give --labels FILE of {scores[1]} lines"
         )
-    check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
+    return None
+
+
+def _sequence(source: Path, sides: tuple[int, int], labels: Sequence[str]) -> SequenceLayout:
+    try:
+        sequence, _ = SequenceLayout.of(sides, labels)
+    except DataError as error:
+        raise UsageError(f"{source}: {error}") from error
+    if sequence.classes_first:
+        raise UsageError(
+            f"{source}: {len(labels)} labels for {sides[1]} classes: a network that reads texts gives [batch, steps, "
+            "classes]; give --labels FILE with a line for each class"
+        )
+    return sequence
 
 
 def _quantized(
@@ -209,7 +230,8 @@ def _quantized(
             "zero_point": image.quantization.zero_point,
         },
         "class_scores": {
-            "size": given.shape[1],
+            "size": given.shape[-1],
+            **({"steps": given.shape[1]} if len(given.shape) == 3 else {}),
             "scale": given.quantization.scale,
             "zero_point": given.quantization.zero_point,
             "activation": class_activation(scores),
@@ -232,7 +254,7 @@ def _levels(images: FrameSet, metadata: dict[str, Any], options: ConversionOptio
 def _prove(
     flatbuffer: bytes, levels: npt.NDArray[np.int8], packages: Sequence[str]
 ) -> tuple[list[Check], npt.NDArray[np.int8]]:
-    """Checks of the file; and its class scores [N, K] of the images, in the last interpreter that ran it."""
+    """Checks of the file; and its class scores [N, ...] of the images, in the last interpreter that ran it."""
     checks = inspect_file(flatbuffer)
     found = np.zeros((len(levels), 0), np.int8)
     for package in packages:
@@ -245,6 +267,13 @@ def _prove(
         except StnRectifyError as error:
             checks.append(Check(f"runs in {package}", False, str(error)))
     return checks, found
+
+
+def _agreement(scores: npt.NDArray[np.float32], found: npt.NDArray[np.int8], sequence: SequenceLayout | None) -> float:
+    if sequence is None:
+        return float((found.argmax(axis=-1) == scores.argmax(axis=-1)).mean())
+    blank = sequence.blank
+    return float(np.mean([best_path(a, blank) == best_path(b, blank) for a, b in zip(scores, found, strict=True)]))
 
 
 def _accuracy(

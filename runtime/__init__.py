@@ -11,11 +11,16 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 """
 
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
+from stn_rectify.runtime.location import Location
 from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.overview import draw_overview
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.recognition.recognizer import Recognition, Recognizer
+from stn_rectify.runtime.recognition.label_vote import LabelVote
+from stn_rectify.runtime.recognition.recognition import Recognition
+from stn_rectify.runtime.recognition.recognition_schedule import RecognitionSchedule
+from stn_rectify.runtime.recognition.recognition_stage import RecognitionStage
+from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
@@ -27,8 +32,12 @@ from stn_rectify.runtime.sources import (
     FrameSource,
     FrameView,
     ImageSource,
+    PiCameraSource,
+    ReconnectingSource,
     VideoSource,
     list_cameras,
+    open_camera,
+    open_video,
 )
 
 __all__ = [
@@ -41,13 +50,19 @@ __all__ = [
     "FrameView",
     "ImageSource",
     "JsonlSink",
+    "LabelVote",
+    "Location",
     "MissRule",
     "ModelFile",
     "ModelFileError",
+    "PiCameraSource",
     "Pipeline",
     "Processed",
     "Recognition",
+    "RecognitionSchedule",
+    "RecognitionStage",
     "Recognizer",
+    "ReconnectingSource",
     "Rectification",
     "Rectifier",
     "ResultSink",
@@ -59,4 +74,6 @@ __all__ = [
     "bundled_models",
     "draw_overview",
     "list_cameras",
+    "open_camera",
+    "open_video",
 ]

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 
@@ -18,10 +18,21 @@ from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.sources import list_cameras
+from stn_rectify.runtime.sources.driver_thread import any_left
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
+
+
+def command() -> NoReturn:
+    """The program: `main` on the words it was called with, then the end of the process."""
+    status = main()
+    if any_left():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,4 +95,4 @@ def _list_cameras() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.location import Location
 from stn_rectify.runtime.rectification import Rectification
 
 __all__ = ["MissRule"]
@@ -36,7 +37,7 @@ class MissRule:
         if self.on_miss not in ("pass", "skip"):
             raise UsageError(f"on_miss is {self.on_miss!r}: choose 'pass' or 'skip'")
 
-    def is_miss(self, result: Rectification) -> bool:
+    def is_miss(self, result: Rectification | Location) -> bool:
         """Whether there is nothing to rectify."""
         return result.score == 0 or (self.min_score is not None and result.score < self.min_score)
 

@@ -7,7 +7,7 @@ to frame, or draw random numbers.
 
 from __future__ import annotations
 
-__all__ = ["ALLOWED", "operator_name"]
+__all__ = ["ALLOWED", "ALLOWED_IN_RECOGNIZERS", "operator_name"]
 
 # Head, grid and sampler, as stn_rectify.converters writes them.
 _WRITTEN = {
@@ -91,13 +91,15 @@ _TRUNK = {
     "UNPACK": 88,
 }
 
+# Besides these, of recognizers that were made elsewhere: float networks, weights kept in half precision.
+_RECOGNIZER = {"DEQUANTIZE": 6, "LOG": 73, "POW": 78, "SQRT": 75, "SQUARE": 92}
+
 # Not allowed; only to name them in messages. Others are named by their number.
 _REFUSED = {
     "ASSIGN_VARIABLE": 144,
     "CALL": 31,
     "CALL_ONCE": 129,
     "DELEGATE": 51,
-    "DEQUANTIZE": 6,
     "GATHER_ND": 107,
     "HASHTABLE": 136,
     "HASHTABLE_FIND": 137,
@@ -117,9 +119,11 @@ _REFUSED = {
 
 #: Operators that a model file may use: name → number in ``BuiltinOperator`` of TensorFlow's ``schema.fbs``.
 ALLOWED = {**_WRITTEN, **_TRUNK}
+#: Those that a recognizer's file may use.
+ALLOWED_IN_RECOGNIZERS = {**ALLOWED, **_RECOGNIZER}
 
 
 def operator_name(number: int) -> str:
     """``"WHILE"``, or ``"number 203"`` where the name is not known here."""
-    names = {value: name for name, value in {**ALLOWED, **_REFUSED}.items()}
+    names = {value: name for name, value in {**ALLOWED_IN_RECOGNIZERS, **_REFUSED}.items()}
     return names.get(number, f"number {number}")

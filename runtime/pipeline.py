@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.location import Location
 from stn_rectify.runtime.misses import MissRule
-from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
+from stn_rectify.runtime.recognition.recognition_stage import RecognitionStage
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.smoothing import CornerSmoother
@@ -36,9 +42,11 @@ class Pipeline:
     Args:
         rectifier: finds the target.
         view: what of each frame is looked at.
-        rule: which frames are misses. These are not recognized, and smoothing starts afresh after them.
+        rule: which frames are misses. These are not recognized, and smoothing and voting start afresh after them.
         smoother: smooths the corners; None for frames that do not follow one another.
-        recognizer: reads the rectified image.
+        recognizer: reads the rectified image: a `Recognizer`, an object of your own with a method ``recognize``, or a
+            function. It gets the image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str,
+            score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote.
 
     Raises:
         UsageError: the parts do not fit together.
@@ -49,6 +57,14 @@ class Pipeline:
         ...     for done in map(pipeline.process, camera):
         ...         if not done.is_skipped:
         ...             cv2.imwrite(f"{done.frame.index}.png", done.result.image)
+
+        With a recognizer of your own, here Tesseract:
+
+        >>> def read(image):  # doctest: +SKIP
+        ...     return pytesseract.image_to_string(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), config="--psm 7").strip()
+        >>> pipeline = Pipeline(rectifier, recognizer=read)
+        >>> pipeline.process(frame).result.label
+        'AB12 CD3'
     """
 
     def __init__(
@@ -58,16 +74,38 @@ class Pipeline:
         view: FrameView | None = None,
         rule: MissRule | None = None,
         smoother: CornerSmoother | None = None,
-        recognizer: Recognizer | None = None,
+        recognizer: RecognitionStage | ImageRecognizer | Callable[[npt.NDArray[np.uint8]], Recognized] | None = None,
     ) -> None:
         self._rectifier, self._view, self._rule = rectifier, view or FrameView(), rule or MissRule()
-        self._smoother, self._recognizer = smoother, recognizer
-        if smoother is not None:
-            rectifier.check_takes_corners()
-        if self._rule.min_score is not None and rectifier.model.metadata.score is None:
-            raise UsageError(
-                f"model {rectifier.model.metadata.name!r} gives no score: leave min_score (--min-score) out"
-            )
+        self._smoother = smoother
+        self._recognition = (
+            recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
+        )
+        self._check(rectifier)
+
+    @property
+    def rectifier(self) -> Rectifier:
+        """Finds the target."""
+        return self._rectifier
+
+    @property
+    def rule(self) -> MissRule:
+        """Which frames are misses."""
+        return self._rule
+
+    def replace_rectifier(self, rectifier: Rectifier) -> Rectifier:
+        """Takes another one from the next frame on; from the thread that calls `process`.
+
+        Returns:
+            The old one, for the caller to close.
+
+        Raises:
+            UsageError: it does not fit the other parts; the old one stays.
+        """
+        self._check(rectifier)
+        self._lose_target()
+        old, self._rectifier = self._rectifier, rectifier
+        return old
 
     def process(self, captured: CapturedFrame) -> Processed:
         """Takes the next frame.
@@ -76,22 +114,40 @@ class Pipeline:
             DataError: the frame has the wrong type, dtype or shape.
         """
         frame = replace(captured, image=self._view.apply(captured.image))
-        result = self._rectifier.rectify(frame.image)
-        if self._rule.is_miss(result):
-            if self._smoother is not None:
-                self._smoother.reset()
+        location = self._rectifier.locate(frame.image)
+        if self._rule.is_miss(location):
+            self._lose_target()
             is_skipped = self._rule.on_miss == "skip"
-            if not is_skipped and self._rule.min_score is not None:
-                result = self._rectifier.unrectified(frame.image, result)
+            is_passed_whole = not is_skipped and self._rule.min_score is not None
+            result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
             return Processed(frame, result, is_skipped)
-        if self._smoother is not None:
-            result = self._smoothed(frame, result, self._smoother)
-        if self._recognizer is not None:
-            result = self._recognizer.label(result)
+        result = self._rectifier.sample(frame.image, location, corners=self._smooth_corners(frame, location))
+        if self._recognition is not None:
+            result = self._recognition.process(result, _seconds(frame))
         return Processed(frame, result, is_skipped=False)
 
-    def _smoothed(self, frame: CapturedFrame, result: Rectification, smoother: CornerSmoother) -> Rectification:
-        # A file is read faster or slower than it plays.
-        seconds = frame.timestamp if frame.position_s is None else frame.position_s
-        corners = smoother.smooth(result.corners, seconds)
-        return result if corners is result.corners else self._rectifier.at_corners(frame.image, result, corners)
+    def _check(self, rectifier: Rectifier) -> None:
+        if self._smoother is not None:
+            rectifier.check_takes_corners()
+        if self._rule.min_score is not None and rectifier.model.metadata.score is None:
+            raise UsageError(
+                f"model {rectifier.model.metadata.name!r} gives no score: leave min_score (--min-score) out"
+            )
+
+    def _lose_target(self) -> None:
+        if self._smoother is not None:
+            self._smoother.reset()
+        if self._recognition is not None:
+            self._recognition.reset()
+
+    def _smooth_corners(self, frame: CapturedFrame, location: Location) -> npt.NDArray[np.float64] | None:
+        """Where to take the image from instead; None: where the target was found."""
+        if self._smoother is None:
+            return None
+        corners = self._smoother.smooth(location.corners, _seconds(frame))
+        return None if corners is location.corners else corners
+
+
+def _seconds(frame: CapturedFrame) -> float:
+    """When the frame was; a file is read faster or slower than it plays."""
+    return frame.timestamp if frame.position_s is None else frame.position_s

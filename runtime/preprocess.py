@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.frame_pyramid import FramePyramid, halved
 from stn_rectify.runtime.metadata import InputSpec
 
 __all__ = ["OPENCV_CHANNELS", "Preprocessor", "by_channels", "check_frame", "pixel_levels", "resize_antialiased"]
@@ -33,7 +34,9 @@ def by_channels(
     return np.concatenate([p if p.ndim == 3 else p[..., None] for p in parts], axis=2)
 
 
-def resize_antialiased(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+def resize_antialiased(
+    image: npt.NDArray[np.uint8], width: int, height: int, pyramid: FramePyramid | None = None
+) -> npt.NDArray[np.uint8]:
     """Resizes with cheap antialiasing: halves by INTER_AREA while it can, then samples bilinearly.
 
     INTER_AREA with a ratio that is no whole number costs about thirty times as much on ARM. Where a side
@@ -43,20 +46,23 @@ def resize_antialiased(image: npt.NDArray[np.uint8], width: int, height: int) ->
         image: [H, W] or [H, W, C], uint8 or float32.
         width: of the result, pixels.
         height: of the result, pixels.
+        pyramid: one that holds the image: its levels are taken instead of made.
 
     Returns:
-        [height, width] or [height, width, C]; the image itself where it has that size already.
+        [height, width] or [height, width, C]; the image itself, or a level of the pyramid, where that has this size.
     """
     if image.ndim == 3 and image.shape[2] > OPENCV_CHANNELS:
         return by_channels(image, lambda part: resize_antialiased(part, width, height))
     scale_x, scale_y = image.shape[1] / width, image.shape[0] / height  # image pixels per pixel of the result
-    is_cropped = False
+    is_cropped, number = False, 0
     while max(scale_x, scale_y) >= 2:
         step_x, step_y = 1 + (scale_x >= 2), 1 + (scale_y >= 2)
-        w, h = image.shape[1] // step_x, image.shape[0] // step_y
-        even = image[: h * step_y, : w * step_x]
-        is_cropped |= even.shape != image.shape
-        image = _like(cv2.resize(even, (w, h), interpolation=cv2.INTER_AREA), image)
+        is_cropped |= image.shape[1] % step_x > 0 or image.shape[0] % step_y > 0
+        if pyramid is not None and step_x == step_y:
+            number += 1
+            image = pyramid.level(number)
+        else:  # from here on, the sides differ
+            pyramid, image = None, halved(image, step_x, step_y)
         scale_x, scale_y = scale_x / step_x, scale_y / step_y
     if is_cropped:
         matrix = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2]])
@@ -131,10 +137,10 @@ class Preprocessor:
         self.zero_pixel = int(self._inverse[spec.zero_point & 0xFF])
         self._is_direct = bool((self._table == direct.view(np.int8)).all() and (self._inverse == direct).all())
 
-    def network_input(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-        """The network's input [1, H, W, C] for a frame that `check_frame` has passed."""
+    def network_input(self, frame: npt.NDArray[np.uint8], pyramid: FramePyramid | None = None) -> npt.NDArray[np.int8]:
+        """The network's input [1, H, W, C] for a frame that `check_frame` has passed, and that ``pyramid`` may hold."""
         spec = self._spec
-        small = resize_antialiased(frame, spec.width, spec.height)
+        small = resize_antialiased(frame, spec.width, spec.height, pyramid)
         if spec.colour == "RGB":
             small = _colour(small, cv2.COLOR_GRAY2RGB if small.ndim == 2 else cv2.COLOR_BGR2RGB)
         elif spec.colour == "GREY" and small.ndim == 3:

@@ -34,6 +34,8 @@ class Rectification:
         label_score: how sure it is, 0 to 1.
         class_scores: float64 [K], how probable each class is, in the order of the file's labels; they add up to 1, but
             for recognizers that end with a sigmoid.
+        top_labels: the best labels or texts with their scores, best first, where they were asked for
+            (`RecognitionStage`).
     """
 
     image: npt.NDArray[np.uint8] = field(repr=False)
@@ -44,3 +46,4 @@ class Rectification:
     label: str | None = None
     label_score: float | None = None
     class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    top_labels: tuple[tuple[str, float], ...] = field(default=(), repr=False)

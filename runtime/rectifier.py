@@ -19,22 +19,17 @@ from stn_rectify.runtime.frame_sampler import FrameSampler
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
-    identity_theta,
     is_valid_quadrilateral,
-    theta_to_corners,
-    theta_to_homography,
 )
-from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
+from stn_rectify.runtime.interpreter import InterpreterPackage, open_interpreter
+from stn_rectify.runtime.location import Location
+from stn_rectify.runtime.locator import Locator
 from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.preprocess import Preprocessor, check_frame, resize_antialiased
-from stn_rectify.runtime.recognition.class_probabilities import class_probabilities
+from stn_rectify.runtime.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.rectifier_arguments import check_output, check_refine
-from stn_rectify.runtime.refinement import RefineNetwork, final_score, refine_pose
 
 __all__ = ["Rectifier"]
-
-_IDENTITY = identity_theta("projective")
 
 
 class Rectifier:
@@ -83,10 +78,11 @@ class Rectifier:
         self._passes = check_refine(refine, output, self._model)
         self._preprocessor = Preprocessor(self._model.metadata.input)
         self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel)
-        self._interpreter: Interpreter | None = open_interpreter(self._model.flatbuffer, threads=threads)
-        spec = self._model.metadata.refine
-        self._refine_network = RefineNetwork(spec, self._interpreter) if spec is not None and self._passes else None
-        self._package = self._interpreter.package
+        interpreter = open_interpreter(self._model.flatbuffer, threads=threads)
+        self._package = interpreter.package
+        self._locator: Locator | None = Locator(
+            self._model, interpreter, self._preprocessor, passes=self._passes, takes_image=output == "model"
+        )
         self._threads = threads
         self._busy = threading.Lock()
 
@@ -111,7 +107,7 @@ class Rectifier:
         return self._passes
 
     def rectify(self, frame: npt.NDArray[np.uint8]) -> Rectification:
-        """Finds the target in a frame and makes it upright.
+        """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
             frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. It is not changed.
@@ -123,32 +119,59 @@ class Rectifier:
             DataError: the frame has the wrong type, dtype or shape.
             UsageError: closed, or in use by another thread.
         """
+        return self.sample(frame, self.locate(frame))
+
+    def locate(self, frame: npt.NDArray[np.uint8]) -> Location:
+        """Finds the target in a frame, without making it upright.
+
+        Args:
+            frame: as `rectify` takes it.
+
+        Returns:
+            Where it is and how sure the model is. All arrays are new.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+            UsageError: closed, or in use by another thread.
+        """
+        with self._in_use() as locator:
+            return locator.locate(check_frame(frame, self._model.metadata.input))
+
+    def sample(
+        self,
+        frame: npt.NDArray[np.uint8],
+        location: Location,
+        *,
+        corners: npt.NDArray[np.float64] | None = None,
+    ) -> Rectification:
+        """Makes the target upright where `locate` found it.
+
+        Args:
+            frame: what `locate` got.
+            location: what `locate` gave.
+            corners: float64 [4, 2], frame pixels: where to take the target from instead, such as smoothed corners; a
+                quadrilateral that `is_valid_quadrilateral` passes.
+
+        Returns:
+            What `rectify` gives, at ``corners`` if there are any.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: there are ``corners``, and `check_takes_corners` refuses them.
+        """
         started = time.perf_counter()
-        with self._in_use() as interpreter:
-            checked = check_frame(frame, self._model.metadata.input)
-            theta, score, pixels = self._run(interpreter, checked)
-            class_scores = self._class_scores(interpreter)
-            frame_size = (checked.shape[1], checked.shape[0])
-            corners = theta_to_corners(theta, *frame_size)
-            usable = is_valid_quadrilateral(corners)
-            if usable and self._refine_network is not None:
-                pose = refine_pose(self._refine_network, checked, theta_to_homography(theta), self._passes)
-                theta, score = homography_to_theta(pose.homography), final_score(score, pose.score)
-                corners = theta_to_corners(theta, *frame_size)
-            if not usable:
-                image, corners, homography = self._whole(checked)
-                return Rectification(image, corners, homography, 0.0, _milliseconds_since(started))
-            size = self._sampler.image_size(corners, frame_size)
-            homography = self._sampler.homography(theta, frame_size, size)
-            image = self._sampler.sample(checked, theta, size) if pixels is None else self._preprocessor.pixels(pixels)
-        latency_ms = _milliseconds_since(started)
-        if class_scores is None or score == 0:
-            return Rectification(image, corners, homography, score, latency_ms)
-        best = int(class_scores.argmax())
-        label = self._model.labels[best] if self._model.labels else str(best)
-        return Rectification(
-            image, corners, homography, score, latency_ms, label, float(class_scores[best]), class_scores
-        )
+        checked = check_frame(frame, self._model.metadata.input)
+        if corners is not None:
+            theta = self._theta(corners, checked)
+        elif location.theta is None:
+            image, corners, homography = self._whole(checked)
+            return Rectification(image, corners, homography, 0.0, location.latency_ms + _milliseconds_since(started))
+        else:
+            theta, corners = location.theta, location.corners
+        image, homography = self._sampler.rectified(checked, theta, corners, location.image)
+        latency_ms = location.latency_ms + _milliseconds_since(started)
+        read = (location.label, location.label_score, location.class_scores)
+        return Rectification(image, corners, homography, location.score, latency_ms, *read)
 
     def at_corners(
         self, frame: npt.NDArray[np.uint8], result: Rectification, corners: npt.NDArray[np.float64]
@@ -165,29 +188,19 @@ class Rectifier:
 
         Raises:
             DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
-            UsageError: images are the graph's own, or of a spline, whose bend four corners do not tell.
+            UsageError: see `check_takes_corners`.
         """
         started = time.perf_counter()
         checked = check_frame(frame, self._model.metadata.input)
-        self.check_takes_corners()
-        if not is_valid_quadrilateral(corners):
-            raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
-        frame_size = (checked.shape[1], checked.shape[0])
-        theta = homography_to_theta(corners_to_homography(corners, *frame_size))
-        size = self._sampler.image_size(corners, frame_size)
-        return replace(
-            result,
-            image=self._sampler.sample(checked, theta, size),
-            corners=corners,
-            homography=self._sampler.homography(theta, frame_size, size),
-            latency_ms=result.latency_ms + _milliseconds_since(started),
-        )
+        image, homography = self._sampler.rectified(checked, self._theta(corners, checked), corners)
+        latency_ms = result.latency_ms + _milliseconds_since(started)
+        return replace(result, image=image, corners=corners, homography=homography, latency_ms=latency_ms)
 
     def check_takes_corners(self) -> None:
-        """Checks that `at_corners` can work.
+        """Checks that the target can be taken from other corners than the network's.
 
         Raises:
-            UsageError: it cannot, and why.
+            UsageError: images are the graph's own, or of a spline, whose bend four corners do not tell.
         """
         if self._output == "model":
             raise UsageError(
@@ -199,12 +212,12 @@ class Rectifier:
                 "tell: leave smoothing (--smooth) out, or use an affine or projective model"
             )
 
-    def unrectified(self, frame: npt.NDArray[np.uint8], result: Rectification) -> Rectification:
+    def unrectified(self, frame: npt.NDArray[np.uint8], result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
 
         Args:
-            frame: what `rectify` got.
-            result: what `rectify` gave.
+            frame: what `rectify` or `locate` got.
+            result: what it gave.
 
         Returns:
             As `rectify` gives it where there is no usable pose, but with the score of ``result``: the frame as image,
@@ -226,7 +239,7 @@ class Rectifier:
         """
         if not self._busy.acquire(blocking=False):
             raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
-        self._interpreter = self._refine_network = None
+        self._locator = None
         self._busy.release()
 
     def __enter__(self) -> Rectifier:
@@ -239,57 +252,37 @@ class Rectifier:
 
     def __repr__(self) -> str:
         metadata = self._model.metadata
-        state = "" if self._interpreter else ", closed"
+        state = "" if self._locator else ", closed"
         threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
         refine = f", refine={self._passes}" if metadata.refine is not None else ""
         return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
 
     @contextmanager
-    def _in_use(self) -> Iterator[Interpreter]:
+    def _in_use(self) -> Iterator[Locator]:
         if not self._busy.acquire(blocking=False):
             raise UsageError("this Rectifier is in use by another thread: give each thread a Rectifier of its own")
         try:
-            if self._interpreter is None:
+            if self._locator is None:
                 raise UsageError("this Rectifier is closed: make a new one")
-            yield self._interpreter
+            yield self._locator
         finally:
             self._busy.release()
 
-    def _run(
-        self, interpreter: Interpreter, frame: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float64], float, npt.NDArray[np.int8] | None]:
-        """θ, score, and the graph's rectified image where it is wanted."""
-        metadata, signature, tflite = self._model.metadata, self._model.signature, interpreter.tflite
-        tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame))
-        tflite.invoke()
-        theta = tflite.get_tensor(signature.outputs["theta"])[0] / 2.0**metadata.theta.fractional_bits
-        score = 1.0
-        if metadata.score is not None:
-            level = int(tflite.get_tensor(signature.outputs["score"])[0, 0])
-            score = metadata.score.value(level)
-        pixels = tflite.get_tensor(signature.outputs["rectified"])[0] if self._output == "model" else None
-        return theta, score, pixels
-
-    def _class_scores(self, interpreter: Interpreter) -> npt.NDArray[np.float64] | None:
-        """Probabilities, of a recognizer in the file: it has read the graph's own rectified image."""
-        spec = self._model.metadata.class_scores
-        if spec is None:
-            return None
-        levels = interpreter.tflite.get_tensor(self._model.signature.outputs["class_scores"])[0]
-        values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
-        return class_probabilities(values, spec.activation)
+    def _theta(self, corners: npt.NDArray[np.float64], frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """θ of corners that did not come from the network."""
+        self.check_takes_corners()
+        if not is_valid_quadrilateral(corners):
+            raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
+        return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
 
     def _whole(
         self, frame: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""
-        frame_size = (frame.shape[1], frame.shape[0])
-        corners = theta_to_corners(_IDENTITY, *frame_size)
-        size = self._sampler.image_size(corners, frame_size)
+        height, width = frame.shape[:2]
         if self._output == "model":
             frame = self._preprocessor.pixels(self._preprocessor.network_input(frame)[0])
-        homography = self._sampler.homography(_IDENTITY, frame_size, size)
-        return np.array(resize_antialiased(frame, *size)), corners, homography
+        return self._sampler.whole(frame, (width, height))
 
 
 def _milliseconds_since(started: float) -> float:

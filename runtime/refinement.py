@@ -7,12 +7,14 @@ scan network sees the whole frame in some 64 × 64 pixels; a pass sees the targe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.frame_pyramid import FramePyramid
 from stn_rectify.runtime.geometry import (
     homography_to_corners,
     is_valid_quadrilateral,
@@ -70,14 +72,16 @@ class RefineNetwork:
     Args:
         spec: what the file says of it.
         interpreter: holds the file.
+        pyramid: one that holds every frame that is looked at, if it has no more than four channels.
 
     Raises:
         ModelFileError: the interpreter cannot run it.
     """
 
-    def __init__(self, spec: RefineSpec, interpreter: Interpreter) -> None:
+    def __init__(self, spec: RefineSpec, interpreter: Interpreter, pyramid: FramePyramid | None = None) -> None:
         self._spec = spec
         self._interpreter = interpreter
+        self._pyramid = pyramid
         self._preprocessor = Preprocessor(spec.input)
         # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
         shape = (1, spec.input.height, spec.input.width, spec.input.channels)
@@ -91,7 +95,7 @@ class RefineNetwork:
     def look(self, frame: npt.NDArray[np.uint8], homography: Array) -> tuple[Array, float | None]:
         """See `CropReader.look`."""
         spec = self._spec
-        crop = self._preprocessor.network_input(self._crop(frame, homography))
+        crop = self._preprocessor.network_input(self._crop(frame, homography, self._pyramid))
         outputs = self._interpreter.run_signature(REFINE_SIGNATURE, crop)
         theta = outputs["theta"][0] / 2.0**spec.theta.fractional_bits
         score = None
@@ -100,11 +104,13 @@ class RefineNetwork:
             score = spec.score.value(level)
         return theta_to_homography(theta), score
 
-    def _crop(self, frame: npt.NDArray[np.uint8], homography: Array) -> npt.NDArray[np.uint8]:
+    def _crop(
+        self, frame: npt.NDArray[np.uint8], homography: Array, pyramid: FramePyramid | None
+    ) -> npt.NDArray[np.uint8]:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
-            return by_channels(frame, lambda part: self._crop(part, homography))
+            return by_channels(frame, lambda part: self._crop(part, homography, None))
         size = (self._spec.input.width, self._spec.input.height)
-        return target_crop(frame, homography, size=size, margin=self._spec.margin)
+        return target_crop(frame, homography, size=size, margin=self._spec.margin, pyramid=pyramid)
 
 
 def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: Array, passes: int) -> RefinedPose:
@@ -145,8 +151,8 @@ def compose(homography: Array, seen: Array, margin: float) -> Array:
         float64 [3, 3], target → frame, ``[2, 2] = 1``; not finite where the target's middle would be at infinity.
     """
     composed = crop_homography(homography, margin) @ seen
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(composed / composed[2, 2])
+    scale = float(composed[2, 2])
+    return np.asarray(composed / scale) if scale and math.isfinite(scale) else np.full((3, 3), np.nan)
 
 
 def final_score(scan: float, refine: float | None) -> float:

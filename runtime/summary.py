@@ -3,23 +3,76 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections import deque
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.rectification import Rectification
 
-__all__ = ["RunSummary"]
+__all__ = ["RunCounts", "RunSummary"]
 
 # Latencies are counted in bins 1 % wide, so that a run of months needs no more memory than one of seconds.
 _SMALLEST_MS = 0.01
 _RATIO = 1.01
 _BINS = 2048  # up to 0.01 ms · 1.01^2048, about two months
+_RATE_FRAMES = 64  # the frame rate is that of so many frames, a few seconds
+
+
+@dataclass(frozen=True, eq=False)
+class RunCounts:
+    """The numbers of a run at one moment.
+
+    Attributes:
+        frames: results.
+        failed: frames that could not be read or rectified.
+        dropped: frames that the source dropped.
+        misses: frames without a target.
+        found: frames whose target counts as found.
+        elapsed_s: since the run began, seconds.
+        frames_per_s: results per second of late; falls to 0 where none come.
+        latency_sum_ms: latency of all results together, milliseconds.
+        bins: int64 [2048], how many results had which latency; see `latency_ms` and `up_to`.
+    """
+
+    frames: int
+    failed: int
+    dropped: int
+    misses: int
+    found: int
+    elapsed_s: float
+    frames_per_s: float
+    latency_sum_ms: float
+    bins: npt.NDArray[np.int64]
+
+    def latency_ms(self, percentile: float) -> float:
+        """The latency that ``percentile`` % of the frames do not exceed, to 1 %; NaN without frames."""
+        frames = int(self.bins.sum())
+        if not frames:
+            return math.nan
+        rank = max(1, math.ceil(frames * percentile / 100))
+        position = int(np.searchsorted(np.cumsum(self.bins), rank))
+        return float(_SMALLEST_MS * _RATIO ** (position + 0.5))
+
+    def up_to(self, latency_ms: float) -> int:
+        """How many results had at most this latency, which counts to 1 %."""
+        return int(self.bins[: _bin(latency_ms) + 1].sum())
+
+    def latencies_since(self, earlier: RunCounts) -> RunCounts:
+        """The same numbers with the latencies of those results only that came after ``earlier``."""
+        return replace(
+            self,
+            bins=self.bins - earlier.bins,
+            latency_sum_ms=self.latency_sum_ms - earlier.latency_sum_ms,
+        )
 
 
 class RunSummary:
-    """Collects results; `str` gives the closing line.
+    """Collects results; `str` gives the closing line. Other threads may ask for `counts` while one adds.
 
     Args:
         rule: says which frames are misses. Where it is not the default the line says how many there were.
@@ -40,22 +93,44 @@ class RunSummary:
         self._found = 0
         self._started = time.monotonic()
         self._bins = np.zeros(_BINS, np.int64)
+        self._latency_sum_ms = 0.0
+        self._added: deque[float] = deque(maxlen=_RATE_FRAMES)
+        self._lock = threading.Lock()
+
+    def is_found(self, result: Rectification) -> bool:
+        """Whether the result's target counts as found; see `MissRule.is_found`."""
+        return self._rule.is_found(result)
 
     def add(self, result: Rectification) -> None:
-        """Counts one result, skipped or not; whether its target is found, `MissRule.is_found` says."""
-        self.frames += 1
-        self.misses += self._rule.is_miss(result)
-        self._found += self._rule.is_found(result)
-        position = math.log(max(result.latency_ms, _SMALLEST_MS) / _SMALLEST_MS) / math.log(_RATIO)
-        self._bins[min(_BINS - 1, int(position))] += 1
+        """Counts one result, skipped or not."""
+        with self._lock:
+            self.frames += 1
+            self.misses += self._rule.is_miss(result)
+            self._found += self._rule.is_found(result)
+            self._bins[_bin(result.latency_ms)] += 1
+            self._latency_sum_ms += result.latency_ms
+            self._added.append(time.monotonic())
+
+    def counts(self) -> RunCounts:
+        """The numbers so far."""
+        with self._lock:
+            now = time.monotonic()
+            since_first = now - self._added[0] if self._added else 0.0
+            return RunCounts(
+                frames=self.frames,
+                failed=self.failed,
+                dropped=self.dropped,
+                misses=self.misses,
+                found=self._found,
+                elapsed_s=now - self._started,
+                frames_per_s=(len(self._added) - 1) / since_first if since_first > 0 else 0.0,
+                latency_sum_ms=self._latency_sum_ms,
+                bins=self._bins.copy(),
+            )
 
     def latency_ms(self, percentile: float) -> float:
         """The latency that ``percentile`` % of the frames do not exceed, to 1 %; NaN without frames."""
-        if not self.frames:
-            return math.nan
-        rank = max(1, math.ceil(self.frames * percentile / 100))
-        position = int(np.searchsorted(np.cumsum(self._bins), rank))
-        return float(_SMALLEST_MS * _RATIO ** (position + 0.5))
+        return self.counts().latency_ms(percentile)
 
     def __str__(self) -> str:
         elapsed_s = time.monotonic() - self._started
@@ -71,6 +146,11 @@ class RunSummary:
             return line
         fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"
         return f"{line}, {_count(self.misses, 'frame')} without one {fate}"
+
+
+def _bin(latency_ms: float) -> int:
+    position = math.log(max(latency_ms, _SMALLEST_MS) / _SMALLEST_MS) / math.log(_RATIO)
+    return min(_BINS - 1, int(position))
 
 
 def _count(number: int, noun: str) -> str:

@@ -20,6 +20,7 @@ __all__ = ["config_text", "exclusive_groups", "read_config"]
 
 # What these ask for is done once, and not a property of a run.
 _ONLY_ON_THE_COMMAND_LINE = ("help", "version", "config", "print_config")
+_SECRET = ("token",)  # not printed
 
 _TAKES = {
     bool: "true or false",
@@ -148,7 +149,7 @@ def _fits(kind: type, value: Any, action: argparse.Action) -> bool:
 
 def _lines(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Iterator[str]:
     for key, action in _actions(parser).items():
-        value = getattr(arguments, action.dest)
+        value = None if action.dest in _SECRET else getattr(arguments, action.dest)
         yield f"# {key}: {action.help}" if value is None else f"{key} = {_toml(key, value)}"
 
 

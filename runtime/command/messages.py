@@ -33,10 +33,11 @@ def _passes(number: int) -> str:
 
 
 def recognizer_line(recognizer: Recognizer) -> str:
-    """The recognizer and how many classes it knows."""
+    """The recognizer and how many classes or characters it knows."""
     file = recognizer.file
     what = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
-    return f"recognizer {file.name} ({what}, {file.scores.shape[1]} classes)"
+    knows = f"{file.classes} classes" if file.sequence is None else f"texts of {file.classes - 1} characters"
+    return f"recognizer {file.name} ({what}, {knows})"
 
 
 def result_line(frame: CapturedFrame, result: Rectification) -> str:

@@ -6,9 +6,34 @@ The return types tell a configuration file what to expect; `str` of a value give
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["Region", "Size", "rate", "region", "share", "size", "whole_number"]
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
+
+__all__ = [
+    "PIXEL_SOURCES",
+    "ByteCount",
+    "Region",
+    "Size",
+    "byte_count",
+    "interval",
+    "mqtt_address",
+    "output",
+    "rate",
+    "region",
+    "seconds",
+    "share",
+    "size",
+    "whole_number",
+]
+
+#: Where the pixels of a rectified image come from.
+PIXEL_SOURCES = ("frame", "model")
+
+_BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def whole_number(low: int) -> Callable[[str], int]:
@@ -28,6 +53,17 @@ class Size(tuple[int, int]):
 
     def __str__(self) -> str:
         return f"{self[0]}x{self[1]}"
+
+
+@dataclass(frozen=True)
+class ByteCount:
+    """A size on a disk, as it was written, and in bytes."""
+
+    text: str
+    number: int
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Region(tuple[float, ...]):
@@ -55,6 +91,58 @@ def rate(text: str) -> float:
     if not 0 < rate < 10000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames per second")
     return rate
+
+
+def seconds(text: str) -> float:
+    """A time above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
+def interval(text: str) -> float:
+    """A time between two things, 0 for none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0")
+    return number
+
+
+def byte_count(text: str) -> ByteCount:
+    """``500M``, ``2G``: millions, billions of bytes."""
+    number, unit = text[:-1], text[-1:].upper()
+    try:
+        count = round(float(number) * _BYTES[unit])
+    except (ValueError, KeyError, OverflowError):
+        count = 0
+    if count < 10**6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size from 1M, such as 500M or 2G")
+    return ByteCount(text, count)
+
+
+def output(text: str) -> str:
+    """One of `PIXEL_SOURCES`, or the name of a video file."""
+    if text not in PIXEL_SOURCES and not text.lower().endswith(VIDEO_SUFFIXES):
+        endings = ", ".join(VIDEO_SUFFIXES)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither frame nor model (pixels of the rectified image) nor a video file to write ({endings})"
+        )
+    return text
+
+
+def mqtt_address(text: str) -> MqttAddress:
+    """``mqtt://…``; its errors keep the password to themselves."""
+    try:
+        return MqttAddress.parse(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def share(text: str) -> float:

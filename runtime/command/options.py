@@ -1,7 +1,8 @@
 """The options of the command ``stn-rectify``: the parser, and options from a file.
 
 What there is stands in the files beside this one, a group in each: `source_options`, `target_options`,
-`recognition_options`, `result_options`. Each says what its options are, which go together, and makes what they ask for.
+`recognition_options`, `result_options`, `web_options`. Each says what its options are, which go together, and makes
+what they ask for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from stn_rectify.runtime.command.config_file import config_text, exclusive_groups, read_config
-from stn_rectify.runtime.command.recognition_options import add_recognition_options
+from stn_rectify.runtime.command.recognition_options import add_recognition_options, check_recognition_options
 from stn_rectify.runtime.command.result_options import add_result_options, check_result_options
 from stn_rectify.runtime.command.source_options import (
     add_source_options,
@@ -22,6 +23,7 @@ from stn_rectify.runtime.command.source_options import (
     unused_by_source,
 )
 from stn_rectify.runtime.command.target_options import add_target_options, check_target_options
+from stn_rectify.runtime.command.web_options import add_web_options, check_web_options
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.interpreter import find_interpreter_package
 
@@ -45,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_target_options(parser)
     add_recognition_options(parser)
     add_result_options(parser)
+    add_web_options(parser)
     return parser
 
 
@@ -91,7 +94,9 @@ def check_options(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{key.replace('_', '-')} is empty: give it a value, or leave it out")
     check_source_options(arguments)
     check_target_options(arguments)
+    check_recognition_options(arguments)
     check_result_options(arguments)
+    check_web_options(arguments)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from stn_rectify.runtime.command.option_types import Region, rate, region, whole_number
+from stn_rectify.runtime.command.messages import say
+from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, whole_number
+from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.sources import CameraSource, FrameSource, ImageSource, VideoSource
+from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 
 __all__ = [
     "DEMO_IMAGE",
@@ -24,7 +27,7 @@ DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 # What names a source, or asks for a list of them.
 _SOURCES = ("image", "video", "camera", "demo", "list_cameras")
-# The options that only `CameraSource` takes, by its names for them.
+# The options that only cameras take, by the names that `open_camera` has for them.
 _CAMERA = ("width", "height", "framerate", "fourcc")
 
 
@@ -32,6 +35,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of sources, cameras and the view."""
     _add_sources(parser)
     _add_camera(parser)
+    _add_reconnection(parser)
     _add_view(parser)
 
 
@@ -48,7 +52,7 @@ def source_is_named(arguments: argparse.Namespace) -> bool:
 def unused_by_source(given: argparse.Namespace) -> tuple[str, ...]:
     """What a file may say that a source named on the command line has no use for."""
     if given.image is not None or given.demo:
-        return (*_CAMERA, "smooth")
+        return (*_CAMERA, "smooth", *OF_FOLLOWING_FRAMES)
     return _CAMERA if given.video is not None else ()
 
 
@@ -69,18 +73,23 @@ def open_source(arguments: argparse.Namespace, failed: Callable[[StnRectifyError
         return ImageSource(arguments.image, on_error=failed)
     if arguments.demo:
         return ImageSource(DEMO_IMAGE)
+    again: dict[str, Any] = {
+        "reconnect": arguments.reconnect,
+        "reconnect_timeout_s": arguments.reconnect_timeout,
+        "on_event": say,
+    }
     if arguments.video is not None:
-        return VideoSource(arguments.video)
+        return open_video(arguments.video, **again)
     options = {key: getattr(arguments, key) for key in _CAMERA}
-    return CameraSource(arguments.camera, **{key: value for key, value in options.items() if value is not None})
+    return open_camera(arguments.camera, **again, **{key: value for key, value in options.items() if value is not None})
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     # Not required by itself: the source may stand in the file.
     group = parser.add_argument_group("frames (one of)").add_mutually_exclusive_group()
-    group.add_argument("--image", nargs="+", metavar="PATH", help="image files, folders or globs")
-    group.add_argument("--video", metavar="FILE|URL", help="a video that OpenCV reads")
-    group.add_argument("--camera", metavar="N|DEVICE", help="a V4L2 camera; auto takes the first")
+    group.add_argument("--image", nargs="+", metavar="PATH", help="image files, folders or globs; - is standard input")
+    group.add_argument("--video", metavar="FILE|URL", help="a video that OpenCV reads; RTSP and HTTP streams, too")
+    group.add_argument("--camera", metavar="N|DEVICE", help="a V4L2 camera; picamera2[:N]; auto takes the first")
     group.add_argument("--demo", action="store_true", help="the sample image that comes with the package")
     group.add_argument("--list-cameras", action="store_true", help="list cameras, formats and sizes; then end")
 
@@ -91,6 +100,19 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--height", type=whole_number(1), metavar="PX", help="frame height to ask for (480)")
     group.add_argument("--framerate", type=rate, metavar="FPS", help="frames per second to ask for")
     group.add_argument("--fourcc", metavar="CODE", help="pixel format such as YUYV or MJPG (auto)")
+
+
+def _add_reconnection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a camera or live stream that is lost")
+    group.add_argument(
+        "--reconnect",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="open it again, trying until it is back; else it is an error",
+    )
+    group.add_argument(
+        "--reconnect-timeout", type=seconds, metavar="S", help="give up after so long without a frame (never)"
+    )
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from stn_rectify.runtime.command.option_types import share, size, whole_number
+from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, output, share, size, whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
-__all__ = ["add_target_options", "check_target_options", "open_rectifier"]
+__all__ = ["add_target_options", "check_target_options", "open_rectifier", "pixel_source", "video_file"]
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,16 @@ def check_target_options(arguments: argparse.Namespace) -> None:
         raise UsageError("--smooth needs --camera or --video: images do not follow one another")
 
 
+def pixel_source(arguments: argparse.Namespace) -> str | None:
+    """Where ``--output`` takes the pixels of the rectified image from; None if it does not say."""
+    return next((word for word in reversed(arguments.output or []) if word in PIXEL_SOURCES), None)
+
+
+def video_file(arguments: argparse.Namespace) -> str | None:
+    """The video that ``--output`` names, the command line's rather than a file's."""
+    return next((word for word in reversed(arguments.output or []) if word not in PIXEL_SOURCES), None)
+
+
 def open_rectifier(arguments: argparse.Namespace, recognizer: Recognizer | None) -> Rectifier:
     """The rectifier that the options ask for, its images as the recognizer knows them if nothing else is asked for."""
     return Rectifier(
@@ -38,8 +49,9 @@ def open_rectifier(arguments: argparse.Namespace, recognizer: Recognizer | None)
 
 
 def _output(arguments: argparse.Namespace, recognizer: Recognizer | None) -> dict[str, Any]:
-    if recognizer is None or arguments.output is not None or arguments.output_size is not None:
-        return {"output": arguments.output or "frame", "output_size": arguments.output_size}
+    pixels = pixel_source(arguments)
+    if recognizer is None or pixels is not None or arguments.output_size is not None:
+        return {"output": pixels or "frame", "output_size": arguments.output_size}
     if arguments.smooth:  # the graph's own image knows nothing of other frames
         return {"output_size": recognizer.input_size}
     return recognizer.output_options(ModelFile.open(arguments.model), arguments.refine)
@@ -51,8 +63,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=whole_number(1), default=1, metavar="N", help="threads of the interpreter (1)")
     group.add_argument(
         "--output",
-        choices=("frame", "model"),
-        help="pixels of the rectified image: from the full-resolution frame (default) or from the graph",
+        type=output,
+        action="extend",
+        nargs="+",
+        metavar="frame|model|FILE",
+        help="pixels of the rectified image: from the full-resolution frame (default) or from the graph; or a video "
+        f"file to write ({' '.join(VIDEO_SUFFIXES)}); or both",
     )
     group.add_argument("--output-size", type=size, metavar="WxH", help="size of the rectified image (the target's own)")
     group.add_argument(

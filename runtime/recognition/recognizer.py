@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -15,37 +16,33 @@ from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.interpreter import Interpreter, InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.recognition.class_probabilities import class_probabilities
+from stn_rectify.runtime.recognition.ctc_decoder import CtcDecoder
+from stn_rectify.runtime.recognition.label_file import read_labels
+from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.recognition.recognizer_input import RecognizerInput
 from stn_rectify.runtime.rectification import Rectification
 
-__all__ = ["Recognition", "Recognizer"]
-
-
-@dataclass(frozen=True, eq=False)
-class Recognition:
-    """What an image shows.
-
-    Attributes:
-        label: of the most probable class; its number if the file has no labels.
-        score: how sure the recognizer is, 0 to 1.
-        class_scores: float64 [K], how probable each class is.
-    """
-
-    label: str
-    score: float
-    class_scores: npt.NDArray[np.float64] = field(repr=False)
+__all__ = ["Recognizer"]
 
 
 class Recognizer:
-    """A classifier, ready for rectified images. Use one from one thread at a time.
+    """A network that reads rectified images: a classifier, or a sequence recognizer that reads a text (CTC).
+
+    Use one from one thread at a time.
 
     Args:
-        model: path of a .tflite classifier, INT8 or float, or the name of a bundled one, such as ``"digits"``.
+        model: path of a .tflite recognizer, INT8 or float, or the name of a bundled one, such as ``"digits"``.
         threads: threads that the network computes with, 1 or more.
+        labels: of the classes, in place of those in the file: a text file, a label a line, or the labels themselves.
+            Of a sequence recognizer they are its alphabet; ``"<blank>"`` stands for the blank, which may be left out
+            where it is the last class.
+        beam_width: of a sequence recognizer's decoding: 1 takes the text of the most probable alignment, more searches
+            for the most probable text (`CtcDecoder`).
 
     Raises:
-        ModelFileError: the file is missing, damaged or no classifier of one image.
+        ModelFileError: the file is missing, damaged or no recognizer of one image, or labels do not fit its classes.
+        UsageError: the labels cannot be read, or the beam width does not fit the recognizer.
         StnRectifyError: no interpreter works in this environment.
 
     Example:
@@ -54,8 +51,17 @@ class Recognizer:
         ...     print(found.label, found.score)
     """
 
-    def __init__(self, model: str | PathLike[str], *, threads: int = 1) -> None:
-        self._file = RecognizerFile.open(model)
+    def __init__(
+        self,
+        model: str | PathLike[str],
+        *,
+        threads: int = 1,
+        labels: str | PathLike[str] | Sequence[str] | None = None,
+        beam_width: int = 1,
+    ) -> None:
+        names = read_labels(labels) if isinstance(labels, (str, PathLike)) else labels
+        self._file = RecognizerFile.open(model, names)
+        self._decoder = self._make_decoder(beam_width)
         self._interpreter: Interpreter | None = open_interpreter(self._file.flatbuffer, threads=threads)
         self._package = self._interpreter.package
         self._image = self._interpreter.tflite.get_input_details()[0]
@@ -92,24 +98,19 @@ class Recognizer:
         tflite = self._interpreter.tflite
         tflite.set_tensor(self._image["index"], self._input(image))
         tflite.invoke()
-        found = self._probabilities(tflite.get_tensor(self._scores["index"])[0])
-        best = int(found.argmax())
-        labels = self._file.labels
-        return Recognition(labels[best] if labels else str(best), float(found[best]), found)
+        scores = self._probabilities(tflite.get_tensor(self._scores["index"])[0])
+        if self._decoder is not None:
+            return self._decoder(scores)
+        best, labels = int(scores.argmax()), self._file.labels
+        return Recognition(labels[best] if labels else str(best), float(scores[best]), scores, labels)
 
     def label(self, result: Rectification) -> Rectification:
         """The same result with label, label score and class scores; unchanged where its score is 0: no target."""
         if result.score == 0:
             return result
         started = time.perf_counter()
-        found = self.recognize(result.image)
-        return replace(
-            result,
-            label=found.label,
-            label_score=found.score,
-            class_scores=found.class_scores,
-            latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000,
-        )
+        found = labelled(result, self.recognize(result.image))
+        return replace(found, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
 
     def reads_output_of(self, model: ModelFile) -> bool:
         """Whether the rectified image that a model's graph makes is just what this network was made for."""
@@ -148,11 +149,25 @@ class Recognizer:
     ) -> None:
         self.close()
 
+    def _make_decoder(self, beam_width: int) -> CtcDecoder | None:
+        sequence = self._file.sequence
+        if sequence is not None:
+            return CtcDecoder(self._file.labels, sequence.blank, beam_width)
+        if beam_width != 1:
+            raise UsageError(
+                f"recognizer {self._file.name!r} is a classifier, there is nothing to search: leave beam_width "
+                "(--beam-width) out"
+            )
+        return None
+
     def _probabilities(self, scores: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+        """Of the classes [K], or of the classes in each step [T, K]."""
         values = np.asarray(scores, np.float64)
         if self._file.scores.dtype != "FLOAT32":
             scale, zero_point = self._scores["quantization"]
             values = (values - zero_point) * scale
+        if self._file.sequence is not None:
+            values = self._file.sequence.rows(values)
         activation = self._file.activation
         if activation is None:
             activation = "logits" if values.min() < 0 or values.max() > 1 else "softmax"

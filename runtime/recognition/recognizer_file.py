@@ -1,9 +1,10 @@
-"""A recognizer's file: any TensorFlow Lite classifier of one image, read and checked before an interpreter sees it."""
+"""A recognizer's file: a TensorFlow Lite classifier or reader of one image, checked before an interpreter sees it."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Tensor, read_flatbuffer
-from stn_rectify.runtime.operators import ALLOWED, operator_name
+from stn_rectify.runtime.operators import ALLOWED_IN_RECOGNIZERS, operator_name
+from stn_rectify.runtime.recognition.sequence_layout import SequenceLayout, sequence_sides
 from stn_rectify.runtime.tflite_file import MAX_TEXT_BYTES, TfliteKind, label_lines, unaltered_flatbuffer
 
 __all__ = ["RECOGNIZER_FORMAT", "RECOGNIZER_SUFFIX", "RecognizerFile", "bundled_recognizers"]
@@ -30,22 +32,26 @@ _KIND = TfliteKind(
     archive="archive of labels",
     long_text="a text in its archive is larger than {limit} bytes",
 )
+_OPERATORS = frozenset(ALLOWED_IN_RECOGNIZERS.values())
 _DTYPES = ("INT8", "UINT8", "FLOAT32")
 _ACTIVATIONS = ("softmax", "sigmoid", "logits")
 
 
 @dataclass(frozen=True)
 class RecognizerFile:
-    """A classifier whose content has been checked: an image [1, h, w, 1 or 3] in, class scores [1, K] out.
+    """A recognizer whose content has been checked: an image [1, h, w, 1 or 3] in, class scores out.
+
+    They are [1, K] of a classifier, [1, T, K] or [1, K, T] of a sequence recognizer that reads a text in T steps (CTC).
 
     Attributes:
         path: where it was read from.
         size_bytes: the whole file, archive included.
         flatbuffer: the model alone.
         name: from its metadata, else the file's.
-        labels: one for each class; empty if the file has none.
+        labels: one for each class; empty if a classifier has none. That of a sequence's blank is empty.
         image: the input tensor.
         scores: the output tensor.
+        sequence: where in the output steps and classes are; None of a classifier.
         value_range: what pixel values 0 and 255 are to the network; None: not known.
         activation: what the scores are; None: not known.
     """
@@ -57,6 +63,7 @@ class RecognizerFile:
     labels: tuple[str, ...] = field(repr=False)
     image: Tensor
     scores: Tensor
+    sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
     activation: str | None
 
@@ -65,18 +72,24 @@ class RecognizerFile:
         """Whether it takes and gives integers."""
         return self.image.dtype != "FLOAT32" != self.scores.dtype
 
+    @property
+    def classes(self) -> int:
+        """How many classes it tells apart, the blank of a sequence among them."""
+        return self.scores.shape[-1] if self.sequence is None else self.sequence.classes
+
     @classmethod
-    def open(cls, recognizer: str | PathLike[str]) -> RecognizerFile:
+    def open(cls, recognizer: str | PathLike[str], labels: Sequence[str] | None = None) -> RecognizerFile:
         """Reads and checks a file.
 
         Args:
             recognizer: a path; or the bare name of a bundled recognizer such as ``"digits"``. Labels are the lines of
                 ``labels.txt``, or of the only text file, in the zip archive at its end (the convention of TFLite
                 Metadata).
+            labels: in place of the file's.
 
         Raises:
-            ModelFileError: it is missing, damaged, no classifier of one image, or has operators that have no place
-                in one.
+            ModelFileError: it is missing, damaged, no recognizer of one image, or has operators that have no place
+                in one; or there are more or fewer labels than classes.
         """
         path = _KIND.locate(recognizer)
         content = _KIND.read(path)
@@ -85,12 +98,12 @@ class RecognizerFile:
             metadata = _metadata(texts.get("metadata.json"))
             flatbuffer = _flatbuffer(content, metadata)
             image, scores = _ends(flatbuffer)
-            labels = _labels(texts, scores.shape[-1])
+            names, sequence = _classes(_file_labels(texts) if labels is None else tuple(labels), scores)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
         name = metadata.get("name") or path.name.removesuffix(".tflite").removesuffix(".recognizer")
         value_range, activation = metadata.get("value_range"), metadata.get("activation")
-        return cls(path, len(content), flatbuffer, name, labels, image, scores, value_range, activation)
+        return cls(path, len(content), flatbuffer, name, names, image, scores, sequence, value_range, activation)
 
 
 def bundled_recognizers() -> tuple[str, ...]:
@@ -152,26 +165,41 @@ def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
     """Input and output, after all operators have been found to be allowed."""
     graph = read_flatbuffer(flatbuffer)
     for operator in graph.operators:
-        if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in ALLOWED.values():
+        if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in _OPERATORS:
             what = repr(operator.custom) if operator.custom else operator_name(operator.builtin)
-            raise DataError(f"uses the operator {what}, which has no place in a classifier: convert it without")
+            raise DataError(f"uses the operator {what}, which has no place in a recognizer: convert it without")
     first = graph.subgraphs[0] if graph.subgraphs else None
     if first is None or len(first.inputs) != 1 or len(first.outputs) != 1:
-        raise DataError("it has not one input and one output: give a classifier of one image")
+        raise DataError("it has not one input and one output: give a recognizer of one image")
     image, scores = first.tensors[first.inputs[0]], first.tensors[first.outputs[0]]
     if image.dtype not in _DTYPES or scores.dtype not in _DTYPES:
         raise DataError(f"takes {image.dtype} and gives {scores.dtype}: {', '.join(_DTYPES)} can be used")
     if len(image.shape) != 4 or image.shape[0] != 1 or image.shape[3] not in (1, 3) or min(image.shape) < 1:
         raise DataError(f"its input is {list(image.shape)}: expected one image [1, height, width, 1 or 3]")
-    if len(scores.shape) != 2 or scores.shape[0] != 1 or scores.shape[1] < 2:
-        raise DataError(f"its output is {list(scores.shape)}: expected class scores [1, classes]")
+    is_classifier = len(scores.shape) == 2 and scores.shape[0] == 1 and scores.shape[1] > 1
+    if not is_classifier and sequence_sides(scores.shape) is None:
+        raise DataError(
+            f"its output is {list(scores.shape)}: expected class scores [1, classes], or for a text "
+            "[1, steps, classes] or [1, classes, steps]"
+        )
     return image, scores
 
 
-def _labels(texts: dict[str, bytes], classes: int) -> tuple[str, ...]:
+def _file_labels(texts: dict[str, bytes]) -> tuple[str, ...]:
     candidates = [name for name in texts if name.endswith(".txt")]
     if "labels.txt" in texts:
         candidates = ["labels.txt"]
     if len(candidates) != 1:
         return ()
-    return label_lines(texts[candidates[0]], classes)
+    return label_lines(texts[candidates[0]], None)
+
+
+def _classes(labels: tuple[str, ...], scores: Tensor) -> tuple[tuple[str, ...], SequenceLayout | None]:
+    """A label for each class, if there are any, and where classes and steps are in the scores of a sequence."""
+    sides = sequence_sides(scores.shape)
+    if sides is not None:
+        sequence, labels = SequenceLayout.of(sides, labels)
+        return labels, sequence
+    if labels and len(labels) != scores.shape[1]:
+        raise DataError(f"{len(labels)} labels for {scores.shape[1]} classes: give one for each (--labels)")
+    return labels, None

@@ -7,6 +7,7 @@ import os
 from os import PathLike
 
 from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.result_values import result_values
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
@@ -18,9 +19,7 @@ _STDOUT = 1
 class JsonlSink(ResultSink):
     """One JSON object per line and frame, each line written at once.
 
-    Keys: ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame
-        pixels),
-    ``score``, ``label``, ``label_score`` (null without a recognizer, and where the score is 0), ``latency_ms``.
+    `result_values` says which keys it has.
 
     Args:
         file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
@@ -51,17 +50,7 @@ class JsonlSink(ResultSink):
             BrokenPipeError: the reader of a pipe has gone.
             StnRectifyError: it cannot be written, for example because the disk is full.
         """
-        values = {
-            "source": frame.source,
-            "frame": frame.index,
-            "timestamp": round(frame.timestamp, 6),
-            "corners": [[round(x, 3), round(y, 3)] for x, y in result.corners.tolist()],
-            "score": round(result.score, 4),
-            "label": result.label,
-            "label_score": None if result.label_score is None else round(result.label_score, 4),
-            "latency_ms": round(result.latency_ms, 3),
-        }
-        line = memoryview(json.dumps(values).encode() + b"\n")
+        line = memoryview(json.dumps(result_values(frame, result)).encode() + b"\n")
         try:
             while line:
                 line = line[self._file.write(line) :]

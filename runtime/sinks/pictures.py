@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path, PurePath
 
@@ -12,46 +13,72 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.overview import draw_overview
 from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
+from stn_rectify.runtime.sinks.size_limit import SizeLimit
 from stn_rectify.runtime.sources import CapturedFrame
 
 __all__ = ["SaveSink"]
 
 _JPEG_QUALITY = 90
+# Our own dated pictures, and what a power cut left of one.
+_DATED = re.compile(r"\.?.+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.(rectified\.(png|jpg)|overview\.jpg)(\.partial)?")
 
 
 class SaveSink(ResultSink):
-    """Two pictures per frame, named after source and frame index.
+    """Two pictures per frame.
 
     ``NAME.rectified.png`` is the rectified image, ``NAME.overview.jpg`` the frame with the target marked
-    beside it (see `draw_overview`). A file appears under its name only when it is complete.
+    beside it (see `draw_overview`). A file appears under its name only when it is complete. NAME is the source's name
+    and the frame's index, or with ``dated`` the source's name and the frame's UTC time, so that runs of a camera do not
+    overwrite one another's pictures: ``video0-20261122T230841.123Z``.
 
     Args:
         folder: made if it does not exist.
+        picture_format: of the rectified image, ``"png"`` or ``"jpg"``.
+        pace: which results are saved; None saves each.
+        dated: whether names have the time in place of the index.
+        limit_bytes: what the dated pictures in the folder may take, those of earlier runs included. The oldest are
+            removed. Only with ``dated``: other names do not tell their age. None sets no limit.
 
     Raises:
-        StnRectifyError: the folder cannot be made.
+        StnRectifyError: the folder cannot be made or read.
     """
 
-    def __init__(self, folder: str | PathLike[str]) -> None:
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        picture_format: str = "png",
+        pace: Pace | None = None,
+        dated: bool = False,
+        limit_bytes: int | None = None,
+    ) -> None:
         self._folder = Path(folder)
+        self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
         except OSError as error:
             raise cannot_write(str(folder), error) from error
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Saves the result if it is its turn; see `save`."""
+        if self._pace.is_due(frame):
+            self.save(frame, result)
+
+    def save(self, frame: CapturedFrame, result: Rectification) -> None:
         """Writes both pictures.
 
         Raises:
             StnRectifyError: they cannot be written, for example because the disk is full.
         """
-        name = f"{_file_stem(frame.source)}-{frame.index:06d}"
-        self._save(f"{name}.rectified.png", result.image)
-        overview = draw_overview(frame.image, result)
-        self._save(f"{name}.overview.jpg", overview, cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+        name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
+        quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+        self._write_file(f"{name}.rectified{self._suffix}", result.image, quality if self._suffix == ".jpg" else ())
+        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result), quality)
 
-    def _save(self, name: str, image: npt.NDArray[np.uint8], *options: int) -> None:
+    def _write_file(self, name: str, image: npt.NDArray[np.uint8], options: tuple[int, ...]) -> None:
         path, partial = self._folder / name, self._folder / f".{name}.partial"
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:
@@ -60,8 +87,16 @@ class SaveSink(ResultSink):
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
+            if self._limit is not None:
+                self._limit.add(name, encoded.nbytes)
         except OSError as error:
             raise cannot_write(str(path), error) from error
+
+
+def _time(frame: CapturedFrame) -> str:
+    """Milliseconds of UTC: summer time would have an hour twice."""
+    moment = datetime.fromtimestamp(round(frame.timestamp, 3), timezone.utc)
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def _file_stem(source: str) -> str:

@@ -19,7 +19,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ResultSink(ABC):
-    """Takes results one by one; a context manager."""
+    """Takes results one by one; a context manager.
+
+    Attributes:
+        wants_stop: whether it asks for the run's end, as a window that was closed.
+    """
+
+    wants_stop: bool = False
 
     @abstractmethod
     def write(self, frame: CapturedFrame, result: Rectification) -> None:

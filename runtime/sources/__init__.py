@@ -1,10 +1,13 @@
 """Where frames come from: images, a video, a camera. Each source is iterated once and closed."""
 
+from stn_rectify.runtime.sources.by_name import list_cameras, open_camera, open_video
 from stn_rectify.runtime.sources.camera import CameraSource
 from stn_rectify.runtime.sources.frame_view import FrameView
 from stn_rectify.runtime.sources.images import ImageSource
+from stn_rectify.runtime.sources.pi_camera import PiCameraSource
+from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
-from stn_rectify.runtime.sources.v4l2 import CameraInfo, list_cameras
+from stn_rectify.runtime.sources.v4l2 import CameraInfo
 from stn_rectify.runtime.sources.video import VideoSource
 
 __all__ = [
@@ -14,6 +17,10 @@ __all__ = [
     "FrameSource",
     "FrameView",
     "ImageSource",
+    "PiCameraSource",
+    "ReconnectingSource",
     "VideoSource",
     "list_cameras",
+    "open_camera",
+    "open_video",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -15,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.sources.image_stream import split_images
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 __all__ = ["IMAGE_SUFFIXES", "ImageSource", "read_image"]
@@ -27,7 +31,9 @@ class ImageSource(FrameSource):
     """Images, in the order given; those of a folder or a glob sorted by name.
 
     Args:
-        paths: files, folders (their images, not those of subfolders) and globs such as ``"scans/**/*.png"``.
+        paths: files, folders (their images, not those of subfolders) and globs such as ``"scans/**/*.png"``; or ``"-"``
+            for standard input: an image of any kind, or JPEG and PNG images one after the other, each handed over as
+            soon as it has come.
         on_error: called with the error of an image that cannot be read, which is then left out. None raises
             it.
 
@@ -45,32 +51,49 @@ class ImageSource(FrameSource):
         given = [paths] if isinstance(paths, str | PathLike) else list(paths)
         if not given:
             raise SourceError("no images given: name files, folders or globs")
-        self._files = [file for path in given for file in _expand(os.fspath(path))]
+        self._is_piped = "-" in given
+        if self._is_piped and len(given) > 1:
+            raise SourceError("- is standard input, which goes with no other images: name it alone")
+        if self._is_piped and sys.stdin.isatty():
+            raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
+        self._files = [] if self._is_piped else [file for path in given for file in _expand(os.fspath(path))]
         self._on_error = on_error
-        count = len(self._files)
-        self.description = f"images: {self._files[0]}" + (f" and {count - 1} more" if count > 1 else "")
-
-    def __len__(self) -> int:
-        return len(self._files)
+        more = len(self._files) - 1
+        first = "standard input" if self._is_piped else str(self._files[0])
+        self.description = f"images: {first}" + (f" and {more} more" if more > 0 else "")
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        for index, path in enumerate(self._files):
+        index = -1
+        for index, (name, file) in enumerate(self._encoded()):
             if self._stopping:
                 return
             try:
-                image = read_image(path)
+                image = read_image(file, name)
             except SourceError as error:
                 if self._on_error is None:
                     raise
                 self._on_error(error)
                 continue
-            yield CapturedFrame(str(path), index, time.time(), image)
+            yield CapturedFrame(name, index, time.time(), image)
+        if index < 0 and not self._stopping:
+            raise SourceError("standard input is empty: send an image through a pipe")
+
+    def _encoded(self) -> Iterator[tuple[str, Path | io.BytesIO]]:
+        """Names and encoded images."""
+        if self._is_piped:
+            pieces = split_images(sys.stdin.fileno(), lambda: self._stopping)
+            return (("stdin", io.BytesIO(piece)) for piece in pieces)
+        return ((str(path), path) for path in self._files)
 
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
+def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
     """Reads an image, upright as its EXIF orientation says.
 
     Transparency is dropped; 16-bit grey keeps its upper byte.
+
+    Args:
+        file: a path, or an open file.
+        name: what an error calls it; its path if empty.
 
     Returns:
         uint8 [H, W, 3] BGR, or [H, W] for grey images.
@@ -79,7 +102,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         SourceError: it cannot be read.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):
                 deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
@@ -89,7 +112,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
             return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
-        raise SourceError(f"cannot read the image {path}: {reason}") from error
+        raise SourceError(f"cannot read the image {name or file}: {reason}") from error
 
 
 def _expand(path: str) -> list[Path]:

@@ -42,10 +42,16 @@ class FrameSource(ABC):
     Attributes:
         description: one line for people, such as ``camera 0: USB camera, 640x480 YUYV at 30 frames/s``.
         dropped: frames that were captured but replaced by a newer one before anybody took them.
+        reconnections: how often the device or stream was lost and opened again.
+        framerate: frames per second that it gives or plays at; None where it has no such rate, or does not tell.
+        is_live: whether it shows the present, and frames are lost that nobody takes.
     """
 
     description: str = ""
     dropped: int = 0
+    reconnections: int = 0
+    framerate: float | None = None
+    is_live: bool = False
 
     def __init__(self) -> None:
         self._stopping = False
@@ -61,6 +67,11 @@ class FrameSource(ABC):
     def stop(self) -> None:
         """Ends the iteration within 0.1 s. It only sets a flag, so a signal handler may call it."""
         self._stopping = True
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
 
     def close(self) -> None:
         """Releases what the source holds. Closing twice does no harm."""

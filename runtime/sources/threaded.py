@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
+from stn_rectify.runtime.sources.driver_thread import DriverThread
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 __all__ = ["ThreadedSource"]
 
 _POLL_S = 0.1  # how soon `stop` is noticed; it may come from a signal handler, which must not take a lock
-_JOIN_S = 3.0
+_JOIN_S = 0.5  # with the poll above, an end within a second
 
 
 class ThreadedSource(FrameSource):
     """A source whose `_read` runs in a thread; subclasses add `_read` and `_release`.
+
+    The thread also releases the device, so that this never happens under a read that is stuck in a driver.
 
     Args:
         name: the `CapturedFrame.source` of its frames.
@@ -30,12 +33,18 @@ class ThreadedSource(FrameSource):
 
     def __init__(self, name: str, *, live: bool, timeout_s: float) -> None:
         super().__init__()
-        self._name, self._live, self._timeout_s = name, live, timeout_s
+        self._name, self._timeout_s = name, timeout_s
+        self.is_live = live
         self._changed = threading.Condition()
         self._newest: CapturedFrame | None = None
         self._error: StnRectifyError | None = None
         self._ended = False
-        self._thread: threading.Thread | None = None
+        self._thread: DriverThread | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it is closed and its thread has not come back from the driver yet."""
+        return self._stopping and self._thread is not None and self._thread.is_alive()
 
     @abstractmethod
     def _read(self) -> npt.NDArray[np.uint8] | None:
@@ -47,23 +56,22 @@ class ThreadedSource(FrameSource):
 
     @abstractmethod
     def _release(self) -> None:
-        """Frees the device; called when no `_read` is running."""
+        """Frees the device; called once, when no `_read` is running."""
 
     def __iter__(self) -> Iterator[CapturedFrame]:
         if self._thread is None and not self._stopping:
-            self._thread = threading.Thread(target=self._capture, name=f"capture {self._name}", daemon=True)
+            self._thread = DriverThread(self._capture, f"capture {self._name}")
             self._thread.start()
         while (frame := self._take()) is not None:
             yield frame
 
     def close(self) -> None:
-        """Ends the thread and releases the device."""
+        """Ends the thread and releases the device; if the thread is stuck in a driver, once it comes back."""
         self.stop()
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)
-            if self._thread.is_alive():  # stuck in a driver: releasing under it could crash
-                return
-        self._release()
+        if self._thread is None:  # never iterated: a thread that ends at once
+            self._thread = DriverThread(self._capture, f"release {self._name}")
+            self._thread.start()
+        self._thread.join(_JOIN_S)
 
     def _capture(self) -> None:
         index = 0
@@ -78,10 +86,11 @@ class ThreadedSource(FrameSource):
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+        self._release()
 
     def _hand_over(self, frame: CapturedFrame) -> None:
         with self._changed:
-            while self._newest is not None and not self._live and not self._stopping:
+            while self._newest is not None and not self.is_live and not self._stopping:
                 self._changed.wait(_POLL_S)
             if self._newest is not None and not self._stopping:
                 self.dropped += 1

@@ -16,45 +16,57 @@ from stn_rectify.runtime.sources.threaded import ThreadedSource
 __all__ = ["VideoSource"]
 
 _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
+_WEB = ("http", "https")
+_MARGIN_MS = 500  # whoever waits for a frame shall say so before FFmpeg does
 
 
 class VideoSource(ThreadedSource):
     """A video that OpenCV can decode.
 
-    Every frame of a file is handed over. Of a live stream (RTSP and the like) only the newest is.
+    Every frame of a file is handed over, also of one behind an HTTP address. Of a live stream only the newest is: RTSP
+    and the like, and what comes by HTTP without a length, as from cameras that serve MJPEG. For a stream that may be
+    lost see `ReconnectingSource`.
 
     Args:
         video: a file, or a URL.
-        timeout_s: longest wait for a frame.
+        timeout_s: longest wait for a frame, and for a stream to open.
 
     Raises:
         SourceError: it does not exist or is not a video. While iterating: it is cut short, or the stream
             ended.
     """
 
-    def __init__(self, video: str | PathLike[str], *, timeout_s: float = 30.0) -> None:
+    def __init__(self, video: str | PathLike[str], *, timeout_s: float = 10.0) -> None:
         address = os.fspath(video)
-        scheme = re.match(r"([a-z][a-z0-9+.-]+)://", address, re.IGNORECASE)
-        live = scheme is not None and scheme[1].lower() in _LIVE
-        # A stream's user and password must not reach logs and results.
-        name = re.sub(r"(?<=://)[^/@]*@", "", address) if scheme else address
-        super().__init__(name, live=live, timeout_s=timeout_s)
+        found = re.match(r"([a-z][a-z0-9+.-]+)://", address, re.IGNORECASE)
+        scheme = found[1].lower() if found else None
+        name = _without_secrets(address) if scheme else address
+        super().__init__(name, live=scheme in _LIVE, timeout_s=timeout_s)
         if not scheme and not os.path.exists(address):
             raise SourceError(f"video {name} does not exist: check the path")
         if not scheme and os.path.isdir(address):
             raise SourceError(f"video {name} is a folder: name one video in it")
-        self._video = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
+        limit_ms = int(timeout_s * 1000) + _MARGIN_MS
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms] if scheme else []
+        self._video = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
         if not self._video.isOpened():
             raise SourceError(
                 f"cannot open the video {name}: "
-                + ("no stream there" if scheme else "it is damaged, or no video that OpenCV reads")
+                + (
+                    "no stream comes from there; see that it is sent, and that user and password are right"
+                    if scheme
+                    else "it is damaged, or no video that OpenCV reads"
+                )
             )
+        if scheme in _WEB:
+            self.is_live = self._video.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
         self._count = 0
         self._end_s = 0.0
         width, height, rate = (
             self._video.get(p) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
         )
         self._rate = rate
+        self.framerate = rate if rate > 0 else None
         self.description = f"video {name}: {width:.0f}x{height:.0f} at {rate:.4g} frames/s"
 
     def _read(self) -> npt.NDArray[np.uint8] | None:
@@ -63,14 +75,14 @@ class VideoSource(ThreadedSource):
             self._count += 1
             self._end_s = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
             return np.asarray(image, np.uint8)
-        if self._live:
-            raise SourceError(f"the stream {self._name} ended after {self._count} frames: start it again")
+        if self.is_live:
+            raise SourceError(f"the stream {self._name} ended after {self._count} frames: see that it is sent")
         self._check_complete()
         return None
 
     def _position_s(self) -> float | None:
         # Some containers have no times: all frames are at 0 then.
-        return None if self._live or (self._count > 1 and self._end_s <= 0) else self._end_s
+        return None if self.is_live or (self._count > 1 and self._end_s <= 0) else self._end_s
 
     def _check_complete(self) -> None:
         """Containers only estimate their number of frames, so time decides: is the end near the duration?"""
@@ -86,3 +98,8 @@ class VideoSource(ThreadedSource):
 
     def _release(self) -> None:
         self._video.release()
+
+
+def _without_secrets(address: str) -> str:
+    """A URL for logs and results: without user and password, and without what follows a question mark."""
+    return re.sub(r"\?.*", "?...", re.sub(r"(?<=://).*@", "", address, flags=re.DOTALL), flags=re.DOTALL)

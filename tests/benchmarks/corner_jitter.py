@@ -51,7 +51,7 @@ class Track:
         found: [N, 4, 2], pixels.
         scores: [N].
         parts: [N], which of `PARTS` a frame is in.
-        shares: [N], time of smoothing as a share of the time of rectifying the frame.
+        shares: [N], time of smoothing as a share of what the frame takes.
     """
 
     truth: np.ndarray
@@ -110,13 +110,15 @@ def tracks(rectifier: Rectifier, size: tuple[int, int], seed: int) -> list[Track
         truth, found, scores, shares, smoother = [], [], [], [], CornerSmoother()
         for frame, corners in video(rng, target, draw_background(rng, bank, size)):
             started = time.perf_counter()
-            result = rectifier.rectify(frame)
-            rectified = time.perf_counter()
-            rectifier.at_corners(frame, result, smoother.smooth(result.corners, len(truth) / FRAME_RATE))
-            shares.append((time.perf_counter() - rectified) / (rectified - started))
+            location = rectifier.locate(frame)
+            located = time.perf_counter()
+            smooth = smoother.smooth(location.corners, len(truth) / FRAME_RATE)
+            filtered = time.perf_counter()
+            rectifier.sample(frame, location, corners=smooth)
+            shares.append((filtered - located) / (time.perf_counter() - started))
             truth.append(corners)
-            found.append(result.corners)
-            scores.append(result.score)
+            found.append(location.corners)
+            scores.append(location.score)
         made.append(Track(np.array(truth), np.array(found), np.array(scores), phases()[1], np.array(shares)))
     print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     return made
@@ -188,7 +190,7 @@ def main() -> None:
                         f"{tremble:11.2f}{error:10.2f}{behind_ms:11.0f}"
                     )
             share = np.median(np.concatenate([track.shares for track in made]))
-            print(f"{size[0]}x{size[1]:<6}smoothing takes {share:.3f} of the time of rectifying (median)")
+            print(f"{size[0]}x{size[1]:<6}smoothing takes {share:.3f} of what a frame takes (median)")
 
 
 if __name__ == "__main__":

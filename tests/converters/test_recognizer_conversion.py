@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import zipfile
@@ -94,6 +95,33 @@ def test_labels_beside_it_are_read_like_those_of_the_option(source, tmp_path):
     labels.write_bytes(b"\xef\xbb\xbfa\nb\nc\n\n")
     conversion = convert_recognizer(tmp_path / source.name, tmp_path, options())
     assert RecognizerFile.open(conversion.path).labels == ("a", "b", "c")
+
+
+def test_a_network_that_reads_texts_is_converted_with_its_alphabet(tmp_path):
+    keras.utils.set_random_seed(1)
+    x = image = keras.Input((8, 32, 1))
+    x = keras.layers.Conv2D(6, (8, 4), strides=(8, 4), activation="relu", kernel_initializer="random_normal")(x)
+    x = keras.layers.Dense(4, kernel_initializer=keras.initializers.RandomNormal(stddev=30))(x)
+    model = keras.Model(image, keras.layers.Reshape((8, 4))(x))
+    source = tmp_path / "plates.recognizer.keras"
+    model.save(source)
+    frames = save_frames(tmp_path, (8, 32, 1), 40)
+    with pytest.raises(UsageError, match="no labels for an output of 8 by 4: a sequence recognizer needs one for each"):
+        convert_recognizer(source, tmp_path, options(calibration=frames))
+    with pytest.raises(UsageError, match=r"7 labels for 4 classes: .* gives \[batch, steps, classes\]"):
+        convert_recognizer(source, tmp_path, options(calibration=frames, labels=tuple("abcdefg")))
+    (tmp_path / "plates.labels.txt").write_text("<blank>\na\nb\n \n")
+    conversion = convert_recognizer(source, tmp_path, options(calibration=frames))
+    assert all(check.passed for check in conversion.checks)
+    assert conversion.agreement > 0.5
+    read = []
+    with Recognizer(conversion.path) as recognizer:
+        assert (recognizer.file.labels, recognizer.file.sequence.blank) == (("", "a", "b", " "), 0)
+        for frame in smooth_frames((8, 32, 1), 20, seed=9):
+            steps = model.predict(frame[None] / np.float32(255), verbose=0)[0].argmax(axis=1)
+            expected = "".join("-ab "[number] for number, _ in itertools.groupby(steps)).replace("-", "")
+            read.append(recognizer.recognize(frame[..., 0]).label == expected)
+    assert np.mean(read) > 0.5
 
 
 def test_nothing_is_converted_that_cannot_be_proved(source, tmp_path, monkeypatch):

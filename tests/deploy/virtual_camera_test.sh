@@ -18,13 +18,15 @@ VIVID=/sys/bus/platform/drivers/vivid
 main() {
     [ "$(id -u)" = 0 ] || fail "this needs root"
     [ -d /run/systemd/system ] || fail "systemd does not run here"
+    command -v v4l2-ctl >/dev/null || fail "no v4l2-ctl: apt-get install v4l-utils"
     [ ! -e /opt/$NAME ] && [ ! -e /etc/$NAME ] || fail "$NAME is installed here; this test would remove it"
     options='' install_options=''
     while [ $# -gt 0 ] && [ "$1" != -- ]; do install_options="$install_options $1"; shift; done
     [ $# -eq 0 ] || { shift; options=$*; }
 
     step "virtual camera"
-    modprobe vivid n_devs=1 node_types=0x1 || fail "no module vivid: it is part of Debian's and Raspberry Pi OS's kernels"
+    modprobe vivid n_devs=1 node_types=0x1 no_error_inj=0 ||
+        fail "no module vivid: it is part of Debian's and Raspberry Pi OS's kernels"
     udevadm settle
     camera=$(vivid_device)
     echo "$camera"
@@ -52,14 +54,27 @@ main() {
     wait_for frames $((lines + 5))
     [ "$(head -n 1 $RESULTS)" = "$earlier" ] || fail "the earlier results are gone"
 
-    step "camera unplugged and plugged again"
-    before=$(show NRestarts)
+    step "camera unplugged and plugged again: the same process goes on"
+    pid=$(show MainPID)
     echo vivid.0 >$VIVID/unbind
-    wait_for restarts $((before + 1))
-    said 'was unplugged\|stopped delivering\|does not exist'
+    wait_for logged 'trying again'
+    said 'was unplugged\|stopped delivering'
+    goes_on_after plug
+
+    step "camera hangs, and comes to itself"
+    v4l2 percentage_of_dropped_buffers=100
+    wait_for logged 'delivered no frame'
+    goes_on_after v4l2 percentage_of_dropped_buffers=0
+    [ "$(show MainPID)" = "$pid" ] || fail "it is another process"
+
+    step "no camera at the start: it is started again until there is one"
+    systemctl stop $NAME
+    echo vivid.0 >$VIVID/unbind
+    systemctl start $NAME
+    wait_for restarts 1
+    said 'does not exist'
     rm -f $RESULTS
-    echo vivid.0 >$VIVID/bind
-    udevadm settle
+    plug
     wait_for frames 5
 
     step "results file at its size limit: it is moved away, and a new one begins"
@@ -113,9 +128,24 @@ restart() {
     systemctl restart $NAME
 }
 
+v4l2() { v4l2-ctl -d "$camera" -c "$1"; }
+plug() { echo vivid.0 >$VIVID/bind && udevadm settle; }
+
+# Mends the camera by a command; then new results come, and the log says that it is back.
+goes_on_after() {
+    lines=$(wc -l <$RESULTS)
+    since=$(journalctl -u $NAME -o cat --no-pager | grep -c '^back after' || true)
+    "$@"
+    wait_for back $((since + 1))
+    said '^back after'
+    wait_for frames $((lines + 5))
+}
+
 show() { systemctl show $NAME -p "$1" --value; }
 frames() { [ "$(cat $RESULTS 2>/dev/null | wc -l)" -ge "$1" ]; }
 restarts() { [ "$(show NRestarts)" -ge "$1" ]; }
+back() { [ "$(journalctl -u $NAME -o cat --no-pager | grep -c '^back after')" -ge "$1" ]; }
+logged() { journalctl -u $NAME -o cat --no-pager | tail -n 3 | grep -q -- "$1"; }
 state() { [ "$(systemctl is-active $NAME || true)" = "$1" ]; }
 
 # The last 10 lines of the journal have such a line.

@@ -284,7 +284,7 @@ def test_an_unexpected_error_is_one_line_and_debug_gives_the_traceback(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("by zero\nand more")
 
-    monkeypatch.setattr(Rectifier, "rectify", fail)
+    monkeypatch.setattr(Rectifier, "locate", fail)
     arguments = ["--image", str(images), "--model", str(model)]
     assert main(arguments) == 1
     line = capsys.readouterr().err.splitlines()[-1]

@@ -114,7 +114,7 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, flatbuffers, change, messag
 
 
 def test_what_is_no_classifier_is_refused(tmp_path, flatbuffers, make_model):
-    with pytest.raises(ModelFileError, match="has 3 labels for 2 classes"):
+    with pytest.raises(ModelFileError, match="3 labels for 2 classes: give one for each"):
         Recognizer(write(tmp_path / "a.tflite", flatbuffers["int8"], labels_txt="a\nb\nc\n"))
     with pytest.raises(ModelFileError, match="spatial transformer: give it as the model"):
         Recognizer(make_model())

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import DataError, Rectifier, UsageError
+from stn_rectify.runtime.geometry import identity_theta, transform_points
 
 THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)
 IDENTITY = (1.0, 0, 0, 0, 1, 0, 0, 0)
+SLIGHTLY_SMALLER = (0.7, 0, 0, 0, 0.7, 0, 0, 0)  # of a target that fills a crop but for its margin of 0.2
 HALF_TURN = (-1.0, 0, 0, 0, -1, 0, 0, 0)
 
 MakeModel = Callable[..., Path]
@@ -343,3 +345,52 @@ def test_outside_the_frame_is_what_is_zero_to_the_network(make_model, frame):
         assert (np.abs(rectifier.rectify(frame).image[0, 0].astype(int) - 127.5) <= 1).all()
     with Rectifier(make_model(far), output_size=(60, 50)) as rectifier:
         assert (rectifier.rectify(frame).image[0, 0] == 0).all()
+
+
+def same(a, b) -> bool:
+    """All but the time."""
+    arrays = [(a.image, b.image), (a.corners, b.corners), (a.homography, b.homography)]
+    return all(map(np.array_equal, *zip(*arrays, strict=True))) and (a.score, a.label) == (b.score, b.label)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        pytest.param({}, {}, id="pose-only"),
+        pytest.param({"theta": HALF_TURN, "in_graph": True}, {"output": "model"}, id="the graph's own image"),
+        pytest.param({"theta": tuple(0.5 * identity_theta("tps"))}, {"output_size": (50, 40)}, id="tps"),
+        pytest.param({"theta": (0.0, 0, 0, 0, 0, 0)}, {}, id="no usable pose"),
+        pytest.param({"refine": {"theta": SLIGHTLY_SMALLER}}, {}, id="refined"),
+    ],
+)
+def test_locating_and_sampling_is_rectifying(make_model, frame, model, options):
+    with Rectifier(make_model(**model), **options) as rectifier:
+        whole = rectifier.rectify(frame)
+        location = rectifier.locate(frame)
+        assert same(rectifier.sample(frame, location), whole)
+    np.testing.assert_array_equal(location.corners, whole.corners)
+    assert location.score == whole.score
+
+
+def test_sampling_elsewhere_is_as_if_the_target_had_been_found_there(make_model, frame):
+    elsewhere = np.add(corners_by_hand(THETA, 320, 240), (3.5, -2.25))
+    with Rectifier(make_model()) as rectifier:
+        location = rectifier.locate(frame)
+        moved = rectifier.sample(frame, location, corners=elsewhere)
+        assert same(moved, rectifier.at_corners(frame, rectifier.rectify(frame), elsewhere))
+        with pytest.raises(DataError, match="no quadrilateral"):
+            rectifier.sample(frame, location, corners=elsewhere[::-1])
+    np.testing.assert_array_equal(moved.corners, elsewhere)
+    height, width = moved.image.shape[:2]
+    outline = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
+    np.testing.assert_allclose(transform_points(moved.homography, outline), elsewhere, atol=1e-9)
+
+
+def test_a_frame_is_found_the_same_whatever_came_before(make_model, frame):
+    """Its halves lie where those of the last frame lay."""
+    path = make_model(refine={"theta": SLIGHTLY_SMALLER})
+    others = (255 - frame, cv2.resize(frame, (641, 359)), frame[..., 0])
+    with Rectifier(path) as used, Rectifier(path) as fresh:
+        for other in others:
+            used.rectify(other)
+        assert same(used.rectify(frame), fresh.rectify(frame))

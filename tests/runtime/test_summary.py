@@ -55,3 +55,25 @@ def test_misses_are_counted_where_there_is_a_rule(rule: MissRule, end: str) -> N
 
 def test_no_frames() -> None:
     assert str(RunSummary()) == "0 frames in 0.0 s, 0 dropped"
+
+
+def test_counts_of_one_moment() -> None:
+    summary = RunSummary(MissRule(0.5))
+    for latency, score in ((2.0, 0.9), (4.0, 0.2), (8.0, 0.8)):
+        summary.add(result(latency, score))
+    before = summary.counts()
+    assert (before.frames, before.misses, before.found) == (3, 1, 2)
+    assert before.latency_sum_ms == pytest.approx(14.0)
+    assert [before.up_to(latency) for latency in (1, 2, 4.1, 7, 9)] == [0, 1, 2, 2, 3]
+    assert before.frames_per_s > 0
+    summary.add(result(100.0))
+    after = summary.counts()
+    assert (before.frames, before.up_to(1000), after.frames) == (3, 3, 4)
+    assert after.latencies_since(before).latency_ms(1) == pytest.approx(100, rel=0.01)
+
+
+def test_the_rate_of_no_frame_and_of_one_is_zero() -> None:
+    summary = RunSummary()
+    assert summary.counts().frames_per_s == 0
+    summary.add(result(1.0))
+    assert summary.counts().frames_per_s == 0

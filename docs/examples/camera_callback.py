@@ -1,0 +1,34 @@
+"""Calls a function for each target that a camera sees: python camera_callback.py [CAMERA or VIDEO]"""
+
+import sys
+from collections.abc import Callable
+
+from stn_rectify.runtime import (
+    CameraSource,
+    CornerSmoother,
+    FrameSource,
+    MissRule,
+    Pipeline,
+    Processed,
+    Rectifier,
+    VideoSource,
+)
+
+
+def watch(source: FrameSource, found: Callable[[Processed], None]) -> None:
+    with source, Rectifier() as rectifier:
+        pipeline = Pipeline(rectifier, rule=MissRule(min_score=0.5, on_miss="skip"), smoother=CornerSmoother())
+        for frame in source:
+            done = pipeline.process(frame)
+            if not done.is_skipped:
+                found(done)
+
+
+def print_target(done: Processed) -> None:
+    x, y = done.result.corners.mean(axis=0)
+    print(f"frame {done.frame.index}: target at {x:.0f}, {y:.0f}, score {done.result.score:.2f}")
+
+
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    watch(VideoSource(name) if "." in name else CameraSource(name), print_target)

@@ -1,0 +1,95 @@
+"""What an image shows, as a recognizer says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.rectification import Rectification
+
+__all__ = ["ImageRecognizer", "Recognition", "Recognized", "as_recognition", "labelled"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recognition:
+    """What an image shows.
+
+    Attributes:
+        label: of the most probable class, its number if the classes have no labels; or the text that was read, which
+            is empty where a sequence recognizer sees no character.
+        score: how sure the recognizer is, 0 to 1.
+        class_scores: float64 [K], how probable each class is; None of texts, and where the recognizer says no more
+            than a label.
+        labels: of the classes, K of them, or none.
+        alternatives: texts and how probable they are, most probable first: those a sequence recognizer has considered.
+    """
+
+    label: str
+    score: float
+    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    labels: Sequence[str] = field(default=(), repr=False)
+    alternatives: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+
+    def top(self, k: int) -> tuple[tuple[str, float], ...]:
+        """The ``k`` most probable labels or texts with their scores, most probable first; fewer if there are fewer.
+
+        Example:
+            >>> Recognition("b", 0.7, np.array([0.2, 0.7, 0.1]), ("a", "b", "c")).top(2)
+            (('b', 0.7), ('a', 0.2))
+        """
+        if self.class_scores is None:
+            return (self.alternatives or ((self.label, self.score),))[:k]
+        best = np.argsort(-self.class_scores, kind="stable")[:k].tolist()
+        return tuple((self.labels[i] if self.labels else str(i), float(self.class_scores[i])) for i in best)
+
+
+#: What a Python callable may say of an image: as it is, a text alone (its score counts as 1), a text and its score from
+#: 0 to 1, or None where it cannot read anything.
+Recognized: TypeAlias = Recognition | str | tuple[str, float] | None
+
+
+class ImageRecognizer(Protocol):
+    """What reads rectified images: a `Recognizer`, or an object of your own."""
+
+    def recognize(self, image: npt.NDArray[np.uint8], /) -> Recognized:
+        """Says what an upright image shows, BGR uint8 [h, w, 3] or grey [h, w]."""
+
+
+def as_recognition(said: Recognized) -> Recognition | None:
+    """What a recognizer has said, in one form.
+
+    Raises:
+        UsageError: it is nothing that a recognizer may say.
+    """
+    if said is None or isinstance(said, Recognition):
+        return said
+    if isinstance(said, str):
+        return Recognition(said, 1.0)
+    if isinstance(said, tuple) and len(said) == 2 and isinstance(said[0], str):
+        score = float(said[1])
+        if 0 <= score <= 1:
+            return Recognition(said[0], score)
+    raise UsageError(
+        f"the recognizer said {said!r:.80}: it may return a Recognition, a str, (str, score from 0 to 1) or None"
+    )
+
+
+def labelled(result: Rectification, found: Recognition | None, top_k: int = 0) -> Rectification:
+    """The result with what a recognizer has found: label, scores, and the ``top_k`` best labels.
+
+    None for ``found``: nothing was read; the result has no label then.
+    """
+    if found is None:
+        return replace(result, label=None, label_score=None, class_scores=None, top_labels=())
+    return replace(
+        result,
+        label=found.label,
+        label_score=found.score,
+        class_scores=found.class_scores,
+        top_labels=found.top(top_k),
+    )

@@ -1,0 +1,159 @@
+"""Results to an MQTT broker."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.result_values import result_values
+from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
+from stn_rectify.runtime.sinks.mqtt_address import MqttAddress
+from stn_rectify.runtime.sinks.pace import Pace
+from stn_rectify.runtime.sinks.result_sink import ResultSink
+from stn_rectify.runtime.sources import CapturedFrame
+
+__all__ = ["MqttSink"]
+
+_KEEPALIVE_S = 30  # a broker takes us for dead after one and a half of it
+_LONGEST_DELAY_S = 60  # between attempts to connect
+_FIRST_ANSWER_S = 3.0
+_CLOSE_S = 5.0
+_MOST_WAITING = 100  # results that the network has not taken yet
+
+
+class MqttSink(ResultSink):
+    """Publishes results, and whether we are there; connects again by itself, in a thread of its own.
+
+    Below the address's topic: ``result`` has the JSON line of a result, ``status`` is ``online`` or ``offline``
+    (retained; ``offline`` is also the broker's last word on us if we vanish). Without a connection, or where the broker
+    does not keep up, results are left out; nothing ever waits for it.
+
+    Args:
+        address: broker and topic.
+        interval_s: seconds between two results; one with another label than the last is sent at once.
+        discovery_prefix: where Home Assistant looks for devices; None announces nothing.
+        labels: whether results have labels, which Home Assistant is told.
+        report: called with lines for people about the connection, from the thread as well.
+
+    Raises:
+        UsageError: paho-mqtt 2 is not installed.
+
+    Attributes:
+        unsent: results left out for want of a connection.
+    """
+
+    def __init__(
+        self,
+        address: MqttAddress,
+        *,
+        interval_s: float = 1.0,
+        discovery_prefix: str | None = "homeassistant",
+        labels: bool = True,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        try:
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError as error:  # also of version 1, which has no enums
+            raise UsageError("MQTT needs paho-mqtt 2: pip install 'stn-rectify[mqtt]'") from error
+        self._address, self._pace, self._report = address, Pace(interval_s=interval_s), report or (lambda line: None)
+        self._result_topic, self._status_topic = f"{address.topic}/result", f"{address.topic}/status"
+        self._announcements: dict[str, dict[str, Any]] = {}
+        if discovery_prefix is not None:
+            self._announcements = discovery_messages(
+                discovery_prefix, address.topic, self._result_topic, self._status_topic, labels=labels
+            )
+        self.unsent = 0
+        self._label: str | None = None
+        self._is_online = self._is_closed = False
+        self._handed_over = self._taken = 0  # results: by us to the client, by the network from it
+        self._last_line = ""
+        self._answered = threading.Event()
+        # With the same name after a power cut the broker drops our old connection, and says its last word before we
+        # come back, not minutes after it.
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=object_id(address.topic))
+        self._connect()
+
+    def write(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Publishes the result if it is its turn."""
+        is_news = result.label != self._label
+        if not self._pace.is_due(frame) and not is_news:
+            return
+        if not self._is_online or self._handed_over - self._taken >= _MOST_WAITING:
+            self.unsent += 1
+            return
+        self._label = result.label
+        self._handed_over += 1
+        self._client.publish(self._result_topic, json.dumps(result_values(frame, result)))
+
+    def close(self) -> None:
+        """Says ``offline`` and ends the connection, within five seconds even if the network hangs."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._client.publish(self._status_topic, "offline", retain=True)
+        self._client.disconnect()
+        ending = threading.Thread(target=self._client.loop_stop, daemon=True)  # it may wait for a name server
+        ending.start()
+        ending.join(_CLOSE_S)
+        if self.unsent:
+            self._say(f"results that were not sent: {self.unsent} (no connection, or the broker did not keep up)")
+
+    def _connect(self) -> None:
+        client, address = self._client, self._address
+        if address.user is not None:
+            client.username_pw_set(address.user, address.password)
+        if address.is_encrypted:
+            client.tls_set()
+        client.will_set(self._status_topic, "offline", qos=1, retain=True)
+        client.on_connect, client.on_connect_fail = self._on_connect, self._on_connect_fail
+        client.on_disconnect, client.on_publish = self._on_disconnect, self._on_publish
+        client.reconnect_delay_set(1, _LONGEST_DELAY_S)
+        client.connect_async(address.host, address.port, _KEEPALIVE_S)
+        client.loop_start()
+        # A run over one image would be over before the broker has answered.
+        if not self._answered.wait(_FIRST_ANSWER_S):
+            self._say_once(f"no answer from {address.broker}; trying on")
+
+    # What follows runs in the client's thread.
+
+    def _on_connect(self, client: Any, userdata: object, flags: object, reason: Any, properties: object) -> None:
+        if reason.is_failure:
+            login = "us without a user" if self._address.user is None else f"user {self._address.user!r}"
+            self._say_once(f"{self._address.broker} refuses {login} ({reason}): check user and password; trying on")
+        elif not self._is_closed:
+            self._say_once(f"connected to {self._address.broker}, topic {self._address.topic}")
+            for topic, values in self._announcements.items():
+                client.publish(topic, json.dumps(values), retain=True)
+            client.publish(self._status_topic, "online", retain=True)
+            self._taken = self._handed_over - len(self._announcements) - 1  # `_on_publish` counts these as well
+            self._is_online = True
+        self._answered.set()
+
+    def _on_connect_fail(self, client: object, userdata: object) -> None:
+        error = sys.exc_info()[1]  # paho calls this as it handles it
+        reason = getattr(error, "strerror", None) or error or "no connection"
+        self._say_once(f"cannot reach {self._address.broker} ({reason}); trying on")
+        self._answered.set()
+
+    def _on_disconnect(self, client: object, userdata: object, flags: object, reason: Any, properties: object) -> None:
+        was_online, self._is_online = self._is_online, False
+        if was_online and not self._is_closed:
+            self._say_once(f"lost {self._address.broker}; trying on")
+
+    def _on_publish(self, client: object, userdata: object, number: int, reason: object, properties: object) -> None:
+        self._taken += 1
+
+    def _say_once(self, line: str) -> None:
+        """Attempts go on for as long as a broker is away; its reason is said once."""
+        if line != self._last_line:
+            self._last_line = line
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._report(f"mqtt: {line}")

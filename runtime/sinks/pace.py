@@ -1,0 +1,35 @@
+"""Which of many results a sink takes."""
+
+from __future__ import annotations
+
+import time
+
+from stn_rectify.runtime.sources import CapturedFrame
+
+__all__ = ["Pace"]
+
+
+class Pace:
+    """Every N-th result, and none before some time has passed since the last one.
+
+    Args:
+        every: 1 takes each result, 10 the first, the eleventh and so on.
+        interval_s: seconds that lie between two results; in a video file those of the video.
+    """
+
+    def __init__(self, every: int = 1, interval_s: float = 0.0) -> None:
+        self._every, self._interval_s = every, interval_s
+        self._seen = 0
+        self._last_s: float | None = None
+
+    def is_due(self, frame: CapturedFrame) -> bool:
+        """Whether the result for this frame is taken; called once for each."""
+        number, self._seen = self._seen, self._seen + 1
+        return number % self._every == 0 and self._interval_is_over(frame)
+
+    def _interval_is_over(self, frame: CapturedFrame) -> bool:
+        now = time.monotonic() if frame.position_s is None else frame.position_s  # Unix time may be set back
+        if self._last_s is not None and now - self._last_s < self._interval_s:
+            return False
+        self._last_s = now
+        return True

@@ -1,0 +1,90 @@
+"""Cameras and streams by the names that the command line has for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
+from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
+from stn_rectify.runtime.sources.source import FrameSource
+from stn_rectify.runtime.sources.threaded import ThreadedSource
+from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
+from stn_rectify.runtime.sources.video import VideoSource
+
+__all__ = ["list_cameras", "open_camera", "open_video"]
+
+
+def list_cameras() -> list[CameraInfo]:
+    """The cameras of this machine, in the order in which ``auto`` takes them: camera modules, then V4L2 devices.
+
+    Camera modules are found where picamera2 is installed. V4L2 devices that cannot be opened (no permission) are listed
+    with the name from /sys and no formats.
+    """
+    return [*list_pi_cameras(), *list_v4l2_cameras()]
+
+
+def open_camera(
+    camera: int | str = "auto",
+    *,
+    reconnect: bool = True,
+    reconnect_timeout_s: float | None = None,
+    on_event: Callable[[str], None] | None = None,
+    **options: Any,
+) -> FrameSource:
+    """Opens a camera.
+
+    Args:
+        camera: number or device of a V4L2 camera, ``"picamera2"`` or ``"picamera2:1"`` for a camera module, or
+            ``"auto"`` for the first of `list_cameras`.
+        reconnect: whether it is opened again when it is lost; the same camera, even if it gets another number.
+        reconnect_timeout_s: without a frame for so long it gives up; None never does.
+        on_event: see `ReconnectingSource`.
+        **options: of `CameraSource` (``width``, ``height``, ``framerate``, ``fourcc``) or `PiCameraSource` (the same
+            without ``fourcc``).
+
+    Raises:
+        SourceError: it cannot be opened.
+        UsageError: an option does not fit the camera.
+    """
+    name = str(camera)
+
+    def open_it() -> ThreadedSource:
+        nonlocal name
+        if name == "auto":
+            name = next((module.device for module in list_pi_cameras()), name)
+        number = pi_camera_number(name)
+        if number is not None:
+            if "fourcc" in options:
+                raise UsageError("fourcc (--fourcc) is for V4L2 cameras: leave it out with picamera2")
+            return PiCameraSource(number, **options)
+        if name == "auto" and has_camera_module() and not list_v4l2_cameras():
+            raise SourceError(f"no camera found but a camera module; it needs picamera2, {INSTALL}")
+        source = CameraSource(name, **options)
+        name, options["fourcc"] = source.link, source.fourcc  # what it once gave it will give again
+        return source
+
+    if not reconnect:
+        return open_it()
+    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
+
+
+def open_video(
+    video: str | PathLike[str],
+    *,
+    reconnect: bool = True,
+    reconnect_timeout_s: float | None = None,
+    on_event: Callable[[str], None] | None = None,
+) -> FrameSource:
+    """Opens a video file or URL. A live stream is opened again when it is lost; see `open_camera` for the arguments.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    if not reconnect or not re.match(r"[a-z][a-z0-9+.-]+://", str(video), re.IGNORECASE):
+        return VideoSource(video)
+    return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)

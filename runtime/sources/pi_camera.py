@@ -1,0 +1,115 @@
+"""Camera modules of a Raspberry Pi as frames, through picamera2, which its system brings along."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import importlib
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.sources.threaded import ThreadedSource
+from stn_rectify.runtime.sources.v4l2 import CameraInfo
+
+__all__ = ["INSTALL", "PiCameraSource", "list_pi_cameras", "pi_camera_number"]
+
+INSTALL = (
+    "on Raspberry Pi OS: sudo apt install -y python3-picamera2, and use an environment made with "
+    "python3 -m venv --system-site-packages"
+)
+# What picamera2 calls RGB888 has the bytes in the order of OpenCV: blue, green, red.
+_BGR = "RGB888"
+_POLL_S = 0.1  # how soon `stop` is noticed
+_USB = "/usb"  # in the identity of a webcam, which libcamera knows as well
+
+
+class PiCameraSource(ThreadedSource):
+    """The newest frames of a camera module on the ribbon cable. Written from picamera2 0.3.38; never run on hardware.
+
+    Args:
+        number: which one, as `list_pi_cameras` and ``rpicam-hello --list-cameras`` count.
+        width: asked of the camera, pixels. It may choose another size; `description` says which.
+        height: asked of the camera, pixels.
+        framerate: frames per second; None leaves it.
+        timeout_s: longest wait for a frame.
+
+    Raises:
+        SourceError: picamera2 is not installed, there is no such camera, or it is in use. While iterating: it stopped
+            delivering.
+    """
+
+    def __init__(
+        self,
+        number: int = 0,
+        *,
+        width: int = 640,
+        height: int = 480,
+        framerate: float | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        super().__init__(f"picamera2:{number}", live=True, timeout_s=timeout_s)
+        picamera2 = _picamera2()
+        found = [info for info in picamera2.global_camera_info() if info["Num"] == number]
+        if not found:
+            raise SourceError(f"camera picamera2:{number} does not exist: connect it, see rpicam-hello --list-cameras")
+        self.framerate = framerate
+        try:
+            self._camera = picamera2(number)
+            try:
+                size = self._start((width, height), framerate)
+            except BaseException:
+                self._camera.close()
+                raise
+        except (RuntimeError, OSError) as error:
+            raise SourceError(f"camera picamera2:{number}: {error}: another program may be using it") from error
+        asked = f" (asked for {width}x{height})" if size != (width, height) else ""
+        rate = f" at {framerate:.4g} frames/s" if framerate else ""
+        self.description = f"camera picamera2:{number}: {found[0].get('Model')}, {size[0]}x{size[1]}{rate}{asked}"
+
+    def _start(self, size: tuple[int, int], framerate: float | None) -> tuple[int, int]:
+        """Starts the camera; gives the size that it chose."""
+        main = {"size": size, "format": _BGR}
+        controls = {} if framerate is None else {"FrameRate": framerate}
+        self._camera.configure(self._camera.create_video_configuration(main=main, controls=controls, queue=False))
+        self._camera.start()
+        chosen: tuple[int, int] = self._camera.camera_configuration()["main"]["size"]
+        return chosen
+
+    def _read(self) -> npt.NDArray[np.uint8] | None:
+        job = self._camera.capture_array("main", wait=False)
+        while not self._stopping:
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                return np.asarray(job.get_result(timeout=_POLL_S), np.uint8)
+        return None
+
+    def _release(self) -> None:
+        self._camera.cancel_all_and_flush()  # or closing waits for a frame that does not come
+        self._camera.close()
+
+
+def pi_camera_number(camera: str) -> int | None:
+    """The number in ``picamera2:N``, 0 for ``picamera2``; None for other names."""
+    found = re.fullmatch(r"picamera2(?::(\d+))?", camera)
+    return None if found is None else int(found[1] or 0)
+
+
+def list_pi_cameras() -> list[CameraInfo]:
+    """The camera modules; none where picamera2 is not installed."""
+    try:
+        infos = _picamera2().global_camera_info()
+    except (SourceError, RuntimeError):  # not there, or without a libcamera that works
+        return []
+    modules = [info for info in infos if _USB not in info["Id"]]
+    return [CameraInfo(f"picamera2:{info['Num']}", str(info.get("Model")), "libcamera", {}) for info in modules]
+
+
+def _picamera2() -> Any:
+    """The class `picamera2.Picamera2`."""
+    try:
+        return importlib.import_module("picamera2").Picamera2
+    except (ImportError, ValueError) as error:  # ValueError: its libraries were made for another NumPy
+        raise SourceError(f"cannot use picamera2 ({error}); {INSTALL}") from error

@@ -1,0 +1,152 @@
+"""Who may see the web view and press its buttons."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.web.address import is_loopback
+
+__all__ = ["Guard", "add_headers", "check_token", "json_error"]
+
+_LOG = logging.getLogger(__name__)
+_SIGN_IN = Path(__file__).parent / "page" / "sign_in.html"
+_COOKIE_S = 30 * 24 * 3600
+_SHORTEST = 8
+# For probes, and for the page that asks for the token.
+_OPEN_PATHS = ("/healthz", "/page.css", "/icon.svg", "/sign_in.js")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "stn-rectify",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def check_token(token: str) -> None:
+    """Checks that a token can stand in an address and in a header, and is not too short.
+
+    Raises:
+        UsageError: it cannot, or is.
+    """
+    if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError(
+            f"the token must have {_SHORTEST} characters or more, letters, digits and signs without spaces: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe())' makes a good one"
+        )
+
+
+class Guard:
+    """Looks at every request before anything else does.
+
+    With a token, only those come in who have it: as ``?token=`` once, then as a cookie, or as ``Authorization:
+    Bearer``. The cookie is an HMAC under the token: it does not tell the token, and a server that starts again still
+    knows it. Without a token (on loopback only) the name in the address must mean this machine, or a page elsewhere
+    could have a name of its own lead here (DNS rebinding). What changes something, and the stream, is refused to pages
+    of other origins.
+
+    Args:
+        token: None for none.
+        port: keeps the cookies of two servers on one machine apart.
+    """
+
+    def __init__(self, token: str | None, port: int) -> None:
+        self._token = token
+        self._cookie_name = f"stn_rectify_{port}"
+        self._cookie = "" if token is None else hmac.new(token.encode(), b"stn-rectify", hashlib.sha256).hexdigest()
+
+    def middleware(self) -> Middleware:
+        """For `aiohttp.web.Application`."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                return self._refusal(request) or await handler(request)
+            except web.HTTPException as error:
+                return json_error(error.status, error.reason)
+            except Exception as error:  # a defect: a line in the log, and the run goes on
+                _LOG.error("web view: %r: %r", request.path, error)
+                return json_error(500, "that went wrong here: the log of stn-rectify says how")
+
+        return guard
+
+    def _refusal(self, request: web.Request) -> web.StreamResponse | None:
+        if self._token is None and not is_loopback(_host_name(request.host)):
+            return json_error(403, "use localhost or 127.0.0.1 as address, or start with --token")
+        if self._token is not None and request.path not in _OPEN_PATHS:
+            given = request.query.get("token") if request.path == "/" and request.method == "GET" else None
+            if given is not None and _is_same(given, self._token):
+                return self._signed_in()
+            if given is not None or not self._is_known(request):
+                return _unauthorized(request)
+        if (request.method not in ("GET", "HEAD") or request.path == "/stream") and not _is_same_origin(request):
+            return json_error(403, "refused to a page of another origin")
+        return None
+
+    def _signed_in(self) -> web.StreamResponse:
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(
+            self._cookie_name, self._cookie, max_age=_COOKIE_S, httponly=True, samesite="Strict", path="/"
+        )
+        return response
+
+    def _is_known(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return _is_same(token.strip(), self._token)
+        return _is_same(request.cookies.get(self._cookie_name, ""), self._cookie)
+
+
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """For `aiohttp.web.Application.on_response_prepare`."""
+    response.headers.update(_HEADERS)
+
+
+def json_error(status: int, text: str) -> web.Response:
+    """A line that says what is wrong."""
+    return web.json_response({"error": text}, status=status)
+
+
+def _is_same(given: str, secret: str | None) -> bool:
+    """Takes the same time wherever they differ. What was sent may hold bytes that are no text."""
+    return secret is not None and hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+
+
+def _unauthorized(request: web.Request) -> web.Response:
+    if "text/html" in request.headers.get("Accept", ""):
+        return web.Response(status=401, text=_SIGN_IN.read_text("utf-8"), content_type="text/html")
+    response = json_error(401, "wrong or missing token: give ?token= to the page, or Authorization: Bearer")
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _is_same_origin(request: web.Request) -> bool:
+    """Programs send neither header; browsers send Origin, and to addresses they trust the other one."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or _netloc(origin) == request.host
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

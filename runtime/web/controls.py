@@ -1,0 +1,168 @@
+"""What the buttons of the web view ask for: saving, a snapshot, another model.
+
+The server's threads ask; the thread of the run does it, between two frames.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.web.saving_switch import SavingSwitch
+
+__all__ = ["Controls", "Notice"]
+
+_NO_SAVING = "there is nowhere to save to: start stn-rectify with --save DIR"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A line for those who watch.
+
+    Attributes:
+        number: counts them, so that a page sees which is new.
+        text: the line.
+        is_error: whether something went wrong.
+    """
+
+    number: int = 0
+    text: str = ""
+    is_error: bool = False
+
+
+class Controls:
+    """The asked-for actions of one run.
+
+    Args:
+        pipeline: whose rectifier is replaced.
+        saving: what is switched, and where snapshots go; None where nothing can be saved.
+        models: what may be chosen: names, and what opens them.
+
+    Attributes:
+        notice: the newest line.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, saving: SavingSwitch | None, models: Mapping[str, Callable[[], Rectifier]]
+    ) -> None:
+        self.notice = Notice()
+        self._pipeline, self._saving, self._models = pipeline, saving, models
+        self._model = pipeline.rectifier.model.metadata.name
+        self._lock = threading.Lock()
+        self._snapshot_asked = False
+        self._opened: tuple[str, Rectifier] | None = None
+
+    @property
+    def model(self) -> str:
+        """The name of the model in use."""
+        return self._model
+
+    @property
+    def models(self) -> list[str]:
+        """The names to choose from, and that of the model in use."""
+        return [*([] if self._model in self._models else [self._model]), *self._models]
+
+    @property
+    def no_saving(self) -> str | None:
+        """Why nothing can be saved; None if it can."""
+        return _NO_SAVING if self._saving is None else None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether results are being saved."""
+        return self._saving is not None and self._saving.is_on
+
+    def switch_saving(self, is_on: bool) -> None:
+        """Saves from now on, or no longer.
+
+        Raises:
+            UsageError: nothing can be saved.
+        """
+        self._check_saving().is_on = is_on
+        self._say("saving" if is_on else "saving is paused")
+
+    def ask_snapshot(self) -> None:
+        """Has the next frame saved.
+
+        Raises:
+            UsageError: nothing can be saved.
+        """
+        self._check_saving()
+        self._snapshot_asked = True
+
+    def open_model(self, name: str) -> None:
+        """Opens a model here and now; the run takes it up before its next frame.
+
+        Raises:
+            UsageError: no such model may be chosen.
+            StnRectifyError: it cannot be opened; the old one stays.
+        """
+        if name not in self._models:
+            raise UsageError(f"model {name!r} is not among those to choose from")
+        try:
+            rectifier = self._models[name]()
+        except StnRectifyError as error:
+            self._say(str(error), is_error=True)
+            raise
+        with self._lock:
+            unused, self._opened = self._opened, (name, rectifier)
+        if unused is not None:
+            unused[1].close()
+
+    def act(self, done: Processed) -> bool:
+        """Does what was asked for; called by the thread of the run, between two frames.
+
+        Args:
+            done: the newest frame, for a snapshot.
+
+        Returns:
+            Whether another model was taken up.
+        """
+        if self._snapshot_asked:
+            self._snapshot_asked = False
+            self._snapshot(done)
+        if self._opened is None:
+            return False
+        with self._lock:
+            opened, self._opened = self._opened, None
+        return opened is not None and self._take_up(*opened)
+
+    def close(self) -> None:
+        """Closes a model that was opened and never taken up."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened[1].close()
+
+    def _check_saving(self) -> SavingSwitch:
+        if self._saving is None:
+            raise UsageError(_NO_SAVING)
+        return self._saving
+
+    def _snapshot(self, done: Processed) -> None:
+        try:
+            self._check_saving().snapshot(done.frame, done.result)
+        except StnRectifyError as error:  # of a button, not of the run
+            self._say(str(error), is_error=True)
+        else:
+            self._say(f"frame {done.frame.index} saved")
+
+    def _take_up(self, name: str, rectifier: Rectifier) -> bool:
+        try:
+            old = self._pipeline.replace_rectifier(rectifier)
+        except StnRectifyError as error:
+            rectifier.close()
+            self._say(str(error), is_error=True)
+            return False
+        old.close()
+        self._model = name
+        self._say(f"model {name} is in use")
+        return True
+
+    def _say(self, text: str, *, is_error: bool = False) -> None:
+        with self._lock:
+            self.notice = Notice(self.notice.number + 1, text, is_error)

@@ -1,0 +1,114 @@
+"""The run as the web view knows it: its newest frame, its numbers, its health."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from stn_rectify.runtime.pipeline import Processed
+from stn_rectify.runtime.result_values import result_values
+from stn_rectify.runtime.sources import FrameSource
+from stn_rectify.runtime.summary import RunCounts, RunSummary
+from stn_rectify.runtime.web.controls import Controls
+
+__all__ = ["LiveState"]
+
+_HEALTHY_S = 10.0  # a camera that hangs is noticed and opened again within this time
+
+
+class LiveState:
+    """Takes references from the thread of the run, and answers the server's.
+
+    Args:
+        source: where the frames come from.
+        summary: the numbers of the run.
+        controls: saving and models.
+
+    Attributes:
+        newest: number of the newest frame from 1, and the frame; None before the first.
+        passed_on: the newest one that was not skipped.
+        all_done: whether no further frame will come.
+    """
+
+    def __init__(self, source: FrameSource, summary: RunSummary, controls: Controls) -> None:
+        self.newest: tuple[int, Processed] | None = None
+        self.passed_on: Processed | None = None
+        self.all_done = False
+        self._source, self._summary, self._controls = source, summary, controls
+        self._shown_s = self._started_s = time.monotonic()
+        self._before: RunCounts | None = None
+
+    def show(self, done: Processed) -> None:
+        """Takes the next frame; copies nothing and waits for nobody."""
+        self.newest = (1 if self.newest is None else self.newest[0] + 1, done)
+        if not done.is_skipped:
+            self.passed_on = done
+        self._shown_s = time.monotonic()
+
+    def start_latencies_anew(self) -> None:
+        """Leaves the frames so far out of the percentiles, as after a change of the model."""
+        self._before = self._summary.counts()
+
+    def counts(self) -> RunCounts:
+        """The numbers of the run."""
+        return self._summary.counts()
+
+    @property
+    def reconnections(self) -> int:
+        """How often the source was opened again."""
+        return int(getattr(self._source, "reconnections", 0))
+
+    @property
+    def dropped(self) -> int:
+        """Frames that the source dropped."""
+        return self._source.dropped
+
+    def ill_because(self) -> str | None:
+        """Why the run is not healthy; None if it is."""
+        if self.all_done:
+            return "all frames are done"
+        silent_s = time.monotonic() - self._shown_s
+        if silent_s <= _HEALTHY_S and self.newest is not None:
+            return None
+        return "no frame yet" if self.newest is None else f"no frame for {silent_s:.0f} s"
+
+    def values(self, newest: tuple[int, Processed] | None) -> dict[str, Any]:
+        """All that a page shows beside the pictures, in types that JSON has.
+
+        Args:
+            newest: the frame that it shows.
+        """
+        done = None if newest is None else newest[1]
+        height, width = (0, 0) if done is None else done.frame.image.shape[:2]
+        controls = self._controls
+        return {
+            "latest": None if done is None else result_values(done.frame, done.result),
+            "found": done is not None and self._summary.is_found(done.result),
+            "skipped": done is not None and done.is_skipped,
+            "frame_size": [width, height],
+            "all_done": self.all_done,
+            "silent_s": round(time.monotonic() - self._shown_s, 1),
+            "source": self._source.description,
+            "model": controls.model,
+            "models": controls.models,
+            "saving": {"is_on": controls.is_saving, "impossible_because": controls.no_saving},
+            "notice": vars(controls.notice),
+            "stats": self._stats(),
+        }
+
+    def _stats(self) -> dict[str, Any]:
+        counts = self.counts()
+        latencies = counts if self._before is None else counts.latencies_since(self._before)
+        p50, p99 = latencies.latency_ms(50), latencies.latency_ms(99)
+        return {
+            "frames": counts.frames,
+            "frames_per_s": round(counts.frames_per_s, 1),
+            "latency_p50_ms": None if math.isnan(p50) else round(p50, 2),
+            "latency_p99_ms": None if math.isnan(p99) else round(p99, 2),
+            "dropped": self.dropped,
+            "misses": counts.misses,
+            "failed": counts.failed,
+            "reconnections": self.reconnections,
+            "elapsed_s": round(counts.elapsed_s, 1),
+        }

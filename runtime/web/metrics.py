@@ -1,0 +1,47 @@
+"""The numbers of a run for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stn_rectify.runtime.web.live_state import LiveState
+
+__all__ = ["metrics_registry"]
+
+_BUCKETS_MS = (1, 2.5, 5, 10, 20, 33, 50, 66, 100, 200, 500, 1000, 5000)
+
+
+def metrics_registry(state: LiveState) -> CollectorRegistry:
+    """A registry of this run alone; it asks the run's own counters, so a frame costs nothing more."""
+    registry = CollectorRegistry()
+    registry.register(_RunCollector(state))
+    return registry
+
+
+class _RunCollector(Collector):
+    def __init__(self, state: LiveState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        counts, newest = self._state.counts(), self._state.newest
+        for name, text, value in (
+            ("frames", "Frames that were rectified", counts.frames),
+            ("dropped", "Frames that the source dropped for newer ones", self._state.dropped),
+            ("misses", "Frames without a target", counts.misses),
+            ("failed", "Frames that could not be read or rectified", counts.failed),
+            ("reconnections", "Times that the source was opened again", self._state.reconnections),
+        ):
+            yield CounterMetricFamily(f"stn_rectify_{name}", text, value=value)
+        buckets = [(str(edge / 1000), float(counts.up_to(edge))) for edge in _BUCKETS_MS]
+        yield HistogramMetricFamily(
+            "stn_rectify_latency_seconds",
+            "What rectifying a frame took",
+            buckets=[*buckets, ("+Inf", counts.frames)],
+            sum_value=counts.latency_sum_ms / 1000,
+        )
+        if newest is not None:
+            yield GaugeMetricFamily("stn_rectify_score", "Score of the newest frame", value=newest[1].result.score)

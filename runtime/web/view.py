@@ -1,0 +1,129 @@
+"""A run in the browser: what an app or the command adds to its loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.sources import FrameSource
+from stn_rectify.runtime.summary import RunSummary
+from stn_rectify.runtime.web.address import ServeAddress
+from stn_rectify.runtime.web.controls import Controls
+from stn_rectify.runtime.web.live_state import LiveState
+from stn_rectify.runtime.web.saving_switch import SavingSwitch
+
+__all__ = ["WebView"]
+
+
+class WebView:
+    """Serves a page with the live frame, the rectified image and the numbers of a run; a context manager.
+
+    The server has a thread of its own. `show` only hands over references, so frames must not be overwritten
+    afterwards; pictures are encoded in the server, once for all who watch, and only while somebody does.
+
+    Args:
+        pipeline: what the frames go through. Its rectifier is replaced when another model is chosen in the page.
+        source: where the frames come from.
+        address: ``[HOST:]PORT``; 127.0.0.1 if there is no host, a free port if it is 0.
+        token: what browsers have to give; addresses that other machines can reach need one.
+        summary: of the run; who gives one adds the results to it. None: the view keeps its own.
+        saving: what start and stop of saving switch, and where snapshots go; None leaves the buttons dead.
+        models: models to choose from, and what opens each.
+        stalled_s: a browser that reads nothing for so long is dropped, seconds.
+
+    Attributes:
+        url: the address of the page.
+
+    Raises:
+        UsageError: the address is none, or needs a token.
+        StnRectifyError: nobody can listen at the address, or the extra ``web`` is not installed.
+
+    Example:
+        >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
+        ...     pipeline = Pipeline(rectifier)
+        ...     with WebView(pipeline, camera, "8080") as view:
+        ...         for frame in camera:
+        ...             view.show(pipeline.process(frame))
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        source: FrameSource,
+        address: str = "0",
+        *,
+        token: str | None = None,
+        summary: RunSummary | None = None,
+        saving: SavingSwitch | None = None,
+        models: Mapping[str, Callable[[], Rectifier]] | None = None,
+        stalled_s: float = 10.0,
+    ) -> None:
+        try:
+            from stn_rectify.runtime.web.access import Guard, check_token
+            from stn_rectify.runtime.web.application import make_application
+            from stn_rectify.runtime.web.server_thread import ServerThread
+        except ModuleNotFoundError as error:
+            raise StnRectifyError(
+                f"the web view needs {error.name}, which is not installed: pip install 'stn-rectify[web]'"
+            ) from error
+        if token is not None:
+            check_token(token)
+        self._adds, self._summary = summary is None, summary or RunSummary(pipeline.rule)
+        self._controls = Controls(pipeline, saving, models or {})
+        self._state = LiveState(source, self._summary, self._controls)
+        place = ServeAddress.parse(address)
+        listening = place.listen(has_token=token is not None)
+        self.url = place.url(listening)
+        guard = Guard(token, listening.getsockname()[1])
+        self._server = ServerThread(
+            lambda: make_application(self._state, self._controls, guard, stalled_s=stalled_s), listening
+        )
+
+    def show(self, done: Processed) -> bool:
+        """Takes the next frame, and does what the page's buttons have asked for; between two frames of the run.
+
+        Args:
+            done: what `Pipeline.process` gave, skipped or not.
+
+        Returns:
+            Whether the next frame will be another model's. What goes wrong with a button is a line in the page.
+        """
+        if self._adds:
+            self._summary.add(done.result)
+        self._state.show(done)
+        return self.act(done)
+
+    def act(self, done: Processed) -> bool:
+        """Does what the page's buttons have asked for, without a new frame.
+
+        Args:
+            done: the newest one.
+
+        Returns:
+            Whether another model was taken up.
+        """
+        is_other = self._controls.act(done)
+        if is_other:
+            self._state.start_latencies_anew()
+        return is_other
+
+    def say_all_done(self) -> None:
+        """Tells those who watch that no further frame will come."""
+        self._state.all_done = True
+
+    def close(self) -> None:
+        """Ends the server and all its streams. Closing twice does no harm."""
+        self._server.close()
+        self._controls.close()
+
+    def __enter__(self) -> WebView:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

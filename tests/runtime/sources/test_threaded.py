@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from stn_rectify.runtime import SourceError
+from tests.runtime.sources.frame_sources import CountingSource, drain
+
+
+def test_a_live_source_hands_over_the_newest_frame_and_counts_the_others() -> None:
+    with CountingSource(50, live=True, period_s=0.005) as source:
+        indices = []
+        for frame in source:
+            indices.append(frame.index)
+            time.sleep(0.04)
+    assert indices == sorted(set(indices))
+    assert indices[-1] == 49
+    assert len(indices) < 25
+    assert len(indices) + source.dropped == 50
+    assert source.released.is_set()
+
+
+def test_a_source_that_hangs_is_an_error_not_a_hang() -> None:
+    source = CountingSource(3, live=False, ending="hang")
+    frames = iter(source)
+    assert [next(frames).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(SourceError, match=r"no frame for 0\.5 s"):
+        next(frames)
+    source.unhang.set()
+    source.close()
+
+
+def test_a_device_is_never_released_under_a_read_that_hangs_in_its_driver() -> None:
+    source = CountingSource(1, live=True, ending="hang")
+    assert drain(source)[0] == 1
+    source.close()
+    assert source.is_stuck
+    assert not source.released.is_set()
+    source.unhang.set()
+    assert source.released.wait(5)
+
+
+def test_a_source_that_was_never_iterated_is_released() -> None:
+    source = CountingSource(1, live=True)
+    source.close()
+    assert source.released.is_set()
+    assert list(source) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(SourceError("unplugged"), "unplugged"), (ValueError("oops"), r"counter: .*oops")]
+)
+def test_an_error_in_the_thread_reaches_the_reader(error: Exception, message: str) -> None:
+    with CountingSource(2, live=False, ending=error) as source:
+        received, raised = drain(source)
+    assert received == 2
+    assert re.search(message, str(raised))
+
+
+def test_stop_ends_a_blocked_reader_without_an_error() -> None:
+    source = CountingSource(1, live=True, ending="hang")
+    frames = iter(source)
+    assert next(frames).index == 0
+    threading.Timer(0.1, source.stop).start()
+    assert list(frames) == []
+    source.unhang.set()
+    source.close()
+
+
+@pytest.mark.parametrize("is_stuck", [True, False])
+def test_the_command_does_not_tear_python_down_under_a_thread_in_a_driver(is_stuck: bool) -> None:
+    program = f"""
+import atexit, sys, threading
+from stn_rectify.runtime.cli import command
+from stn_rectify.runtime.sources.driver_thread import DriverThread
+atexit.register(print, "torn down")
+if {is_stuck}:
+    DriverThread(threading.Event().wait, "stuck").start()
+sys.argv = ["stn-rectify", "--demo", "--width", "5", "--print-config"]
+command()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--width needs --camera" in done.stderr
+    assert ("torn down" in done.stdout) != is_stuck

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import SourceError, VideoSource
+from tests.runtime.sources.frame_sources import drain, write_video
+
+
+def test_a_video_gives_every_frame_in_order(tmp_path: Path) -> None:
+    with VideoSource(write_video(tmp_path / "clip.avi", 40)) as source:
+        frames = list(source)
+    assert "64x48 at 25 frames/s" in source.description
+    assert [frame.index for frame in frames] == list(range(40))
+    levels = [frame.image.mean() for frame in frames]
+    np.testing.assert_allclose(levels, range(40), atol=2)
+    assert source.dropped == 0
+
+
+def test_a_videos_frames_know_where_in_the_file_they_are(tmp_path: Path) -> None:
+    positions = [frame.position_s for frame in VideoSource(write_video(tmp_path / "count.avi", 10))]
+    np.testing.assert_allclose(positions, np.arange(10) / 25, atol=1e-3)
+
+
+def test_a_video_read_slowly_still_drops_nothing(tmp_path: Path) -> None:
+    with VideoSource(write_video(tmp_path / "clip.avi", 10)) as source:
+        count = 0
+        for _ in source:
+            time.sleep(0.02)
+            count += 1
+    assert (count, source.dropped) == (10, 0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_video_cut_short_gives_its_frames_then_an_error(tmp_path: Path, share: float) -> None:
+    path = write_video(tmp_path / "clip.avi", 100)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with VideoSource(path) as source:
+        received, error = drain(source)
+    assert received > 10
+    assert "clip.avi is cut short" in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video" * 100, b"RIFF\0\0\0\0AVI "])
+def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.avi"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot open the video .*clip\.avi"):
+        VideoSource(path)
+
+
+@pytest.mark.parametrize("name", ["none.mp4", "x" * 300, "nul\0.mp4"])
+def test_a_missing_video(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        VideoSource(tmp_path / name)
+
+
+def test_closing_leaves_no_thread(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.avi", 30)
+    before = threading.active_count()
+    for _ in range(20):
+        with VideoSource(path) as source:
+            next(iter(source))
+    assert threading.active_count() == before

@@ -1,0 +1,146 @@
+"""Who may see the view and press its buttons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+TOKEN = "correct-horse"
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+@pytest.fixture(scope="module")
+def open_run(start_run: Any) -> Iterator[Any]:
+    with start_run() as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def token_run(start_run: Any) -> Iterator[Any]:
+    with start_run(token=TOKEN) as run:
+        yield run
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"])
+def test_names_of_this_machine(open_run: Any, host: str) -> None:
+    assert open_run.request("/api/state", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "192.168.1.5", "localhost.evil.example", "[", ""]
+)
+def test_other_names_are_refused_where_there_is_no_token(open_run: Any, host: str) -> None:
+    """Or a page elsewhere could have its own name lead here (DNS rebinding)."""
+    for path in ("/", "/api/state", "/healthz", "/metrics", "/nothing"):
+        assert open_run.request(path, Host=host)[0] in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({}, 409, id="a program"),  # 409: nothing can be saved in this run
+        pytest.param({"Origin": "http://127.0.0.1:{port}", "Sec_Fetch_Site": "same-origin"}, 409, id="our page"),
+        pytest.param({"Origin": "http://127.0.0.1:{port}"}, 409, id="our page on plain HTTP"),
+        pytest.param({"Origin": "http://evil.example"}, 403, id="another page"),
+        pytest.param({"Origin": "http://127.0.0.1:1"}, 403, id="another port"),
+        pytest.param({"Origin": "null"}, 403, id="a sandboxed page"),
+        pytest.param({"Origin": "http://["}, 403, id="broken"),
+        pytest.param({"Sec_Fetch_Site": "cross-site"}, 403, id="another site"),
+        pytest.param({"Sec_Fetch_Site": "same-site"}, 403, id="another port of this site"),
+        pytest.param({"Content_Type": "application/x-www-form-urlencoded"}, 415, id="a form"),
+        pytest.param({"Content_Type": "text/plain"}, 415, id="a form's text"),
+    ],
+)
+def test_what_presses_a_button(open_run: Any, headers: dict[str, str], status: int) -> None:
+    given = {name: value.format(port=open_run.port) for name, value in headers.items()}
+    assert open_run.post("/api/snapshot", **given)[0] == status
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+def test_another_pages_script_cannot_open_the_stream(open_run: Any, origin: str) -> None:
+    assert open_run.request("/stream", Origin=origin, **UPGRADE)[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/stream", "/api/latest", "/api/state", "/metrics", "/nothing"])
+def test_without_the_token_nothing_is_shown(token_run: Any, path: str) -> None:
+    status, response, text = token_run.request(path)
+    assert status == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert set(json.loads(text)) == {"error"}
+
+
+@pytest.mark.parametrize("path", ["/api/saving", "/api/snapshot", "/api/model"])
+def test_without_the_token_nothing_is_done(token_run: Any, path: str) -> None:
+    assert token_run.post(path)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer wrong-horse"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic Y29ycmVjdC1ob3JzZQ=="},
+        {"Authorization": "Bearer \xe4\xf6"},
+        {"Cookie": f"stn_rectify_0={TOKEN}"},
+        {"Cookie": "stn_rectify_{port}="},
+        {"Cookie": "stn_rectify_{port}=\xff\xfe"},
+        {"Cookie": f"stn_rectify_{{port}}={TOKEN}"},
+    ],
+)
+def test_a_wrong_token_is_refused(token_run: Any, headers: dict[str, str]) -> None:
+    given = {name: value.format(port=token_run.port) for name, value in headers.items()}
+    assert token_run.request("/api/state", **given)[0] == 401
+
+
+def test_browsers_get_a_page_that_asks_for_the_token(token_run: Any) -> None:
+    for path in ("/", "/?token=wrong-horse", "/?token=", "/?token=%ff", "/?token=%ed%a0%80", "/?token=t%C3%A4"):
+        status, _, text = token_run.request(path, Accept="text/html,*/*")
+        assert (status, "<form" in text) == (401, True)
+    assert token_run.request("/sign_in.js")[0] == 200
+
+
+def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(token_run: Any) -> None:
+    status, response, _ = token_run.request(f"/?token={TOKEN}")
+    assert (status, response.headers["Location"]) == (303, "/")
+    cookie, *flags = response.headers["Set-Cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(flags)
+    assert TOKEN not in cookie
+    assert token_run.request("/", Cookie=cookie)[0] == 200
+    assert token_run.post("/api/snapshot", Cookie=cookie, Origin=f"http://127.0.0.1:{token_run.port}")[0] == 409
+    assert token_run.post("/api/snapshot", Cookie=cookie, Origin="http://evil.example")[0] == 403
+
+
+def test_the_cookie_outlives_the_server(start_run: Any, token_run: Any) -> None:
+    with start_run(token=TOKEN) as first:
+        port = first.port
+        cookie = first.request(f"/?token={TOKEN}")[1].headers["Set-Cookie"].partition(";")[0]
+    with start_run(token=TOKEN, address=str(port)) as second:
+        assert second.request("/api/state", Cookie=cookie)[0] == 200
+    with start_run(token="another-horse", address=str(port)) as third:
+        assert third.request("/api/state", Cookie=cookie)[0] == 401
+
+
+def test_the_token_in_other_places_is_not_taken(token_run: Any) -> None:
+    assert token_run.request(f"/api/state?token={TOKEN}")[0] == 401
+    assert token_run.request(f"/?token={TOKEN}", "POST", "{}", Content_Type="application/json")[0] == 401
+
+
+def test_programs_give_the_token_as_bearer(token_run: Any) -> None:
+    assert token_run.request("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert token_run.request("/api/state", Authorization=f"bearer {TOKEN}", Host="pi.example")[0] == 200
+    assert token_run.post("/api/snapshot", Authorization=f"Bearer {TOKEN}")[0] == 409
+
+
+def test_probes_need_no_token(token_run: Any) -> None:
+    status, _, text = token_run.request("/healthz", Host="pi.example")
+    assert status in (200, 503)
+    assert text in ("ok\n", "no frame yet\n")

@@ -1,0 +1,313 @@
+"""What the server answers while a run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import cv2
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stn_rectify.runtime import MissRule, Pipeline, Rectifier, StnRectifyError, UsageError
+from stn_rectify.runtime.web import WebView, broadcast, live_state
+
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+LINE_KEYS = {"source", "frame", "timestamp", "corners", "score", "label", "label_score", "latency_ms"}
+
+
+@pytest.fixture
+def encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The index of each frame that is encoded."""
+    encode, seen = broadcast._encode_both, []
+
+    def counted(done: Any) -> Any:
+        seen.append(done.frame.index)
+        return encode(done)
+
+    monkeypatch.setattr(broadcast, "_encode_both", counted)
+    return seen
+
+
+def watch(port: int, messages: int) -> list[tuple[dict[str, Any], bytes, bytes]]:
+    """So many messages of the stream, as the page asks for them."""
+
+    async def all_of_them() -> list[tuple[dict[str, Any], bytes, bytes]]:
+        found = []
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://127.0.0.1:{port}/stream", timeout=aiohttp.ClientWSTimeout(ws_close=5)) as ws,
+        ):
+            for _ in range(messages):
+                await ws.send_str("next")
+                message = await ws.receive_bytes(timeout=20)
+                text, frame = struct.unpack_from(">II", message)
+                start = 8 + text
+                found.append((json.loads(message[8:start]), message[start : start + frame], message[start + frame :]))
+        return found
+
+    return asyncio.run(all_of_them())
+
+
+def decoded(picture: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+
+
+def stalled_client(port: int, asks: int) -> socket.socket:
+    """Opens the stream, asks so many times, and will not read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.settimeout(20)
+    client.connect(("127.0.0.1", port))
+    client.sendall(
+        b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    client.sendall(asks * b"\x81\x84\0\0\0\0next")  # a final text frame of four letters, masked with zeros
+    return client
+
+
+def received(client: socket.socket) -> int:
+    """Bytes that come until the server's end is gone."""
+    size = 0
+    try:
+        while part := client.recv(65536):
+            size += len(part)
+    except ConnectionResetError:
+        pass
+    return size
+
+
+def test_the_page_needs_nothing_from_elsewhere(run: Any) -> None:
+    status, response, page = run.request("/")
+    assert status == 200
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "http" not in page
+    for file in ("/page.css", "/page.js", "/icon.svg", "/sign_in.js"):
+        assert f'"{file}"' in page or file == "/sign_in.js"
+        assert run.request(file)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/..", "/page/index.html", "/%2e%2e/%2e%2e/etc/passwd", "/page.css/../view.py", "/api"]
+)
+def test_no_path_leads_to_files(run: Any, path: str) -> None:
+    assert run.request(path)[0] == 404
+
+
+def test_latest_is_the_json_line(run: Any) -> None:
+    first = json.loads(run.request("/api/latest")[2])
+    assert set(first) == LINE_KEYS
+    assert np.shape(first["corners"]) == (4, 2)
+    run.wait_for(lambda state: state["latest"]["frame"] > first["frame"])
+    assert json.loads(run.request("/api/latest")[2])["frame"] > first["frame"]
+
+
+def test_state_names_source_and_model_and_counts(run: Any) -> None:
+    state = run.wait_for(lambda state: state["stats"]["frames"] >= 10)
+    assert (state["source"], state["model"], state["models"]) == ("camera 0: a synthesised one", "fast", ["fast"])
+    assert state["frame_size"] == [320, 240]
+    stats = state["stats"]
+    assert 0 < stats["latency_p50_ms"] <= stats["latency_p99_ms"]
+    assert stats["frames_per_s"] > 0
+    assert stats["dropped"] == stats["reconnections"] == stats["misses"] == 0
+
+
+def test_the_stream_shows_both_pictures_and_they_move(run: Any) -> None:
+    messages = watch(run.port, 8)
+    numbers = [values["latest"]["frame"] for values, _, _ in messages]
+    assert numbers == sorted(numbers)
+    for place in (1, 2):
+        first, last = (decoded(messages[index][place]) for index in (0, -1))
+        assert place == 2 or first.shape == (240, 320, 3)
+        assert first.shape != last.shape or np.abs(first.astype(int) - last).mean() > 1
+
+
+def test_corners_belong_to_the_picture(run: Any) -> None:
+    """The target is brighter than what lies around it."""
+    values, frame, _ = watch(run.port, 1)[0]
+    inside = np.zeros((240, 320), np.uint8)
+    cv2.fillPoly(inside, [np.rint(values["latest"]["corners"]).astype(np.int32)], 1)
+    image = decoded(frame)
+    assert image[inside == 1].mean() > image[inside == 0].mean() + 30
+
+
+def test_large_frames_are_shown_smaller(start_run: Any) -> None:
+    with start_run(size=(1920, 1080)) as run:
+        values, frame, _ = next(message for message in watch(run.port, 3) if message[1])
+    assert decoded(frame).shape == (540, 960, 3)
+    assert values["frame_size"] == [1920, 1080]
+
+
+def test_nothing_is_encoded_unless_somebody_watches_and_once_for_all(run: Any, encodings: list[int]) -> None:
+    frames = run.state()["stats"]["frames"]
+    run.wait_for(lambda state: state["stats"]["frames"] >= frames + 20)
+    assert encodings == []
+
+    async def watch_twice() -> None:
+        await asyncio.gather(*(asyncio.to_thread(watch, run.port, 6) for _ in range(3)))
+
+    asyncio.run(watch_twice())
+    assert encodings == sorted(set(encodings))
+    assert len(encodings) < 18
+
+
+def test_a_browser_that_reads_nothing_slows_nobody_and_is_dropped(start_run: Any, encodings: list[int]) -> None:
+    with start_run(size=(1280, 720), stalled_s=2.0) as run:
+        run.wait_for(lambda state: state["stats"]["frames"] > 0)
+        with stalled_client(run.port, asks=1) as once, stalled_client(run.port, asks=500) as flooding:
+            encoded = -1
+            while len(encodings) > encoded:  # until nobody asks any more, while the run goes on
+                encoded, frames = len(encodings), run.state()["stats"]["frames"]
+                run.wait_for(lambda state, before=frames: state["stats"]["frames"] >= before + 30)
+            for client in (once, flooding):
+                assert received(client) < 8_000_000  # what the kernel's buffers hold, not 500 messages
+        assert 0 < encoded < 100
+        assert watch(run.port, 1)
+
+
+def test_watchers_are_limited_and_those_who_go_make_room(run: Any) -> None:
+    clients = [stalled_client(run.port, asks=0) for _ in range(16)]
+    for client in clients:
+        assert client.recv(12) == b"HTTP/1.1 101"
+    ask = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": KEY}
+    status, _, text = run.request("/stream", **ask)
+    assert (status, json.loads(text)["error"]) == (503, "16 watch already: close one")
+    for client in clients:
+        client.close()
+    deadline = time.monotonic() + 20
+    while run.request("/stream", **{**ask, "Sec_WebSocket_Version": "0"})[0] == 503:  # 400 where there is room
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert watch(run.port, 1)
+
+
+def test_skipped_misses_are_shown_and_not_passed_on(start_run: Any) -> None:
+    with start_run(rule=MissRule(1.0, "skip")) as run:
+        state = run.wait_for(lambda state: state["stats"]["frames"] >= 3)
+        assert (state["found"], state["skipped"]) == (False, True)
+        assert run.request("/api/latest")[0] == 404
+        assert watch(run.port, 1)[0][1]
+
+
+def test_health(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_run(is_paused=True) as run:
+        status, _, text = run.request("/healthz")
+        assert (status, text) == (503, "no frame yet\n")
+        run.source.is_paused = False
+        run.wait_for(lambda state: state["stats"]["frames"] > 0)
+        status, _, text = run.request("/healthz")
+        assert (status, text) == (200, "ok\n")
+        run.pause()
+        monkeypatch.setattr(live_state, "_HEALTHY_S", 0.3)
+        time.sleep(0.5)
+        status, _, text = run.request("/healthz")
+        assert (status, text[:13]) == (503, "no frame for ")
+
+
+def test_a_page_hears_that_no_frame_comes(start_run: Any) -> None:
+    with start_run(is_paused=True) as run:
+        values, frame, rectified = watch(run.port, 1)[0]
+    assert (values["latest"], values["stats"]["latency_p50_ms"], frame, rectified) == (None, None, b"", b"")
+
+
+def test_metrics(run: Any) -> None:
+    run.pause()
+    frames = run.state()["stats"]["frames"]
+    status, response, text = run.request("/metrics")
+    assert status == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    samples = {
+        (sample.name, sample.labels.get("le")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["stn_rectify_frames_total", None] == frames
+    assert samples["stn_rectify_latency_seconds_count", None] == frames
+    assert samples["stn_rectify_latency_seconds_bucket", "5.0"] == frames
+    assert 0 < samples["stn_rectify_latency_seconds_sum", None] < frames * 5
+    assert 0 < samples["stn_rectify_score", None] <= 1
+    for name in ("dropped", "misses", "failed", "reconnections"):
+        assert samples[f"stn_rectify_{name}_total", None] == 0
+
+
+def test_the_end_of_a_run_ends_open_streams(start_run: Any) -> None:
+    with start_run() as run:
+        client = stalled_client(run.port, asks=0)
+        assert client.recv(12) == b"HTTP/1.1 101"
+    received(client)
+    client.close()
+    with pytest.raises(ConnectionRefusedError):
+        run.request("/")
+
+
+def test_twenty_views_after_one_another_leave_nothing_open(start_run: Any) -> None:
+    with start_run() as run:
+        port = run.port
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with start_run(address=str(port)) as run:
+            assert run.request("/healthz")[0] in (200, 503)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+
+
+def test_a_port_in_use_is_one_line(start_run: Any) -> None:
+    with start_run() as run, pytest.raises(StnRectifyError, match=f"127.0.0.1:{run.port}: Address already in use"):
+        WebView(Pipeline(Rectifier("fast")), run.source, str(run.port))
+
+
+@pytest.mark.parametrize("address", ["[::1]:0", "localhost:0", "127.0.0.1:0"])
+def test_addresses_of_this_machine(start_run: Any, address: str) -> None:
+    if "::" in address and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with start_run(address=address) as run:
+        host = run.view.url.removeprefix("http://").rpartition(":")[0].strip("[]")
+        with socket.create_connection((host, run.port), 5) as client:
+            client.sendall(f"GET /healthz HTTP/1.0\r\nHost: {address.rpartition(':')[0]}\r\n\r\n".encode())
+            assert client.recv(12)[:8] == b"HTTP/1.0"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_other_addresses_need_a_token(start_run: Any, address: str) -> None:
+    with pytest.raises(UsageError, match="give a token"), start_run(address=address):
+        pass
+    with start_run(address=address, token="long enough".replace(" ", "-")) as run:
+        assert run.request("/healthz")[0] in (200, 503)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "web", "8080:", ":8080", "70000", "::1:80", "[::1]", "a b:80", "/tmp:80", "-1"]
+)
+def test_no_address(start_run: Any, address: str) -> None:
+    with pytest.raises(UsageError, match="HOST"), start_run(address=address):
+        pass
+
+
+@pytest.mark.parametrize("token", ["", "short", "with a space", "tränen-überall", "new\nlines-in-it"])
+def test_no_token(start_run: Any, token: str) -> None:
+    with pytest.raises(UsageError, match="8 characters"), start_run(token=token):
+        pass
+
+
+def test_without_the_extra_it_says_what_to_install(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("access", "application", "server_thread"):
+        monkeypatch.delitem(sys.modules, f"stn_rectify.runtime.web.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(StnRectifyError, match=r"pip install 'stn-rectify\[web\]'"), start_run():
+        pass
+
+
+def test_the_rate_falls_where_no_frame_comes(run: Any) -> None:
+    rate = run.wait_for(lambda state: state["stats"]["frames"] >= 10)["stats"]["frames_per_s"]
+    run.source.is_paused = True
+    run.wait_for(lambda state: state["stats"]["frames_per_s"] < rate / 2)
+    assert not math.isnan(rate)
