@@ -81,6 +81,7 @@ class RunSummary:
         frames: results so far.
         failed: frames that could not be read or rectified; the caller counts them.
         dropped: frames that the source dropped; the caller sets it.
+        reconnections: how often the source was opened again; the caller sets it.
         misses: frames without a target, so far.
     """
 
@@ -88,6 +89,7 @@ class RunSummary:
         self.frames = 0
         self.failed = 0
         self.dropped = 0
+        self.reconnections = 0
         self.misses = 0
         self._rule = rule or MissRule()
         self._found = 0
@@ -137,6 +139,7 @@ class RunSummary:
         duration = f"{elapsed_s:.0f} s" if elapsed_s >= 10 else f"{elapsed_s:.1f} s"
         counts = f"{_count(self.frames, 'frame')} in {duration}, {self.dropped} dropped"
         counts += f", {self.failed} failed" if self.failed else ""
+        counts += f", source opened again {self.reconnections}×" if self.reconnections else ""
         if not self.frames:
             return counts
         p50, p99 = self.latency_ms(50), self.latency_ms(99)

@@ -120,7 +120,7 @@ def _rectify_all(
             if not sinks and isinstance(source, ImageSource):
                 say(result_line(done.frame, done.result))
         summary.add(done.result)
-        summary.dropped = source.dropped
+        summary.dropped, summary.reconnections = source.dropped, source.reconnections
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)

@@ -57,7 +57,7 @@ class LiveState:
     @property
     def reconnections(self) -> int:
         """How often the source was opened again."""
-        return int(getattr(self._source, "reconnections", 0))
+        return self._source.reconnections
 
     @property
     def dropped(self) -> int:

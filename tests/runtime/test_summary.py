@@ -32,9 +32,11 @@ def test_the_closing_line() -> None:
     summary = RunSummary()
     for score in (0.9, 0.8, 0.1, 0.7):
         summary.add(result(6.1, score))
-    summary.dropped, summary.failed = 12, 1
+    summary.dropped, summary.failed, summary.reconnections = 12, 1, 2
     text = str(summary)
-    assert text.startswith("4 frames in 0.0 s, 12 dropped, 1 failed · latency p50 6.1 ms, p99 6.1 ms · ")
+    assert text.startswith(
+        "4 frames in 0.0 s, 12 dropped, 1 failed, source opened again 2× · latency p50 6.1 ms, p99 6.1 ms · "
+    )
     assert text.endswith("target found in 75 %")
 
 

@@ -87,7 +87,7 @@ class Run:
 
     def wait_for(self, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first state of which that holds."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not done(state := self.state()):
             assert time.monotonic() < deadline, state
             time.sleep(0.02)
@@ -159,7 +159,7 @@ class Program:
             return answer.read().decode()
 
     def wait_for(self, path: str, done: Callable[[dict[str, object]], object]) -> dict[str, object]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not done(found := json.loads(self.get(path))):
             assert time.monotonic() < deadline, found
             time.sleep(0.05)

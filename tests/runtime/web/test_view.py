@@ -162,13 +162,14 @@ def test_nothing_is_encoded_unless_somebody_watches_and_once_for_all(run: Any, e
 
 
 def test_a_browser_that_reads_nothing_slows_nobody_and_is_dropped(start_run: Any, encodings: list[int]) -> None:
-    with start_run(size=(1280, 720), stalled_s=2.0) as run:
+    with start_run(size=(640, 480), stalled_s=2.0) as run:
         run.wait_for(lambda state: state["stats"]["frames"] > 0)
         with stalled_client(run.port, asks=1) as once, stalled_client(run.port, asks=500) as flooding:
             encoded = -1
             while len(encodings) > encoded:  # until nobody asks any more, while the run goes on
                 encoded, frames = len(encodings), run.state()["stats"]["frames"]
-                run.wait_for(lambda state, before=frames: state["stats"]["frames"] >= before + 30)
+                run.wait_for(lambda state, before=frames: state["stats"]["frames"] >= before + 20)
+            time.sleep(3.0)  # longer than a browser may stall
             for client in (once, flooding):
                 assert received(client) < 8_000_000  # what the kernel's buffers hold, not 500 messages
         assert 0 < encoded < 100
