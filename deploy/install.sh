@@ -15,6 +15,7 @@ Installs stn-rectify into /opt/$NAME and starts it as a service; run it again to
   --wheel FILE    install this wheel (default: the checkout that this script lies in)
   --wheels DIR    install from the wheels in DIR, without network: stn_rectify-*.whl, all that it
                   needs, and pip-*.whl where the package python3-venv is missing
+  --extras LIST   with what options need: web (--serve), mqtt (--mqtt), litert; with commas between
   --no-start      install and enable, but neither start nor restart it
   --root DIR      put all files below DIR, with no user and no service (packagers, tests; no root needed)
   --uninstall     remove the service, /opt/$NAME and the user; configuration and data stay
@@ -26,14 +27,15 @@ EOF
 }
 
 main() {
-    wheel='' wheels='' root='' action=install start=yes purge=no
+    wheel='' wheels='' extras='' root='' action=install start=yes purge=no
     while [ $# -gt 0 ]; do
         case $1 in
-            --wheel | --wheels | --root) [ $# -gt 1 ] || die "$1 needs a value (see $0 --help)" ;;
+            --wheel | --wheels | --extras | --root) [ $# -gt 1 ] || die "$1 needs a value (see $0 --help)" ;;
         esac
         case $1 in
             --wheel) wheel=$2; shift ;;
             --wheels) wheels=$2; shift ;;
+            --extras) extras=$2; shift ;;
             --root) root=$2; shift ;;
             --no-start) start=no ;;
             --uninstall) action=uninstall ;;
@@ -44,6 +46,7 @@ main() {
         shift
     done
     [ $action = uninstall ] || [ $purge = no ] || die "--purge needs --uninstall"
+    check_extras
     if [ -n "$root" ]; then
         mkdir -p "$root" || die "cannot make the folder $root: choose another one"
         root=$(cd "$root" && pwd)
@@ -86,6 +89,16 @@ uninstall_all() {
     else
         say "removed; kept (as far as they were there): ${conf%/*} and $data (--uninstall --purge removes them)"
     fi
+}
+
+# pip itself only warns of an extra that does not exist.
+check_extras() {
+    for extra in $(echo "$extras" | tr , ' '); do
+        case $extra in
+            web | mqtt | litert) ;;
+            *) die "unknown extra $extra: web, mqtt and litert are for devices" ;;
+        esac
+    done
 }
 
 # What must hold before anything is changed; each line says what to do.
@@ -159,10 +172,10 @@ install_package() {
         build=$(mktemp -d)
         trap 'rm -rf "$build"' EXIT
         copy_checkout "$requirement" "$build"
-        set -- "$build"
+        set -- "$build${extras:+[$extras]}"
         [ ! -f "$requirement/constraints.txt" ] || set -- -c "$requirement/constraints.txt" "$@"
     else
-        set -- "$requirement"
+        set -- "$requirement${extras:+[$extras]}"
     fi
     [ -z "$wheels" ] || set -- --no-index --find-links "$wheels" "$@"
     say "installing $requirement (some minutes on a Raspberry Pi)"

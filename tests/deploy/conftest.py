@@ -12,26 +12,35 @@ import pytest
 INSTALL = Path(__file__).parents[2] / "deploy" / "install.sh"
 
 
-def _make_wheel(folder: Path, version: str = "1.0", greeting: str = "") -> Path:
+def _make_wheel(folder: Path, version: str = "1.0", greeting: str = "", extras: tuple[str, ...] = ()) -> Path:
+    needs = "".join(f"Provides-Extra: {name}\nRequires-Dist: needed-by-{name}; extra == '{name}'\n" for name in extras)
+    for name in extras:
+        _zip_wheel(folder, f"needed_by_{name}", "1.0", {f"needed_by_{name}.py": ""})
+    stub = {"stn_rectify_stub.py": f"def main(): print({greeting!r})\n"}
+    return _zip_wheel(folder, "stn_rectify", version, stub, needs)
+
+
+def _zip_wheel(folder: Path, name: str, version: str, modules: dict[str, str], needs: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    info = f"stn_rectify-{version}.dist-info"
+    info = f"{name}-{version}.dist-info"
     files = {
-        "stn_rectify_stub.py": f"def main(): print({greeting!r})\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: stn-rectify\nVersion: {version}\n",
+        **modules,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[console_scripts]\nstn-rectify = stn_rectify_stub:main\n",
     }
-    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    path = folder / f"stn_rectify-{version}-py3-none-any.whl"
+    if name == "stn_rectify":
+        files[f"{info}/entry_points.txt"] = "[console_scripts]\nstn-rectify = stn_rectify_stub:main\n"
+    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
-        for name, content in {**files, f"{info}/RECORD": record}.items():
-            wheel.writestr(name, content)
+        for file, content in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(file, content)
     return path
 
 
 @pytest.fixture
 def make_wheel() -> Callable[..., Path]:
-    """Makes a wheel named stn-rectify that needs nothing; its command prints the greeting."""
+    """Makes a wheel named stn-rectify, whose command prints the greeting, and one more for each of its extras."""
     return _make_wheel
 
 

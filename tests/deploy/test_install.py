@@ -36,6 +36,14 @@ def test_a_second_run_upgrades_and_keeps_the_configuration_and_purge_leaves_noth
     assert not list(root.rglob("stn-rectify*"))
 
 
+def test_the_extras_asked_for_are_installed_and_no_others(
+    install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path / "wheels", extras=("web", "mqtt", "litert"))
+    install("--wheels", wheel.parent, "--extras", "web,mqtt")
+    assert {path.stem for path in root.rglob("needed_by_*.py")} == {"needed_by_web", "needed_by_mqtt"}
+
+
 def test_an_environment_of_another_python_is_made_anew(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
 ) -> None:
@@ -53,6 +61,7 @@ def test_an_environment_of_another_python_is_made_anew(
         pytest.param(["--frobnicate"], "unknown option --frobnicate", id="unknown option"),
         pytest.param(["--wheels"], "--wheels needs a value", id="value missing"),
         pytest.param(["--purge"], "--purge needs --uninstall", id="purge alone"),
+        pytest.param(["--extras", "web,train"], "unknown extra train", id="unknown extra"),
         pytest.param(["--wheel", "gone.whl"], "no such wheel: gone.whl", id="no such wheel"),
         pytest.param(["--wheels", "gone"], "no such folder: gone", id="no such folder"),
         pytest.param(["--wheels", "."], "no stn_rectify-*.whl in .", id="wheel missing"),
