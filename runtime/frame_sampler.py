@@ -34,7 +34,8 @@ class FrameSampler:
     """How large a rectified image is, where its pixels lie in the frame, and what they are.
 
     Attributes:
-        output_size: width and height of all rectified images, pixels; None for each target's own size in the frame.
+        output_size: width and height of all rectified images, pixels; a side of 0 follows from the other by the
+            target's aspect. None for each target's own size in the frame.
         padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
         outside: a pixel value.
     """
@@ -83,9 +84,15 @@ class FrameSampler:
             corners: of the target, [4, 2], frame pixels.
             frame_size: width and height of the frame, pixels.
         """
-        if self.output_size is not None:
-            return self.output_size
-        return upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+        width, height = self.output_size or (0, 0)
+        if width and height:
+            return width, height
+        own_width, own_height = upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+        if width:
+            return width, min(MAX_OUTPUT_SIDE, max(1, round(width * own_height / own_width)))
+        if height:
+            return min(MAX_OUTPUT_SIDE, max(1, round(height * own_width / own_height))), height
+        return own_width, own_height
 
     def homography(self, theta: Array, frame_size: tuple[int, int], size: tuple[int, int]) -> Array:
         """Maps pixels of the rectified image to pixels of the frame.

@@ -44,9 +44,9 @@ class Rectifier:
         output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
             warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
             files).
-        output_size: width and height of the rectified image, pixels, with ``output="frame"``. None for the
-            target's own size in the frame, which keeps its resolution and aspect and differs from frame to
-            frame.
+        output_size: width and height of the rectified image, pixels, with ``output="frame"``; a side of 0 follows from
+            the other by the target's aspect. None for the target's own size in the frame, which keeps its resolution
+            and aspect and differs from frame to frame.
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
             (`stn_rectify.runtime.refinement`). None for what the model file says; 0 for none, as always with files of
             one network and with ``output="model"``, whose pixels the graph has taken before.

@@ -35,7 +35,7 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
 
 
 def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:
-    """Width and height of the rectified image, pixels, or None for the target's own.
+    """Width and height of the rectified image, pixels, one of them 0 to keep the aspect; None for the target's own.
 
     Raises:
         UsageError: the model has no such output, or the size is out of range.
@@ -56,6 +56,8 @@ def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) ->
     if size is None:
         return None
     width, height = size
-    if not 1 <= min(size) <= max(size) <= MAX_OUTPUT_SIDE:
-        raise UsageError(f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels")
+    if not 0 <= min(size) <= max(size) <= MAX_OUTPUT_SIDE or not max(size):
+        raise UsageError(
+            f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
+        )
     return int(width), int(height)

@@ -60,6 +60,12 @@ def test_a_callback_for_each_target(video: Path) -> None:
     assert [line.split(":")[0] for line in lines] == [f"frame {n}" for n in range(10)]
 
 
+def test_a_camera_that_is_not_there_is_one_line() -> None:
+    done = run("camera_callback.py", "99")
+    assert done.returncode == 1
+    assert done.stderr.startswith("camera /dev/video99 does not exist")
+
+
 def test_a_recognizer_of_ones_own_reads_a_code_at_an_angle(tmp_path: Path) -> None:
     code = cv2.QRCodeEncoder.create().encode("upright at last")
     page = cv2.copyMakeBorder(cv2.resize(code, (380, 380), interpolation=cv2.INTER_NEAREST), *[60] * 4, 0, value=255)
@@ -81,9 +87,10 @@ def test_a_folder_in_processes(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         (photos / name).write_bytes(DEMO.read_bytes())
     (photos / "c.jpg").write_bytes(b"no image")
+    (photos / "more").mkdir()
     done = run("folder_in_processes.py", photos, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg.png", "b.jpg.png"]
     assert "cannot read the image" in done.stdout
 
 

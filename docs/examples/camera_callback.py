@@ -4,14 +4,15 @@ import sys
 from collections.abc import Callable
 
 from stn_rectify.runtime import (
-    CameraSource,
     CornerSmoother,
     FrameSource,
     MissRule,
     Pipeline,
     Processed,
     Rectifier,
-    VideoSource,
+    StnRectifyError,
+    open_camera,
+    open_video,
 )
 
 
@@ -31,4 +32,7 @@ def print_target(done: Processed) -> None:
 
 if __name__ == "__main__":
     name = sys.argv[1] if len(sys.argv) > 1 else "auto"
-    watch(VideoSource(name) if "." in name else CameraSource(name), print_target)
+    try:  # a camera that is lost is opened again; on_event says so
+        watch(open_video(name) if "." in name else open_camera(name, on_event=print), print_target)
+    except StnRectifyError as error:
+        sys.exit(str(error))

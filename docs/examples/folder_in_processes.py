@@ -24,14 +24,14 @@ def rectify(job: tuple[Path, Path]) -> str:
         result = rectifier.rectify(frame.image)
     except StnRectifyError as error:  # the others go on
         return str(error)
-    cv2.imwrite(str(out / f"{path.stem}.png"), result.image)
+    cv2.imwrite(str(out / f"{path.name}.png"), result.image)
     return f"{path.name}: score {result.score:.2f}"
 
 
 if __name__ == "__main__":
     photos, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(exist_ok=True)
-    jobs = [(path, out) for path in sorted(photos.iterdir())]
+    jobs = [(path, out) for path in sorted(photos.iterdir()) if path.is_file()]
     context = multiprocessing.get_context("spawn")  # works the same everywhere
     with ProcessPoolExecutor(mp_context=context, initializer=open_rectifier) as pool:
         for line in pool.map(rectify, jobs):

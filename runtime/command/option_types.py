@@ -74,12 +74,11 @@ class Region(tuple[float, ...]):
 
 
 def size(text: str) -> Size:
-    """``320x240``."""
-    width, _, height = text.lower().partition("x")
-    try:
-        return Size((int(width), int(height)))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 320x240") from None
+    """``320x240``; ``320x`` and ``x240`` leave the other side, 0, to the target."""
+    width, cross, height = text.lower().partition("x")
+    if not cross or not (width + height).isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 320x240, 320x or x240")
+    return Size((int(width or 0), int(height or 0)))
 
 
 def rate(text: str) -> float:

@@ -70,7 +70,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="pixels of the rectified image: from the full-resolution frame (default) or from the graph; or a video "
         f"file to write ({' '.join(VIDEO_SUFFIXES)}); or both",
     )
-    group.add_argument("--output-size", type=size, metavar="WxH", help="size of the rectified image (the target's own)")
+    group.add_argument(
+        "--output-size",
+        type=size,
+        metavar="WxH",
+        help="size of the rectified image; Wx and xH keep the target's aspect (the target's own)",
+    )
     group.add_argument(
         "--refine",
         type=whole_number(0),

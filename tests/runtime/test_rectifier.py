@@ -73,6 +73,19 @@ def test_homography_maps_image_pixels_to_frame_pixels(make_model: MakeModel, fra
     assert result.homography[2, 2] == 1
 
 
+@pytest.mark.parametrize(("asked", "expected"), [((60, 0), (60, 45)), ((0, 90), (120, 90)), ((7, 0), (7, 5))])
+def test_a_side_of_zero_keeps_the_targets_aspect(
+    make_model: MakeModel, frame: np.ndarray, asked: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    with Rectifier(make_model(IDENTITY), output_size=asked) as rectifier:  # the frame is 320×240
+        result = rectifier.rectify(frame)
+    assert result.image.shape[1::-1] == expected
+    corners = cv2.perspectiveTransform(
+        np.array([[[-0.5, -0.5], [expected[0] - 0.5, expected[1] - 0.5]]]), result.homography
+    )
+    np.testing.assert_allclose(corners[0], result.corners[[0, 2]], atol=1e-6)
+
+
 def test_pixels_of_the_frame_agree_with_sampling_by_hand(make_model: MakeModel, frame: np.ndarray) -> None:
     with Rectifier(make_model(), output_size=(60, 40)) as rectifier:
         image = rectifier.rectify(frame).image
@@ -253,7 +266,8 @@ def test_a_bad_frame_is_named(make_model: MakeModel, frame: np.ndarray, bad: obj
         ({"threads": 0}, "threads is 0"),
         ({"output": "screen"}, "choose 'frame' or 'model'"),
         ({"output": "model"}, "pose-only"),
-        ({"output_size": (0, 10)}, "1 to 16384"),
+        ({"output_size": (0, 0)}, "1 to 16384"),
+        ({"output_size": (-1, 10)}, "1 to 16384"),
         ({"output_size": (10, 99999)}, "1 to 16384"),
     ],
 )
