@@ -12,7 +12,8 @@ from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
 from stn_rectify.runtime.metadata import ImageSpec, InputSpec, Metadata, ScoreSpec, ThetaSpec, parse_metadata
 from stn_rectify.runtime.operators import ALLOWED, operator_name
-from stn_rectify.runtime.tflite_file import TfliteKind, label_lines, unaltered_flatbuffer
+from stn_rectify.runtime.recognition.label_file import parse_labels
+from stn_rectify.runtime.tflite_file import TfliteKind, unaltered_flatbuffer
 
 __all__ = ["DEFAULT_MODEL", "REFINE_SIGNATURE", "SIGNATURE", "ModelFile", "bundled_models"]
 
@@ -98,7 +99,7 @@ class ModelFile:
             signature = _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata))
             refine_signature = _check_refine(graph, metadata)
             classes = None if metadata.class_scores is None else metadata.class_scores.size
-            labels = label_lines(texts["labels.txt"], classes)
+            labels = _labels(texts["labels.txt"], classes)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
         return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature)
@@ -121,6 +122,14 @@ def _associated_files(content: bytes) -> dict[str, bytes]:
             f"no readable metadata at its end ({error}): it was cut short, so copy it again; or it was not "
             "written by stn-convert, so convert the Keras model with it"
         ) from None
+
+
+def _labels(text: bytes, classes: int | None) -> tuple[str, ...]:
+    """None, or as many as there are classes, where that is known."""
+    labels = parse_labels(text)
+    if classes is not None and labels and len(labels) != classes:
+        raise DataError(f"has {len(labels)} labels for {classes} classes: convert it again")
+    return labels
 
 
 def _check_operators(graph: Graph) -> None:

@@ -33,7 +33,7 @@ class RunCounts:
         dropped: frames that the source dropped.
         misses: frames without a target.
         found: frames whose target counts as found.
-        elapsed_s: since the run began, seconds.
+        elapsed_s: from the beginning of the run to now or to its end, seconds.
         frames_per_s: results per second of late; falls to 0 where none come.
         latency_sum_ms: latency of all results together, milliseconds.
         bins: int64 [2048], how many results had which latency; see `latency_ms` and `up_to`.
@@ -94,6 +94,7 @@ class RunSummary:
         self._rule = rule or MissRule()
         self._found = 0
         self._started = time.monotonic()
+        self._ended: float | None = None
         self._bins = np.zeros(_BINS, np.int64)
         self._latency_sum_ms = 0.0
         self._added: deque[float] = deque(maxlen=_RATE_FRAMES)
@@ -113,6 +114,10 @@ class RunSummary:
             self._latency_sum_ms += result.latency_ms
             self._added.append(time.monotonic())
 
+    def end(self) -> None:
+        """No further frame will come: time from now on does not count."""
+        self._ended = time.monotonic()
+
     def counts(self) -> RunCounts:
         """The numbers so far."""
         with self._lock:
@@ -124,7 +129,7 @@ class RunSummary:
                 dropped=self.dropped,
                 misses=self.misses,
                 found=self._found,
-                elapsed_s=now - self._started,
+                elapsed_s=self._elapsed_s(),
                 frames_per_s=(len(self._added) - 1) / since_first if since_first > 0 else 0.0,
                 latency_sum_ms=self._latency_sum_ms,
                 bins=self._bins.copy(),
@@ -135,7 +140,7 @@ class RunSummary:
         return self.counts().latency_ms(percentile)
 
     def __str__(self) -> str:
-        elapsed_s = time.monotonic() - self._started
+        elapsed_s = self._elapsed_s()
         duration = f"{elapsed_s:.0f} s" if elapsed_s >= 10 else f"{elapsed_s:.1f} s"
         counts = f"{_count(self.frames, 'frame')} in {duration}, {self.dropped} dropped"
         counts += f", {self.failed} failed" if self.failed else ""
@@ -149,6 +154,9 @@ class RunSummary:
             return line
         fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"
         return f"{line}, {_count(self.misses, 'frame')} without one {fate}"
+
+    def _elapsed_s(self) -> float:
+        return (time.monotonic() if self._ended is None else self._ended) - self._started
 
 
 def _bin(latency_ms: float) -> int:

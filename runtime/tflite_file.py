@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
 
-__all__ = ["MAX_TEXT_BYTES", "TfliteKind", "label_lines", "unaltered_flatbuffer"]
+__all__ = ["MAX_TEXT_BYTES", "TfliteKind", "unaltered_flatbuffer"]
 
 #: No text in an archive is longer.
 MAX_TEXT_BYTES = 1 << 20
@@ -133,16 +133,3 @@ def unaltered_flatbuffer(content: bytes, size: int, sha256: str) -> bytes:
     if hashlib.sha256(flatbuffer).hexdigest() != sha256:
         raise DataError("its content does not match the SHA-256 in its metadata, it was altered: copy it again")
     return flatbuffer
-
-
-def label_lines(text: bytes, classes: int | None) -> tuple[str, ...]:
-    """Labels, one a line; none or as many as there are classes, where that is known.
-
-    Raises:
-        DataError: there are more or fewer.
-        UnicodeDecodeError: it is not UTF-8.
-    """
-    labels = tuple(text.decode("utf-8").splitlines())
-    if classes is not None and labels and len(labels) != classes:
-        raise DataError(f"has {len(labels)} labels for {classes} classes: convert it again")
-    return labels

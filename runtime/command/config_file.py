@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.sources.video import HIDDEN, without_secrets
 
 __all__ = ["config_text", "exclusive_groups", "read_config"]
 
 # What these ask for is done once, and not a property of a run.
 _ONLY_ON_THE_COMMAND_LINE = ("help", "version", "config", "print_config")
 _SECRET = ("token",)  # not printed
+_URLS = ("video",)  # printed without their secrets, and so not read back
 
 _TAKES = {
     bool: "true or false",
@@ -63,6 +65,8 @@ def read_config(path: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 def config_text(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """The options as TOML that `read_config` reads back; those without a value are comments.
+
+    Secrets are left out, or hidden in a way that `read_config` refuses.
 
     Raises:
         UsageError: a value is not Unicode text, which TOML has to be.
@@ -150,6 +154,8 @@ def _fits(kind: type, value: Any, action: argparse.Action) -> bool:
 def _lines(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Iterator[str]:
     for key, action in _actions(parser).items():
         value = None if action.dest in _SECRET else getattr(arguments, action.dest)
+        if action.dest in _URLS and value is not None:
+            value = without_secrets(value, user=f"{HIDDEN}@", query=HIDDEN)
         yield f"# {key}: {action.help}" if value is None else f"{key} = {_toml(key, value)}"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
+from stn_rectify.runtime.sources.video import HIDDEN, is_url
 
 __all__ = [
     "PIXEL_SOURCES",
@@ -27,6 +28,7 @@ __all__ = [
     "seconds",
     "share",
     "size",
+    "video",
     "whole_number",
 ]
 
@@ -142,6 +144,15 @@ def mqtt_address(text: str) -> MqttAddress:
         return MqttAddress.parse(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def video(text: str) -> str:
+    """A file or a URL; its secrets are not those that `config_text` hid."""
+    if is_url(text) and HIDDEN in text:
+        raise argparse.ArgumentTypeError(
+            f"the URL has {HIDDEN}, as --print-config writes it: put user and password, and what follows the ?, there"
+        )
+    return text
 
 
 def share(text: str) -> float:

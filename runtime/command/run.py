@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace, signals: StopSignals) -> int:
             say(f"web view at {web_view.url}")
         try:
             last = _rectify_all(source, pipeline, sinks, web_view, summary, arguments.frames, failed)
+            summary.end()
             if web_view is not None and last is not None and arguments.frames is None:
                 _keep_open(web_view, source, pipeline, last)
         except BrokenPipeError:

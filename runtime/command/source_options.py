@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.command.messages import say
-from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, whole_number
+from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video, whole_number
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
@@ -88,7 +88,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     # Not required by itself: the source may stand in the file.
     group = parser.add_argument_group("frames (one of)").add_mutually_exclusive_group()
     group.add_argument("--image", nargs="+", metavar="PATH", help="image files, folders or globs; - is standard input")
-    group.add_argument("--video", metavar="FILE|URL", help="a video that OpenCV reads; RTSP and HTTP streams, too")
+    group.add_argument(
+        "--video", type=video, metavar="FILE|URL", help="a video that OpenCV reads; RTSP and HTTP streams, too"
+    )
     group.add_argument("--camera", metavar="N|DEVICE", help="a V4L2 camera; picamera2[:N]; auto takes the first")
     group.add_argument("--demo", action="store_true", help="the sample image that comes with the package")
     group.add_argument("--list-cameras", action="store_true", help="list cameras, formats and sizes; then end")

@@ -1,30 +1,41 @@
-"""The labels of a recognizer's classes, from a text file, a label a line."""
+"""The labels of a recognizer's classes, a label a line: a text file, or one in the archive of a .tflite file."""
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["read_labels"]
+__all__ = ["parse_labels", "read_labels"]
+
+
+def parse_labels(text: bytes) -> tuple[str, ...]:
+    """The labels of a text, in UTF-8 with or without a byte order mark, in the order of the classes.
+
+    Empty lines count for nothing; a line of one space is the label of the space. Other characters that look empty stay:
+    alphabets have some, as the wide space of Chinese.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    lines = re.split(r"\r\n?|\n", text.decode("utf-8-sig"))
+    return tuple(line if line == " " else line.strip(" \t") for line in lines if line == " " or line.strip(" \t"))
 
 
 def read_labels(file: str | PathLike[str]) -> tuple[str, ...]:
-    """The labels of a text file, in UTF-8 with or without a byte order mark, in the order of the classes.
-
-    Empty lines count for nothing; a line of one space is the label of the space.
+    """The labels of a text file; see `parse_labels`.
 
     Raises:
         UsageError: it cannot be read, or there are none.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        labels = parse_labels(Path(file).read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"labels {file} cannot be read ({error}): give a text file in UTF-8, a label a line"
         ) from error
-    labels = tuple(line if line == " " else line.strip() for line in lines if line == " " or line.strip())
     if not labels:
         raise UsageError(f"labels {file}: the file has no lines: write a label a line")
     return labels

@@ -13,8 +13,9 @@ from typing import Any
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.flatbuffer import CUSTOM_OPERATOR, Tensor, read_flatbuffer
 from stn_rectify.runtime.operators import ALLOWED_IN_RECOGNIZERS, operator_name
+from stn_rectify.runtime.recognition.label_file import parse_labels
 from stn_rectify.runtime.recognition.sequence_layout import SequenceLayout, sequence_sides
-from stn_rectify.runtime.tflite_file import MAX_TEXT_BYTES, TfliteKind, label_lines, unaltered_flatbuffer
+from stn_rectify.runtime.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
 
 __all__ = ["RECOGNIZER_FORMAT", "RECOGNIZER_SUFFIX", "RecognizerFile", "bundled_recognizers"]
 
@@ -191,7 +192,7 @@ def _file_labels(texts: dict[str, bytes]) -> tuple[str, ...]:
         candidates = ["labels.txt"]
     if len(candidates) != 1:
         return ()
-    return label_lines(texts[candidates[0]], None)
+    return parse_labels(texts[candidates[0]])
 
 
 def _classes(labels: tuple[str, ...], scores: Tensor) -> tuple[tuple[str, ...], SequenceLayout | None]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.result_values import result_values
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
@@ -23,6 +24,9 @@ _KEEPALIVE_S = 30  # a broker takes us for dead after one and a half of it
 _LONGEST_DELAY_S = 60  # between attempts to connect
 _FIRST_ANSWER_S = 3.0
 _CLOSE_S = 5.0
+# Two clients of one name throw each other out for ever, each a moment after it has come.
+_STEADY_S = 10.0
+_SHORT_CONNECTIONS = 3  # in a row: one or two may also be the broker's restarts
 _MOST_WAITING = 100  # results that the network has not taken yet
 
 
@@ -41,7 +45,7 @@ class MqttSink(ResultSink):
         report: called with lines for people about the connection, from the thread as well.
 
     Raises:
-        UsageError: paho-mqtt 2 is not installed.
+        StnRectifyError: paho-mqtt 2 is not installed.
 
     Attributes:
         unsent: results left out for want of a connection.
@@ -60,7 +64,7 @@ class MqttSink(ResultSink):
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:  # also of version 1, which has no enums
-            raise UsageError("MQTT needs paho-mqtt 2: pip install 'stn-rectify[mqtt]'") from error
+            raise StnRectifyError("MQTT needs paho-mqtt 2: pip install 'stn-rectify[mqtt]'") from error
         self._address, self._pace, self._report = address, Pace(interval_s=interval_s), report or (lambda line: None)
         self._result_topic, self._status_topic = f"{address.topic}/result", f"{address.topic}/status"
         self._announcements: dict[str, dict[str, Any]] = {}
@@ -69,14 +73,17 @@ class MqttSink(ResultSink):
                 discovery_prefix, address.topic, self._result_topic, self._status_topic, labels=labels
             )
         self.unsent = 0
+        self._name = object_id(address.topic)
         self._label: str | None = None
         self._is_online = self._is_closed = False
         self._handed_over = self._taken = 0  # results: by us to the client, by the network from it
         self._last_line = ""
+        self._connected_at = 0.0
+        self._short_connections = 0
         self._answered = threading.Event()
         # With the same name after a power cut the broker drops our old connection, and says its last word before we
         # come back, not minutes after it.
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=object_id(address.topic))
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=self._name)
         self._connect()
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
@@ -127,7 +134,8 @@ class MqttSink(ResultSink):
             login = "us without a user" if self._address.user is None else f"user {self._address.user!r}"
             self._say_once(f"{self._address.broker} refuses {login} ({reason}): check user and password; trying on")
         elif not self._is_closed:
-            self._say_once(f"connected to {self._address.broker}, topic {self._address.topic}")
+            self._connected_at = time.monotonic()
+            self._say_connected()
             for topic, values in self._announcements.items():
                 client.publish(topic, json.dumps(values), retain=True)
             client.publish(self._status_topic, "online", retain=True)
@@ -137,17 +145,36 @@ class MqttSink(ResultSink):
 
     def _on_connect_fail(self, client: object, userdata: object) -> None:
         error = sys.exc_info()[1]  # paho calls this as it handles it
+        self._short_connections = 0
         reason = getattr(error, "strerror", None) or error or "no connection"
         self._say_once(f"cannot reach {self._address.broker} ({reason}); trying on")
         self._answered.set()
 
     def _on_disconnect(self, client: object, userdata: object, flags: object, reason: Any, properties: object) -> None:
         was_online, self._is_online = self._is_online, False
-        if was_online and not self._is_closed:
+        if not was_online or self._is_closed:
+            return
+        self._short_connections = 0 if self._is_steady() else self._short_connections + 1
+        if self._is_thrown_out():
+            self._say_once(f"another client uses the name {self._name}: give each run its own topic; trying on")
+        else:
             self._say_once(f"lost {self._address.broker}; trying on")
 
     def _on_publish(self, client: object, userdata: object, number: int, reason: object, properties: object) -> None:
         self._taken += 1
+        if self._is_thrown_out() and self._is_steady():  # the other one has gone
+            self._short_connections = 0
+            self._say_connected()
+
+    def _is_steady(self) -> bool:
+        return time.monotonic() - self._connected_at > _STEADY_S
+
+    def _is_thrown_out(self) -> bool:
+        return self._short_connections >= _SHORT_CONNECTIONS
+
+    def _say_connected(self) -> None:
+        if not self._is_thrown_out():
+            self._say_once(f"connected to {self._address.broker}, topic {self._address.topic}")
 
     def _say_once(self, line: str) -> None:
         """Attempts go on for as long as a broker is away; its reason is said once."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.overview import draw_overview
 from stn_rectify.runtime.rectification import Rectification
 from stn_rectify.runtime.sinks.pace import Pace
@@ -42,7 +43,8 @@ class SaveSink(ResultSink):
             removed. Only with ``dated``: other names do not tell their age. None sets no limit.
 
     Raises:
-        StnRectifyError: the folder cannot be made or read.
+        UsageError: the folder is a file.
+        StnRectifyError: it cannot be made or read.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class SaveSink(ResultSink):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
+        except FileExistsError as error:
+            raise UsageError(f"{folder} is a file: name a folder for the pictures") from error
         except OSError as error:
             raise cannot_write(str(folder), error) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import deque
+from collections import OrderedDict
 from pathlib import Path
 
 __all__ = ["SizeLimit"]
@@ -35,22 +35,21 @@ class SizeLimit:
                 match = pattern.fullmatch(entry.name)
                 if match is not None and entry.is_file(follow_symlinks=False):
                     found.append((match["time"], entry.name, _on_disk(entry.stat(follow_symlinks=False).st_size)))
-        self._files = deque((name, size) for _, name, size in sorted(found))
-        self._total = sum(size for _, size in self._files)
+        self._files = OrderedDict((name, size) for _, name, size in sorted(found))
+        self._total = sum(self._files.values())
 
     def add(self, name: str, size_bytes: int) -> None:
-        """Counts a file that was written, the newest, and removes the oldest ones that are too many.
+        """Counts a file that was written, perhaps anew, as the newest, and removes the oldest ones that are too many.
 
         Raises:
             OSError: a file cannot be removed.
         """
-        self._files.append((name, _on_disk(size_bytes)))
-        self._total += _on_disk(size_bytes)
+        self._total += _on_disk(size_bytes) - self._files.pop(name, 0)
+        self._files[name] = _on_disk(size_bytes)
         while self._total > self._limit and len(self._files) > 1:
-            oldest, size = self._files[0]
+            oldest = next(iter(self._files))
             (self._folder / oldest).unlink(missing_ok=True)
-            self._files.popleft()
-            self._total -= size
+            self._total -= self._files.pop(oldest)
 
 
 def _on_disk(size_bytes: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from os import PathLike
 from typing import Any
@@ -14,7 +13,7 @@ from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
-from stn_rectify.runtime.sources.video import VideoSource
+from stn_rectify.runtime.sources.video import VideoSource, is_url
 
 __all__ = ["list_cameras", "open_camera", "open_video"]
 
@@ -85,6 +84,6 @@ def open_video(
     Raises:
         SourceError: it cannot be opened.
     """
-    if not reconnect or not re.match(r"[a-z][a-z0-9+.-]+://", str(video), re.IGNORECASE):
+    if not reconnect or not is_url(str(video)):
         return VideoSource(video)
     return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)

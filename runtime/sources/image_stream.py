@@ -13,8 +13,9 @@ __all__ = ["split_images"]
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _START = re.compile(re.escape(_JPEG) + b"|" + re.escape(_PNG))
-# In a JPEG's compressed data the byte FF is followed by 00, or by one of the restart markers D0 to D7.
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# In a JPEG's compressed data the byte FF is followed by 00, or by one of the restart markers D0 to D7. A PNG there is
+# the next image: this one was cut off.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]|" + re.escape(_PNG))
 _START_OF_SCAN, _END_OF_IMAGE, _FILL, _APP2 = 0xDA, 0xD9, 0xFF, 0xE2
 _POLL_S = 0.1  # how soon an end is noticed
 _CHUNK = 1 << 16
@@ -117,6 +118,8 @@ def _jpeg_length(data: _Data) -> int:
         if marker == _FILL:
             at += 1
             continue
+        if data.has(at + 3) and data.buffer.startswith(_JPEG, at):  # this one was cut off; thumbnails lie in segments
+            return at
         if not data.has(at + 8):
             break
         if marker == _APP2 and data.buffer[at + 4 : at + 8] == b"MPF\0":

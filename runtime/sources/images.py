@@ -15,7 +15,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.image_stream import split_images
@@ -110,6 +110,10 @@ def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
             if image.mode in ("1", "L"):
                 return np.array(image.convert("L"))
             return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
+    except UnidentifiedImageError as error:
+        raise SourceError(
+            f"cannot read the image {name or file}: it is no image, or of a kind that Pillow does not know"
+        ) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
         raise SourceError(f"cannot read the image {name or file}: {reason}") from error

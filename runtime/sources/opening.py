@@ -41,7 +41,10 @@ class Opening:
     def take(self) -> ThreadedSource:
         """The open source, after the end; the caller closes it. Raises the error of opening it."""
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # its traceback holds self: a cycle, which may stay for hours
         source, self._source = self._source, None
         if source is None:
             raise RuntimeError("there is nothing to take: it has not ended, or was taken")

@@ -79,12 +79,12 @@ class ReconnectingSource(FrameSource):
                     self.dropped = dropped_before + self._source.dropped
                     yield replace(frame, source=name, index=index)
                     self._last_frame_at = time.monotonic()  # only now, for it may have been looked at for long
-                error = SourceError(f"{self.description}: it has ended")
-            except SourceError as caught:
+                reason = f"{self.description}: it has ended"
+            except SourceError as error:
                 if not self.is_live:
                     raise
-                error = caught
-            if self._stopping or not self.is_live or not self._connect_again(str(error)):
+                reason = str(error)
+            if self._stopping or not self.is_live or not self._connect_again(reason):
                 return
 
     def stop(self) -> None:

@@ -106,7 +106,10 @@ class ThreadedSource(FrameSource):
                     self._changed.notify_all()
                     return frame
                 if self._error is not None:
-                    raise self._error
+                    try:
+                        raise self._error
+                    finally:
+                        self._error = None  # its traceback holds self and a frame: a cycle, which may stay for hours
                 if self._ended:
                     return None
                 if time.monotonic() > deadline:

@@ -13,7 +13,10 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
-__all__ = ["VideoSource"]
+__all__ = ["HIDDEN", "VideoSource", "is_url", "without_secrets"]
+
+#: What stands for a secret of a URL in a printed configuration.
+HIDDEN = "***"
 
 _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
 _WEB = ("http", "https")
@@ -38,9 +41,8 @@ class VideoSource(ThreadedSource):
 
     def __init__(self, video: str | PathLike[str], *, timeout_s: float = 10.0) -> None:
         address = os.fspath(video)
-        found = re.match(r"([a-z][a-z0-9+.-]+)://", address, re.IGNORECASE)
-        scheme = found[1].lower() if found else None
-        name = _without_secrets(address) if scheme else address
+        scheme = address.partition("://")[0].lower() if is_url(address) else None
+        name = without_secrets(address)
         super().__init__(name, live=scheme in _LIVE, timeout_s=timeout_s)
         if not scheme and not os.path.exists(address):
             raise SourceError(f"video {name} does not exist: check the path")
@@ -100,6 +102,20 @@ class VideoSource(ThreadedSource):
         self._video.release()
 
 
-def _without_secrets(address: str) -> str:
-    """A URL for logs and results: without user and password, and without what follows a question mark."""
-    return re.sub(r"\?.*", "?...", re.sub(r"(?<=://).*@", "", address, flags=re.DOTALL), flags=re.DOTALL)
+def is_url(address: str) -> bool:
+    """Whether it is a URL, and not the name of a file."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", address, re.IGNORECASE) is not None
+
+
+def without_secrets(address: str, *, user: str = "", query: str = "...") -> str:
+    """A URL for logs and results; the name of a file stays as it is.
+
+    Args:
+        address: a URL or a file.
+        user: stands for user and password, up to the @.
+        query: stands for what follows a question mark.
+    """
+    if not is_url(address):
+        return address
+    public = re.sub(r"(?<=://).*@", user, address, flags=re.DOTALL)
+    return re.sub(r"\?.*", f"?{query}", public, flags=re.DOTALL)

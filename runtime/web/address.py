@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -48,8 +49,13 @@ class ServeAddress:
         """
         try:
             family, _, _, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-        except (OSError, UnicodeError) as error:
+        except UnicodeError as error:
             raise UsageError(f"cannot serve on {self.host!r}: no such host; give an address of this machine") from error
+        except OSError as error:  # no UsageError: while a machine starts, names may not be known yet
+            reason = error.strerror or str(error)
+            raise StnRectifyError(
+                f"cannot serve on {self.host!r}: {reason}; give an address of this machine"
+            ) from error
         if not has_token and not is_loopback(str(place[0])):
             raise UsageError(
                 f"serving on {self.host} lets the network in: give a token as well (--token or STN_RECTIFY_TOKEN), or "
@@ -59,6 +65,10 @@ class ServeAddress:
         try:
             return socket.create_server(place[:2], family=family, backlog=64, dualstack_ipv6=both)
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise StnRectifyError(
+                    f"cannot serve on {self}: {place[0]} is no address of this machine; 0.0.0.0 is all that it has"
+                ) from error
             reason = error.strerror or str(error)
             raise StnRectifyError(
                 f"cannot serve on {self}: {reason}; choose another port, 0 takes a free one"

@@ -40,7 +40,7 @@ def make_application(state: LiveState, controls: Controls, guard: Guard, *, stal
         state: what is shown.
         controls: what the buttons do.
         guard: who may come in.
-        stalled_s: how long a watcher may leave a message unread, seconds.
+        stalled_s: how long a watcher may leave a message unread, and a request's body may be on its way, seconds.
     """
     application = web.Application(middlewares=[guard.middleware()], client_max_size=_MOST_BYTES)
     application.on_response_prepare.append(add_headers)
@@ -132,7 +132,9 @@ class _Pages:
         if request.content_type != "application/json":
             return json_error(415, "send JSON (Content-Type: application/json)")
         try:
-            asked = json.loads(await request.text() or "{}")
+            asked = json.loads(await asyncio.wait_for(request.text(), self._stalled_s) or "{}")
+        except asyncio.TimeoutError:
+            return json_error(408, "the request did not arrive in full")
         except (ValueError, RecursionError):
             return json_error(400, "that is no JSON")
         value = asked.get(key) if isinstance(asked, dict) else None

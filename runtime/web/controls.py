@@ -92,6 +92,7 @@ class Controls:
             UsageError: nothing can be saved.
         """
         self._check_saving()
+        self._say("snapshot: taken up with the next frame")
         self._snapshot_asked = True
 
     def open_model(self, name: str) -> None:
@@ -108,6 +109,7 @@ class Controls:
         except StnRectifyError as error:
             self._say(str(error), is_error=True)
             raise
+        self._say(f"model {name} is loaded: taken up with the next frame")
         with self._lock:
             unused, self._opened = self._opened, (name, rectifier)
         if unused is not None:

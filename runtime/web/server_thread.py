@@ -7,11 +7,16 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
+from stn_rectify.runtime.web.connections import Connections
+
 __all__ = ["ServerThread"]
 
+_LOG = logging.getLogger(__name__)
+_MOST_CONNECTIONS = 64
 _HURRY_S = 0.2  # for open streams when the server ends
 _JOIN_S = 5.0
 
@@ -30,6 +35,7 @@ class ServerThread:
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
         self._error: BaseException | None = None
+        self._defect = ""
         self._thread = threading.Thread(target=self._run, name="web view", daemon=True)
 
     def start(self) -> None:
@@ -58,11 +64,27 @@ class ServerThread:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         quiet = logging.getLogger(f"{__name__}.requests")  # a request that is no HTTP is no news
         quiet.setLevel(logging.CRITICAL)
-        runner = web.AppRunner(self._make(), access_log=None, logger=quiet, shutdown_timeout=_HURRY_S)
+        self._loop.set_exception_handler(self._log_defect)
+        connections, application = Connections(_MOST_CONNECTIONS), self._make()
+        application.middlewares.insert(0, connections.middleware())
+        runner = web.AppRunner(application, shutdown_timeout=_HURRY_S)
         await runner.setup()
         try:
-            await web.SockSite(runner, self._listening).start()
+            server = runner.server
+            assert server is not None
+            # Few at a time: asyncio takes in a whole backlog before it asks for the first connection's protocol.
+            accepting = await self._loop.create_server(
+                lambda: connections.protocol(server, quiet), sock=self._listening, backlog=_MOST_CONNECTIONS
+            )
             self._ready.set()
             await self._stopping.wait()
+            accepting.close()
         finally:
             await runner.cleanup()
+
+    def _log_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A line for what would else be a traceback of asyncio; once, however often it comes."""
+        line = f"{context['message']}: {context.get('exception')!r}"
+        if line != self._defect:
+            self._defect = line
+            _LOG.error("web view: %s", line)

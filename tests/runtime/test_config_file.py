@@ -92,6 +92,32 @@ def test_what_is_printed_can_be_read_back(tmp_path: Path, words: str) -> None:
     assert {**vars(after), "config": None} == vars(before)
 
 
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("rtsp://me:SECRET@cam/1?key=SECRET", "rtsp://***@cam/1?***"),
+        ("HTTP://cam/video?token=SECRET", "HTTP://cam/video?***"),
+        ("rtsp://me:SECRET/@SECRET@cam:554/1", "rtsp://***@cam:554/1"),
+        ("rtsp://cam/1", "rtsp://cam/1"),
+        ("clip?***@.mp4", "clip?***@.mp4"),
+    ],
+)
+def test_a_streams_secrets_are_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, printed: str
+) -> None:
+    assert main(["--video", url, "--print-config"]) == 0
+    text = capsys.readouterr().out
+    assert f'video = "{printed}"' in text.splitlines()
+    assert "SECRET" not in text
+    status = main(["--config", write(tmp_path, text), "--print-config"])
+    message = "options.toml: video: the URL has ***, as --print-config writes it: put user and password"
+    if printed == url:
+        assert (status, capsys.readouterr().out) == (0, text)
+    else:
+        errors = capsys.readouterr().err
+        assert (status, len(errors.splitlines()), message in errors) == (2, 1, True)
+
+
 def test_any_text_can_be_read_back(tmp_path: Path) -> None:
     names = ['quo"te', "back\\slash", "line\nbreak", "é 字 🙂", "".join(map(chr, range(1, 128)))]
     before = parse_options(["--image", *names])

@@ -36,7 +36,7 @@ def test_labels_are_its_lines(tmp_path: Path, model_parts: Parts) -> None:
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("metadata.json", json.dumps(metadata))
-        archive.writestr("labels.txt", "null\neins\nzwölf\n")
+        archive.writestr("labels.txt", "\ufeffnull\neins \nzwölf\n\n")
     assert ModelFile.open(path).labels == ("null", "eins", "zwölf")
 
 

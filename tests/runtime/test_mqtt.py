@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, Rectification, UsageError
+from stn_rectify.runtime import CapturedFrame, Rectification, StnRectifyError, UsageError
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages
@@ -204,6 +204,30 @@ def test_after_a_restart_of_the_broker_all_is_as_before(tmp_path: Path, listen: 
 
 
 @needs_mosquitto
+def test_two_runs_of_one_topic_say_once_what_is_wrong(
+    broker: Broker, listen: Callable[[Broker], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_STEADY_S", 2.5)
+    name, lines, others = f"127.0.0.1:{broker.port}", list[str](), list[str]()
+    thrown_out = "mqtt: another client uses the name a_b: give each run its own topic; trying on"
+    there, lost = f"mqtt: connected to {name}, topic a/b", f"mqtt: lost {name}; trying on"
+    listener = listen(broker)
+    with MqttSink(address(broker), interval_s=0, report=lines.append) as sink:
+        with MqttSink(address(broker), report=others.append):
+            wait_until(lambda: thrown_out in lines and thrown_out in others)
+            count = len(listener.of("a/b/status"))
+            wait_until(lambda: len(listener.of("a/b/status")) > count + 4)  # it goes on, and nobody speaks of it
+            assert lines == others == [there, lost, there, lost, there, thrown_out]
+
+        def is_said_to_be_well() -> bool:
+            sink.write(captured(), result())
+            return lines[-1] == there
+
+        wait_until(is_said_to_be_well)
+    assert lines == [there, lost, there, lost, there, thrown_out, there]
+
+
+@needs_mosquitto
 def test_a_wrong_password_is_one_line_without_it(tmp_path: Path, listen: Callable[[Broker], Listener]) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "right"], check=True, capture_output=True)
@@ -358,8 +382,9 @@ def test_print_config_hides_the_password(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_without_paho_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(UsageError, match=r"pip install 'stn-rectify\[mqtt\]'"):
+    with pytest.raises(StnRectifyError, match=r"pip install 'stn-rectify\[mqtt\]'") as raised:
         MqttSink(MqttAddress("host", 1883, "a"))
+    assert not isinstance(raised.value, UsageError)  # whose status keeps a service from being started again
 
 
 def test_the_environments_address_is_checked(

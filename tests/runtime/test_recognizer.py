@@ -96,6 +96,32 @@ def test_labels_may_lie_in_any_text_file_or_be_missing(tmp_path, flatbuffers):
         assert recognizer.recognize(np.zeros((6, 8), np.uint8)).label == "0"
 
 
+LABELS_AS_PEOPLE_WRITE_THEM = [
+    pytest.param(b"dark\nlight", ("dark", "light"), id="no last newline"),
+    pytest.param(b"\xef\xbb\xbfdark\r\n\r\nlight \r\n \t\r\n\n", ("dark", "light"), id="from Windows"),
+    pytest.param(b" \n\tlight\n", (" ", "light"), id="one space"),
+    pytest.param("\u3000\na\u2028b\n\n".encode(), ("\u3000", "a\u2028b"), id="characters that look empty"),
+]
+
+
+@pytest.mark.parametrize(("text", "labels"), LABELS_AS_PEOPLE_WRITE_THEM)
+def test_labels_are_the_same_in_a_file_and_in_an_archive(tmp_path, flatbuffers, text, labels):
+    in_archive = write(tmp_path / "a.tflite", flatbuffers["int8"], labels_txt=text)
+    (tmp_path / "labels.txt").write_bytes(text)
+    with Recognizer(in_archive) as one, Recognizer(in_archive, labels=tmp_path / "labels.txt") as other:
+        assert one.file.labels == other.file.labels == labels
+
+
+def test_logits_once_seen_are_logits_from_then_on(tmp_path):
+    """Of a float network that does not say what its scores are."""
+    logits = write(tmp_path / "a.tflite", classifier(low=0.25, high=0.5))
+    with Recognizer(logits) as recognizer:
+        dim, bright = (np.full((6, 8), value, np.uint8) for value in (77, 255))  # scores 0.79 and 0.21; 0 and 3
+        assert recognizer.recognize(dim).score == pytest.approx(0.79, abs=0.01)
+        assert recognizer.recognize(bright).score == pytest.approx(1 / (1 + np.exp(-3)), abs=0.01)
+        assert recognizer.recognize(dim).score == pytest.approx(1 / (1 + np.exp(0.21 - 0.79)), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

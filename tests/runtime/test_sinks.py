@@ -122,8 +122,8 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StnRectifyError, match="file: File exists; choose another place") as caught:
-        SaveSink(tmp_path / "file")
+    with pytest.raises(StnRectifyError, match="pictures: Not a directory; choose another place") as caught:
+        SaveSink(tmp_path / "file" / "pictures")
     assert "space" not in str(caught.value)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, Rectification, SaveSink, StnRectifyError
+from stn_rectify.runtime import CapturedFrame, Rectification, SaveSink, UsageError
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.sinks import Pace
 
@@ -92,6 +92,16 @@ def test_thousands_of_pictures_stay_below_the_limit_and_the_oldest_go(
     assert set(foreign) < set(names(tmp_path))
 
 
+def test_a_picture_saved_twice_counts_once(tmp_path: Path) -> None:
+    """As one does that was also asked for by hand."""
+    with SaveSink(tmp_path, dated=True, limit_bytes=4 * 4096) as sink:
+        for index in (0, 1, 1, 1):
+            sink.save(captured(index, index), result(index))
+        assert len(names(tmp_path)) == 4
+        sink.save(captured(2, 2), result())
+    assert [name[7:26] for name in names(tmp_path)[::2]] == ["20261122T230842.000", "20261122T230843.000"]
+
+
 def test_somebody_else_may_remove_pictures(tmp_path: Path) -> None:
     with SaveSink(tmp_path, dated=True, limit_bytes=20 * 4096) as sink:
         for index in range(200):
@@ -117,10 +127,10 @@ def test_what_was_just_saved_stays_even_if_the_limit_is_too_small(tmp_path: Path
     assert names(tmp_path) == ["video0-20261122T230841.000Z.overview.jpg"]
 
 
-def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StnRectifyError, match="cannot write"):
-        SaveSink(tmp_path / "file", dated=True, limit_bytes=10**6)
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_text("")
+    with pytest.raises(UsageError, match=r"clip\.mp4 is a file: name a folder"):
+        SaveSink(tmp_path / "clip.mp4", dated=True, limit_bytes=10**6)
 
 
 def test_the_options(tmp_path: Path) -> None:

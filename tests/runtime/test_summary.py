@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,15 @@ def test_misses_are_counted_where_there_is_a_rule(rule: MissRule, end: str) -> N
     for score in (0.9, 0.0, 0.3, 0.8):
         summary.add(result(6.1, score))
     assert str(summary).endswith(f" · {end}")
+
+
+def test_time_after_the_end_does_not_count() -> None:
+    summary = RunSummary()
+    summary.add(result(1.0))
+    summary.end()
+    line, elapsed_s = str(summary), summary.counts().elapsed_s
+    time.sleep(0.2)
+    assert (str(summary), summary.counts().elapsed_s) == (line, elapsed_s)
 
 
 def test_no_frames() -> None:

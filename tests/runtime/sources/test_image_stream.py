@@ -147,7 +147,17 @@ def test_a_broken_image_in_standard_input_is_reported_and_the_next_comes(
     assert "cannot read the image stdin" in str(errors[0])
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"hello", "cannot read the image stdin")])
+@pytest.mark.parametrize("kind", [kind for kind in IMAGES if "JPEG" in kind])
+@pytest.mark.parametrize("following", ["JPEG", "JPEG with a thumbnail in EXIF", "PNG"])
+def test_a_jpeg_that_is_cut_off_takes_no_other_with_it(kind: str, following: str, pipe: Pipe) -> None:
+    whole, good = IMAGES[kind], IMAGES[following]
+    for cut in (-2, -3, -100, -1001, -len(whole) // 5):
+        assert split(pipe(whole[:cut] + good * 2)) == [whole[:cut], good, good]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "is empty"), (b"hello", "cannot read the image stdin: it is no image")]
+)
 def test_standard_input_without_an_image(
     content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from stn_rectify.runtime import ReconnectingSource, SourceError
@@ -61,6 +65,32 @@ def test_frames_are_numbered_on_over_a_reconnection() -> None:
     assert {frame.source for frame in frames} == {"counter"}
     assert source.reconnections == 2
     assert all(one.released.is_set() for one in sources)
+
+
+def test_a_lost_source_and_its_last_frame_are_freed_without_the_garbage_collector() -> None:
+    class Unplugged(CountingSource):
+        def _read(self) -> npt.NDArray[np.uint8] | None:
+            image = super()._read()
+            if image is None:
+                raise SourceError("unplugged")  # a new error each time, as a camera's
+            return image
+
+    freed: list[weakref.ref[CountingSource]] = []
+
+    def open_source() -> ThreadedSource:
+        source = Unplugged(2, live=True, period_s=0.01)
+        freed.append(weakref.ref(source))
+        return source
+
+    gc.disable()
+    try:
+        with ReconnectingSource(open_source, first_delay_s=0.01, longest_delay_s=0.01) as source:
+            for _ in source:
+                if source.reconnections == 3:
+                    break
+            assert [one() is None for one in freed] == [True, True, True, False]
+    finally:
+        gc.enable()
 
 
 def test_the_log_says_why_it_is_lost_and_when_it_is_back_and_does_not_repeat_itself() -> None:

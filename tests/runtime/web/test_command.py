@@ -82,7 +82,11 @@ def test_options_from_a_file_and_the_token_is_not_printed(tmp_path: Path, capsys
     [
         pytest.param(["--serve", "web"], 2, "'web' is no address to serve at", id="no port"),
         pytest.param(["--serve", "0.0.0.0:0"], 2, "give a token as well (--token or STN_RECTIFY_TOKEN)", id="no token"),
-        pytest.param(["--serve", "no.such.host.invalid:0"], 2, "no such host", id="no host"),
+        pytest.param(["--serve", "no.such.host.invalid:0"], 1, "'no.such.host.invalid': ", id="a name not known yet"),
+        pytest.param(["--serve", f"{'a' * 64}:0"], 2, "no such host", id="never a name"),
+        pytest.param(
+            ["--serve", "192.0.2.1:0", "--token", TOKEN], 1, "192.0.2.1 is no address of this machine", id="elsewhere"
+        ),
         pytest.param(["--serve", "0", "--token", "short"], 2, "8 characters or more", id="short token"),
         pytest.param(["--serve", "0", "--token", ""], 2, "--token is empty", id="empty token"),
         pytest.param(["--serve", ""], 2, "--serve is empty", id="empty address"),

@@ -18,7 +18,7 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
         run.wait_for(lambda state: state["stats"]["frames"] >= 5)
         assert list(tmp_path.iterdir()) == []
         assert run.post("/api/snapshot")[0] == 202
-        notice = run.wait_for(lambda state: state["notice"]["number"] == 1)["notice"]
+        notice = run.wait_for(lambda state: state["notice"]["number"] == 2)["notice"]
         index = int(notice["text"].split()[1])
         assert sorted(file.name for file in tmp_path.iterdir()) == [
             f"video0-{index:06d}.overview.jpg",
@@ -49,7 +49,7 @@ def test_a_snapshot_that_cannot_be_written_is_a_line_and_the_run_goes_on(start_r
     with start_run(saving=SavingSwitch(SaveSink(folder), is_on=False)) as run:
         folder.rmdir()
         run.post("/api/snapshot")
-        state = run.wait_for(lambda state: state["notice"]["number"] == 1)
+        state = run.wait_for(lambda state: state["notice"]["number"] == 2)
         assert state["notice"]["is_error"]
         assert state["notice"]["text"].startswith("cannot write ")
         run.wait_for(lambda later: later["stats"]["frames"] > state["stats"]["frames"])
@@ -62,8 +62,18 @@ def test_the_model_is_changed_between_frames(start_run: Any) -> None:
         assert run.post("/api/model", '{"name": "other"}') == (202, "{}")
         state = run.wait_for(lambda state: state["model"] == "other")
         assert state["models"] == ["fast", "other"]
-        assert state["notice"] == {"number": 1, "text": "model other is in use", "is_error": False}
+        assert state["notice"] == {"number": 2, "text": "model other is in use", "is_error": False}
         run.wait_for(lambda later: later["stats"]["frames"] > state["stats"]["frames"] + 3)
+
+
+def test_while_no_frame_comes_it_says_that_buttons_wait_for_one(start_run: Any, tmp_path: Path) -> None:
+    saving = SavingSwitch(SaveSink(tmp_path), is_on=False)
+    with start_run(saving=saving, models={"other": lambda: Rectifier("general")}, is_paused=True) as run:
+        for path, body in (("/api/snapshot", "{}"), ("/api/model", '{"name": "other"}')):
+            assert run.post(path, body)[0] == 202
+            assert run.state()["notice"]["text"].endswith("taken up with the next frame")
+        run.source.is_paused = False
+        run.wait_for(lambda state: state["notice"]["text"] == "model other is in use")
 
 
 def test_a_model_that_fails_to_load_leaves_the_old_one(start_run: Any) -> None:
@@ -85,7 +95,7 @@ def test_a_model_that_does_not_fit_the_run_leaves_the_old_one(start_run: Any) ->
     with start_run(models=models, smoother=CornerSmoother()) as run:
         run.wait_for(lambda state: state["stats"]["frames"] > 0)
         run.post("/api/model", '{"name": "own pixels"}')
-        state = run.wait_for(lambda state: state["notice"]["number"] == 1)
+        state = run.wait_for(lambda state: state["notice"]["number"] == 2)
         assert "the graph has its own image" in state["notice"]["text"]
         assert state["model"] == "fast"
 

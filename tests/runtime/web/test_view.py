@@ -19,7 +19,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stn_rectify.runtime import MissRule, Pipeline, Rectifier, StnRectifyError, UsageError
-from stn_rectify.runtime.web import WebView, broadcast, live_state
+from stn_rectify.runtime.web import WebView, broadcast, live_state, server_thread
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 LINE_KEYS = {"source", "frame", "timestamp", "corners", "score", "label", "label_score", "latency_ms"}
@@ -190,6 +190,45 @@ def test_watchers_are_limited_and_those_who_go_make_room(run: Any) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert watch(run.port, 1)
+
+
+def test_who_only_opens_connections_uses_nothing_up_and_locks_nobody_out(run: Any) -> None:
+    with stalled_client(run.port, asks=0) as stream:
+        assert stream.recv(12) == b"HTTP/1.1 101"
+        idle = [socket.create_connection(("127.0.0.1", run.port), 20) for _ in range(200)]
+        idle[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: local")  # and never the rest
+        assert run.request("/healthz")[0] == 200
+        for client in idle[:130]:
+            assert received(client) == 0  # dropped by the server
+        frames = run.state()["stats"]["frames"]
+        run.wait_for(lambda state: state["stats"]["frames"] >= frames + 5)
+        stream.sendall(b"\x81\x84\0\0\0\0next")
+        assert len(stream.recv(1000)) > 100
+        for client in idle:
+            client.close()
+
+
+def test_a_request_that_does_not_arrive_in_full_is_dropped(start_run: Any) -> None:
+    with start_run(stalled_s=0.5) as run, socket.create_connection(("127.0.0.1", run.port), 20) as client:
+        client.sendall(
+            b"POST /api/snapshot HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 10\r\n\r\n{"
+        )
+        assert client.recv(12) == b"HTTP/1.1 408"
+
+
+def test_a_defect_of_the_loop_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = server_thread.ServerThread(aiohttp.web.Application, listening)
+        server.start()
+        for _ in range(3):
+            context = {"message": "no more sockets", "exception": OSError(24, "Too many open files")}
+            server._loop.call_soon_threadsafe(server._loop.call_exception_handler, context)
+        server.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "web view: no more sockets: OSError(24, 'Too many open files')"
+    ]
+    assert caplog.records[0].exc_info is None
 
 
 def test_skipped_misses_are_shown_and_not_passed_on(start_run: Any) -> None:
