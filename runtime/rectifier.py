@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Literal
@@ -172,29 +171,6 @@ class Rectifier:
         latency_ms = location.latency_ms + _milliseconds_since(started)
         read = (location.label, location.label_score, location.class_scores)
         return Rectification(image, corners, homography, location.score, latency_ms, *read)
-
-    def at_corners(
-        self, frame: npt.NDArray[np.uint8], result: Rectification, corners: npt.NDArray[np.float64]
-    ) -> Rectification:
-        """The same result with the target taken from other corners, such as smoothed ones.
-
-        Args:
-            frame: what `rectify` got.
-            result: what `rectify` gave.
-            corners: float64 [4, 2], frame pixels, a quadrilateral that `is_valid_quadrilateral` passes.
-
-        Returns:
-            Image, corners and homography are those of ``corners``; labels and score are as before.
-
-        Raises:
-            DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
-            UsageError: see `check_takes_corners`.
-        """
-        started = time.perf_counter()
-        checked = check_frame(frame, self._model.metadata.input)
-        image, homography = self._sampler.rectified(checked, self._theta(corners, checked), corners)
-        latency_ms = result.latency_ms + _milliseconds_since(started)
-        return replace(result, image=image, corners=corners, homography=homography, latency_ms=latency_ms)
 
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.

@@ -85,35 +85,17 @@ def size(text: str) -> Size:
 
 def rate(text: str) -> float:
     """Frames per second."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < 10000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames per second")
-    return rate
+    return _number(text, lambda number: 0 < number < 10000, "a number of frames per second")
 
 
 def seconds(text: str) -> float:
     """A time above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return number
+    return _number(text, lambda number: 0 < number < math.inf, "a number of seconds above 0")
 
 
 def interval(text: str) -> float:
     """A time between two things, 0 for none."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0")
-    return number
+    return _number(text, lambda number: 0 <= number < math.inf, "a number of seconds from 0")
 
 
 def byte_count(text: str) -> ByteCount:
@@ -157,13 +139,7 @@ def video(text: str) -> str:
 
 def share(text: str) -> float:
     """A number from 0 to 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return share
+    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
 
 
 def region(text: str) -> Region:
@@ -172,3 +148,13 @@ def region(text: str) -> Region:
         return Region(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H, such as 0.25,0.25,0.5,0.5") from None
+
+
+def _number(text: str, fits: Callable[[float], bool], what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not fits(number):  # as NaN never does
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number

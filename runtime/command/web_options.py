@@ -77,9 +77,9 @@ def open_web_view(
         open_model: opens a model, by file or name, as the run wants it.
 
     Raises:
-        UsageError: the address needs a token, or nobody can listen there.
+        UsageError: the address needs a token.
         ModelFileError: a model to choose from is none.
-        StnRectifyError: the extra is not installed.
+        StnRectifyError: nobody can listen at the address, or the extra is not installed.
     """
     return WebView(
         pipeline,

@@ -60,10 +60,10 @@ def seen(rectifier: Rectifier, text: str, ground: np.ndarray) -> Seen:
         noise = np.empty(frame.shape, np.int16)
         cv2.randn(noise, 0, NOISE_LEVELS)
         frame = cv2.add(frame, noise, dtype=cv2.CV_8U)
-        result = rectifier.rectify(frame)
-        found.append(result)
-        corners = smoother.smooth(result.corners, number / FRAME_RATE)
-        smooth.append(rectifier.at_corners(frame, result, corners))
+        location = rectifier.locate(frame)
+        found.append(rectifier.sample(frame, location))
+        corners = smoother.smooth(location.corners, number / FRAME_RATE)
+        smooth.append(rectifier.sample(frame, location, corners=corners))
     return Seen(found, smooth)
 
 
