@@ -103,6 +103,7 @@ def _png_length(data: _Data) -> int:
         is_last = data.buffer[at + 4 : at + 8] == b"IEND"
         at += 12 + int.from_bytes(data.buffer[at : at + 4], "big")
         if is_last:
+            data.has(at)
             return at
     return data.rest()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -101,6 +102,27 @@ def test_an_image_is_handed_over_before_the_next_has_come() -> None:
     assert next(images) == IMAGES["JPEG from OpenCV"]
     os.close(writer)
     assert list(images) == []
+    os.close(reader)
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.parametrize("missing", [1, 2, 4, 9])
+def test_an_image_waits_for_its_last_bytes(kind: str, missing: int) -> None:
+    image = IMAGES[kind]
+    reader, writer = os.pipe()
+    threading.Thread(target=os.write, args=(writer, image[:-missing])).start()
+    polls = 0
+
+    def send_the_rest_when_all_was_read() -> bool:
+        nonlocal polls
+        if not select.select([reader], [], [], 0.2)[0]:
+            polls += 1
+            if polls == 1:
+                os.write(writer, image[-missing:])
+        return False
+
+    assert next(split_images(reader, send_the_rest_when_all_was_read)) == image
+    os.close(writer)
     os.close(reader)
 
 
