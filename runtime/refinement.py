@@ -2,7 +2,8 @@
 
 Each pass samples the target and a margin around it from the full-resolution frame (`target_crop`), asks the network
 where in this crop the target lies, and composes its answer with the pose: ``H · diag(1 + 2m, 1 + 2m, 1) · H(θ)``. The
-scan network sees the whole frame in some 64 × 64 pixels; a pass sees the target alone in as many.
+scan network sees the whole frame in some 64 × 64 pixels; a pass sees the target alone in as many. Only the last pass,
+which decides how close the corners come, gets a supersampled crop.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from stn_rectify.runtime.interpreter import Interpreter
 from stn_rectify.runtime.metadata import RefineSpec
 from stn_rectify.runtime.model_file import REFINE_SIGNATURE
 from stn_rectify.runtime.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
-from stn_rectify.runtime.target_crop import crop_homography, target_crop
+from stn_rectify.runtime.target_crop import FINE_SUPERSAMPLING, crop_homography, target_crop
 
 __all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score", "refine_pose"]
 
@@ -54,12 +55,13 @@ class CropReader(Protocol):
     def margin(self) -> float:
         """What a crop shows beyond each edge of the target, as a share of the target's side."""
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array) -> tuple[Array, float | None]:
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
         """Where in the crop of a pose the target lies.
 
         Args:
             frame: one that `check_frame` has passed.
             homography: [3, 3], target → frame, normalised.
+            supersampling: of the crop, see `target_crop`.
 
         Returns:
             float64 [3, 3], target → crop, normalised; and the score, 0 to 1, None if there is none.
@@ -92,10 +94,10 @@ class RefineNetwork:
         """See `CropReader.margin`."""
         return self._spec.margin
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array) -> tuple[Array, float | None]:
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
         """See `CropReader.look`."""
         spec = self._spec
-        crop = self._preprocessor.network_input(self._crop(frame, homography, self._pyramid))
+        crop = self._preprocessor.network_input(self._crop(frame, homography, supersampling, self._pyramid))
         outputs = self._interpreter.run_signature(REFINE_SIGNATURE, crop)
         theta = outputs["theta"][0] / 2.0**spec.theta.fractional_bits
         score = None
@@ -105,12 +107,14 @@ class RefineNetwork:
         return theta_to_homography(theta), score
 
     def _crop(
-        self, frame: npt.NDArray[np.uint8], homography: Array, pyramid: FramePyramid | None
+        self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int, pyramid: FramePyramid | None
     ) -> npt.NDArray[np.uint8]:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
-            return by_channels(frame, lambda part: self._crop(part, homography, None))
+            return by_channels(frame, lambda part: self._crop(part, homography, supersampling, None))
         size = (self._spec.input.width, self._spec.input.height)
-        return target_crop(frame, homography, size=size, margin=self._spec.margin, pyramid=pyramid)
+        return target_crop(
+            frame, homography, size=size, margin=self._spec.margin, supersampling=supersampling, pyramid=pyramid
+        )
 
 
 def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: Array, passes: int) -> RefinedPose:
@@ -131,7 +135,7 @@ def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: A
         outline = homography_to_corners(crop_homography(homography, network.margin), width, height)
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
-        seen, score = network.look(frame, homography)
+        seen, score = network.look(frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else 1)
         better = compose(homography, seen, network.margin)
         if not is_valid_quadrilateral(homography_to_corners(better, width, height)):
             return RefinedPose(homography, score, number)

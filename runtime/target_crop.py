@@ -13,13 +13,15 @@ from stn_rectify.runtime.frame_pyramid import FramePyramid, halved
 from stn_rectify.runtime.geometry import map_unit_corners, normalised_to_pixels, pixels_to_normalised
 from stn_rectify.runtime.preprocess import resize_antialiased
 
-__all__ = ["REFINE_MARGIN", "crop_homography", "target_crop"]
+__all__ = ["FINE_SUPERSAMPLING", "REFINE_MARGIN", "crop_homography", "target_crop"]
 
 #: What the crops of a refine network show beyond each edge of the target, as a share of its side, unless its file says
 #: otherwise.
 REFINE_MARGIN = 0.2
 
-_SUPERSAMPLING = 2
+#: Samples along each side for one pixel of a crop that is to show the target as well as can be.
+FINE_SUPERSAMPLING = 2
+
 _BORDER_PX = 2  # what bilinear sampling and reducing may reach over the crop's bounds
 
 
@@ -42,6 +44,7 @@ def target_crop(
     *,
     size: tuple[int, int],
     margin: float,
+    supersampling: int = FINE_SUPERSAMPLING,
     pyramid: FramePyramid | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Samples the target and a margin around it from the full-resolution frame, without aliasing.
@@ -51,12 +54,14 @@ def target_crop(
         homography: [3, 3], target → frame, normalised.
         size: width and height of the crop, pixels.
         margin: see `crop_homography`.
+        supersampling: samples along each side for one pixel; their averages are the crop. With 1, the frame is halved
+            once more, and a third of the work is left.
         pyramid: one that holds the frame, which spares making its halves; the crop is the same.
 
     Returns:
         uint8 [height, width, C] or [height, width]; what lies outside the frame repeats its edge.
     """
-    fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
+    fine = (size[0] * supersampling, size[1] * supersampling)
     frame_height, frame_width = frame.shape[:2]
     to_pixels = normalised_to_pixels(frame_width, frame_height) @ crop_homography(homography, margin)
     outline = map_unit_corners(to_pixels).tolist()

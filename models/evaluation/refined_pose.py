@@ -67,9 +67,10 @@ class KerasRefineNetwork:
         """What a crop shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array) -> tuple[Array, float | None]:
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
         """Where in the crop of a pose [3, 3] the target lies: [3, 3], target → crop; and the score."""
-        crop = target_crop(frame, homography, size=(self._shape[1], self._shape[0]), margin=self._margin)
+        size = (self._shape[1], self._shape[0])
+        crop = target_crop(frame, homography, size=size, margin=self._margin, supersampling=supersampling)
         outputs = self._pose.predict_on_batch(network_input(crop, self._shape)[None])
         theta, *score = outputs if isinstance(outputs, list) else [outputs]
         return theta_to_homography(np.asarray(theta)[0]), float(np.ravel(score[0])[0]) if score else None
@@ -127,12 +128,8 @@ def _by_pass(
     found = [(corners, scan_score)]
     if network is None:
         return found * (1 + passes)
-    homography, last_score = theta_to_homography(theta), None
-    refines = True
-    for _ in range(passes):
-        if refines:
-            pose = refine_pose(network, frame, homography, 1)
-            refines, homography = pose.passes == 1, pose.homography
-            last_score = last_score if pose.score is None else pose.score
-        found.append((homography_to_corners(homography, width, height), final_score(scan_score, last_score)))
+    homography = theta_to_homography(theta)
+    for count in range(1, 1 + passes):  # each from the beginning: the last pass of so many sees more than one between
+        pose = refine_pose(network, frame, homography, count)
+        found.append((homography_to_corners(pose.homography, width, height), final_score(scan_score, pose.score)))
     return found

@@ -19,7 +19,7 @@ from stn_rectify.runtime.frame_pyramid import FramePyramid
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.interpreter import find_interpreter_package
 from stn_rectify.runtime.preprocess import Preprocessor, resize_antialiased
-from stn_rectify.runtime.target_crop import target_crop
+from stn_rectify.runtime.target_crop import FINE_SUPERSAMPLING, target_crop
 
 SMALL = (128, 128)
 OWN_SIZE = "target's own size"
@@ -138,9 +138,11 @@ def _stages(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> d
         "quantize": Stage(lambda: preprocessor.network_input(small), 1),
     }
     if rectifier.refine and metadata.refine is not None:
-        crop = _refine_crop(rectifier, frame, result)
+        crop = _refine_crop(rectifier, frame, result, FINE_SUPERSAMPLING)
         looked_at = crop()
-        found["refine crop"] = Stage(crop, rectifier.refine)
+        found["last refine crop"] = Stage(crop, 1)
+        if rectifier.refine > 1:
+            found["refine crop before it"] = Stage(_refine_crop(rectifier, frame, result, 1), rectifier.refine - 1)
         found["quantize crop"] = Stage(lambda: preprocessor.network_input(looked_at), rectifier.refine)
     found[f"warp, {OWN_SIZE}"] = Stage(_warp(frame, result, result.image.shape[1::-1]), 1)
     found["warp, {}x{}".format(*SMALL)] = Stage(_warp(frame, result, SMALL))
@@ -152,13 +154,16 @@ def _stages(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> d
     }
 
 
-def _refine_crop(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> Callable[[], np.ndarray]:
+def _refine_crop(
+    rectifier: Rectifier, frame: np.ndarray, result: Rectification, supersampling: int
+) -> Callable[[], np.ndarray]:
     refine, pyramid = rectifier.model.metadata.refine, FramePyramid()
     assert refine is not None
     pose = corners_to_homography(result.corners, frame.shape[1], frame.shape[0])
     size = (refine.input.width, refine.input.height)
     pyramid.load(frame)  # its levels are there by then: the whole frame was looked at
-    return lambda: target_crop(frame, pose, size=size, margin=refine.margin, pyramid=pyramid)
+    options: Any = {"size": size, "margin": refine.margin, "supersampling": supersampling, "pyramid": pyramid}
+    return lambda: target_crop(frame, pose, **options)
 
 
 def _warp(frame: np.ndarray, result: Rectification, size: tuple[int, ...]) -> Call:

@@ -47,9 +47,10 @@ class StandIn:
         self.margin, self._spec, self._preprocessor = spec.margin, spec, Preprocessor(spec.input)
         self._seen = np.diag([1 / (1 + 2 * spec.margin)] * 2 + [1.0])
 
-    def look(self, frame: Any, homography: Any) -> tuple[Any, float]:
+    def look(self, frame: Any, homography: Any, supersampling: int) -> tuple[Any, float]:
         size = (self._spec.input.width, self._spec.input.height)
-        self._preprocessor.network_input(target_crop(frame, homography, size=size, margin=self.margin))
+        crop = target_crop(frame, homography, size=size, margin=self.margin, supersampling=supersampling)
+        self._preprocessor.network_input(crop)
         return self._seen, 1.0
 
 

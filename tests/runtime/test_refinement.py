@@ -184,9 +184,11 @@ class Answers:
     def __init__(self, *answers: tuple[float, ...]) -> None:
         self._answers = [np.append(answer, 1).reshape(3, 3) for answer in answers]
         self.asked: list[np.ndarray] = []
+        self.supersampling: list[int] = []
 
-    def look(self, frame: np.ndarray, homography: np.ndarray) -> tuple[np.ndarray, float | None]:
+    def look(self, frame: np.ndarray, homography: np.ndarray, supersampling: int) -> tuple[np.ndarray, float | None]:
         self.asked.append(homography)
+        self.supersampling.append(supersampling)
         return self._answers[len(self.asked) - 1], 1 / (1 + len(self.asked))
 
 
@@ -195,6 +197,13 @@ def test_refinement_stops_at_the_first_pass_that_cannot_be_taken(frame: np.ndarr
     pose = refine_pose(answers, frame, np.append(SCAN, 1).reshape(3, 3), 3)
     assert (pose.passes, len(answers.asked), pose.score) == (1, 2, 1 / 3)
     np.testing.assert_array_equal(pose.homography, answers.asked[1])
+
+
+@pytest.mark.parametrize(("passes", "expected"), [(1, [2]), (3, [1, 1, 2])])
+def test_only_the_last_pass_gets_a_supersampled_crop(frame: np.ndarray, passes: int, expected: list[int]) -> None:
+    answers = Answers(*[SEEN] * passes)
+    refine_pose(answers, frame, np.append(SCAN, 1).reshape(3, 3), passes)
+    assert answers.supersampling == expected
 
 
 @pytest.mark.parametrize("seen", [(*SEEN[:6], 1e9, 0), (0.0,) * 8, (np.nan,) * 8], ids=["horizon", "zeros", "NaN"])

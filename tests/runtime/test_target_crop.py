@@ -17,12 +17,13 @@ def _ramps(width: int, height: int) -> np.ndarray:
     return np.stack([x / 4, y / 4, (x + y) / 8], axis=-1).round().astype(np.uint8)
 
 
+@pytest.mark.parametrize("supersampling", [1, 2, 3])
 @pytest.mark.parametrize("shrink", [1.0, 0.5, 0.12], ids=["five pixels for one", "two for one", "magnified"])
-def test_every_pixel_shows_the_place_it_stands_for(shrink):
+def test_every_pixel_shows_the_place_it_stands_for(shrink, supersampling):
     frame = _ramps(640, 480)
     corners = SLANTED.mean(axis=0) + (SLANTED - SLANTED.mean(axis=0)) * shrink
     pose = corners_to_homography(corners, 640, 480)
-    crop = target_crop(frame, pose, size=(64, 48), margin=0.15)
+    crop = target_crop(frame, pose, size=(64, 48), margin=0.15, supersampling=supersampling)
     assert crop.shape == (48, 64, 3)
     rows, columns = np.mgrid[4:44:8, 4:60:8]
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=-1).astype(np.float64)
@@ -48,10 +49,11 @@ def test_outside_the_frame_its_edge_is_repeated():
     assert (crop[:, :10] == 10).all()
 
 
-def test_fine_stripes_are_averaged_and_do_not_become_false_ones():
+@pytest.mark.parametrize("supersampling", [1, 2])
+def test_fine_stripes_are_averaged_and_do_not_become_false_ones(supersampling):
     frame = np.zeros((480, 640), np.uint8)
     frame[:, ::2] = 255
-    crop = target_crop(frame, np.eye(3), size=(64, 64), margin=0.0)
+    crop = target_crop(frame, np.eye(3), size=(64, 64), margin=0.0, supersampling=supersampling)
     assert np.abs(crop.astype(int) - 128).max() <= 32  # sampled without averaging: 128
 
 
