@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import math
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.web.address import is_loopback
+from stn_rectify.runtime.web.wrong_tokens import WrongTokens
 
 __all__ = ["Guard", "add_headers", "check_token", "json_error"]
 
@@ -50,10 +52,10 @@ class Guard:
     """Looks at every request before anything else does.
 
     With a token, only those come in who have it: as ``?token=`` once, then as a cookie, or as ``Authorization:
-    Bearer``. The cookie is an HMAC under the token: it does not tell the token, and a server that starts again still
-    knows it. Without a token (on loopback only) the name in the address must mean this machine, or a page elsewhere
-    could have a name of its own lead here (DNS rebinding). What changes something, and the stream, is refused to pages
-    of other origins.
+    Bearer``. The cookie is an HMAC under the token: it does not tell the token, and a server that starts again
+    still knows it. Who gives many wrong tokens has to wait. Without a token (on loopback only) the name in the
+    address must mean this machine, or a page elsewhere could have a name of its own lead here (DNS rebinding). What
+    changes something, and the stream, is refused to pages of other origins.
 
     Args:
         token: None for none.
@@ -62,6 +64,7 @@ class Guard:
 
     def __init__(self, token: str | None, port: int) -> None:
         self._token = token
+        self._wrong_tokens = WrongTokens()
         self._cookie_name = f"stn_rectify_{port}"
         self._cookie = "" if token is None else hmac.new(token.encode(), b"stn-rectify", hashlib.sha256).hexdigest()
 
@@ -84,11 +87,17 @@ class Guard:
         if self._token is None and not is_loopback(_host_name(request.host)):
             return json_error(403, "use localhost or 127.0.0.1 as address, or start with --token")
         if self._token is not None and request.path not in _OPEN_PATHS:
-            given = request.query.get("token") if request.path == "/" and request.method == "GET" else None
-            if given is not None and _is_same(given, self._token):
-                return self._signed_in()
-            if given is not None or not self._is_known(request):
+            asked = request.query.get("token") if request.path == "/" and request.method == "GET" else None
+            given = _bearer(request) if asked is None else asked
+            if given is None and not _is_same(request.cookies.get(self._cookie_name, ""), self._cookie):
                 return _unauthorized(request)
+            if given is not None and (wait_s := self._wrong_tokens.wait_s(request.remote)):
+                return _too_many(wait_s)
+            if given is not None and not _is_same(given, self._token):
+                self._wrong_tokens.add(request.remote)
+                return _unauthorized(request)
+            if asked is not None:
+                return self._signed_in()
         if (request.method not in ("GET", "HEAD") or request.path == "/stream") and not _is_same_origin(request):
             return json_error(403, "refused to a page of another origin")
         return None
@@ -99,12 +108,6 @@ class Guard:
             self._cookie_name, self._cookie, max_age=_COOKIE_S, httponly=True, samesite="Strict", path="/"
         )
         return response
-
-    def _is_known(self, request: web.Request) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return _is_same(token.strip(), self._token)
-        return _is_same(request.cookies.get(self._cookie_name, ""), self._cookie)
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -117,9 +120,22 @@ def json_error(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
 
 
-def _is_same(given: str, secret: str | None) -> bool:
+def _bearer(request: web.Request) -> str | None:
+    """The token that a program gives."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _is_same(given: str, secret: str) -> bool:
     """Takes the same time wherever they differ. What was sent may hold bytes that are no text."""
-    return secret is not None and hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+
+
+def _too_many(wait_s: float) -> web.Response:
+    seconds = math.ceil(wait_s)
+    response = json_error(429, f"too many wrong tokens from your address: try again in {seconds} s")
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _unauthorized(request: web.Request) -> web.Response:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from stn_rectify.runtime.web import wrong_tokens
+from stn_rectify.runtime.web.wrong_tokens import WrongTokens
 
 TOKEN = "correct-horse"
 UPGRADE = {
@@ -138,6 +142,45 @@ def test_programs_give_the_token_as_bearer(token_run: Any) -> None:
     assert token_run.request("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
     assert token_run.request("/api/state", Authorization=f"bearer {TOKEN}", Host="pi.example")[0] == 200
     assert token_run.post("/api/snapshot", Authorization=f"Bearer {TOKEN}")[0] == 409
+
+
+def test_who_guesses_has_to_wait_and_the_log_says_so(
+    start_run: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_run(token=TOKEN) as run:
+        cookie = run.request(f"/?token={TOKEN}")[1].headers["Set-Cookie"].partition(";")[0]
+        for number in range(20):
+            given = ({"Authorization": f"Bearer wrong-horse-{number}"}, {})[number % 2]
+            assert run.request("/?token=wrong-horse" if number % 2 else "/api/state", **given)[0] == 401
+        for path, headers in (
+            ("/api/state", {"Authorization": f"Bearer {TOKEN}"}),
+            (f"/?token={TOKEN}", {}),
+            (f"/?token={TOKEN}", {"Cookie": cookie}),
+        ):
+            status, response, text = run.request(path, **headers)
+            assert (status, "too many wrong tokens" in text) == (429, True)
+            assert 50 <= int(response.headers["Retry-After"]) <= 60
+        assert run.request("/api/state", Cookie=cookie)[0] == 200
+        assert run.request("/")[0] == 401  # no guess
+        monkeypatch.setattr(wrong_tokens, "_WINDOW_S", 0.0)
+        assert run.request("/api/state", Authorization=f"Bearer {TOKEN}")[0] == 200
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert lines == [
+        "web view: wrong token from 127.0.0.1",
+        "web view: 20 wrong tokens from 127.0.0.1 within a minute: it has to wait",
+    ]
+
+
+def test_wrong_tokens_are_counted_for_each_network_and_not_for_ever() -> None:
+    counted = WrongTokens()
+    for number in range(20):
+        counted.add(f"2001:db8::{number:x}")
+        counted.add("::ffff:192.0.2.1")
+    assert counted.wait_s("2001:db8::ffff") > 0
+    assert counted.wait_s("2001:db8:0:1::1") == counted.wait_s("::ffff:192.0.2.2") == counted.wait_s(None) == 0
+    for number in range(1024):
+        counted.add(f"10.0.{number >> 8}.{number & 255}")
+    assert counted.wait_s("2001:db8::ffff") == 0
 
 
 def test_probes_need_no_token(token_run: Any) -> None:
