@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import importlib.util
+import importlib
 import os
 import shutil
 import struct
@@ -126,7 +126,16 @@ def _raspberry_pi() -> Iterator[Check]:
     yield Check("board", "ok", board)
     yield throttling_check(_throttling())
     in_isolated_venv = sys.prefix != sys.base_prefix and not _sees_system_packages(Path(sys.prefix) / "pyvenv.cfg")
-    yield picamera2_check(importlib.util.find_spec("picamera2") is not None, in_isolated_venv=in_isolated_venv)
+    yield picamera2_check(_import_error("picamera2"), in_isolated_venv=in_isolated_venv)
+
+
+def _import_error(module: str) -> str | None:
+    """Why it cannot be imported, which may be for want of another one; None if it can."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, ValueError) as error:  # ValueError: made for another NumPy
+        return str(error)
+    return None
 
 
 def _throttling() -> int | None:

@@ -28,19 +28,22 @@ _USB = "/usb"  # in the identity of a webcam, which libcamera knows as well
 
 
 class PiCameraSource(ThreadedSource):
-    """The newest frames of a camera module on the ribbon cable. Written from picamera2 0.3.38; never run on hardware.
+    """The newest frames of a camera module on the ribbon cable. Run on a virtual camera only (docs/cameras.md).
 
     Args:
-        number: which one, as `list_pi_cameras` and ``rpicam-hello --list-cameras`` count.
+        number: which one, as `list_pi_cameras` counts.
         width: asked of the camera, pixels. It may choose another size; `description` says which.
         height: asked of the camera, pixels.
-        framerate: frames per second; None leaves it.
+        framerate: frames per second; None for what picamera2 takes, 30.
         timeout_s: longest wait for a frame.
 
     Raises:
         SourceError: picamera2 is not installed, there is no such camera, or it is in use. While iterating: it stopped
             delivering.
     """
+
+    # picamera2 ends two threads one after the other, each of which looks up every 0.2 s, and stops the camera.
+    _join_s = 2.0
 
     def __init__(
         self,
@@ -53,11 +56,13 @@ class PiCameraSource(ThreadedSource):
     ) -> None:
         super().__init__(f"picamera2:{number}", live=True, timeout_s=timeout_s)
         picamera2 = _picamera2()
-        found = [info for info in picamera2.global_camera_info() if info["Num"] == number]
-        if not found:
-            raise SourceError(f"camera picamera2:{number} does not exist: connect it, see rpicam-hello --list-cameras")
         self.framerate = framerate
         try:
+            infos = picamera2.global_camera_info()
+            if number >= len(infos):
+                raise SourceError(
+                    f"camera picamera2:{number} does not exist: connect it, see rpicam-hello --list-cameras"
+                )
             self._camera = picamera2(number)
             try:
                 size = self._start((width, height), framerate)
@@ -65,10 +70,10 @@ class PiCameraSource(ThreadedSource):
                 self._camera.close()
                 raise
         except (RuntimeError, OSError) as error:
-            raise SourceError(f"camera picamera2:{number}: {error}: another program may be using it") from error
+            raise SourceError(f"camera picamera2:{number}: {_reason(error)}") from error
         asked = f" (asked for {width}x{height})" if size != (width, height) else ""
         rate = f" at {framerate:.4g} frames/s" if framerate else ""
-        self.description = f"camera picamera2:{number}: {found[0].get('Model')}, {size[0]}x{size[1]}{rate}{asked}"
+        self.description = f"camera picamera2:{number}: {infos[number].get('Model')}, {size[0]}x{size[1]}{rate}{asked}"
 
     def _start(self, size: tuple[int, int], framerate: float | None) -> tuple[int, int]:
         """Starts the camera; gives the size that it chose."""
@@ -103,8 +108,16 @@ def list_pi_cameras() -> list[CameraInfo]:
         infos = _picamera2().global_camera_info()
     except (SourceError, RuntimeError):  # not there, or without a libcamera that works
         return []
-    modules = [info for info in infos if _USB not in info["Id"]]
-    return [CameraInfo(f"picamera2:{info['Num']}", str(info.get("Model")), "libcamera", {}) for info in modules]
+    # picamera2 takes a position in this list, which it sorts; the "Num" in it is libcamera's, in another order.
+    modules = [(number, info) for number, info in enumerate(infos) if _USB not in info["Id"]]
+    return [CameraInfo(f"picamera2:{number}", str(info.get("Model")), "libcamera", {}) for number, info in modules]
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause: what picamera2 itself says of all is "Camera __init__ sequence did not complete."."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{error}: another program is using it" if "busy" in str(error) else str(error)
 
 
 def _picamera2() -> Any:

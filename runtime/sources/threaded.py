@@ -17,7 +17,6 @@ from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 __all__ = ["ThreadedSource"]
 
 _POLL_S = 0.1  # how soon `stop` is noticed; it may come from a signal handler, which must not take a lock
-_JOIN_S = 0.5  # with the poll above, an end within a second
 
 
 class ThreadedSource(FrameSource):
@@ -30,6 +29,8 @@ class ThreadedSource(FrameSource):
         live: hand over only the newest frame and count the others as dropped; else hand over every frame.
         timeout_s: longest wait for a frame.
     """
+
+    _join_s = 0.5  # how long `close` waits for the thread; with the poll above, an end within a second
 
     def __init__(self, name: str, *, live: bool, timeout_s: float) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class ThreadedSource(FrameSource):
         if self._thread is None:  # never iterated: a thread that ends at once
             self._thread = DriverThread(self._capture, f"release {self._name}")
             self._thread.start()
-        self._thread.join(_JOIN_S)
+        self._thread.join(self._join_s)
 
     def _capture(self) -> None:
         index = 0

@@ -89,15 +89,18 @@ def test_a_line_says_status_name_finding_and_mend() -> None:
         pytest.param(
             cameras_check([WEBCAM], ["/dev/video0"], "pi"), "problem", "usermod -aG video pi", id="not permitted"
         ),
-        pytest.param(picamera2_check(True, in_isolated_venv=True), "ok", "installed", id="picamera2"),
+        pytest.param(picamera2_check(None, in_isolated_venv=True), "ok", "installed", id="picamera2"),
         pytest.param(
-            picamera2_check(False, in_isolated_venv=True), "warning", "--system-site-packages", id="no picamera2"
+            picamera2_check("No module named 'picamera2'", in_isolated_venv=True),
+            "warning",
+            "--system-site-packages",
+            id="no picamera2",
         ),
         pytest.param(
-            picamera2_check(False, in_isolated_venv=False),
+            picamera2_check("No module named 'pykms'", in_isolated_venv=False),
             "warning",
-            "sudo apt install python3-picamera2",
-            id="no picamera2, outside a venv",
+            "No module named 'pykms'; cameras on the ribbon cable need it: sudo apt install python3-picamera2",
+            id="picamera2 lacks a module, outside a venv",
         ),
         pytest.param(disk_check("/data", 64_000_000_000), "ok", "64.0 GB free in /data", id="room"),
         pytest.param(disk_check("/data", 400_000_000), "warning", "400 MB free in /data", id="little room"),

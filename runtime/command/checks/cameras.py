@@ -26,16 +26,16 @@ def cameras_check(cameras: Sequence[CameraInfo], denied: Sequence[str], user: st
     return Check("cameras", "ok", ", ".join(f"{camera.device} ({camera.name})" for camera in cameras))
 
 
-def picamera2_check(is_importable: bool, *, in_isolated_venv: bool) -> Check:
+def picamera2_check(error: str | None, *, in_isolated_venv: bool) -> Check:
     """On a Raspberry Pi: the package picamera2.
 
     Args:
-        is_importable: whether this Python finds it.
+        error: why it cannot be imported; None if it can.
         in_isolated_venv: whether this is a virtual environment that does not see the system's packages.
     """
-    if is_importable:
+    if error is None:
         return Check("picamera2", "ok", "installed")
     mend = "sudo apt install python3-picamera2"
     if in_isolated_venv:
         mend += ", and make the environment again with: python3 -m venv --system-site-packages"
-    return Check("picamera2", "warning", "not found; cameras on the ribbon cable need it", mend)
+    return Check("picamera2", "warning", f"{error}; cameras on the ribbon cable need it", mend)
