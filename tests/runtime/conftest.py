@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -65,6 +66,11 @@ def write_model(path: Path, flatbuffer: bytes, metadata: dict[str, Any], labels:
     return path
 
 
+@pytest.fixture
+def model(make_model: ModelFactory) -> Path:
+    return make_model()
+
+
 @pytest.fixture(scope="session")
 def model_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
     """Flatbuffer and metadata of a good pose-only file, to be spoilt."""
@@ -72,6 +78,15 @@ def model_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
     with zipfile.ZipFile(make_model()) as archive:
         metadata = json.loads(archive.read("metadata.json"))
     return content[: metadata["flatbuffer"]["bytes"]], metadata
+
+
+@pytest.fixture(scope="session")
+def refined_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
+    """Flatbuffer and metadata of a good file of two networks."""
+    content = make_model(refine={"theta": (0.7, 0, 0, 0, 0.7, 0, 0, 0)})
+    with zipfile.ZipFile(content) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    return content.read_bytes()[: metadata["flatbuffer"]["bytes"]], metadata
 
 
 @pytest.fixture
@@ -93,6 +108,15 @@ def frame() -> np.ndarray:
     frame = np.stack([blue, x * 255 / 319, y * 255 / 239], axis=-1).round().astype(np.uint8)
     frame[200:, 280:] = 0
     return frame
+
+
+@pytest.fixture
+def images(tmp_path: Path, frame: np.ndarray) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("one.png", "two.jpg", "three.png"):
+        cv2.imwrite(str(folder / name), frame)
+    return folder
 
 
 @functools.cache

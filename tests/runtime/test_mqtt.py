@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,66 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, Rectification, StnRectifyError, UsageError
+from stn_rectify.runtime import CapturedFrame, Rectification
 from stn_rectify.runtime.cli import main
 from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages
+from tests.runtime.mqtt_broker import MOSQUITTO, Broker, Listener, wait_until
 
-paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
-MOSQUITTO = shutil.which("mosquitto", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/opt/homebrew/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
-
-
-class Broker:
-    """A mosquitto on a port of its own."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        own = [f"user {getpass.getuser()}", f"listener {self.port} 127.0.0.1"]  # root's would become another user
-        self._config.write_text("\n".join([*own, *(lines or ["allow_anonymous true"])]))
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Broker:
-        self.process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._config)], stderr=subprocess.DEVNULL)
-        wait_until(self._answers)
-        return self
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-class Listener:
-    """Subscribes to everything; `messages` are (topic, payload, retained)."""
-
-    def __init__(self, port: int) -> None:
-        self.messages: list[tuple[str, str, bool]] = []
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda client, data, message: self.messages.append(
-            (message.topic, message.payload.decode(), message.retain)
-        )
-        subscribed: list[bool] = []
-        self._client.on_connect = lambda *_: self._client.subscribe("#")
-        self._client.on_subscribe = lambda *_: subscribed.append(True)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        wait_until(lambda: subscribed)
-
-    def of(self, topic: str) -> list[str]:
-        return [payload for found, payload, _ in self.messages if found == topic]
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 @pytest.fixture
@@ -97,14 +41,6 @@ def listen() -> Iterator[Callable[[Broker], Listener]]:
     yield make
     for listener in made:
         listener.close()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen within 20 s")
 
 
 def address(broker: Broker, *, login: str = "", scheme: str = "mqtt") -> MqttAddress:
@@ -320,76 +256,3 @@ def test_the_command_sends_every_image(
     errors = capsys.readouterr().err
     assert "mqtt: connected to 127.0.0.1" in errors
     assert "secret" not in errors
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("mqtt://host/a", MqttAddress("host", 1883, "a")),
-        ("mqtt://host:1999/a/b/", MqttAddress("host", 1999, "a/b")),
-        ("mqtts://host/a", MqttAddress("host", 8883, "a", is_encrypted=True)),
-        ("mqtt://me:p%40%3A%2F@[::1]/a%20b", MqttAddress("::1", 1883, "a b", "me", "p@:/")),
-        ("mqtt://me@host/a", MqttAddress("host", 1883, "a", "me")),
-    ],
-)
-def test_an_address_is_read_and_written_without_its_password(url: str, expected: MqttAddress) -> None:
-    found = MqttAddress.parse(url)
-    assert found == expected
-    if found.password is None:
-        assert MqttAddress.parse(str(found)) == found
-    else:
-        assert found.password not in str(found) + repr(found)
-        with pytest.raises(UsageError, match="put the password there"):
-            MqttAddress.parse(str(found))
-
-
-def test_the_topic_is_the_hosts_if_there_is_none() -> None:
-    assert MqttAddress.parse("mqtt://host").topic.startswith("stn-rectify/")
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        pytest.param("localhost", "is not mqtt://", id="no scheme"),
-        pytest.param("http://u:s3cret@host/a", "is not mqtt://", id="another scheme"),
-        pytest.param("mqtt:///a", "is not mqtt://", id="no host"),
-        pytest.param("mqtt://u:s3cret@host:99999/a", "no URL", id="port"),
-        pytest.param("mqtt://u:s3cret#1@host/a", "%23 for #", id="password with #"),
-        pytest.param("mqtt://u:s3cret/1@host/a", "no URL", id="password with /"),
-        pytest.param("mqtt://:s3cret@host/a", "no user", id="password alone"),
-        pytest.param("mqtt://host/a/+/b", "no + or #", id="wildcard"),
-        pytest.param(f"mqtt://{'a' * 70}.de/a", "names no host", id="host"),
-    ],
-)
-def test_a_wrong_address_is_one_line_without_the_password(
-    capsys: pytest.CaptureFixture[str], url: str, message: str
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--demo", "--mqtt", url])
-    errors = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert len(errors.splitlines()) == 1
-    assert message in errors
-    assert "s3cret" not in errors
-
-
-def test_print_config_hides_the_password(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--demo", "--mqtt", "mqtt://me:s3cret@host/a", "--print-config"]) == 0
-    printed = capsys.readouterr().out
-    assert 'mqtt = "mqtt://me:***@host:1883/a"' in printed
-    assert "s3cret" not in printed
-
-
-def test_without_paho_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(StnRectifyError, match=r"pip install 'stn-rectify\[mqtt\]'") as raised:
-        MqttSink(MqttAddress("host", 1883, "a"))
-    assert not isinstance(raised.value, UsageError)  # whose status keeps a service from being started again
-
-
-def test_the_environments_address_is_checked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("STN_RECTIFY_MQTT", "host")
-    assert main(["--demo", "--model", "fast"]) == 2
-    assert "error: STN_RECTIFY_MQTT: the MQTT address is not mqtt://" in capsys.readouterr().err
