@@ -15,6 +15,7 @@ All functions compute in float64.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -61,6 +62,7 @@ CONTROL_POINTS.setflags(write=False)
 #: Which of them are the corners: TL, TR, BR, BL.
 CORNER_POINTS = (0, 3, 15, 12)
 _NEXT = [1, 2, 3, 0]  # corner after corner
+_NO_AREA = 1e-12  # of a triangle, beside the largest of the same four corners: what rounding leaves of zero
 
 
 def identity_theta(transform: str) -> Array:
@@ -216,7 +218,8 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Ar
     without_1 = (x2 - x3) * (y0 - y3) - (x0 - x3) * (y2 - y3)
     without_2 = (x3 - x0) * (y1 - y0) - (x1 - x0) * (y3 - y0)
     without_3 = (x0 - x1) * (y2 - y1) - (x2 - x1) * (y0 - y1)
-    if 0.0 in (without_0, without_1, without_2, without_3):
+    areas = [abs(area) for area in (without_0, without_1, without_2, without_3)]
+    if min(areas) <= _NO_AREA * max(areas):
         raise DataError(f"three of the corners {c.tolist()} lie on one line")
     # From the square between 0 and 1; g and h are its perspective.
     x, y = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
@@ -241,14 +244,19 @@ def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
 def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) -> bool:
     """Whether corners [4, 2] are finite, convex, turn clockwise on the screen and enclose ``min_area_px`` or more."""
     c = np.asarray(corners, np.float64)
-    if c.shape != (4, 2) or not np.isfinite(c).all():
+    if c.shape != (4, 2):
         return False
-    points = c.tolist()  # four points: a dozen calls of NumPy take longer than this
-    following = points[1:] + points[:1]
-    edges = [(x1 - x0, y1 - y0) for (x0, y0), (x1, y1) in zip(points, following, strict=True)]
-    turns = [x0 * y1 - y0 * x1 for (x0, y0), (x1, y1) in zip(edges, edges[1:] + edges[:1], strict=True)]
-    area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(points, following, strict=True)) / 2
-    return bool(min(turns) > 0 and area >= min_area_px)
+    # Four points, several times a frame: NumPy, or a loop over them, takes longer than this.
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = c.tolist()
+    area = (x0 * y1 - x1 * y0 + x1 * y2 - x2 * y1 + x2 * y3 - x3 * y2 + x3 * y0 - x0 * y3) / 2
+    return (
+        math.isfinite(area)  # as no area is that has an infinite corner, or one that is no number
+        and area >= min_area_px
+        and (x1 - x0) * (y2 - y1) > (y1 - y0) * (x2 - x1)
+        and (x2 - x1) * (y3 - y2) > (y2 - y1) * (x3 - x2)
+        and (x3 - x2) * (y0 - y3) > (y3 - y2) * (x0 - x3)
+        and (x0 - x3) * (y1 - y0) > (y0 - y3) * (x1 - x0)
+    )
 
 
 def upright_size(corners: npt.ArrayLike, max_side: int = 4096) -> tuple[int, int]:

@@ -1,0 +1,137 @@
+"""The coordinate contract, and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.geometry import (
+    UNIT_CORNERS,
+    corner_error,
+    corners_to_homography,
+    homography_to_corners,
+    homography_to_theta,
+    identity_theta,
+    is_valid_quadrilateral,
+    map_unit_corners,
+    normalised_to_pixels,
+    pixel_homography,
+    pixel_matrix_map,
+    pixels_to_normalised,
+    theta_to_corners,
+    theta_to_homography,
+    transform_points,
+    upright_size,
+)
+
+SLANTED = np.array([[72.1, 72.1], [295.7, 56.1], [595.9, 362.8], [405.4, 449.6]])
+SQUARE = np.array([[0.0, 0], [10, 0], [10, 10], [0, 10]])
+THETA = np.array((0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08))
+
+
+@pytest.mark.parametrize("transform", ["affine", "projective", "tps"])
+def test_the_identity_reaches_from_the_outer_edge_of_the_first_pixel_to_that_of_the_last(transform: str) -> None:
+    corners = theta_to_corners(identity_theta(transform), 640, 480)
+    np.testing.assert_allclose(corners, [[-0.5, -0.5], [639.5, -0.5], [639.5, 479.5], [-0.5, 479.5]], atol=1e-9)
+
+
+def test_pixels_and_normalised_coordinates_are_inverse() -> None:
+    np.testing.assert_allclose(normalised_to_pixels(64, 48) @ pixels_to_normalised(64, 48), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(
+        transform_points(pixels_to_normalised(4, 2), [[0, 0], [3, 1]]), [[-0.75, -0.5], [0.75, 0.5]]
+    )
+
+
+def test_corners_and_homography_are_inverse() -> None:
+    homography = corners_to_homography(SLANTED, 640, 480)
+    assert homography[2, 2] == 1
+    np.testing.assert_allclose(homography_to_corners(homography, 640, 480), SLANTED, atol=1e-9)
+    np.testing.assert_allclose(theta_to_corners(homography_to_theta(homography), 640, 480), SLANTED, atol=1e-9)
+
+
+def test_many_poses_at_once_are_those_one_by_one() -> None:
+    thetas = THETA * np.linspace(0.5, 1, 5)[:, None]
+    together = theta_to_corners(thetas, 320, 240)
+    assert together.shape == (5, 4, 2)
+    np.testing.assert_allclose(together, [theta_to_corners(theta, 320, 240) for theta in thetas], atol=1e-12)
+
+
+def test_unit_corners_are_mapped_as_any_points() -> None:
+    matrix = theta_to_homography(THETA)
+    np.testing.assert_array_equal(map_unit_corners(matrix), transform_points(matrix, UNIT_CORNERS))
+    vanishing = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1]])  # the left corners lie at infinity
+    assert not np.isfinite(map_unit_corners(vanishing)[0]).any()
+
+
+@pytest.mark.parametrize("size", [6, 8])
+def test_the_pixel_matrix_is_affine_in_theta(size: int) -> None:
+    slope, start = pixel_matrix_map(size, (48, 64), (20, 30))
+    expected = pixel_homography(THETA[:size], (64, 48), (30, 20))
+    np.testing.assert_allclose((slope @ THETA[:size] + start).reshape(3, 3), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("theta", [np.zeros(7), 1.0])
+def test_theta_of_another_length_is_refused(theta: object) -> None:
+    with pytest.raises(DataError, match="expected 6"):
+        theta_to_homography(theta)
+
+
+@pytest.mark.parametrize(
+    ("corners", "message"),
+    [
+        (SQUARE[:3], "four finite points"),
+        (SQUARE * np.nan, "four finite points"),
+        ([[0, 0], [5, 5], [10, 10], [0, 10]], "lie on one line"),
+        (SQUARE * 0, "lie on one line"),
+    ],
+)
+def test_corners_that_no_homography_has_are_refused(corners: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        corners_to_homography(corners, 640, 480)
+
+
+@pytest.mark.parametrize(
+    ("corners", "is_valid"),
+    [
+        pytest.param(SQUARE, True, id="square"),
+        pytest.param(SLANTED, True, id="slanted"),
+        pytest.param(np.roll(SQUARE, 1, axis=0), True, id="turned"),
+        pytest.param(SQUARE * 0.39, False, id="15 square pixels"),
+        pytest.param(SQUARE[::-1], False, id="mirrored"),
+        pytest.param(SQUARE[[0, 2, 1, 3]], False, id="crossed"),
+        pytest.param([[0, 0], [10, 0], [10, 10], [8, 1]], False, id="concave"),
+        pytest.param([[0, 0], [10, 0], [20, 0], [0, 10]], False, id="three on a line"),
+        pytest.param(SQUARE[:3], False, id="three corners"),
+        pytest.param(SQUARE * 1e200, False, id="an area beyond float64"),
+    ],
+)
+def test_which_quadrilaterals_are_valid(corners: object, is_valid: bool) -> None:
+    assert is_valid_quadrilateral(corners) is is_valid
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(8))
+def test_a_corner_that_is_not_finite_is_no_quadrilateral(value: float, place: int) -> None:
+    corners = SQUARE.copy()
+    corners.flat[place] = value
+    assert not is_valid_quadrilateral(corners)
+
+
+def test_the_corner_error_is_a_share_of_the_true_diagonal() -> None:
+    assert corner_error(SQUARE + np.array([3, 4]), SQUARE) == pytest.approx(5 / np.hypot(10, 10))
+    np.testing.assert_allclose(corner_error([SQUARE, SQUARE + 1], [SQUARE, SQUARE]), [0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("corners", "limit", "size"),
+    [
+        (SQUARE * [20, 10], 4096, (200, 100)),
+        ([[0, 0], [30, 0], [50, 40], [0, 40]], 4096, (50, 45)),
+        (SQUARE * [20, 10], 50, (50, 25)),
+        (SQUARE * 0, 4096, (1, 1)),
+    ],
+    ids=["rectangle", "the longer of two sides", "limited", "a point"],
+)
+def test_the_upright_size_keeps_the_resolution(corners: object, limit: int, size: tuple[int, int]) -> None:
+    assert upright_size(corners, limit) == size
