@@ -207,7 +207,7 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Ar
     see `pixels_to_normalised`.
 
     Raises:
-        DataError: three of the corners lie on one line.
+        DataError: three of the corners lie on one line, or nearly so.
     """
     c = np.asarray(corners, np.float64)
     if c.shape != (4, 2) or not np.isfinite(c).all():
@@ -220,7 +220,7 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Ar
     without_3 = (x0 - x1) * (y2 - y1) - (x2 - x1) * (y0 - y1)
     areas = [abs(area) for area in (without_0, without_1, without_2, without_3)]
     if min(areas) <= _NO_AREA * max(areas):
-        raise DataError(f"three of the corners {c.tolist()} lie on one line")
+        raise DataError(f"three of the corners {c.tolist()} lie on one line, or nearly so")
     # From the square between 0 and 1; g and h are its perspective.
     x, y = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
     g = (x * (y3 - y2) - (x3 - x2) * y) / without_0

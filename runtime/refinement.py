@@ -31,6 +31,8 @@ __all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score
 
 Array = npt.NDArray[np.float64]
 
+_COARSE_SUPERSAMPLING = 1  # of the crops that another pass follows
+
 
 @dataclass(frozen=True, eq=False)
 class RefinedPose:
@@ -135,7 +137,9 @@ def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: A
         outline = homography_to_corners(crop_homography(homography, network.margin), width, height)
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
-        seen, score = network.look(frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else 1)
+        seen, score = network.look(
+            frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else _COARSE_SUPERSAMPLING
+        )
         better = compose(homography, seen, network.margin)
         if not is_valid_quadrilateral(homography_to_corners(better, width, height)):
             return RefinedPose(homography, score, number)

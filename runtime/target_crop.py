@@ -54,8 +54,8 @@ def target_crop(
         homography: [3, 3], target → frame, normalised.
         size: width and height of the crop, pixels.
         margin: see `crop_homography`.
-        supersampling: samples along each side for one pixel; their averages are the crop. With 1, the frame is halved
-            once more, and a third of the work is left.
+        supersampling: samples along each side for one pixel; their averages are the crop. 1 takes a third of the work
+            of 2, out of a frame halved once more where it is large enough.
         pyramid: one that holds the frame, which spares making its halves; the crop is the same.
 
     Returns:

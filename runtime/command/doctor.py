@@ -133,8 +133,8 @@ def _import_error(module: str) -> str | None:
     """Why it cannot be imported, which may be for want of another one; None if it can."""
     try:
         importlib.import_module(module)
-    except (ImportError, ValueError) as error:  # ValueError: made for another NumPy
-        return str(error)
+    except Exception as error:  # libraries of the system, made for other versions, can fail in any way
+        return next(iter(str(error).split("\n")), "") or repr(error)
     return None
 
 

@@ -115,9 +115,10 @@ def list_pi_cameras() -> list[CameraInfo]:
 
 def _reason(error: BaseException) -> str:
     """The first cause: what picamera2 itself says of all is "Camera __init__ sequence did not complete."."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{error}: another program is using it" if "busy" in str(error) else str(error)
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    said = str(error) or repr(error)
+    return f"{said}: another program is using it" if "busy" in said else said
 
 
 def _picamera2() -> Any:

@@ -20,7 +20,7 @@ _POLL_S = 0.1  # how soon `stop` is noticed; it may come from a signal handler, 
 
 
 class ThreadedSource(FrameSource):
-    """A source whose `_read` runs in a thread; subclasses add `_read` and `_release`.
+    """A source whose `_read` runs in a thread; subclasses add `_read` and `_release`, and `_join_s` for slow ones.
 
     The thread also releases the device, so that this never happens under a read that is stuck in a driver.
 

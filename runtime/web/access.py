@@ -87,20 +87,28 @@ class Guard:
         if self._token is None and not is_loopback(_host_name(request.host)):
             return json_error(403, "use localhost or 127.0.0.1 as address, or start with --token")
         if self._token is not None and request.path not in _OPEN_PATHS:
-            asked = request.query.get("token") if request.path == "/" and request.method == "GET" else None
-            given = _bearer(request) if asked is None else asked
-            if given is None and not _is_same(request.cookies.get(self._cookie_name, ""), self._cookie):
-                return _unauthorized(request)
-            if given is not None and (wait_s := self._wrong_tokens.wait_s(request.remote)):
-                return _too_many(wait_s)
-            if given is not None and not _is_same(given, self._token):
-                self._wrong_tokens.add(request.remote)
-                return _unauthorized(request)
-            if asked is not None:
-                return self._signed_in()
+            refusal = self._answer_to_stranger(request, self._token)
+            if refusal is not None:
+                return refusal
         if (request.method not in ("GET", "HEAD") or request.path == "/stream") and not _is_same_origin(request):
             return json_error(403, "refused to a page of another origin")
         return None
+
+    def _answer_to_stranger(self, request: web.Request, token: str) -> web.StreamResponse | None:
+        """None for who has the token or the cookie. A guessed cookie is a guessed token: both are counted."""
+        asked = request.query.get("token") if request.path == "/" and request.method == "GET" else None
+        given = _bearer(request) if asked is None else asked
+        cookie = request.cookies.get(self._cookie_name)
+        if given is None and cookie is None:
+            return _unauthorized(request)
+        if wait_s := self._wrong_tokens.wait_s(request.remote):
+            return _too_many(request, wait_s)
+        if cookie is not None and _is_same(cookie, self._cookie):
+            return None if asked is None else web.Response(status=303, headers={"Location": "/"})
+        if given is not None and _is_same(given, token):
+            return None if asked is None else self._signed_in()
+        self._wrong_tokens.add(request.remote, str(cookie if given is None else given))
+        return _unauthorized(request)
 
     def _signed_in(self) -> web.StreamResponse:
         response = web.Response(status=303, headers={"Location": "/"})
@@ -131,9 +139,11 @@ def _is_same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
-def _too_many(wait_s: float) -> web.Response:
+def _too_many(request: web.Request, wait_s: float) -> web.Response:
     seconds = math.ceil(wait_s)
-    response = json_error(429, f"too many wrong tokens from your address: try again in {seconds} s")
+    text = f"too many wrong tokens from your address: try again in {seconds} s"
+    is_browser = "text/html" in request.headers.get("Accept", "")
+    response = web.Response(status=429, text=text) if is_browser else json_error(429, text)
     response.headers["Retry-After"] = str(seconds)
     return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections import deque
+from dataclasses import dataclass, field
 
 __all__ = ["WrongTokens"]
 
@@ -15,35 +15,49 @@ _WINDOW_S = 60.0
 _MOST_ADDRESSES = 1024
 
 
-class WrongTokens:
-    """The wrong tokens of the last minute by the client's address, of IPv6 by its first 64 bits.
+@dataclass(frozen=True)
+class _Guesses:
+    """The wrong tokens of one address, from the first on: their hashes."""
 
-    After 20 of them an address has to wait until the first is a minute old. The right token waits as well, or the wait
-    would tell what is wrong; who has the cookie gives no token, and does not wait.
+    since_s: float
+    tokens: set[int] = field(default_factory=set)
+
+
+class WrongTokens:
+    """The different wrong tokens of a minute by the client's address, of IPv6 by its first 64 bits.
+
+    After 20 of them an address has to wait until the minute is over. Whatever it gives then is not looked at, or the
+    wait would tell what is right. The same wrong token counts once: a page or program that has an old one goes on
+    giving it.
     """
 
     def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}  # the address that was wrong last comes last
+        self._guesses: dict[str, _Guesses] = {}
 
     def wait_s(self, address: str | None) -> float:
-        """Seconds until this address may give a token again; 0 for now."""
-        times = self._times.get(_network(address))
-        if times is None or len(times) < _MOST:
+        """Seconds until what this address gives is looked at again; 0 for now."""
+        network = _network(address)
+        guesses = self._guesses.get(network)
+        if guesses is None:
             return 0.0
-        return max(0.0, times[0] + _WINDOW_S - time.monotonic())
+        left_s = guesses.since_s + _WINDOW_S - time.monotonic()
+        if left_s <= 0:
+            del self._guesses[network]
+        return max(0.0, left_s) if len(guesses.tokens) >= _MOST else 0.0
 
-    def add(self, address: str | None) -> None:
-        """Counts one. The first of an address in a minute, and the one after which it waits, are in the log."""
-        network, now = _network(address), time.monotonic()
-        times = self._times.pop(network, deque(maxlen=_MOST))
-        if not times or now - times[-1] > _WINDOW_S:
+    def add(self, address: str | None, token: str) -> None:
+        """Counts one. The first of a minute, and the one after which the address waits, are in the log."""
+        self.wait_s(address)  # forgets what is over
+        network = _network(address)
+        guesses = self._guesses.get(network)
+        if guesses is None:
             _LOG.warning("web view: wrong token from %s", network)
-        times.append(now)
-        self._times[network] = times
-        if self.wait_s(address):
+            guesses = self._guesses[network] = _Guesses(time.monotonic())
+            if len(self._guesses) > _MOST_ADDRESSES:
+                del self._guesses[next(iter(self._guesses))]
+        guesses.tokens.add(hash(token))
+        if len(guesses.tokens) == _MOST:
             _LOG.warning("web view: %d wrong tokens from %s within a minute: it has to wait", _MOST, network)
-        if len(self._times) > _MOST_ADDRESSES:
-            del self._times[next(iter(self._times))]
 
 
 def _network(address: str | None) -> str:
@@ -51,6 +65,7 @@ def _network(address: str | None) -> str:
         found = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return str(address)
-    if found.version == 6 and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found.version == 4 or found.is_loopback:
+        return str(found)
+    return str(ipaddress.ip_network((found, 64), strict=False))

@@ -99,7 +99,7 @@ def test_a_line_says_status_name_finding_and_mend() -> None:
         pytest.param(
             picamera2_check("No module named 'pykms'", in_isolated_venv=False),
             "warning",
-            "No module named 'pykms'; cameras on the ribbon cable need it: sudo apt install python3-picamera2",
+            "No module named 'pykms'; cameras on the ribbon cable need it: sudo apt install --reinstall",
             id="picamera2 lacks a module, outside a venv",
         ),
         pytest.param(disk_check("/data", 64_000_000_000), "ok", "64.0 GB free in /data", id="room"),

@@ -36,6 +36,8 @@ def picamera2_check(error: str | None, *, in_isolated_venv: bool) -> Check:
     if error is None:
         return Check("picamera2", "ok", "installed")
     mend = "sudo apt install python3-picamera2"
+    if "'picamera2'" not in error:  # it is there, and something that it needs is not
+        mend = "sudo apt install --reinstall python3-picamera2 brings what it needs; its NumPy is the system's"
     if in_isolated_venv:
         mend += ", and make the environment again with: python3 -m venv --system-site-packages"
     return Check("picamera2", "warning", f"{error}; cameras on the ribbon cable need it", mend)

@@ -144,23 +144,36 @@ def test_programs_give_the_token_as_bearer(token_run: Any) -> None:
     assert token_run.post("/api/snapshot", Authorization=f"Bearer {TOKEN}")[0] == 409
 
 
+def guesses(port: int) -> list[tuple[str, dict[str, str]]]:
+    """Twenty-one different ones, in each of the ways in which a token is given."""
+    cookie = f"stn_rectify_{port}"
+    return [
+        request
+        for number in range(7)
+        for request in (
+            ("/api/state", {"Authorization": f"Bearer wrong-horse-{number}"}),
+            (f"/?token=wrong-pony-{number}", {}),
+            ("/api/state", {"Cookie": f"{cookie}=wrong-cookie-{number}"}),
+        )
+    ]
+
+
 def test_who_guesses_has_to_wait_and_the_log_says_so(
     start_run: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start_run(token=TOKEN) as run:
         cookie = run.request(f"/?token={TOKEN}")[1].headers["Set-Cookie"].partition(";")[0]
-        for number in range(20):
-            given = ({"Authorization": f"Bearer wrong-horse-{number}"}, {})[number % 2]
-            assert run.request("/?token=wrong-horse" if number % 2 else "/api/state", **given)[0] == 401
+        for path, headers in guesses(run.port)[:20]:
+            assert run.request(path, **headers)[0] == 401
         for path, headers in (
             ("/api/state", {"Authorization": f"Bearer {TOKEN}"}),
             (f"/?token={TOKEN}", {}),
-            (f"/?token={TOKEN}", {"Cookie": cookie}),
+            ("/api/state", {"Cookie": cookie}),  # or cookies could be guessed meanwhile
         ):
             status, response, text = run.request(path, **headers)
             assert (status, "too many wrong tokens" in text) == (429, True)
             assert 50 <= int(response.headers["Retry-After"]) <= 60
-        assert run.request("/api/state", Cookie=cookie)[0] == 200
+        assert run.request("/", Accept="text/html", Cookie=cookie)[2].startswith("too many")
         assert run.request("/")[0] == 401  # no guess
         monkeypatch.setattr(wrong_tokens, "_WINDOW_S", 0.0)
         assert run.request("/api/state", Authorization=f"Bearer {TOKEN}")[0] == 200
@@ -171,15 +184,48 @@ def test_who_guesses_has_to_wait_and_the_log_says_so(
     ]
 
 
-def test_wrong_tokens_are_counted_for_each_network_and_not_for_ever() -> None:
+def test_an_old_token_may_be_given_for_ever(start_run: Any) -> None:
+    with start_run(token=TOKEN) as run:
+        for path, headers in guesses(run.port)[:3] * 20:
+            assert run.request(path, **headers)[0] == 401
+        assert run.request("/api/state", Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_a_cookie_lets_in_whatever_else_is_given(token_run: Any) -> None:
+    cookie = token_run.request(f"/?token={TOKEN}")[1].headers["Set-Cookie"].partition(";")[0]
+    status, response, _ = token_run.request("/?token=wrong-horse", Cookie=cookie)
+    assert (status, response.headers["Location"]) == (303, "/")
+    assert token_run.request("/api/state", Cookie=cookie, Authorization="Bearer")[0] == 200
+
+
+def test_the_wait_ends_a_minute_after_the_first_wrong_token(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(wrong_tokens.time, "monotonic", lambda: now[0])
     counted = WrongTokens()
     for number in range(20):
-        counted.add(f"2001:db8::{number:x}")
-        counted.add("::ffff:192.0.2.1")
+        assert counted.wait_s("192.0.2.1") == 0
+        counted.add("192.0.2.1", str(number))
+        now[0] += 2
+    assert counted.wait_s("192.0.2.1") == 20
+    now[0] += 20
+    assert counted.wait_s("192.0.2.1") == 0
+    counted.add("192.0.2.1", "another")
+    assert counted.wait_s("192.0.2.1") == 0
+    assert len(caplog.records) == 3
+
+
+def test_wrong_tokens_are_counted_by_network_and_for_a_limited_number_of_them() -> None:
+    counted = WrongTokens()
+    for number in range(20):
+        counted.add(f"2001:db8::{number:x}", str(number))
+        counted.add("::ffff:192.0.2.1" if number % 2 else "192.0.2.1", str(number))
     assert counted.wait_s("2001:db8::ffff") > 0
+    assert counted.wait_s("192.0.2.1") > 0
     assert counted.wait_s("2001:db8:0:1::1") == counted.wait_s("::ffff:192.0.2.2") == counted.wait_s(None) == 0
     for number in range(1024):
-        counted.add(f"10.0.{number >> 8}.{number & 255}")
+        counted.add(f"10.0.{number >> 8}.{number & 255}", "wrong")
     assert counted.wait_s("2001:db8::ffff") == 0
 
 
