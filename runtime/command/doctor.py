@@ -134,7 +134,7 @@ def _import_error(module: str) -> str | None:
     try:
         importlib.import_module(module)
     except Exception as error:  # libraries of the system, made for other versions, can fail in any way
-        return next(iter(str(error).split("\n")), "") or repr(error)
+        return str(error).strip().partition("\n")[0] or repr(error)
     return None
 
 

@@ -38,13 +38,14 @@ PIXEL_SOURCES = ("frame", "model")
 _BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def whole_number(low: int) -> Callable[[str], int]:
-    """A whole number from ``low``."""
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A whole number from ``low``, to ``high`` if there is one."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def parse(text: str) -> int:
         number = int(text) if text.isdecimal() else -1
-        if number < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low}")
+        if number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
         return number
 
     return parse

@@ -7,6 +7,7 @@ from typing import Any
 
 from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, output, share, size, whole_number
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.metadata import MAX_PASSES
 from stn_rectify.runtime.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifier import Rectifier
@@ -78,7 +79,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--refine",
-        type=whole_number(0),
+        type=whole_number(0, MAX_PASSES),
         metavar="N",
         help="further looks at the target, 0 for none (the model's own number)",
     )

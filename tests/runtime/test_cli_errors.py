@@ -24,6 +24,7 @@ from stn_rectify.runtime.cli import main
         pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
         pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
         pytest.param(["--demo", "--threads", "0"], 2, "whole number from 1", id="threads"),
+        pytest.param(["--demo", "--refine", "101"], 2, "'101' is not a whole number from 0 to 100", id="refine"),
         pytest.param(["--demo", "--output-size", "big"], 2, "WIDTHxHEIGHT", id="size"),
         pytest.param(["--image", "x.png", "--output-size", "x"], 2, "WIDTHxHEIGHT", id="no size"),
         pytest.param(["--image", "x.png", "--output-size", "0x0"], 2, "1 to 16384", id="zero size"),
