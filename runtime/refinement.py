@@ -25,13 +25,11 @@ from stn_rectify.runtime.interpreter import Interpreter
 from stn_rectify.runtime.metadata import RefineSpec
 from stn_rectify.runtime.model_file import REFINE_SIGNATURE
 from stn_rectify.runtime.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
-from stn_rectify.runtime.target_crop import FINE_SUPERSAMPLING, crop_homography, target_crop
+from stn_rectify.runtime.target_crop import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, crop_homography, target_crop
 
 __all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score", "refine_pose"]
 
 Array = npt.NDArray[np.float64]
-
-_COARSE_SUPERSAMPLING = 1  # of the crops that another pass follows
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +136,7 @@ def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: A
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
         seen, score = network.look(
-            frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else _COARSE_SUPERSAMPLING
+            frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else COARSE_SUPERSAMPLING
         )
         better = compose(homography, seen, network.margin)
         if not is_valid_quadrilateral(homography_to_corners(better, width, height)):

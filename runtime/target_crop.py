@@ -13,7 +13,7 @@ from stn_rectify.runtime.frame_pyramid import FramePyramid, halved
 from stn_rectify.runtime.geometry import map_unit_corners, normalised_to_pixels, pixels_to_normalised
 from stn_rectify.runtime.preprocess import resize_antialiased
 
-__all__ = ["FINE_SUPERSAMPLING", "REFINE_MARGIN", "crop_homography", "target_crop"]
+__all__ = ["COARSE_SUPERSAMPLING", "FINE_SUPERSAMPLING", "REFINE_MARGIN", "crop_homography", "target_crop"]
 
 #: What the crops of a refine network show beyond each edge of the target, as a share of its side, unless its file says
 #: otherwise.
@@ -21,6 +21,9 @@ REFINE_MARGIN = 0.2
 
 #: Samples along each side for one pixel of a crop that is to show the target as well as can be.
 FINE_SUPERSAMPLING = 2
+
+#: The same, of a crop that another one follows.
+COARSE_SUPERSAMPLING = 1
 
 _BORDER_PX = 2  # what bilinear sampling and reducing may reach over the crop's bounds
 

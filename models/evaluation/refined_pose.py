@@ -129,7 +129,7 @@ def _by_pass(
     if network is None:
         return found * (1 + passes)
     homography = theta_to_homography(theta)
-    for count in range(1, 1 + passes):  # each from the beginning: the last pass of so many sees more than one between
+    for count in range(1, 1 + passes):  # each from the beginning: only the last of so many sees a fine crop
         pose = refine_pose(network, frame, homography, count)
         found.append((homography_to_corners(pose.homography, width, height), final_score(scan_score, pose.score)))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import importlib
 import os
 import shutil
 import struct
@@ -36,6 +35,7 @@ from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.interpreter import find_interpreter_package
 from stn_rectify.runtime.rectifier import Rectifier
 from stn_rectify.runtime.sources import ImageSource, list_cameras
+from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 
 __all__ = ["doctor", "examine"]
 
@@ -126,16 +126,7 @@ def _raspberry_pi() -> Iterator[Check]:
     yield Check("board", "ok", board)
     yield throttling_check(_throttling())
     in_isolated_venv = sys.prefix != sys.base_prefix and not _sees_system_packages(Path(sys.prefix) / "pyvenv.cfg")
-    yield picamera2_check(_import_error("picamera2"), in_isolated_venv=in_isolated_venv)
-
-
-def _import_error(module: str) -> str | None:
-    """Why it cannot be imported, which may be for want of another one; None if it can."""
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # libraries of the system, made for other versions, can fail in any way
-        return str(error).strip().partition("\n")[0] or repr(error)
-    return None
+    yield picamera2_check(picamera2_import_error(), in_isolated_venv=in_isolated_venv)
 
 
 def _throttling() -> int | None:

@@ -15,7 +15,7 @@ from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo
 
-__all__ = ["INSTALL", "PiCameraSource", "list_pi_cameras", "pi_camera_number"]
+__all__ = ["INSTALL", "PiCameraSource", "list_pi_cameras", "pi_camera_number", "picamera2_import_error"]
 
 INSTALL = (
     "on Raspberry Pi OS: sudo apt install -y python3-picamera2, and use an environment made with "
@@ -61,7 +61,7 @@ class PiCameraSource(ThreadedSource):
             infos = picamera2.global_camera_info()
             if number >= len(infos):
                 raise SourceError(
-                    f"camera picamera2:{number} does not exist: connect it, see rpicam-hello --list-cameras"
+                    f"camera picamera2:{number} does not exist: connect it, see stn-rectify --list-cameras"
                 )
             self._camera = picamera2(number)
             try:
@@ -118,12 +118,25 @@ def _reason(error: BaseException) -> str:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     said = str(error) or repr(error)
-    return f"{said}: another program is using it" if "busy" in said else said
+    if "busy" in said:
+        return f"{said}: end the program that is using it"
+    if "FrameDurationLimits" in said:
+        return f"{said}: leave out --framerate"
+    return f"{said}: see whether rpicam-hello shows a picture"
+
+
+def picamera2_import_error() -> str | None:
+    """Why picamera2 cannot be imported, which may be for want of another module; None if it can."""
+    try:
+        importlib.import_module("picamera2")
+    except Exception as error:  # libraries of the system, made for other versions, can fail in any way
+        return str(error).strip().partition("\n")[0] or repr(error)
+    return None
 
 
 def _picamera2() -> Any:
     """The class `picamera2.Picamera2`."""
-    try:
-        return importlib.import_module("picamera2").Picamera2
-    except (ImportError, ValueError) as error:  # ValueError: its libraries were made for another NumPy
-        raise SourceError(f"cannot use picamera2 ({error}); {INSTALL}") from error
+    error = picamera2_import_error()
+    if error is not None:
+        raise SourceError(f"cannot use picamera2 ({error}); {INSTALL}")
+    return importlib.import_module("picamera2").Picamera2

@@ -36,20 +36,15 @@ class WrongTokens:
 
     def wait_s(self, address: str | None) -> float:
         """Seconds until what this address gives is looked at again; 0 for now."""
-        network = _network(address)
-        guesses = self._guesses.get(network)
-        if guesses is None:
+        guesses = self._of_this_minute(_network(address))
+        if guesses is None or len(guesses.tokens) < _MOST:
             return 0.0
-        left_s = guesses.since_s + _WINDOW_S - time.monotonic()
-        if left_s <= 0:
-            del self._guesses[network]
-        return max(0.0, left_s) if len(guesses.tokens) >= _MOST else 0.0
+        return max(0.0, guesses.since_s + _WINDOW_S - time.monotonic())
 
     def add(self, address: str | None, token: str) -> None:
         """Counts one. The first of a minute, and the one after which the address waits, are in the log."""
-        self.wait_s(address)  # forgets what is over
         network = _network(address)
-        guesses = self._guesses.get(network)
+        guesses = self._of_this_minute(network)
         if guesses is None:
             _LOG.warning("web view: wrong token from %s", network)
             guesses = self._guesses[network] = _Guesses(time.monotonic())
@@ -58,6 +53,13 @@ class WrongTokens:
         guesses.tokens.add(hash(token))
         if len(guesses.tokens) == _MOST:
             _LOG.warning("web view: %d wrong tokens from %s within a minute: it has to wait", _MOST, network)
+
+    def _of_this_minute(self, network: str) -> _Guesses | None:
+        guesses = self._guesses.get(network)
+        if guesses is None or time.monotonic() - guesses.since_s < _WINDOW_S:
+            return guesses
+        del self._guesses[network]
+        return None
 
 
 def _network(address: str | None) -> str:

@@ -35,7 +35,7 @@ def print_table(title: str, row: dict[str, float]) -> None:
         rest -= total if int(times) else 0
         share = f"{100 * total / whole:6.1f} %" if int(times) else ""
         print(f"  {stage.replace('_', ' '):28}{f'× {times}' if int(times) else '–':>8}{total:9.2f}{share}")
-    print(f"  {'the rest: Python':28}{'':8}{rest:9.2f}{100 * rest / whole:6.1f} %")
+    print(f"  {'the rest: Python, memory':28}{'':8}{rest:9.2f}{100 * rest / whole:6.1f} %")
     print(f"  {'whole frame, image:':28}{'':8}{'million':>9}   not inference   of a core at 30/s   frames/s")
     for name, n in frames.items():
         not_inference = f"{n - inference:.2f} ({100 * (1 - inference / n):.0f} %)"

@@ -66,7 +66,7 @@ def print_table(subjects: Subjects, rounds: int) -> None:
         if stage.times:
             rest -= fast[name][0] * stage.times
             line(name, f"× {stage.times}", fast[name][0] * stage.times, times[name][:, 0].min() * stage.times)
-    line("the rest: Python", "", rest, None)
+    line("the rest: Python, memory", "", rest, None)
     for name, stage in subjects.stages.items():
         if not stage.times:
             line(name, "–", fast[name][0], float(times[name][:, 0].min()), share=False)

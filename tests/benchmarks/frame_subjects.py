@@ -19,7 +19,7 @@ from stn_rectify.runtime.frame_pyramid import FramePyramid
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.interpreter import find_interpreter_package
 from stn_rectify.runtime.preprocess import Preprocessor, resize_antialiased
-from stn_rectify.runtime.target_crop import FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.target_crop import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
 
 SMALL = (128, 128)
 OWN_SIZE = "target's own size"
@@ -142,7 +142,8 @@ def _stages(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> d
         looked_at = crop()
         found["last refine crop"] = Stage(crop, 1)
         if rectifier.refine > 1:
-            found["refine crop before it"] = Stage(_refine_crop(rectifier, frame, result, 1), rectifier.refine - 1)
+            coarse = _refine_crop(rectifier, frame, result, COARSE_SUPERSAMPLING)
+            found["refine crop before it"] = Stage(coarse, rectifier.refine - 1)
         found["quantize crop"] = Stage(lambda: preprocessor.network_input(looked_at), rectifier.refine)
     found[f"warp, {OWN_SIZE}"] = Stage(_warp(frame, result, result.image.shape[1::-1]), 1)
     found["warp, {}x{}".format(*SMALL)] = Stage(_warp(frame, result, SMALL))
