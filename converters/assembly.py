@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.calibration import FrameSet
-from stn_rectify.converters.flatbuffer_cost import network_cost
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization, Tensor
-from stn_rectify.converters.head_refit import HeadRefit, refit_head
-from stn_rectify.converters.integer_head import IntegerHead, build_head, quantize_head
-from stn_rectify.converters.integer_sampler import build_sampler
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.network_append import append_network
-from stn_rectify.converters.proof import COEFFICIENTS, FEATURES
-from stn_rectify.converters.quantizer import quantize
-from stn_rectify.converters.sampler_plan import SamplerPlan
-from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.models.cost import GRID_MACS, SAMPLER_MACS, StageCost, StnCost
+from stn_rectify.converters.integer.head import IntegerHead, build_head, quantize_head
+from stn_rectify.converters.integer.head_refit import HeadRefit, refit_head
+from stn_rectify.converters.integer.sampler import build_sampler
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+from stn_rectify.converters.proof.proof import COEFFICIENTS, FEATURES
+from stn_rectify.converters.reading.calibration import FrameSet
+from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.tflite.cost import network_cost
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization, Tensor
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.tflite.joining import append_network
+from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.models.network.cost import GRID_MACS, SAMPLER_MACS, StageCost, StnCost
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
-from stn_rectify.runtime.preprocess import pixel_levels
+from stn_rectify.runtime.rectifying.preprocess import pixel_levels
 
 __all__ = ["Assembly", "assemble", "class_activation"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.converters.conversion_options import DEFAULT_PASSES
-from stn_rectify.converters.stderr_muting import muted_stderr
-from stn_rectify.models.workstation import OneLineParser, run_command
+from stn_rectify.converters.tflite.stderr_muting import muted_stderr
+from stn_rectify.models.command.workstation import OneLineParser, run_command
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.metadata import MAX_PASSES
+from stn_rectify.runtime.model.metadata import MAX_PASSES
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
@@ -142,7 +142,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.conversion_options import ConversionOptions
     from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
-    from stn_rectify.runtime.recognition.label_file import read_labels
+    from stn_rectify.runtime.model.labels import read_labels
 
     low, high = args.value_range
     if not -math.inf < low <= 0 <= high < math.inf or not low < high:

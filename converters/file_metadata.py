@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from stn_rectify.converters.assembly import Assembly
-from stn_rectify.converters.sampler_plan import THETA_BITS
-from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.runtime.metadata import FORMAT
+from stn_rectify.converters.integer.sampler_plan import THETA_BITS
+from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.runtime.model.metadata import FORMAT
 
 __all__ = ["file_metadata", "refine_metadata", "versions"]
 

@@ -15,27 +15,30 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.assembly import class_activation
-from stn_rectify.converters.calibration import FrameSet, calibration_warnings, read_frames, refuse_unknown_labels
-from stn_rectify.converters.content_hash import sha256_of_files
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import versions
-from stn_rectify.converters.flatbuffer_cost import network_cost
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
-from stn_rectify.converters.keras_trace import KerasTrace
-from stn_rectify.converters.layer_check import check_layers
-from stn_rectify.converters.packing import pack
-from stn_rectify.converters.proof import Check, inspect_file
-from stn_rectify.converters.quantizer import quantize
-from stn_rectify.models.file_names import RECOGNIZER_SUFFIX
-from stn_rectify.models.files import load_model
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.converters.proof.proof import Check, inspect_file
+from stn_rectify.converters.reading.calibration import (
+    FrameSet,
+    calibration_warnings,
+    read_frames,
+    refuse_unknown_labels,
+)
+from stn_rectify.converters.reading.content_hash import sha256_of_files
+from stn_rectify.converters.reading.keras_trace import KerasTrace
+from stn_rectify.converters.reading.layer_check import check_layers
+from stn_rectify.converters.tflite.cost import network_cost
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.tflite.packing import pack
+from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, partial_file
+from stn_rectify.models.network.loading import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
-from stn_rectify.runtime.preprocess import pixel_levels
-from stn_rectify.runtime.recognition.ctc_decoding import best_path
-from stn_rectify.runtime.recognition.label_file import read_labels
-from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile
-from stn_rectify.runtime.recognition.sequence_layout import SequenceLayout
+from stn_rectify.runtime.model.labels import read_labels
+from stn_rectify.runtime.recognition.ctc import best_path
+from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile, SequenceLayout
+from stn_rectify.runtime.rectifying.preprocess import pixel_levels
 
 __all__ = ["RecognizerConversion", "convert_recognizer"]
 

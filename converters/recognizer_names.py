@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stn_rectify.models.file_names import RECOGNIZER_SUFFIX
+from stn_rectify.models.files import RECOGNIZER_SUFFIX
 
 __all__ = ["is_recognizer"]
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.calibration import FrameSet, read_frames
 from stn_rectify.converters.file_metadata import refine_metadata
-from stn_rectify.converters.proof import NetworkReference
-from stn_rectify.converters.refine_files import refine_calibration, refine_file
+from stn_rectify.converters.proof.proof import NetworkReference
+from stn_rectify.converters.reading.calibration import FrameSet, read_frames
+from stn_rectify.converters.reading.refine_files import refine_calibration, refine_file
+from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.report.comparison import compare
 from stn_rectify.converters.report.refine_report import RefineReport
-from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.converters.stn_source import read_stn
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.metadata import MAX_MARGIN
-from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.target_crop import REFINE_MARGIN
+from stn_rectify.runtime.model.metadata import MAX_MARGIN
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
 __all__ = ["AssembledRefine", "RefineStn", "read_refine"]
 

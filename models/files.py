@@ -1,41 +1,79 @@
-"""Reading trained models."""
+"""The files of the workstation: replaced in one step, called by what they hold, hashed.
+
+Networks that belong together are called ``NAME.keras``, ``NAME.refine.keras`` and ``NAME.recognizer.keras``.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
-import zipfile
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import keras
+from stn_rectify.runtime.errors import DataError, UsageError
 
-import stn_rectify.models.layers
-import stn_rectify.models.localization
-import stn_rectify.models.training.losses  # noqa: F401  these register our classes with Keras
-from stn_rectify.runtime.errors import DataError
+__all__ = [
+    "RECOGNIZER_SUFFIX",
+    "REFINE_SUFFIX",
+    "check_refine_name",
+    "is_refine_file",
+    "partial_file",
+    "refine_file_of",
+    "scan_file_of",
+    "sha256_of_file",
+]
 
-__all__ = ["load_model", "sha256_of_file"]
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+@contextmanager
+def partial_file(file: Path) -> Iterator[Path]:
+    """Gives a name beside ``file`` to write to; what was written replaces ``file`` at the end of the block.
 
-
-def load_model(file: Path) -> keras.Model:
-    """Loads a trained .keras file.
+    After an error nothing of it is left, and ``file`` is as it was.
 
     Raises:
-        DataError: missing, truncated, or not a Keras model that can be loaded.
+        DataError: it cannot be written, the disk being full for one.
     """
-    if not file.is_file():
-        raise DataError(f"{file}: no such file")
-    with file.open("rb") as stream:
-        if stream.read(len(_HDF5)) == _HDF5:
-            raise DataError(f"{file} is an HDF5 file: load it in Keras and save it again as NAME.keras")
-    if not zipfile.is_zipfile(file):
-        raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
+    partial = file.with_name(f"{file.stem}.partial{file.suffix}")
     try:
-        return keras.models.load_model(file, compile=False)
-    except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} {_reason(error)}") from error
+        yield partial
+        os.replace(partial, file)
+    except OSError as error:
+        raise DataError(
+            f"{file} cannot be written ({error.strerror or error}): make room for it, then run the same command again"
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+#: A network that corrects the poses of ``NAME.keras``, and a classifier of what it rectifies.
+REFINE_SUFFIX, RECOGNIZER_SUFFIX = ".refine.keras", ".recognizer.keras"
+
+
+def is_refine_file(file: Path) -> bool:
+    """Whether a file is called as a refine network is."""
+    return file.name.endswith(REFINE_SUFFIX)
+
+
+def check_refine_name(out: Path, *, refines: bool) -> None:
+    """Checks that a result is called as a refine network is, if and only if it is one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if refines != is_refine_file(out):
+        raise UsageError(f"--out {out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
+
+
+def refine_file_of(scan: Path) -> Path:
+    """Where the refine network of ``NAME.keras`` lies, if there is one."""
+    return scan.with_name(scan.name.removesuffix(".keras") + REFINE_SUFFIX)
+
+
+def scan_file_of(refine: Path) -> Path:
+    """Where the network lies whose poses a refine network corrects."""
+    return refine.with_name(refine.name.removesuffix(REFINE_SUFFIX) + ".keras")
 
 
 def sha256_of_file(file: Path) -> str:
@@ -48,22 +86,3 @@ def sha256_of_file(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Why a file cannot be loaded, and what to do, in one line."""
-    said = str(error)
-    missing = re.search(r"Could not locate (class|function) '([^']+)'", said)
-    if missing is not None:
-        kind, name = missing.groups()
-        return (
-            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: build the model from Keras layers, "
-            "or export it as a SavedModel"
-        )
-    if "safe_mode=False" in said:
-        return (
-            "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
-            "SavedModel"
-        )
-    first = next((line for line in said.splitlines() if line.strip()), type(error).__name__)
-    return f"is not a Keras model that can be loaded: {first}"

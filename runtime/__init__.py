@@ -11,20 +11,17 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 """
 
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
-from stn_rectify.runtime.location import Location
-from stn_rectify.runtime.misses import MissRule
-from stn_rectify.runtime.model_file import ModelFile, bundled_models
-from stn_rectify.runtime.overview import draw_overview
+from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.recognition.label_vote import LabelVote
 from stn_rectify.runtime.recognition.recognition import Recognition
-from stn_rectify.runtime.recognition.recognition_schedule import RecognitionSchedule
-from stn_rectify.runtime.recognition.recognition_stage import RecognitionStage
 from stn_rectify.runtime.recognition.recognizer import Recognizer
-from stn_rectify.runtime.rectification import Rectification
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
+from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
-from stn_rectify.runtime.smoothing import CornerSmoother
+from stn_rectify.runtime.sinks.overview import draw_overview
 from stn_rectify.runtime.sources import (
     CameraInfo,
     CameraSource,

@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.location import Location
-from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
-from stn_rectify.runtime.recognition.recognition_stage import RecognitionStage
-from stn_rectify.runtime.rectification import Rectification
-from stn_rectify.runtime.rectifier import Rectifier
-from stn_rectify.runtime.smoothing import CornerSmoother
+from stn_rectify.runtime.recognition.stage import RecognitionStage
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame, FrameView
 
 __all__ = ["Pipeline", "Processed"]

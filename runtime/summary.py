@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.misses import MissRule
-from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 
 __all__ = ["RunCounts", "RunSummary"]
 

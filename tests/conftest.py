@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 
 
 @pytest.fixture(scope="session", params=installed_packages())

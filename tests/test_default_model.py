@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import synthesised_hold_out
 from stn_rectify.runtime import ModelFile, Rectifier, bundled_models

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.runtime import ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from stn_rectify.converters.batch.fingerprint import frame_files, installed_versions
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelResult
 from stn_rectify.converters.batch.packed_files import PackedFiles, pack_files
-from stn_rectify.converters.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
-from stn_rectify.converters.refine_files import companion_files
+from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
+from stn_rectify.converters.reading.refine_files import companion_files
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.calibration import image_files, thinned
-from stn_rectify.converters.content_hash import sha256_of, sha256_of_files
 from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.reading.calibration import image_files, thinned
+from stn_rectify.converters.reading.content_hash import sha256_of, sha256_of_files
 from stn_rectify.models.evaluation.known_frames import find_truth
 from stn_rectify.runtime.errors import DataError
 

@@ -1,1 +1,4 @@
-"""What a conversion reports: numbers, pictures, a page, and thresholds that make it a gate."""
+"""The report of one conversion: float and INT8 compared, numbers, pictures, a page.
+
+In: a proved file, the float parts, frames. Out: ``NAME.report.json``, ``NAME.report.html``, ``NAME.png``.
+"""

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.calibration import FrameSet
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.reading.calibration import FrameSet
+from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
-from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.evaluation.quadrilateral_overlap import filled_share, kept_share
-from stn_rectify.models.layers.grids import MIN_DENOMINATOR
+from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
-from stn_rectify.runtime.metadata import ScoreSpec
-from stn_rectify.runtime.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
+from stn_rectify.runtime.model.metadata import ScoreSpec
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
 __all__ = ["Agreement", "ClassAgreement", "Comparison", "Outputs", "TargetsKept", "compare"]
 

@@ -11,15 +11,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.proof import Check, Proof
+from stn_rectify.converters.proof.proof import Check, Proof
+from stn_rectify.converters.reading.stn_source import output_name
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
 from stn_rectify.converters.report.refine_report import RefineReport
-from stn_rectify.converters.stn_source import output_name
-from stn_rectify.models.cost import StnCost
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.models.network.cost import StnCost
+from stn_rectify.runtime.model.model_file import ModelFile
 
 __all__ = ["REPORT_FORMAT", "report_dict"]
 

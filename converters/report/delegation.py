@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stn_rectify.converters.isolated_interpreter import InterpreterNode, IsolatedInterpreter, installed_packages
+from stn_rectify.converters.tflite.isolated_interpreter import InterpreterNode, IsolatedInterpreter, installed_packages
 from stn_rectify.runtime.errors import StnRectifyError
 
 __all__ = ["Delegation", "delegated_operators", "find_delegation", "find_delegations"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from stn_rectify.converters.report.page import write_html
 from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture, write_sheet
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 
 __all__ = ["write_report"]
 

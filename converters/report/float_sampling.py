@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.report.frame_points import depth, frame_points, pixel_centres
-from stn_rectify.converters.sampler_plan import SamplerPlan
 
 __all__ = ["level_errors", "sample"]
 

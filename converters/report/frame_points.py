@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.layers.grids import MIN_DENOMINATOR
+from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.geometry import UNIT_CORNERS, normalised_to_pixels, theta_to_homography
-from stn_rectify.runtime.thin_plate_spline import spline_basis
+from stn_rectify.runtime.rectifying.splines import spline_basis
 
 __all__ = ["depth", "frame_points", "outline", "pixel_centres"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter, installed_packages
-from stn_rectify.converters.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import ModelFile
 
 __all__ = ["Latency", "float_twin", "measure_latencies", "measure_latency"]
 
@@ -50,7 +50,7 @@ def float_twin(parts: StnParts, outputs: Collection[str]) -> bytes:
     Raises:
         ModelFileError: TensorFlow cannot convert it.
     """
-    from stn_rectify.converters.quantizer import to_tflite  # brings TensorFlow
+    from stn_rectify.converters.tflite.quantizer import to_tflite  # brings TensorFlow
 
     def of_file(frame: Any) -> dict[str, Any]:
         return {name: value for name, value in parts.whole(frame).items() if name in outputs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stn_rectify.converters.flatbuffer_model import DTYPES, operator_name, read_model
+from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 
 __all__ = ["Operator", "OperatorGroup", "constant_bytes", "group_operators", "read_operators"]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 
 __all__ = ["write_html"]
 

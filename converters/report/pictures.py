@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.calibration import FrameSet
+from stn_rectify.converters.reading.calibration import FrameSet
+from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.frame_points import outline
-from stn_rectify.converters.stn_parts import StnParts
-from stn_rectify.models.evaluation import drawing
+from stn_rectify.models import drawing
 from stn_rectify.models.evaluation.corner_errors import frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
-from stn_rectify.runtime.metadata import InputSpec
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.metadata import InputSpec
+from stn_rectify.runtime.model.model_file import ModelFile
 
 __all__ = ["AlignmentPicture", "FramePicture", "take_alignment", "take_pictures", "write_sheet"]
 

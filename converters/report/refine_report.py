@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.report.comparison import Comparison
-from stn_rectify.models.cost import StnCost
+from stn_rectify.models.network.cost import StnCost
 
 __all__ = ["RefineReport"]
 

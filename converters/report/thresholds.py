@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stn_rectify.converters.proof import Check
+from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.report.comparison import Comparison
 
 __all__ = ["gate"]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, transform_points
-from stn_rectify.runtime.thin_plate_spline import spline_basis
+from stn_rectify.runtime.rectifying.splines import spline_basis
 
 __all__ = ["DistortedImages", "distort"]
 

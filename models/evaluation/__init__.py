@@ -1,1 +1,5 @@
-"""How well networks find their targets: known frames, errors, presence, and the sheets that show them."""
+"""How well networks find targets: frames with known corners, errors, overlaps, tables and pictures that show it.
+
+In: folders of frames with a ``truth.json``, or synthesised ones (`known_frames`), and a network. Out: tables and
+verification sheets.
+"""

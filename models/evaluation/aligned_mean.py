@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, is_valid_quadrilateral
-from stn_rectify.runtime.target_crop import crop_homography, target_crop
+from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
 
 __all__ = ["WHOLE_FRAME", "AlignedMean", "aligned_mean"]
 

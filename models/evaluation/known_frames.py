@@ -16,7 +16,7 @@ from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-from stn_rectify.runtime.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 from stn_rectify.runtime.sources.images import read_image
 
 __all__ = [

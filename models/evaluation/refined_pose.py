@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import network_input
+from stn_rectify.models.network.pose import pose_predictor
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
@@ -21,8 +21,8 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
 )
-from stn_rectify.runtime.refinement import final_score, refine_pose
-from stn_rectify.runtime.target_crop import REFINE_MARGIN, target_crop
+from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN, target_crop
+from stn_rectify.runtime.rectifying.refinement import final_score, refine_pose
 
 __all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
 
@@ -43,7 +43,7 @@ class FoundTargets:
 
 
 class KerasRefineNetwork:
-    """A refine network in float, for `stn_rectify.runtime.refinement.refine_pose`.
+    """A refine network in float, for `stn_rectify.runtime.rectifying.refinement.refine_pose`.
 
     Args:
         model: the Keras model; its θ are the eight numbers of a homography.

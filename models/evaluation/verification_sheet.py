@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.evaluation import drawing
+from stn_rectify.models import drawing
+from stn_rectify.models.drawing import Image
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
 from stn_rectify.models.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
-from stn_rectify.models.evaluation.drawing import Image
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.runtime.geometry import (
     corners_to_homography,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.layer_steps import Step, flat_steps
+from stn_rectify.models.network.layer_steps import Step, flat_steps
 from stn_rectify.models.pruning.channel_rules import given_channels
 from stn_rectify.models.pruning.weight_channels import Channels, WeightChannels, has_channels, weight_channels
 from stn_rectify.models.quantization.pose_steps import pose_steps

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from keras import layers
 
-from stn_rectify.models.layer_steps import Step
+from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.pruning.weight_channels import Channels, has_channels, makes_channels
 from stn_rectify.models.quantization.rounding_plan import DROPPED
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.files import load_model, sha256_of_file
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file, sha256_of_file
+from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.pose import pose_model, pose_predictor
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
@@ -19,7 +20,7 @@ from stn_rectify.models.pruning.surgery import without_channels
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_predictor, pose_truth
+from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["PruningCourse", "prune", "pruned", "tune"]

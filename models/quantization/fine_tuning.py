@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from stn_rectify.models.files import load_model, sha256_of_file
+from stn_rectify.models.files import sha256_of_file
+from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.losses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import (
@@ -22,7 +24,6 @@ from stn_rectify.models.training.course import (
     write_result,
 )
 from stn_rectify.models.training.frame_batches import Batch
-from stn_rectify.models.training.losses import theta_to_corners
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from stn_rectify.models.layer_steps import Step, flat_steps, steps_to
-from stn_rectify.models.layers import BilinearSampler
+from stn_rectify.models.network.layer_steps import Step, flat_steps, steps_to
+from stn_rectify.models.network.layers import BilinearSampler
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["PoseSteps", "pose_steps"]

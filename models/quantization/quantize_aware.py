@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from stn_rectify.models.layer_steps import Step
+from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.quantization.fake_quantization import rounded_activation, rounded_kernel
 from stn_rectify.models.quantization.pose_steps import pose_steps
 from stn_rectify.models.quantization.rounded_layers import has_known_kernel, linear_part, normalisation

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras import activations, layers
 
-from stn_rectify.models.layer_steps import Step
+from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.quantization.rounded_layers import has_known_kernel, is_fused_activation, is_linear
 
 __all__ = ["DROPPED", "RoundingPlan", "rounding_plan"]

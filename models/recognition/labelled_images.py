@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stn_rectify.models.digits.idx_file import read_idx
 from stn_rectify.models.evaluation.known_frames import read_frame
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 
 __all__ = ["LabelledImages", "read_labelled_images"]
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
+from stn_rectify.models.network.losses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
 from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.pose_watch import PoseWatch
@@ -22,7 +23,6 @@ from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizi
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, Seen, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
-from stn_rectify.models.training.losses import CornerLoss
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["WEIGHT_DECAY", "RecognizerCourse", "SlowLocalization", "hold_out_error", "train_through_recognizer"]

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from stn_rectify.models.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
-from stn_rectify.models.localization import identity_bias, reduced_copy
+from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
+from stn_rectify.models.network.localization import identity_bias, reduced_copy
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 

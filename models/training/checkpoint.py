@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["Checkpoint"]

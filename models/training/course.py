@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
@@ -43,7 +43,7 @@ class Course:
     """The frames of a training, and how they are gone through.
 
     Attributes:
-        refine_margin: of the crops that a refine network sees (`stn_rectify.runtime.target_crop`); None for a network
+        refine_margin: of the crops that a refine network sees (`runtime.rectifying.crops`); None for a network
             that sees whole frames.
     """
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stn_rectify.models.evaluation.drawing import write_png
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.drawing import write_png
+from stn_rectify.models.files import partial_file
 from stn_rectify.models.training.curve_chart import curve_chart
 from stn_rectify.runtime.errors import DataError
 

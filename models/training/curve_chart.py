@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.evaluation.drawing import FLOAT, TRUTH, Colour, Image, below, beside, text
+from stn_rectify.models.drawing import FLOAT, TRUTH, Colour, Image, below, beside, text
 
 __all__ = ["curve_chart"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError

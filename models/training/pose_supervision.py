@@ -1,4 +1,4 @@
-"""The network's poses and scores: what they are, and their supervision by what is known of the frames."""
+"""Supervision of a network's poses and scores by what is known of the frames."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from stn_rectify.models.network.losses import CornerLoss
 from stn_rectify.models.training.course import Targets
 from stn_rectify.models.training.frame_batches import Batch
-from stn_rectify.models.training.losses import CornerLoss
-from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["pose_loss", "pose_model", "pose_predictor", "pose_truth"]
+__all__ = ["pose_loss", "pose_truth"]
 
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
 _BETA, _REFINE_BETA = 0.05, 0.01
 _SCORE_WEIGHT = 0.15  # of the score's cross-entropy beside the corners' loss
-
-
-def pose_model(stn: keras.Model) -> keras.Model:
-    """Frames → [θ, score], or [θ] for a model without a score; the layers are those of ``stn``."""
-    names = [name for name in ("theta", "score") if any(layer.name == name for layer in stn.layers)]
-    return keras.Model(stn.input, [stn.get_layer(name).output for name in names])
 
 
 def pose_loss(pose: keras.Model, *, refines: bool) -> dict[str, Any]:
@@ -38,25 +30,3 @@ def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
     count = len(pose.outputs)
     everywhere = np.ones(len(batch.present), np.float32)
     return [batch.corners, batch.present][:count], [batch.present[:, 0], everywhere][:count]
-
-
-def pose_predictor(model: keras.Model) -> Any:
-    """``predict`` for `stn_rectify.models.evaluation.corner_errors.corner_errors` from a Keras STN.
-
-    Raises:
-        DataError: the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.
-    """
-    names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
-    sizes = [(size,) for size in THETA_SIZE.values()]
-    if "theta" not in names or model.get_layer("theta").output.shape[1:] not in sizes:
-        raise DataError('no Spatial Transformer Network: it needs a layer named "theta" of 6, 8 or 32 values')
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
-        raise DataError(f"its input must be one image of a fixed size, [batch, height, width, 1 or 3], not {shape}")
-    pose = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
-
-    def predict(frames: Any) -> Any:
-        outputs = pose.predict(frames, batch_size=64, verbose=0)
-        return outputs["theta"], outputs.get("score")
-
-    return predict

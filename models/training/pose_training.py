@@ -7,11 +7,13 @@ from pathlib import Path
 
 import keras
 
-from stn_rectify.models.files import load_model, sha256_of_file
-from stn_rectify.models.stn import lightweight_stn
+from stn_rectify.models.files import sha256_of_file
+from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.pose import pose_model
+from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
-from stn_rectify.models.training.pose_supervision import pose_loss, pose_model, pose_truth
+from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.runtime.errors import DataError
 

@@ -15,7 +15,7 @@ from stn_rectify.runtime.geometry import (
     is_valid_quadrilateral,
     transform_points,
 )
-from stn_rectify.runtime.target_crop import crop_homography, target_crop
+from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
 
 __all__ = ["crop_drawer", "perturbation"]
 
@@ -43,7 +43,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     target, or at what it took for one.
 
     Args:
-        margin: see `stn_rectify.runtime.target_crop.crop_homography`.
+        margin: see `stn_rectify.runtime.rectifying.crops.crop_homography`.
         turns: whether targets are also turned by quarters and mirrored.
     """
 

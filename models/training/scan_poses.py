@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import network_input
-from stn_rectify.models.files import load_model
+from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.pose import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.pose_supervision import pose_predictor
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, theta_to_homography
 

@@ -1,1 +1,5 @@
-"""The command ``stn-rectify``: options, run, messages, and ``doctor``; `stn_rectify.runtime.cli` starts it."""
+"""The command ``stn-rectify``: words in, one run or one answer out.
+
+`cli` is the program, `options` its parser (a file beside it for each group of options), `run` a run, `doctor` the
+examination of a machine. It only wires the other rooms; nothing imports it.
+"""

@@ -32,8 +32,8 @@ from stn_rectify.runtime.command.checks import (
     throttling_value,
 )
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.interpreter import find_interpreter_package
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 
 from stn_rectify.runtime.recognition.recognizer import Recognizer
-from stn_rectify.runtime.rectification import Rectification
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
 __all__ = ["camera_lines", "first_line", "model_line", "recognizer_line", "result_line", "say"]

@@ -25,7 +25,7 @@ from stn_rectify.runtime.command.source_options import (
 from stn_rectify.runtime.command.target_options import add_target_options, check_target_options
 from stn_rectify.runtime.command.web_options import add_web_options, check_web_options
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.interpreter import find_interpreter_package
+from stn_rectify.runtime.model.interpreter import find_interpreter_package
 
 __all__ = ["PROGRAM", "check_options", "make_parser", "options_as_toml", "parse_options"]
 

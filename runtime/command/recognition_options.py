@@ -7,10 +7,9 @@ from typing import get_args
 
 from stn_rectify.runtime.command.option_types import whole_number
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.recognition.label_vote import LabelVote
-from stn_rectify.runtime.recognition.recognition_schedule import RecognitionSchedule, When
-from stn_rectify.runtime.recognition.recognition_stage import RecognitionStage
 from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.schedule import RecognitionSchedule, When
+from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage
 
 __all__ = [
     "OF_FOLLOWING_FRAMES",

@@ -17,12 +17,12 @@ from stn_rectify.runtime.command.source_options import open_source
 from stn_rectify.runtime.command.target_options import open_rectifier
 from stn_rectify.runtime.command.web_options import open_web_view
 from stn_rectify.runtime.errors import DataError, StnRectifyError
-from stn_rectify.runtime.misses import MissRule
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.recognition.recognizer import Recognizer
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
-from stn_rectify.runtime.smoothing import CornerSmoother
 from stn_rectify.runtime.sources import CapturedFrame, FrameSource, FrameView, ImageSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView

@@ -7,10 +7,10 @@ from typing import Any
 
 from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, output, share, size, whole_number
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.metadata import MAX_PASSES
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.metadata import MAX_PASSES
+from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer import Recognizer
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
 __all__ = ["add_target_options", "check_target_options", "open_rectifier", "pixel_source", "video_file"]

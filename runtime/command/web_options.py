@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import Pipeline
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView

@@ -1,1 +1,23 @@
-"""What a rectified image shows: a recognizer, its file, its input and its scores."""
+"""What an upright target shows: recognizers, when they are asked, and what their answers add up to.
+
+In: rectified images (`Rectification.image`). Out: a `Recognition`, and results with labels. A recognizer's file is read
+here, on top of the model room.
+"""
+
+from stn_rectify.runtime.recognition.ctc import CtcDecoder
+from stn_rectify.runtime.recognition.recognition import Recognition
+from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.schedule import PictureChange, RecognitionSchedule, Steadiness
+from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage, TargetTrack
+
+__all__ = [
+    "CtcDecoder",
+    "LabelVote",
+    "PictureChange",
+    "Recognition",
+    "RecognitionSchedule",
+    "RecognitionStage",
+    "Recognizer",
+    "Steadiness",
+    "TargetTrack",
+]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.results import Rectification
 
 __all__ = ["ImageRecognizer", "Recognition", "Recognized", "as_recognition", "labelled"]
 

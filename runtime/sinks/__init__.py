@@ -1,8 +1,12 @@
-"""Where results go: each sink takes them one by one and is closed."""
+"""Where results go: JSON lines, pictures, video, a window, MQTT.
 
-from stn_rectify.runtime.sinks.jsonl import JsonlSink
+In: frames and their results, one by one. Out: files, messages, lines. Each sink is opened, written to and closed.
+"""
+
+from stn_rectify.runtime.sinks.jsonl import JsonlSink, result_values
 from stn_rectify.runtime.sinks.mqtt import MqttSink
 from stn_rectify.runtime.sinks.mqtt_address import MqttAddress
+from stn_rectify.runtime.sinks.overview import draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.pictures import SaveSink
 from stn_rectify.runtime.sinks.result_sink import ResultSink
@@ -19,4 +23,6 @@ __all__ = [
     "SaveSink",
     "ShowSink",
     "VideoSink",
+    "draw_overview",
+    "result_values",
 ]

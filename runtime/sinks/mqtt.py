@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.rectification import Rectification
-from stn_rectify.runtime.result_values import result_values
+from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
+from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sinks.mqtt_address import MqttAddress
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink

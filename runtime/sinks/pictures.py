@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.overview import draw_overview
-from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.sinks.overview import draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sinks.size_limit import SizeLimit

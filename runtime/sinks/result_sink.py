@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CapturedFrame
 
 __all__ = ["ResultSink", "cannot_write"]

@@ -11,9 +11,8 @@ from pathlib import Path
 import cv2
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.overview import draw_overview
-from stn_rectify.runtime.rectification import Rectification
-from stn_rectify.runtime.sinks.boxed import boxed, overview_size
+from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 

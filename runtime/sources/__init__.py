@@ -1,4 +1,8 @@
-"""Where frames come from: images, a video, a camera. Each source is iterated once and closed."""
+"""Where frames come from: images, a video or stream, a camera.
+
+In: paths, URLs, devices. Out: `CapturedFrame`, BGR uint8, the newest one where frames come by themselves. Each source
+is iterated once and closed. Nothing here knows of models.
+"""
 
 from stn_rectify.runtime.sources.by_name import list_cameras, open_camera, open_video
 from stn_rectify.runtime.sources.camera import CameraSource

@@ -1,4 +1,8 @@
-"""A run seen in a browser: ``stn-rectify --serve``, or `WebView` in an app. Needs the extra ``web``."""
+"""A run seen in a browser: ``stn-rectify --serve``, or `WebView` in an app. Needs the extra ``web``.
+
+In: processed frames, a summary, the pipeline that buttons change. Out: a page, its streams, /metrics. The run never
+waits for a browser.
+"""
 
 from stn_rectify.runtime.web.saving_switch import SavingSwitch
 from stn_rectify.runtime.web.view import WebView

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.result_values import result_values
+from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.web.access import Guard, add_headers, json_error
 from stn_rectify.runtime.web.broadcast import Broadcast
 from stn_rectify.runtime.web.controls import Controls

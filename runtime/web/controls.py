@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.web.saving_switch import SavingSwitch
 
 __all__ = ["Controls", "Notice"]

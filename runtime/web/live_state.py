@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from stn_rectify.runtime.pipeline import Processed
-from stn_rectify.runtime.result_values import result_values
+from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunCounts, RunSummary
 from stn_rectify.runtime.web.controls import Controls

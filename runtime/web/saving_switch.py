@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stn_rectify.runtime.rectification import Rectification
+from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sources import CapturedFrame
 

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.rectifier import Rectifier
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress

@@ -30,7 +30,7 @@ from stn_rectify.models.synthesis.bank import build_bank
 from stn_rectify.models.synthesis.pasting import paste_texture
 from stn_rectify.models.synthesis.targets import TargetTexture
 from stn_rectify.runtime import Rectifier
-from stn_rectify.runtime.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 
 FRAME_RATE = 30.0
 PART_S = 3.0

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.quantizer import to_tflite
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
-from stn_rectify.runtime.recognition.label_vote import LabelVote
+from stn_rectify.converters.tflite.quantizer import to_tflite
 from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.stage import LabelVote
 
 HEIGHT, WIDTH = 24, 96
 CHARACTERS = string.ascii_uppercase + string.digits

@@ -22,7 +22,7 @@ from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.digits.distortions import distort
 from stn_rectify.models.digits.idx_file import read_idx
 from stn_rectify.runtime import Recognizer, Rectifier
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import ModelFile
 
 CANVAS, HELD_OUT, SEED = (42, 42), 10_000, 1_000_037
 
@@ -51,7 +51,7 @@ def int8_error(model: str, recognizer: str | None, frames: np.ndarray, labels: n
 
 _FLOAT = """
 import sys, json, keras, numpy as np
-from stn_rectify.models.files import load_model
+from stn_rectify.models.network.loading import load_model
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from digits_error import held_out

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from stn_rectify.models.layers.grids import MIN_DENOMINATOR
+from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
 __all__ = ["FloatSampler", "float_twin", "plain_twin"]

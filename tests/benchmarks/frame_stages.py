@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from frame_subjects import OWN_SIZE, Call, Subjects, TimedInvoke, time_inferences
 
-from stn_rectify.runtime.interpreter import find_interpreter_package
+from stn_rectify.runtime.model.interpreter import find_interpreter_package
 
 MODELS = ("general", "fast")
 FRAMES = ("640x480", "1280x720")

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime import FrameView, Rectification, Rectifier
-from stn_rectify.runtime.frame_pyramid import FramePyramid
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.interpreter import find_interpreter_package
-from stn_rectify.runtime.preprocess import Preprocessor, resize_antialiased
-from stn_rectify.runtime.target_crop import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.rectifying.preprocess import Preprocessor, resize_antialiased
+from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 
 SMALL = (128, 128)
 OWN_SIZE = "target's own size"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
-from stn_rectify.converters.integer_head import build_head, quantize_head
-from stn_rectify.converters.integer_sampler import build_sampler
-from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.integer.head import build_head, quantize_head
+from stn_rectify.converters.integer.sampler import build_sampler
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.runtime.geometry import identity_theta
 
 SIZES = ((32, 32, 1), (50, 50, 2), (64, 64, 3), (97, 97, 3), (128, 128, 3), (224, 224, 3))

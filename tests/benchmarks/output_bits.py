@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.interpreter import open_interpreter
+from stn_rectify.runtime.model.interpreter import open_interpreter
 
 _THETA_SHIFT = 10  # leaves ±2^21 of an int32: θ in ±2 with 20 fractional bits
 

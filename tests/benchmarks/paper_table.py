@@ -30,7 +30,7 @@ from digits_error import HELD_OUT, float_errors
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.digits import DISTORTIONS
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 from stn_rectify.models.recognition.labelled_images import LabelledImages, read_labelled_images
 from stn_rectify.models.recognition.recognizer_training import WEIGHT_DECAY, RecognizerCourse, train_through_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network

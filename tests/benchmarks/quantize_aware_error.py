@@ -12,10 +12,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
-from stn_rectify.converters.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.quantizer import quantize
-from stn_rectify.models.files import load_model
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.models.network.loading import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
 
 

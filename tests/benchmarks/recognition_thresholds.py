@@ -21,8 +21,7 @@ from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import build_bank
 from stn_rectify.models.synthesis.pasting import paste_texture
 from stn_rectify.runtime import CornerSmoother, Rectification, Rectifier
-from stn_rectify.runtime.recognition.picture_change import PictureChange
-from stn_rectify.runtime.recognition.steadiness import Steadiness
+from stn_rectify.runtime.recognition.schedule import PictureChange, Steadiness
 
 TEXTS = ("AB12CD3", "AB12CD8", "XK94QM7")
 GROUNDS = 2

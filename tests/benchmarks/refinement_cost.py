@@ -19,17 +19,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
-from stn_rectify.converters.integer_sampler import build_sampler
-from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.integer.sampler import build_sampler
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.interpreter import Interpreter, open_interpreter
-from stn_rectify.runtime.metadata import RefineSpec
-from stn_rectify.runtime.model_file import REFINE_SIGNATURE, ModelFile
-from stn_rectify.runtime.preprocess import Preprocessor
-from stn_rectify.runtime.refinement import refine_pose
-from stn_rectify.runtime.target_crop import target_crop
+from stn_rectify.runtime.model.interpreter import Interpreter, open_interpreter
+from stn_rectify.runtime.model.metadata import RefineSpec
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
+from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.refinement import refine_pose
 
 TARGETS = {
     "120 px": np.array([[250, 190], [370, 200], [365, 265], [245, 255]], np.float64),

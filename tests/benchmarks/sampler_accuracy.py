@@ -9,15 +9,15 @@ import sys
 
 import numpy as np
 
-from stn_rectify.converters.reference import reference_grid
-from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+from stn_rectify.converters.proof.reference import reference_grid
 from stn_rectify.runtime.geometry import (
     CONTROL_POINTS,
     normalised_to_pixels,
     pixel_homography,
     transform_points,
 )
-from stn_rectify.runtime.thin_plate_spline import spline_points
+from stn_rectify.runtime.rectifying.splines import spline_points
 
 SIZES = (32, 50, 64, 97, 128, 224, 384, 512)
 SCATTER = 1.5 / 42 * 2  # of control points, normalised: 1.5 px at 42 px

@@ -21,7 +21,7 @@ LABELS = "operators.json"
 
 def write_prefixes(folder: Path, model: Path) -> None:
     """The models, their operators' names and shapes, and the inputs to run them with."""
-    from stn_rectify.converters.flatbuffer_model import DTYPES, operator_name, read_model, write_model
+    from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model, write_model
 
     folder.mkdir(parents=True, exist_ok=True)
     flatbuffer = model.read_bytes()

@@ -29,9 +29,9 @@ POSES = "poses.npz"
 
 def write_models(folder: Path) -> None:
     """A sampler of each size and transform, and the pose for it: coefficients for ours, a matrix for cv2."""
-    from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
-    from stn_rectify.converters.integer_sampler import build_sampler
-    from stn_rectify.converters.sampler_plan import SamplerPlan
+    from stn_rectify.converters.integer.sampler import build_sampler
+    from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+    from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
     from stn_rectify.runtime.geometry import pixel_homography
 
     folder.mkdir(parents=True, exist_ok=True)

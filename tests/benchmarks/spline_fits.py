@@ -13,9 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from stn_rectify.converters.separable_spline import separable_spline
+from stn_rectify.converters.integer.separable_spline import separable_spline
 from stn_rectify.runtime.geometry import identity_theta
-from stn_rectify.runtime.thin_plate_spline import spline_basis
+from stn_rectify.runtime.rectifying.splines import spline_basis
 
 SCATTER = 1.5 / 42 * 2
 

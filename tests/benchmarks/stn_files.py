@@ -28,12 +28,12 @@ from float_twin import FloatSampler, float_twin, plain_twin
 from head_and_sampler_models import FEATURES, head_and_sampler
 
 from stn_rectify.converters.conversion import ConversionOptions, convert
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
-from stn_rectify.converters.integer_grid import build_grid
-from stn_rectify.converters.integer_head import build_head, quantize_head
-from stn_rectify.converters.sampler_plan import SamplerPlan
+from stn_rectify.converters.integer.grid import build_grid
+from stn_rectify.converters.integer.head import build_head, quantize_head
+from stn_rectify.converters.integer.sampler_plan import SamplerPlan
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.partial_file import partial_file
+from stn_rectify.models.files import partial_file
 
 SIZES = ((32, 32, 1), (64, 64, 3), (96, 96, 3), (128, 128, 3), (224, 224, 3))
 LOCALIZATION_PX = 64

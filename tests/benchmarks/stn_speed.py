@@ -23,7 +23,7 @@ import numpy as np
 from speed_tables import WHOLE, Times, print_aims, print_tables
 
 from stn_rectify.runtime.geometry import homography_to_corners, pixel_matrix_map, theta_to_homography
-from stn_rectify.runtime.interpreter import find_interpreter_package, open_interpreter
+from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
 
 SIZES = ((32, 32, 1), (64, 64, 3), (96, 96, 3), (128, 128, 3), (224, 224, 3))
 THETA_BITS = 20

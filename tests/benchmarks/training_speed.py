@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from stn_rectify.models import lightweight_stn, stn_cost
-from stn_rectify.models.localization import BODIES
-from stn_rectify.models.training.losses import CornerLoss
+from stn_rectify.models.network.localization import BODIES
+from stn_rectify.models.network.losses import CornerLoss
 
 _BATCH, _ROUNDS, _STEPS = 128, 5, 4
 

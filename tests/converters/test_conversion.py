@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.assembly import assemble
-from stn_rectify.converters.calibration import read_frames
 from stn_rectify.converters.conversion import ConversionOptions, convert
-from stn_rectify.converters.flatbuffer_model import operator_name, read_model
-from stn_rectify.converters.quantizer import quantize
-from stn_rectify.converters.stn_source import read_stn
+from stn_rectify.converters.reading.calibration import read_frames
+from stn_rectify.converters.reading.stn_source import read_stn
+from stn_rectify.converters.tflite.object_tree import operator_name, read_model
+from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, lightweight_stn
-from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.preprocess import Preprocessor
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.preprocess import Preprocessor
 from tests.converters.keras_models import save_frames, save_model, smooth_frames
 
 

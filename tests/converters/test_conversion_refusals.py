@@ -8,14 +8,15 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.converters import conversion, proof
-from stn_rectify.converters.builtin_operators import VERSIONS
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph
-from stn_rectify.converters.flatbuffer_model import read_model, write_model
-from stn_rectify.converters.schema import schema
+from stn_rectify.converters import conversion
+from stn_rectify.converters.proof import proof
+from stn_rectify.converters.tflite.builtin_operators import VERSIONS
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.converters.tflite.object_tree import read_model, write_model
+from stn_rectify.converters.tflite.schema import schema
 from stn_rectify.models import AffineGrid, BilinearSampler
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import save_frames, save_model, stn_with_trunk
 from tests.converters.test_conversion import run
 

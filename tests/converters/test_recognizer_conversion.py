@@ -15,7 +15,7 @@ import pytest
 from stn_rectify.converters import recognizer_conversion
 from stn_rectify.converters.cli import main
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
 from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError

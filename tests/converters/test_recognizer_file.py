@@ -9,17 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.converters import conversion, proof
+from stn_rectify.converters import conversion
 from stn_rectify.converters.conversion import ConversionOptions, convert
-from stn_rectify.converters.flatbuffer_graph import FlatbufferGraph, Quantization
-from stn_rectify.converters.flatbuffer_model import read_model, write_model
-from stn_rectify.converters.network_append import append_network
-from stn_rectify.converters.packing import pack
-from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.proof import proof
+from stn_rectify.converters.proof.proof import inspect_file
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
+from stn_rectify.converters.tflite.joining import append_network
+from stn_rectify.converters.tflite.object_tree import read_model, write_model
+from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.models import lightweight_stn
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.errors import ModelFileError, UsageError
-from stn_rectify.runtime.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import enliven, save_frames, save_recognizing_model, smooth_frames
 
 LABELS = ("stop", "left", "right", "yield", "none")

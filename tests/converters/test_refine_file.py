@@ -13,19 +13,20 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.converters import conversion, proof
+from stn_rectify.converters import conversion
 from stn_rectify.converters.conversion import ConversionOptions, convert, summary_line
-from stn_rectify.converters.flatbuffer_model import read_model, write_model
-from stn_rectify.converters.proof import inspect_file
+from stn_rectify.converters.proof import proof
+from stn_rectify.converters.proof.proof import inspect_file
+from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.refine_network import read_refine
-from stn_rectify.converters.stn_source import read_stn
-from stn_rectify.converters.subgraph_join import join_subgraph
+from stn_rectify.converters.tflite.joining import join_subgraph
+from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.files import load_model
+from stn_rectify.models.network.loading import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.model_file import ModelFile
-from stn_rectify.runtime.target_crop import target_crop
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.crops import target_crop
 from tests.converters.keras_models import enliven, save_frames, save_model, save_recognizing_model, smooth_frames
 
 SIZE = (320, 240)
@@ -140,7 +141,7 @@ def test_the_passes_are_those_of_the_float_networks(pair, tmp_path):
     frames = cv2.resize(smooth_frames((32, 32, 3), 1, seed=21)[0], SIZE, interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(tmp_path / "frame.png"), frames)
     frame = cv2.imread(str(tmp_path / "frame.png"))
-    command = [sys.executable, "-m", "stn_rectify.runtime.cli", "--image", str(tmp_path / "frame.png")]
+    command = [sys.executable, "-m", "stn_rectify.runtime.command.cli", "--image", str(tmp_path / "frame.png")]
     command += ["--model", str(folder / "out" / "stn.tflite"), "--jsonl", "-"]
 
     def result(*options):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime import cli
+from stn_rectify.runtime.command import cli
 from stn_rectify.runtime.command.options import make_parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -159,7 +159,7 @@ def _with_refine(
 ) -> tuple[bytes, dict[str, Any]]:
     """The flatbuffer with a refine network in it, and what the metadata says of that."""
     pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
-    from stn_rectify.converters.subgraph_join import join_subgraph
+    from stn_rectify.converters.tflite.joining import join_subgraph
 
     other = _convert(theta, shape, False, score)
     alone = _metadata(other, len(theta), shape, False, score, "zeros", value_range)

@@ -12,7 +12,7 @@ import pytest
 
 from stn_rectify.runtime.command.options import options_as_toml, parse_options
 
-COMMAND = [sys.executable, "-m", "stn_rectify.runtime.cli"]
+COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ class Run:
         return state
 
 
-COMMAND = [sys.executable, "-m", "stn_rectify.runtime.cli"]
+COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 
 StartRun = Callable[..., Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from stn_rectify.runtime.web import wrong_tokens
-from stn_rectify.runtime.web.wrong_tokens import WrongTokens
+from stn_rectify.runtime.web import access as wrong_tokens
+from stn_rectify.runtime.web.access import WrongTokens
 
 TOKEN = "correct-horse"
 UPGRADE = {

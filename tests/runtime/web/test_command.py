@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stn_rectify.runtime.cli import main
+from stn_rectify.runtime.command.cli import main
 
 TOKEN = "correct-horse"
 StartProgram = Callable[..., Any]

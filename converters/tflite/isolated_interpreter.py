@@ -1,0 +1,221 @@
+"""An interpreter in a process of its own, where TensorFlow was never imported.
+
+With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `schema.py`), and a model that crashes the
+interpreter would take the converter with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import multiprocessing
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import ModelFileError, StnRectifyError
+from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
+from stn_rectify.runtime.model.model_file import SIGNATURE
+
+__all__ = ["InterpreterNode", "IsolatedInterpreter", "installed_packages"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_MODULES = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
+_WARM_UPS = 3
+_MOST_ROUNDS = 400
+
+
+@dataclass(frozen=True)
+class InterpreterNode:
+    """A node of the graph that an interpreter made of a file: the file's operators, then those of its delegates.
+
+    Attributes:
+        operator: the operator's name, ``DELEGATE`` for a part of the graph that a delegate runs as one node.
+        inputs: tensors by number, constants among them.
+        outputs: tensors by number.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def installed_packages() -> list[str]:
+    """The interpreter packages of this environment."""
+    return [package for package, module in _MODULES.items() if importlib.util.find_spec(module)]
+
+
+class IsolatedInterpreter:
+    """A child process that holds one interpreter; a context manager.
+
+    Args:
+        package: ``"tflite-runtime"``, ``"ai-edge-litert"`` or None for the runtime's own choice.
+
+    Raises:
+        StnRectifyError: the package cannot be imported.
+    """
+
+    def __init__(self, package: str | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, package), daemon=True)
+        self._process.start()
+        theirs.close()
+        #: Name and version of the interpreter's package.
+        self.package: str = self._answer()
+
+    def __enter__(self) -> IsolatedInterpreter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.close()
+        self._process.join(timeout=5)
+        self._process.kill()
+
+    def load(self, flatbuffer: bytes) -> None:
+        """Opens a model.
+
+        Raises:
+            ModelFileError: the interpreter refuses it or dies of it.
+        """
+        self._ask("load", flatbuffer)
+
+    def run(self, inputs: Arrays, signature: str = SIGNATURE) -> Arrays:
+        """One inference; inputs and outputs by the names in the signature.
+
+        Args:
+            inputs: by name.
+            signature: which of the model's, and so which of its networks.
+
+        Raises:
+            ModelFileError: the interpreter reports an error or dies.
+        """
+        result: Arrays = self._ask("run", (inputs, signature))
+        return result
+
+    def nodes(self) -> list[InterpreterNode]:
+        """The nodes of the loaded model, as the interpreter runs it.
+
+        Raises:
+            ModelFileError: the interpreter has no list of them.
+        """
+        found: list[InterpreterNode] = self._ask("nodes", None)
+        return found
+
+    def time(
+        self,
+        models: Sequence[tuple[bytes, npt.NDArray[Any]]],
+        rounds: int = 50,
+        budget_s: float = 0.5,
+    ) -> npt.NDArray[np.float64]:
+        """Runs models of one input in turns, so that whatever else the machine does meets all of them.
+
+        Processor time of this process, not the clock: while others use the machine a turn's time on the clock is mostly
+        theirs (a ratio of medians came out at a third of its value). With one thread both are the same when it is idle.
+
+        Args:
+            models: flatbuffer and input of each.
+            rounds: at least so many turns.
+            budget_s: and more of them until this time is over.
+
+        Returns:
+            [rounds, models], seconds of processor time an inference took.
+
+        Raises:
+            ModelFileError: the interpreter refuses a model or dies of it.
+        """
+        seconds: npt.NDArray[np.float64] = self._ask("time", (list(models), rounds, budget_s))
+        return seconds
+
+    def _ask(self, request: str, argument: Any) -> Any:
+        with contextlib.suppress(OSError):  # if it is dead no answer comes either, and that is reported
+            self._pipe.send((request, argument))
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(timeout=5)
+            raise ModelFileError(f"the interpreter died (status {self._process.exitcode}) on this model") from None
+        if isinstance(answer, StnRectifyError):
+            raise answer
+        return answer
+
+
+class _Session:
+    """What happens in the child process; a method for each request."""
+
+    def __init__(self, package: str | None) -> None:
+        self._package = package
+        self._tflite: Any = None
+        self._runners: dict[str, Any] = {}
+
+    def load(self, flatbuffer: bytes) -> None:
+        self._tflite = open_interpreter(flatbuffer, threads=1, package=self._package).tflite
+        self._runners = {key: self._tflite.get_signature_runner(key) for key in self._tflite.get_signature_list()}
+
+    def run(self, request: tuple[Arrays, str]) -> Arrays:
+        inputs, signature = request
+        return {name: np.array(value) for name, value in self._runners[signature](**inputs).items()}
+
+    def nodes(self, _: None) -> list[InterpreterNode]:
+        # Private, but the only way to see what the delegates took.
+        return [
+            InterpreterNode(
+                str(node["op_name"]), tuple(int(t) for t in node["inputs"]), tuple(int(t) for t in node["outputs"])
+            )
+            for node in self._tflite._get_ops_details()
+        ]
+
+    def time(self, request: tuple[list[tuple[bytes, npt.NDArray[Any]]], int, float]) -> npt.NDArray[np.float64]:
+        models, rounds, budget_s = request
+        opened = []
+        for flatbuffer, value in models:
+            tflite = open_interpreter(flatbuffer, threads=1, package=self._package).tflite
+            tflite.set_tensor(tflite.get_input_details()[0]["index"], value)
+            for _ in range(_WARM_UPS):
+                tflite.invoke()
+            opened.append(tflite)
+        seconds: list[list[float]] = []
+        end = time.perf_counter() + budget_s
+        while len(seconds) < rounds or (len(seconds) < _MOST_ROUNDS and time.perf_counter() < end):
+            turn = [0.0] * len(opened)
+            # Every other round the other way round: none is always the one after the other.
+            for k in range(len(opened)) if len(seconds) % 2 else reversed(range(len(opened))):
+                start = time.process_time()
+                opened[k].invoke()
+                turn[k] = time.process_time() - start
+            seconds.append(turn)
+        return np.array(seconds)
+
+
+def _serve(pipe: Connection, package: str | None) -> None:
+    try:
+        pipe.send(str(find_interpreter_package(package)))
+        session = _Session(package)
+        while True:
+            request, argument = pipe.recv()
+            try:
+                pipe.send(getattr(session, request)(argument))
+            except StnRectifyError as error:
+                pipe.send(error)
+            except Exception as error:  # whatever the interpreter raises is about the model
+                pipe.send(ModelFileError(f"{type(error).__name__}: {' '.join(str(error).split())}"))
+    except StnRectifyError as error:
+        pipe.send(error)
+    except (EOFError, KeyboardInterrupt):
+        pass

@@ -1,0 +1,212 @@
+"""Parts of a sheet: pictures with captions, outlines, histograms, put beside and below each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from stn_rectify.models.files import partial_file
+
+__all__ = [
+    "FLOAT",
+    "INT8",
+    "TRUTH",
+    "below",
+    "beside",
+    "captioned",
+    "error_histogram",
+    "fitted",
+    "histogram",
+    "outlined",
+    "text",
+    "warped",
+    "write_png",
+]
+
+Array = npt.NDArray[Any]
+#: BGR uint8 [H, W, 3].
+Image = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+#: Colours of what the float model, the INT8 file and the truth say, BGR.
+FLOAT, INT8, TRUTH = (58, 158, 10), (32, 32, 224), (255, 119, 34)
+_PAPER, _INK, _FAINT, _PANEL = (255, 255, 255), (36, 31, 27), (112, 101, 91), (238, 241, 243)
+_GAP_PX = 8
+_SUBPIXEL_BITS = 4
+
+
+def text(line: str, width: int | None = None, *, size: int = 13, colour: Colour = _INK) -> Image:
+    """A line of text; with ``width`` cut to it, and filled up to it with white."""
+    font = ImageFont.load_default(size=size)
+    if width is not None and font.getlength(line) > width:
+        while line and font.getlength(line + "...") > width:
+            line = line[:-1]
+        line += "..."
+    needed = int(np.ceil(font.getlength(line))) + 1
+    paper = Pillow.new("RGB", (width or needed, round(1.5 * size)), _PAPER)
+    ImageDraw.Draw(paper).text((0, round(0.15 * size)), line, fill=colour[::-1], font=font)
+    return np.ascontiguousarray(np.asarray(paper, np.uint8)[..., ::-1])
+
+
+def captioned(image: Image, *lines: str, size: int = 12) -> Image:
+    """The picture with lines of text below it, no wider than it."""
+    return np.vstack([image, *(text(line, image.shape[1], size=size, colour=_FAINT) for line in lines)])
+
+
+def beside(images: Sequence[Image], gap: int = _GAP_PX) -> Image:
+    """Pictures from left to right on white, their upper edges in line."""
+    height = max(image.shape[0] for image in images)
+    padded = [_padded(image, height - image.shape[0], gap if k else 0) for k, image in enumerate(images)]
+    return np.hstack(padded)
+
+
+def below(images: Sequence[Image], gap: int = _GAP_PX) -> Image:
+    """Pictures from top to bottom on white, their left edges in line."""
+    return np.ascontiguousarray(beside([image.transpose(1, 0, 2) for image in images], gap).transpose(1, 0, 2))
+
+
+def _padded(image: Image, bottom: int, left: int) -> Image:
+    return np.asarray(cv2.copyMakeBorder(image, 0, bottom, left, 0, cv2.BORDER_CONSTANT, value=_PAPER), np.uint8)
+
+
+def fitted(image: Image, width: int, height: int) -> Image:
+    """The whole picture as large as it goes into width × height pixels, in the middle of light grey."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    # Small pictures are enlarged with their pixels in sight.
+    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    cell = np.full((height, width, 3), _PANEL, np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    cell[top : top + size[1], left : left + size[0]] = scaled
+    return cell
+
+
+def warped(frame: Image, matrix: Array, size: tuple[int, int]) -> Image:
+    """Samples a frame: ``matrix`` [3, 3] maps pixels of the result, ``size`` wide and high, to pixels of the frame."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(frame, matrix, size, flags=flags, borderValue=_PANEL), np.uint8)
+
+
+def outlined(
+    frame: Image, outlines: Sequence[tuple[Array, Colour]], width: int, height: int, margin: float = 0.04
+) -> Image:
+    """A frame with polygons, fitted into width × height pixels.
+
+    Args:
+        frame: the picture.
+        outlines: points [P, 2], pixels of the frame, the centre of the first at (0, 0); and a colour.
+        width: of the result.
+        height: of the result.
+        margin: light grey around the frame, a share of its size, for outlines that leave it.
+    """
+    rim = [round(margin * n) for n in frame.shape[1::-1]]
+    on_paper = cv2.copyMakeBorder(frame, rim[1], rim[1], rim[0], rim[0], cv2.BORDER_CONSTANT, value=_PANEL)
+    scale = min(width / on_paper.shape[1], height / on_paper.shape[0])
+    cell = fitted(np.asarray(on_paper, np.uint8), width, height)
+    offset = [(width - round(on_paper.shape[1] * scale)) // 2, (height - round(on_paper.shape[0] * scale)) // 2]
+    polygons = []
+    for points, _ in outlines:
+        on_cell = (np.asarray(points) + 0.5 + rim) * scale - 0.5 + offset
+        polygons.append(np.round(np.clip(np.nan_to_num(on_cell), -8192, 8192) * 2**_SUBPIXEL_BITS).astype(np.int32))
+    # Broad ones first, on white: of outlines that coincide all can be seen.
+    widths = range(len(outlines), 0, -1)
+    strokes = [(polygon, _PAPER, width + 2) for polygon, width in zip(polygons, widths, strict=True)]
+    strokes += [(polygons[k], outlines[k][1], width) for k, width in enumerate(widths)]
+    for polygon, colour, thickness in strokes:
+        cv2.polylines(cell, [polygon], True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return cell
+
+
+def histogram(
+    title: str, series: Sequence[tuple[str, Colour, Array]], edges: Array, *, width: int = 560, height: int = 150
+) -> Image:
+    """How often values fall between edges, for a few series beside each other; a tick marks each median.
+
+    Args:
+        title: what is counted, with its unit.
+        series: a label, a colour and the values [N] of each; NaN are left out, values beyond the edges fall into the
+            outermost bins.
+        edges: [B + 1], rising evenly.
+        width: of the picture.
+        height: of the plot in it.
+    """
+    left, bottom = 34, 18
+    plot = np.full((height + bottom, width, 3), _PAPER, np.uint8)
+    plot[:height, left:] = _PANEL
+    shares = [_shares(values, edges) for _, _, values in series]
+    tallest = max([0.01, *(float(s.max()) for s in shares if len(s))])
+    bin_width = (width - left) / (len(edges) - 1)
+    bar_width = 0.84 * bin_width / max(len(series), 1)
+    for k, ((_, colour, values), share) in enumerate(zip(series, shares, strict=True)):
+        for b, value in enumerate(share):
+            x = left + b * bin_width + 0.08 * bin_width + k * bar_width
+            y = height - round(value / tallest * (height - 14))
+            cv2.rectangle(plot, (round(x), y), (max(round(x), round(x + bar_width) - 1), height - 1), colour, -1)
+        finite = np.asarray(values)[np.isfinite(values)]
+        if len(finite):
+            place = (np.median(finite) - edges[0]) / (edges[-1] - edges[0])
+            x = left + round(float(np.clip(place, 0, 1)) * (width - left - 1))
+            cv2.line(plot, (x, 0), (x, height - 1), colour, 1)
+    _axis(plot, edges, left, height, tallest)
+    legend = [text(title, size=13)]
+    for label, colour, _ in series:
+        swatch = np.full((20, 12, 3), _PAPER, np.uint8)
+        swatch[5:15] = colour
+        legend += [np.full((20, 6, 3), _PAPER, np.uint8), swatch, text(label, size=13)]
+    line = beside(legend, gap=5)[:, :width]
+    return below([_padded(line, 0, 0), plot], gap=2)
+
+
+def error_histogram(title: str, series: Sequence[tuple[str, Colour, Array]]) -> Image:
+    """A histogram from 0 to where 19 of 20 values of the best series lie, or a little further."""
+    reach = min([_percentile(values, 95) for _, _, values in series])
+    top = next((end for end in (0.75, 1.5, 3.0, 6.0, 12.0, 24.0) if end >= reach), 48.0)
+    return histogram(f"{title} (last: {top * 23 / 24:.3g} and more)", series, np.linspace(0, top, 25))
+
+
+def _percentile(values: Array, percent: float) -> float:
+    finite = np.asarray(values)[np.isfinite(values)]
+    return float(np.percentile(finite, percent)) if len(finite) else 0.0
+
+
+def _shares(values: Array, edges: Array) -> Array:
+    finite = np.asarray(values, np.float64)[np.isfinite(values)]
+    if not len(finite):
+        return np.zeros(len(edges) - 1)
+    return np.asarray(np.histogram(np.clip(finite, edges[0], edges[-1]), edges)[0] / len(finite))
+
+
+def _axis(plot: Image, edges: Array, left: int, height: int, tallest: float) -> None:
+    """Numbers below the plot and the tallest bar's share beside it."""
+    width = plot.shape[1] - left
+    for k in range(0, len(edges), max(1, (len(edges) - 1) // 6)):
+        label = text(f"{edges[k]:g}", size=11, colour=_FAINT)
+        x = left + round(k / (len(edges) - 1) * width) - label.shape[1] // 2
+        _put(plot, label, x, height + 1)
+    _put(plot, text(f"{100 * tallest:.0f} %", size=11, colour=_FAINT), 0, 6)
+    _put(plot, text("0", size=11, colour=_FAINT), left - 12, height - 14)
+
+
+def _put(plot: Image, label: Image, x: int, y: int) -> None:
+    x = int(np.clip(x, 0, plot.shape[1] - label.shape[1]))
+    part = plot[y : y + label.shape[0], x : x + label.shape[1]]
+    part[:] = label[: part.shape[0], : part.shape[1]]
+
+
+def write_png(file: Path, image: Image) -> None:
+    """Writes a picture with a white rim.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    rimmed = cv2.copyMakeBorder(image, 14, 14, 14, 14, cv2.BORDER_CONSTANT, value=_PAPER)
+    with partial_file(file) as partial:
+        # Not by imwrite: OpenCV crashes on a path that is not UTF-8.
+        partial.write_bytes(cv2.imencode(".png", rimmed)[1].tobytes())

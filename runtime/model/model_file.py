@@ -1,0 +1,218 @@
+"""A model file, read and checked before any interpreter sees it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
+from stn_rectify.runtime.model.labels import parse_labels
+from stn_rectify.runtime.model.metadata import ImageSpec, InputSpec, Metadata, ScoreSpec, ThetaSpec, parse_metadata
+from stn_rectify.runtime.model.operators import ALLOWED, operator_name
+from stn_rectify.runtime.model.tflite_file import TfliteKind, unaltered_flatbuffer
+
+__all__ = ["DEFAULT_MODEL", "REFINE_SIGNATURE", "SIGNATURE", "ModelFile", "bundled_models"]
+
+#: The bundled model that is taken when none is named.
+DEFAULT_MODEL = "general"
+
+#: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
+SIGNATURE = "serving_default"
+
+#: The SignatureDef of the second subgraph, the network that improves a pose, in files that have one.
+REFINE_SIGNATURE = "refine"
+
+_KIND = TfliteKind(
+    noun="model",
+    suffix=".tflite",
+    folder="model file {path} is a folder: name the .tflite file in it",
+    wrong_size="model file {path} has {size} bytes: not a model; copy or convert it again",
+    other_format=(
+        "{path} is not a TensorFlow Lite file (the letters TFL3 are missing at byte 4): give a .tflite file that "
+        "stn-convert wrote"
+    ),
+    archive="metadata archive",
+    long_text="{name} in its archive is larger than {limit} bytes",
+)
+_INTEGERS = {"INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "BOOL"}
+
+_Expected = tuple[str, tuple[int, ...]]  # dtype and shape of a tensor
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file whose content has been checked.
+
+    Attributes:
+        path: where it was read from.
+        size_bytes: the whole file, archive included.
+        flatbuffer: the model alone, what an interpreter takes.
+        metadata: what metadata.json says.
+        labels: the lines of labels.txt; empty if the model recognizes nothing.
+        signature: tensor positions of inputs and outputs by name, in the first subgraph.
+        refine_signature: the same of the second subgraph; None in files of one network.
+
+    Example:
+        >>> model = ModelFile.open("general")  # doctest: +SKIP
+        >>> model.metadata.kind  # doctest: +SKIP
+        'pose-only'
+    """
+
+    path: Path
+    size_bytes: int
+    flatbuffer: bytes = field(repr=False)
+    metadata: Metadata = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    signature: Signature = field(repr=False)
+    refine_signature: Signature | None = field(default=None, repr=False)
+
+    @property
+    def networks(self) -> int:
+        """How many networks the file holds: 2 if it can refine a pose, else 1."""
+        return 1 if self.refine_signature is None else 2
+
+    @classmethod
+    def open(cls, model: str | PathLike[str] | None = None) -> ModelFile:
+        """Reads and checks a model file.
+
+        Args:
+            model: a path; or the bare name of a bundled model such as ``"general"``; None for the default
+                one.
+
+        Raises:
+            ModelFileError: it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
+                has no place in a spatial transformer network.
+        """
+        path = _KIND.locate(DEFAULT_MODEL if model is None else model)
+        content = _KIND.read(path)
+        try:
+            texts = _associated_files(content)
+            metadata = parse_metadata(texts["metadata.json"])
+            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer_bytes, metadata.flatbuffer_sha256)
+            graph = read_flatbuffer(flatbuffer)
+            _check_operators(graph)
+            _check_all_integer(graph)
+            signature = _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata))
+            refine_signature = _check_refine(graph, metadata)
+            classes = None if metadata.class_scores is None else metadata.class_scores.size
+            labels = _labels(texts["labels.txt"], classes)
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"model file {path}: {error}") from error
+        return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature)
+
+
+def bundled_models() -> tuple[str, ...]:
+    """The names of the models that come with the package, sorted."""
+    return _KIND.bundled()
+
+
+def _associated_files(content: bytes) -> dict[str, bytes]:
+    """The files of the appended zip archive that we need."""
+    names = ("metadata.json", "labels.txt")
+    try:
+        return _KIND.texts(content, lambda archive: map(archive.getinfo, names))
+    except KeyError as error:
+        raise DataError(f"{error.args[0]}: stn-convert writes it; convert the Keras model again") from None
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"no readable metadata at its end ({error}): it was cut short, so copy it again; or it was not "
+            "written by stn-convert, so convert the Keras model with it"
+        ) from None
+
+
+def _labels(text: bytes, classes: int | None) -> tuple[str, ...]:
+    """None, or as many as there are classes, where that is known."""
+    labels = parse_labels(text)
+    if classes is not None and labels and len(labels) != classes:
+        raise DataError(f"has {len(labels)} labels for {classes} classes: convert it again")
+    return labels
+
+
+def _check_operators(graph: Graph) -> None:
+    for operator in graph.operators:
+        if operator.builtin == CUSTOM_OPERATOR or operator.custom:
+            raise DataError(
+                f"uses the custom operator {operator.custom!r}, which the device's interpreter lacks: "
+                "convert the Keras model with stn-convert"
+            )
+        if operator.builtin not in ALLOWED.values():
+            raise DataError(
+                f"uses the operator {operator_name(operator.builtin)}, which has no place in an all-integer spatial "
+                "transformer network: convert the Keras model with stn-convert, or replace the layer that needs it"
+            )
+
+
+def _check_all_integer(graph: Graph) -> None:
+    for subgraph in graph.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.dtype not in _INTEGERS:
+                raise DataError(
+                    f"tensor {tensor.name!r} is {tensor.dtype}, not an integer: convert the Keras model with "
+                    "stn-convert"
+                )
+
+
+def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
+    """The signature of the second network, which is there if and only if the metadata says so."""
+    refine = metadata.refine
+    subgraphs = 1 if refine is None else 2
+    if len(graph.subgraphs) != subgraphs:
+        raise DataError(
+            f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {subgraphs}: convert the model again"
+        )
+    if refine is None:
+        return None
+    outputs = {"theta": _theta(refine.theta), "score": _score(refine.score)}
+    return _check_signature(graph, REFINE_SIGNATURE, 1, refine.input, outputs)
+
+
+def _outputs(metadata: Metadata) -> dict[str, _Expected | None]:
+    scores = metadata.class_scores
+    return {
+        "theta": _theta(metadata.theta),
+        "rectified": None if metadata.rectified is None else ("INT8", _shape(metadata.rectified)),
+        "score": _score(metadata.score),
+        "class_scores": None if scores is None else ("INT8", (1, scores.size)),
+    }
+
+
+def _theta(spec: ThetaSpec) -> _Expected:
+    return "INT32", (1, spec.size)
+
+
+def _score(spec: ScoreSpec | None) -> _Expected | None:
+    return None if spec is None else ("INT8", (1, 1))
+
+
+def _check_signature(
+    graph: Graph, key: str, subgraph: int, frame: InputSpec, outputs: Mapping[str, _Expected | None]
+) -> Signature:
+    """The signature, after every tensor that it names has been found to be what the metadata says."""
+    signature = next((s for s in graph.signatures if s.key == key), None)
+    if signature is None or signature.subgraph != subgraph or len(graph.subgraphs) <= subgraph:
+        which = ("first", "second")[subgraph]
+        raise DataError(f"has no signature {key!r} for its {which} subgraph: convert the Keras model again")
+    tensors = graph.subgraphs[subgraph].tensors
+    for positions, wanted in (
+        (signature.inputs, {"frame": ("INT8", _shape(frame))}),
+        (signature.outputs, {name: expected for name, expected in outputs.items() if expected is not None}),
+    ):
+        for name, (dtype, shape) in wanted.items():
+            position = positions.get(name, -1)
+            found = tensors[position] if 0 <= position < len(tensors) else None
+            if found is None or (found.dtype, found.shape) != (dtype, shape):
+                what = f"{found.dtype} {list(found.shape)}" if found else "missing"
+                whose = "" if key == SIGNATURE else f" of {key!r}"
+                raise DataError(
+                    f"its tensor {name!r}{whose} is {what}, but its metadata promises {dtype} {list(shape)}: "
+                    "convert the Keras model again"
+                )
+    return signature
+
+
+def _shape(image: ImageSpec) -> tuple[int, ...]:
+    return (1, image.height, image.width, image.channels)

@@ -1,0 +1,151 @@
+"""Which frames are recognized: every so many, those of a target that keeps still, or those that show something new."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.geometry import corner_error
+from stn_rectify.runtime.results import Rectification
+
+__all__ = ["PictureChange", "RecognitionSchedule", "Steadiness", "When"]
+
+
+class Steadiness:
+    """Watches the corners of one target: it is steady while those of the last frames lie close together.
+
+    Args:
+        most: largest mean distance of the corners from where they were in each of the frames before, in sizes of the
+            target (its mean diagonal). The default lies between what networks tremble on a still target and what one
+            moves that blurs (docs/recognition.md).
+        frames: how many frames are looked at, 2 or more; there must have been as many.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+
+    def __init__(self, most: float = 0.02, frames: int = 5) -> None:
+        if not most > 0 or frames < 2:
+            raise UsageError(f"most is {most}, frames {frames}: must be above 0, and 2 or more")
+        self._most = most
+        self._seen: deque[npt.NDArray[np.float64]] = deque(maxlen=frames)
+
+    def is_steady(self, corners: npt.NDArray[np.float64]) -> bool:
+        """Takes the corners of the next frame, float64 [4, 2], and says whether the target is steady."""
+        self._seen.append(corners)
+        if len(self._seen) < (self._seen.maxlen or 0):
+            return False
+        return bool((corner_error(np.stack(self._seen), corners) <= self._most).all())
+
+    def reset(self) -> None:
+        """Forgets the target."""
+        self._seen.clear()
+
+
+_SIDE, _CELL = 16, 2  # of the small copy that is compared, and of its cells, pixels
+_LEAST_CONTRAST = 4.0  # grey levels; noise on an even picture is no change
+
+
+class PictureChange:
+    """Compares pictures with one that it remembers.
+
+    Both are made small and grey, and brightness and contrast are taken out of them, so that a cloud or the camera's
+    exposure is no change. The difference is that of the cell, an eighth of the picture wide and high, that differs
+    most: so one other character counts, which would be lost in the mean.
+
+    Args:
+        least: mean difference of a cell's pixels, in standard deviations of the picture, that is a change. The default
+            lies between what trembling corners make of a still picture and what another character does
+            (docs/recognition.md).
+
+    Raises:
+        UsageError: ``least`` is not above 0.
+    """
+
+    def __init__(self, least: float = 0.8) -> None:
+        if not least > 0:
+            raise UsageError(f"least is {least}: must be above 0")
+        self._least = least
+        self._remembered: npt.NDArray[np.float32] | None = None
+
+    def has_changed(self, image: npt.NDArray[np.uint8]) -> bool:
+        """Whether a picture, BGR uint8 [h, w, 3] or grey [h, w], differs from the remembered one, or there is none."""
+        if self._remembered is None:
+            return True
+        apart = np.abs(_small_copy(image) - self._remembered)
+        cells = apart.reshape(_SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL).mean(axis=(1, 3))
+        return bool(cells.max() >= self._least)
+
+    def remember(self, image: npt.NDArray[np.uint8]) -> None:
+        """Makes a picture the one to compare with."""
+        self._remembered = _small_copy(image)
+
+    def reset(self) -> None:
+        """Forgets it."""
+        self._remembered = None
+
+
+def _small_copy(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """float32 [16, 16], of mean 0 and standard deviation 1."""
+    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    levels = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)).astype(np.float32)
+    levels -= levels.mean()
+    return np.asarray(levels / max(float(levels.std()), _LEAST_CONTRAST), np.float32)
+
+
+When = Literal["always", "steady", "changed"]
+
+
+class RecognitionSchedule:
+    """Says of each frame of one target whether it is to be recognized.
+
+    Args:
+        every: frames from one recognition of a target to the next, at least; 1 to leave none out.
+        when: ``"always"``; ``"steady"``: only while the target keeps still; ``"changed"``: once, and again when the
+            picture is another one.
+        steadiness: what keeping still is.
+        change: what another picture is.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        every: int = 1,
+        when: When = "always",
+        *,
+        steadiness: Steadiness | None = None,
+        change: PictureChange | None = None,
+    ) -> None:
+        if every < 1:
+            raise UsageError(f"every is {every}: must be 1 or more")
+        if when not in get_args(When):
+            raise UsageError(f"when is {when!r}: choose {', '.join(map(repr, get_args(When)))}")
+        self._every, self._when = every, when
+        self._steadiness, self._change = steadiness or Steadiness(), change or PictureChange()
+        self._waited = every
+
+    def is_due(self, result: Rectification) -> bool:
+        """Takes the next frame of the target; where the answer is yes, it is taken to be recognized then."""
+        self._waited += 1
+        is_steady = self._when != "steady" or self._steadiness.is_steady(result.corners)
+        if self._waited < self._every or not is_steady:
+            return False
+        if self._when == "changed":
+            if not self._change.has_changed(result.image):
+                return False
+            self._change.remember(result.image)
+        self._waited = 0
+        return True
+
+    def reset(self) -> None:
+        """The next frame shows another target."""
+        self._waited = self._every
+        self._steadiness.reset()
+        self._change.reset()

@@ -1,0 +1,179 @@
+"""What a pipeline does with an upright target: follows it, recognizes it now and then, and votes on what it is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.geometry import corner_error
+from stn_rectify.runtime.recognition.recognition import (
+    ImageRecognizer,
+    Recognition,
+    Recognized,
+    as_recognition,
+    labelled,
+)
+from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
+from stn_rectify.runtime.results import Rectification
+
+__all__ = ["LabelVote", "RecognitionStage", "TargetTrack"]
+
+
+class TargetTrack:
+    """Follows a target from frame to frame by its corners; after a frame without one call `reset`.
+
+    Args:
+        jump: mean distance of the corners from where they were in the frame before, in sizes of the target (its mean
+            diagonal), from which on it is another target. As of `CornerSmoother`: at 10 frames/s a target that crosses
+            twice its own size in a second is still followed, and targets that lie side by side are told apart.
+        max_gap_s: time without a frame after which it is another target, seconds.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+
+    def __init__(self, jump: float = 0.2, max_gap_s: float = 2.0) -> None:
+        if not (jump > 0 and max_gap_s > 0):
+            raise UsageError(f"jump is {jump}, max_gap_s {max_gap_s}: both must be above 0")
+        self._jump, self._max_gap_s = jump, max_gap_s
+        self._last: tuple[npt.NDArray[np.float64], float] | None = None
+
+    def follows(self, corners: npt.NDArray[np.float64], timestamp: float) -> bool:
+        """Takes the target of the next frame, and says whether it is the same as before.
+
+        Args:
+            corners: float64 [4, 2], frame pixels.
+            timestamp: of the frame, seconds from any beginning.
+        """
+        last, self._last = self._last, (corners, timestamp)
+        if last is None or not 0 <= timestamp - last[1] <= self._max_gap_s:
+            return False
+        return float(corner_error(corners, last[0])) <= self._jump
+
+    def reset(self) -> None:
+        """Forgets the target: the next one is another."""
+        self._last = None
+
+
+class LabelVote:
+    """The majority of the last recognitions. For another target call `reset`.
+
+    The label that most of them gave wins; of labels that as many gave, the one with the higher scores in sum, then the
+    newer one. Its score is the sum of the scores that it was given over the number of recognitions, so each that said
+    otherwise lowers it.
+
+    Args:
+        size: how many recognitions vote, 1 or more.
+
+    Raises:
+        UsageError: ``size`` is out of range.
+
+    Example:
+        >>> vote = LabelVote(3)
+        >>> for label, score in (("B", 0.9), ("8", 0.6), ("B", 0.6)):
+        ...     found = vote.add(Recognition(label, score))
+        >>> found.label, round(found.score, 2)
+        ('B', 0.5)
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise UsageError(f"size is {size}: must be 1 or more")
+        self._votes: deque[tuple[str, float]] = deque(maxlen=size)
+
+    def add(self, found: Recognition) -> Recognition:
+        """Takes a recognition, and gives it back with the label and the score of the vote."""
+        self._votes.append((found.label, found.score))
+        counts = Counter(label for label, _ in self._votes)
+        sums = {label: sum(score for other, score in self._votes if other == label) for label in counts}
+        newest_first = dict.fromkeys(label for label, _ in reversed(self._votes))
+        label = max(newest_first, key=lambda label: (counts[label], sums[label]))  # the first of equals
+        return replace(found, label=label, score=sums[label] / len(self._votes))
+
+    def reset(self) -> None:
+        """Forgets all votes."""
+        self._votes.clear()
+
+
+class RecognitionStage:
+    """A recognizer with a schedule and a vote, for frames that follow one another.
+
+    A frame that the schedule leaves out keeps the label of the target, as long as it is the same target. Where the
+    recognizer reads nothing (None), an earlier label of the vote stays, else there is none.
+
+    Args:
+        recognizer: a `Recognizer`, another object with a method ``recognize``, or a function. It gets the rectified
+            image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str, score from 0 to 1) or
+            None. Errors it raises are its own.
+        schedule: which frames are recognized; None for all.
+        vote: None for the label of each recognition by itself.
+        track: when a target is another one.
+        top_k: how many of the best labels results get as ``top_labels``.
+
+    Raises:
+        UsageError: the recognizer is none, or ``top_k`` is below 0.
+
+    Example:
+        >>> stage = RecognitionStage(  # doctest: +SKIP
+        ...     Recognizer("plates.recognizer.tflite"), schedule=RecognitionSchedule(every=3), vote=LabelVote(5)
+        ... )
+        >>> pipeline = Pipeline(rectifier, recognizer=stage)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        recognizer: ImageRecognizer | Callable[[npt.NDArray[np.uint8]], Recognized],
+        *,
+        schedule: RecognitionSchedule | None = None,
+        vote: LabelVote | None = None,
+        track: TargetTrack | None = None,
+        top_k: int = 0,
+    ) -> None:
+        read = getattr(recognizer, "recognize", recognizer)
+        if not callable(read):
+            raise UsageError(f"{recognizer!r:.80} is no recognizer: give a Recognizer, or a function of an image")
+        if top_k < 0:
+            raise UsageError(f"top_k is {top_k}: must be 0 or more")
+        self._read: Callable[[npt.NDArray[np.uint8]], Recognized] = read
+        self._schedule, self._vote, self._track = schedule or RecognitionSchedule(), vote, track or TargetTrack()
+        self._top_k = top_k
+        self._last: Recognition | None = None
+
+    def process(self, result: Rectification, timestamp: float) -> Rectification:
+        """The result of the next frame with its label; `Rectification.latency_ms` counts what that took.
+
+        Args:
+            result: of a frame with a target. Frames without one are not given: call `reset`.
+            timestamp: of the frame, seconds from any beginning.
+
+        Raises:
+            UsageError: the recognizer said what it may not, or is closed.
+        """
+        started = time.perf_counter()
+        if not self._track.follows(result.corners, timestamp):
+            self._forget()
+        if self._schedule.is_due(result):
+            found = as_recognition(self._read(result.image))
+            if self._vote is None:
+                self._last = found
+            elif found is not None:
+                self._last = self._vote.add(found)
+        labels = labelled(result, self._last, self._top_k)
+        return replace(labels, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
+
+    def reset(self) -> None:
+        """A frame without a target: the next target is another one."""
+        self._track.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._last = None
+        self._schedule.reset()
+        if self._vote is not None:
+            self._vote.reset()

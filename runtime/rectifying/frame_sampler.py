@@ -1,0 +1,137 @@
+"""Takes the rectified image out of the full-resolution frame, by OpenCV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.geometry import (
+    THETA_SIZE,
+    corners_to_homography,
+    homography_to_theta,
+    identity_theta,
+    pixel_homography,
+    theta_to_corners,
+    upright_size,
+)
+from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, by_channels, resize_antialiased
+from stn_rectify.runtime.rectifying.splines import spline_map
+
+__all__ = ["MAX_OUTPUT_SIDE", "FrameSampler"]
+
+MAX_OUTPUT_SIDE = 16384
+_OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
+_IDENTITY = identity_theta("projective")
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FrameSampler:
+    """How large a rectified image is, where its pixels lie in the frame, and what they are.
+
+    Attributes:
+        output_size: width and height of all rectified images, pixels; a side of 0 follows from the other by the
+            target's aspect. None for each target's own size in the frame.
+        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
+        outside: a pixel value.
+    """
+
+    output_size: tuple[int, int] | None
+    padding: str
+    outside: int
+
+    def rectified(
+        self,
+        frame: npt.NDArray[np.uint8],
+        theta: Array,
+        corners: Array,
+        image: npt.NDArray[np.uint8] | None = None,
+    ) -> tuple[npt.NDArray[np.uint8], Array]:
+        """The rectified image of a target, a new array, and its `homography`.
+
+        Args:
+            frame: uint8 [H, W, C] or [H, W].
+            theta: of a usable pose, any transform.
+            corners: where it puts the target's corners, [4, 2], frame pixels.
+            image: uint8 [h, w, C] or [h, w], if there is one already; it has `output_size`.
+        """
+        frame_size = (frame.shape[1], frame.shape[0])
+        size = self.image_size(corners, frame_size)
+        homography = self.homography(theta, frame_size, size)
+        return self.sample(frame, theta, homography, size) if image is None else image, homography
+
+    def whole(
+        self, image: npt.NDArray[np.uint8], frame_size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
+        """The whole frame as if it were a target: image (a new array), corners and `homography`.
+
+        Args:
+            image: the frame, uint8 [H, W, C] or [H, W], at any resolution.
+            frame_size: width and height of the frame that corners and homography are pixels of.
+        """
+        corners = theta_to_corners(_IDENTITY, *frame_size)
+        size = self.image_size(corners, frame_size)
+        return np.array(resize_antialiased(image, *size)), corners, self.homography(_IDENTITY, frame_size, size)
+
+    def image_size(self, corners: Array, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the rectified image of a target, pixels.
+
+        Args:
+            corners: of the target, [4, 2], frame pixels.
+            frame_size: width and height of the frame, pixels.
+        """
+        width, height = self.output_size or (0, 0)
+        if width and height:
+            return width, height
+        own_width, own_height = upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+        if width:
+            return width, min(MAX_OUTPUT_SIDE, max(1, round(width * own_height / own_width)))
+        if height:
+            return min(MAX_OUTPUT_SIDE, max(1, round(height * own_width / own_height))), height
+        return own_width, own_height
+
+    def homography(self, theta: Array, frame_size: tuple[int, int], size: tuple[int, int]) -> Array:
+        """Maps pixels of the rectified image to pixels of the frame.
+
+        Args:
+            theta: of a usable pose, any transform; the homography of a spline is that of its four corners.
+            frame_size: width and height of the frame, pixels.
+            size: width and height of the rectified image, pixels.
+
+        Returns:
+            float64 [3, 3], ``[2, 2] = 1``.
+        """
+        if len(theta) == THETA_SIZE["tps"]:
+            theta = homography_to_theta(corners_to_homography(theta_to_corners(theta, *frame_size), *frame_size))
+        homography = pixel_homography(theta, frame_size, size)
+        return np.asarray(homography / homography[2, 2])  # every pixel lies before the camera: never 0
+
+    def sample(
+        self, frame: npt.NDArray[np.uint8], theta: Array, homography: Array, size: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
+        """The rectified image.
+
+        Args:
+            frame: uint8 [H, W, C] or [H, W].
+            theta: of a usable pose, any transform.
+            homography: [3, 3], what `homography` gives for it.
+            size: width and height of the rectified image, pixels.
+
+        Returns:
+            uint8 [h, w, C] or [h, w], a new array.
+        """
+        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
+            return by_channels(frame, lambda part: self.sample(part, theta, homography, size))
+        border = cv2.BORDER_REPLICATE if self.padding == "border" else cv2.BORDER_CONSTANT
+        outside = (self.outside,) * OPENCV_CHANNELS
+        if len(theta) == THETA_SIZE["tps"]:
+            x, y = spline_map(theta, (frame.shape[1], frame.shape[0]), size)
+            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
+        else:
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=outside)
+        return np.asarray(warped, np.uint8)

@@ -1,0 +1,315 @@
+"""Makes the target in a frame upright: the runtime's main class, and the checks of its arguments against its model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.geometry import (
+    corners_to_homography,
+    homography_to_theta,
+    is_valid_quadrilateral,
+)
+from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
+from stn_rectify.runtime.model.metadata import MAX_PASSES
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE, FrameSampler
+from stn_rectify.runtime.rectifying.locator import Locator
+from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
+from stn_rectify.runtime.results import Location, Rectification
+
+__all__ = ["Rectifier", "check_output", "check_refine"]
+
+
+def check_refine(refine: object, output: str, model: ModelFile) -> int:
+    """How many refinement passes to make.
+
+    Raises:
+        UsageError: the model, or ``output``, has none such.
+    """
+    spec, name = model.metadata.refine, model.metadata.name
+    if refine is None:
+        return 0 if spec is None or output == "model" else spec.passes
+    if not isinstance(refine, int | np.integer) or isinstance(refine, bool) or not 0 <= refine <= MAX_PASSES:
+        raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
+    if refine and spec is None:
+        raise UsageError(
+            f"model {name!r} has no refine network: use refine=0 (--refine 0), or a model converted with one"
+        )
+    if refine and output == "model":
+        raise UsageError(
+            "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
+        )
+    return int(refine)
+
+
+def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:
+    """Width and height of the rectified image, pixels, one of them 0 to keep the aspect; None for the target's own.
+
+    Raises:
+        UsageError: the model has no such output, or the size is out of range.
+    """
+    if output not in ("frame", "model"):
+        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
+    if output == "model":
+        rectified = model.metadata.rectified
+        if rectified is None:
+            raise UsageError(
+                f"model {model.metadata.name!r} is pose-only and makes no image: use output='frame' (--output frame)"
+            )
+        if size is not None:
+            raise UsageError(
+                "output_size needs output='frame' (--output frame): the graph's own image has a fixed size"
+            )
+        return rectified.width, rectified.height
+    if size is None:
+        return None
+    width, height = size
+    if not 0 <= min(size) <= max(size) <= MAX_OUTPUT_SIDE or not max(size):
+        raise UsageError(
+            f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
+        )
+    return int(width), int(height)
+
+
+class Rectifier:
+    """A model, ready to rectify frames.
+
+    Use one from one thread at a time, and one per thread in parallel.
+
+    Args:
+        model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
+        threads: threads that the network computes with, 1 or more. More than one gains little for a network this
+            small, and loses much when other programs want the cores.
+        output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
+            warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
+            files).
+        output_size: width and height of the rectified image, pixels, with ``output="frame"``; a side of 0 follows from
+            the other by the target's aspect. None for the target's own size in the frame, which keeps its resolution
+            and aspect and differs from frame to frame.
+        refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
+            (`refinement.py`). None for what the model file says; 0 for none, as always with files of
+            one network and with ``output="model"``, whose pixels the graph has taken before.
+
+    Raises:
+        ModelFileError: the model file is missing, damaged or not all-integer.
+        UsageError: the options do not fit together or the model.
+        StnRectifyError: no interpreter works in this environment.
+
+    Example:
+        >>> with Rectifier() as rectifier:  # doctest: +SKIP
+        ...     result = rectifier.rectify(frame)
+        ...     if result.score > 0.5:
+        ...         cv2.imwrite("upright.png", result.image)
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | None = None,
+        *,
+        threads: int = 1,
+        output: Literal["frame", "model"] = "frame",
+        output_size: tuple[int, int] | None = None,
+        refine: int | None = None,
+    ) -> None:
+        self._model = ModelFile.open(model)
+        size = check_output(output, output_size, self._model)
+        self._output = output
+        self._passes = check_refine(refine, output, self._model)
+        self._preprocessor = Preprocessor(self._model.metadata.input)
+        self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel)
+        interpreter = open_interpreter(self._model.flatbuffer, threads=threads)
+        self._package = interpreter.package
+        self._locator: Locator | None = Locator(
+            self._model, interpreter, self._preprocessor, passes=self._passes, takes_image=output == "model"
+        )
+        self._threads = threads
+        self._busy = threading.Lock()
+
+    @property
+    def model(self) -> ModelFile:
+        """The model file."""
+        return self._model
+
+    @property
+    def package(self) -> InterpreterPackage:
+        """The interpreter's package; its `str` says name and version."""
+        return self._package
+
+    @property
+    def threads(self) -> int:
+        """Threads that the network computes with."""
+        return self._threads
+
+    @property
+    def refine(self) -> int:
+        """Refinement passes that each frame gets, as far as its pose allows."""
+        return self._passes
+
+    def rectify(self, frame: npt.NDArray[np.uint8]) -> Rectification:
+        """Finds the target in a frame and makes it upright: `locate`, then `sample`.
+
+        Args:
+            frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. It is not changed.
+
+        Returns:
+            The rectified image, where it was in the frame, and how sure the model is. All arrays are new.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+            UsageError: closed, or in use by another thread.
+        """
+        return self.sample(frame, self.locate(frame))
+
+    def locate(self, frame: npt.NDArray[np.uint8]) -> Location:
+        """Finds the target in a frame, without making it upright.
+
+        Args:
+            frame: as `rectify` takes it.
+
+        Returns:
+            Where it is and how sure the model is. All arrays are new.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+            UsageError: closed, or in use by another thread.
+        """
+        with self._in_use() as locator:
+            return locator.locate(check_frame(frame, self._model.metadata.input))
+
+    def sample(
+        self,
+        frame: npt.NDArray[np.uint8],
+        location: Location,
+        *,
+        corners: npt.NDArray[np.float64] | None = None,
+    ) -> Rectification:
+        """Makes the target upright where `locate` found it.
+
+        Args:
+            frame: what `locate` got.
+            location: what `locate` gave.
+            corners: float64 [4, 2], frame pixels: where to take the target from instead, such as smoothed corners; a
+                quadrilateral that `is_valid_quadrilateral` passes.
+
+        Returns:
+            What `rectify` gives, at ``corners`` if there are any.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: there are ``corners``, and `check_takes_corners` refuses them.
+        """
+        started = time.perf_counter()
+        checked = check_frame(frame, self._model.metadata.input)
+        if corners is not None:
+            theta = self._theta(corners, checked)
+        elif location.theta is None:
+            image, corners, homography = self._whole(checked)
+            return Rectification(image, corners, homography, 0.0, location.latency_ms + _milliseconds_since(started))
+        else:
+            theta, corners = location.theta, location.corners
+        image, homography = self._sampler.rectified(checked, theta, corners, location.image)
+        latency_ms = location.latency_ms + _milliseconds_since(started)
+        read = (location.label, location.label_score, location.class_scores)
+        return Rectification(image, corners, homography, location.score, latency_ms, *read)
+
+    def check_takes_corners(self) -> None:
+        """Checks that the target can be taken from other corners than the network's.
+
+        Raises:
+            UsageError: images are the graph's own, or of a spline, whose bend four corners do not tell.
+        """
+        if self._output == "model":
+            raise UsageError(
+                "other corners (--smooth) need output='frame' (--output frame): the graph has its own image"
+            )
+        if self._model.metadata.transform == "tps":
+            raise UsageError(
+                f"model {self._model.metadata.name!r} follows the bend of its targets (tps), which four corners do not "
+                "tell: leave smoothing (--smooth) out, or use an affine or projective model"
+            )
+
+    def unrectified(self, frame: npt.NDArray[np.uint8], result: Rectification | Location) -> Rectification:
+        """The whole frame in place of a target that was not sure enough.
+
+        Args:
+            frame: what `rectify` or `locate` got.
+            result: what it gave.
+
+        Returns:
+            As `rectify` gives it where there is no usable pose, but with the score of ``result``: the frame as image,
+            at ``output_size`` if there is one; its outer corners; no label.
+
+        Raises:
+            DataError: the frame has the wrong type, dtype or shape.
+        """
+        started = time.perf_counter()
+        image, corners, homography = self._whole(check_frame(frame, self._model.metadata.input))
+        latency_ms = result.latency_ms + _milliseconds_since(started)
+        return Rectification(image, corners, homography, result.score, latency_ms)
+
+    def close(self) -> None:
+        """Lets the model go. Closing twice does no harm.
+
+        Raises:
+            UsageError: another thread is rectifying a frame.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
+        self._locator = None
+        self._busy.release()
+
+    def __enter__(self) -> Rectifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        metadata = self._model.metadata
+        state = "" if self._locator else ", closed"
+        threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
+        refine = f", refine={self._passes}" if metadata.refine is not None else ""
+        return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Locator]:
+        if not self._busy.acquire(blocking=False):
+            raise UsageError("this Rectifier is in use by another thread: give each thread a Rectifier of its own")
+        try:
+            if self._locator is None:
+                raise UsageError("this Rectifier is closed: make a new one")
+            yield self._locator
+        finally:
+            self._busy.release()
+
+    def _theta(self, corners: npt.NDArray[np.float64], frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """θ of corners that did not come from the network."""
+        self.check_takes_corners()
+        if not is_valid_quadrilateral(corners):
+            raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
+        return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+
+    def _whole(
+        self, frame: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""
+        height, width = frame.shape[:2]
+        if self._output == "model":
+            frame = self._preprocessor.pixels(self._preprocessor.network_input(frame)[0])
+        return self._sampler.whole(frame, (width, height))
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

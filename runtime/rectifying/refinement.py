@@ -1,0 +1,171 @@
+"""Refinement passes: a second network looks at the target as rectified so far and says how far off that is.
+
+Each pass samples the target and a margin around it from the full-resolution frame (`target_crop`), asks the network
+where in this crop the target lies, and composes its answer with the pose: ``H · diag(1 + 2m, 1 + 2m, 1) · H(θ)``. The
+scan network sees the whole frame in some 64 × 64 pixels; a pass sees the target alone in as many. Only the last pass,
+which decides how close the corners come, gets a supersampled crop.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.geometry import (
+    homography_to_corners,
+    is_valid_quadrilateral,
+    theta_to_homography,
+)
+from stn_rectify.runtime.model.interpreter import Interpreter
+from stn_rectify.runtime.model.metadata import RefineSpec
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE
+from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, crop_homography, target_crop
+from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
+from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+
+__all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score", "refine_pose"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedPose:
+    """A pose after refinement.
+
+    Attributes:
+        homography: float64 [3, 3], target → frame, normalised; ``[2, 2] = 1`` after a pass.
+        score: of the last pass that ran: how sure the refine network is of a target there. None if no pass ran, or the
+            network has no score.
+        passes: how many passes moved the pose.
+    """
+
+    homography: Array
+    score: float | None
+    passes: int
+
+
+class CropReader(Protocol):
+    """What finds the target in the crop of a pose: a `RefineNetwork`, or another that computes in float."""
+
+    @property
+    def margin(self) -> float:
+        """What a crop shows beyond each edge of the target, as a share of the target's side."""
+
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
+        """Where in the crop of a pose the target lies.
+
+        Args:
+            frame: one that `check_frame` has passed.
+            homography: [3, 3], target → frame, normalised.
+            supersampling: of the crop, see `target_crop`.
+
+        Returns:
+            float64 [3, 3], target → crop, normalised; and the score, 0 to 1, None if there is none.
+        """
+
+
+class RefineNetwork:
+    """The second network of a model file, in the interpreter that holds the file.
+
+    Args:
+        spec: what the file says of it.
+        interpreter: holds the file.
+        pyramid: one that holds every frame that is looked at, if it has no more than four channels.
+
+    Raises:
+        ModelFileError: the interpreter cannot run it.
+    """
+
+    def __init__(self, spec: RefineSpec, interpreter: Interpreter, pyramid: FramePyramid | None = None) -> None:
+        self._spec = spec
+        self._interpreter = interpreter
+        self._pyramid = pyramid
+        self._preprocessor = Preprocessor(spec.input)
+        # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
+        shape = (1, spec.input.height, spec.input.width, spec.input.channels)
+        interpreter.run_signature(REFINE_SIGNATURE, np.zeros(shape, np.int8))
+
+    @property
+    def margin(self) -> float:
+        """See `CropReader.margin`."""
+        return self._spec.margin
+
+    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
+        """See `CropReader.look`."""
+        spec = self._spec
+        crop = self._preprocessor.network_input(self._crop(frame, homography, supersampling, self._pyramid))
+        outputs = self._interpreter.run_signature(REFINE_SIGNATURE, crop)
+        theta = outputs["theta"][0] / 2.0**spec.theta.fractional_bits
+        score = None
+        if spec.score is not None:
+            level = int(outputs["score"][0, 0])
+            score = spec.score.value(level)
+        return theta_to_homography(theta), score
+
+    def _crop(
+        self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int, pyramid: FramePyramid | None
+    ) -> npt.NDArray[np.uint8]:
+        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
+            return by_channels(frame, lambda part: self._crop(part, homography, supersampling, None))
+        size = (self._spec.input.width, self._spec.input.height)
+        return target_crop(
+            frame, homography, size=size, margin=self._spec.margin, supersampling=supersampling, pyramid=pyramid
+        )
+
+
+def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: Array, passes: int) -> RefinedPose:
+    """Improves a pose.
+
+    It stops before the last pass where a pose has no crop, its margin reaching behind the camera, or where a pass gives
+    corners that are no quadrilateral (`is_valid_quadrilateral`); the pose before it is kept.
+
+    Args:
+        network: looks at the crops.
+        frame: one that `check_frame` has passed.
+        homography: [3, 3], target → frame, normalised: a usable pose.
+        passes: how many at most.
+    """
+    height, width = frame.shape[:2]
+    score: float | None = None
+    for number in range(passes):
+        outline = homography_to_corners(crop_homography(homography, network.margin), width, height)
+        if not is_valid_quadrilateral(outline):
+            return RefinedPose(homography, score, number)
+        seen, score = network.look(
+            frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else COARSE_SUPERSAMPLING
+        )
+        better = compose(homography, seen, network.margin)
+        if not is_valid_quadrilateral(homography_to_corners(better, width, height)):
+            return RefinedPose(homography, score, number)
+        homography = better
+    return RefinedPose(homography, score, passes)
+
+
+def compose(homography: Array, seen: Array, margin: float) -> Array:
+    """The pose that a pass found.
+
+    Args:
+        homography: [3, 3], target → frame: the pose whose crop was looked at.
+        seen: [3, 3], target → crop. ``diag(1 / (1 + 2 · margin), 1 / (1 + 2 · margin), 1)`` changes nothing.
+        margin: of the crop.
+
+    Returns:
+        float64 [3, 3], target → frame, ``[2, 2] = 1``; not finite where the target's middle would be at infinity.
+    """
+    composed = crop_homography(homography, margin) @ seen
+    scale = float(composed[2, 2])
+    return np.asarray(composed / scale) if scale and math.isfinite(scale) else np.full((3, 3), np.nan)
+
+
+def final_score(scan: float, refine: float | None) -> float:
+    """How sure both networks together are of a target, 0 to 1: the product of their scores.
+
+    Args:
+        scan: of the network that saw the whole frame.
+        refine: of the last refinement pass that ran, also of one whose pose was not taken; None if there was none.
+    """
+    return scan if refine is None else scan * refine

@@ -1,0 +1,111 @@
+"""What is known of one frame: where the target is, the rectified target, and whether there is one at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.errors import UsageError
+
+__all__ = ["Location", "MissRule", "Rectification"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rectification:
+    """One frame's rectified target, and where it was.
+
+    Image, corners and homography always belong together. Where the network gave no usable pose (crossed,
+    mirrored, behind the camera, a few pixels small), `score` is 0, the corners are the frame's own outer
+    corners, and the image is the frame resized.
+
+    Attributes:
+        image: uint8 [h, w, 3] BGR or [h, w] grey: the target upright. Pixels of the frame have the frame's
+            channels, the graph's own pixels have the model's.
+        corners: float64 [4, 2], frame pixels: top-left, top-right, bottom-right, bottom-left of the upright
+            target. The outer corners of the image: (-0.5, -0.5) and so on, mapped by `homography`.
+        homography: float64 [3, 3], ``[2, 2] = 1``: from pixels of `image` to pixels of the frame; (0, 0) is
+            the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP. The image
+            of a model with transform ``"tps"`` follows the bend of its target, which no homography does: there it is
+            that of the four corners.
+        score: 0 to 1, how sure the model is that a target is there, after refinement passes both its networks together;
+            1.0 if the model has no score.
+        latency_ms: what rectifying the frame took, milliseconds.
+        label: what a recognizer says the target is; None without one, and where `score` is 0.
+        label_score: how sure it is, 0 to 1.
+        class_scores: float64 [K], how probable each class is, in the order of the file's labels; they add up to 1, but
+            for recognizers that end with a sigmoid.
+        top_labels: the best labels or texts with their scores, best first, where they were asked for
+            (`RecognitionStage`).
+    """
+
+    image: npt.NDArray[np.uint8] = field(repr=False)
+    corners: npt.NDArray[np.float64]
+    homography: npt.NDArray[np.float64] = field(repr=False)
+    score: float
+    latency_ms: float
+    label: str | None = None
+    label_score: float | None = None
+    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    top_labels: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Location:
+    """What `Rectifier.locate` says of a frame, and `Rectifier.sample` makes a `Rectification` of.
+
+    Attributes:
+        corners: float64 [4, 2], frame pixels, as in `Rectification`: without a usable pose the frame's outer corners.
+        score: 0 to 1, as in `Rectification`; 0 without a usable pose.
+        latency_ms: what locating took, milliseconds.
+        theta: float64 [6], [8] or [32], target → frame (`stn_rectify.runtime.geometry`). None without a usable pose:
+            crossed, mirrored, behind the camera or a few pixels small.
+        image: uint8 [h, w, 3] BGR or [h, w] grey: the graph's own rectified image, with ``output="model"``.
+        label: what a recognizer in the model file says, as in `Rectification`; so ``label_score`` and ``class_scores``.
+    """
+
+    corners: npt.NDArray[np.float64]
+    score: float
+    latency_ms: float
+    theta: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    image: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
+    label: str | None = None
+    label_score: float | None = None
+    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+
+
+_FOUND_SCORE = 0.5  # what counts as found where nobody said
+
+
+@dataclass(frozen=True)
+class MissRule:
+    """When a frame shows no target, and what becomes of it.
+
+    Attributes:
+        min_score: lowest score of a target, 0 to 1. None: only a score of 0 is a miss, as frames without a usable pose
+            have it; passed on, the result stays what `Rectifier.rectify` gave.
+        on_miss: ``"pass"``: the frame is passed on unrectified (`Rectifier.unrectified`). ``"skip"``: nothing is passed
+            on.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+
+    min_score: float | None = None
+    on_miss: Literal["pass", "skip"] = "pass"
+
+    def __post_init__(self) -> None:
+        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is refused as well
+            raise UsageError(f"min_score is {self.min_score}: must be 0 to 1")
+        if self.on_miss not in ("pass", "skip"):
+            raise UsageError(f"on_miss is {self.on_miss!r}: choose 'pass' or 'skip'")
+
+    def is_miss(self, result: Rectification | Location) -> bool:
+        """Whether there is nothing to rectify."""
+        return result.score == 0 or (self.min_score is not None and result.score < self.min_score)
+
+    def is_found(self, result: Rectification) -> bool:
+        """Whether a target counts as found: no miss, and without a ``min_score`` a score above 0.5."""
+        return not self.is_miss(result) and (self.min_score is not None or result.score > _FOUND_SCORE)

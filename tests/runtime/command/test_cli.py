@@ -1,0 +1,237 @@
+"""`stn-rectify` from its words to its output: images, videos, signals, broken input and a full disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import Rectifier
+from stn_rectify.runtime.command.cli import main
+
+COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], text=True, capture_output=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.fixture
+def long_video(tmp_path: Path, noise_video: bytes) -> Path:
+    path = tmp_path / "long.avi"
+    path.write_bytes(noise_video)
+    return path
+
+
+@pytest.fixture(scope="module")
+def noise_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("video") / "noise.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    for _ in range(2000):
+        writer.write(noise)
+    writer.release()
+    return path.read_bytes()
+
+
+def test_images_to_json_lines(model: Path, images: Path) -> None:
+    done = run("--image", images, "--model", model, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(line["source"]).name for line in lines] == ["one.png", "three.png", "two.jpg"]
+    assert [line["frame"] for line in lines] == [0, 1, 2]
+    assert all(np.shape(line["corners"]) == (4, 2) for line in lines)
+    assert "model test (INT8, " in done.stderr
+    assert "1 thread\n" in done.stderr
+    assert "3 frames in " in done.stderr
+
+
+def test_without_a_sink_each_image_is_a_line_for_people(model: Path, images: Path) -> None:
+    done = run("--image", images / "one.png", images / "two.jpg", "--model", model)
+    assert done.stdout == ""
+    assert done.stderr.count("corners (") == 2
+
+
+def test_save_writes_both_pictures(model: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run("--image", images / "one.png", "--model", model, "--save", out, "--output-size", "80x50")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == [
+        "one-000000.overview.jpg",
+        "one-000000.rectified.png",
+    ]
+    assert cv2.imread(str(out / "one-000000.rectified.png")).shape == (50, 80, 3)
+
+
+def test_output_model(make_model: Callable[..., Path], images: Path, tmp_path: Path) -> None:
+    model = make_model((-1.0, 0, 0, 0, -1, 0, 0, 0), in_graph=True)
+    done = run("--image", images / "one.png", "--model", model, "--output", "model", "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / "out" / "one-000000.rectified.png")).shape == (32, 48, 3)
+
+
+def test_the_view_is_what_is_rectified_and_saved(model: Path, images: Path, frame: np.ndarray, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    view = ("--hflip", "--rotation", "270", "--roi", "0,0.25,1,0.5")
+    done = run("--image", images / "one.png", "--model", model, *view, "--save", out, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    seen = np.rot90(frame[:, ::-1], 1)[80:240]
+    with Rectifier(model) as rectifier:
+        expected = rectifier.rectify(np.ascontiguousarray(seen))
+    np.testing.assert_allclose(json.loads(done.stdout)["corners"], expected.corners, atol=0.001)
+    np.testing.assert_array_equal(cv2.imread(str(out / "one-000000.rectified.png")), expected.image)
+    assert cv2.imread(str(out / "one-000000.overview.jpg")).shape[0] == 160
+
+
+def test_frames_without_a_target(model: Path, images: Path, frame: np.ndarray) -> None:
+    """The test models read the score off the first corner: 0 in the fixture's frame."""
+    frame[:40, :40] = 200
+    cv2.imwrite(str(images / "three.png"), frame)
+    common = ("--image", images, "--model", model, "--jsonl", "-", "--min-score", "0.5")
+    passed, skipped = run(*common), run(*common, "--on-miss", "skip")
+    lines = [json.loads(line) for line in passed.stdout.splitlines()]
+    assert [line["corners"][0] == [-0.5, -0.5] for line in lines] == [True, False, True]
+    assert "target found in 33 %, 2 frames without one passed on unrectified" in passed.stderr
+    assert [Path(json.loads(line)["source"]).name for line in skipped.stdout.splitlines()] == ["three.png"]
+    assert "3 frames in " in skipped.stderr
+    assert "2 frames without one skipped" in skipped.stderr
+
+
+def test_smooth(model: Path, frame: np.ndarray, tmp_path: Path) -> None:
+    """A video whose target moves to the right and stays there."""
+    path = tmp_path / "moves.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for number in range(30):
+        frame[200:, 280:] = 0 if number < 10 else 128
+        writer.write(frame)
+    writer.release()
+    places = []
+    for options in ((), ("--smooth",)):
+        done = run("--video", path, "--model", model, "--jsonl", "-", *options)
+        assert done.returncode == 0, done.stderr
+        places.append([json.loads(line)["corners"][0][0] for line in done.stdout.splitlines()])
+    raw, smooth = np.array(places)
+    assert smooth[9] == pytest.approx(raw[9], abs=0.1)
+    assert raw[9] + 1 < smooth[10] < raw[10] - 1
+    assert smooth[29] == pytest.approx(raw[29], abs=0.5)
+
+
+def test_a_broken_image_is_one_line_and_the_batch_goes_on(model: Path, images: Path) -> None:
+    (images / "three.png").write_bytes(b"broken")
+    done = run("--image", images, "--model", model, "--jsonl", "-")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.count("stn-rectify: error: cannot read the image") == 1
+    assert "2 frames in " in done.stderr
+    assert "1 failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_video_and_a_limit(model: Path, long_video: Path, tmp_path: Path) -> None:
+    done = run("--video", long_video, "--model", model, "--frames", 5, "--jsonl", tmp_path / "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == [0, 1, 2, 3, 4]
+    assert "5 frames in " in done.stderr
+
+
+def test_a_truncated_video_gives_its_frames_and_an_error(model: Path, long_video: Path) -> None:
+    content = long_video.read_bytes()
+    long_video.write_bytes(content[: len(content) // 100])
+    done = run("--video", long_video, "--model", model, "--jsonl", "-")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) > 10
+    assert "is cut short" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_cleanly_with_a_summary(model: Path, long_video: Path, tmp_path: Path, number: int) -> None:
+    out = tmp_path / "out.jsonl"
+    arguments = ["--video", str(long_video), "--model", str(model), "--jsonl", str(out)]
+    process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and (not out.exists() or out.read_bytes().count(b"\n") < 5):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert 5 <= len(lines) < 2000
+    assert f"{len(lines)} frames in " in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_that_waits_for_a_frame(model: Path, long_video: Path, tmp_path: Path, number: int) -> None:
+    """The video comes through a pipe whose writer stops in the middle, like a camera that has stalled."""
+    pipe = tmp_path / "pipe.avi"
+    os.mkfifo(pipe)
+    arguments = ["--video", str(pipe), "--model", str(model), "--jsonl", "-"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with open(pipe, "wb", buffering=0) as writer:
+        writer.write(long_video.read_bytes()[:2_000_000])
+        assert json.loads(process.stdout.readline())["frame"] == 0
+        time.sleep(1.0)
+        process.send_signal(number)
+        started = time.monotonic()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert time.monotonic() - started < 6
+    assert " frames in " in errors.splitlines()[-1]
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly(model: Path, long_video: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--video", str(long_video), "--model", str(model), "--jsonl", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(20) == 0
+    assert "error" not in errors.lower()
+    assert "Broken" not in errors
+
+
+def test_a_full_disk_is_one_line(model: Path, images: Path) -> None:
+    done = run("--image", images, "--model", model, "--jsonl", "/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("stn-rectify: error: cannot write /dev/full: No space left")
+
+
+def test_results_are_appended_from_run_to_run(model: Path, images: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["--image", str(images), "--model", str(model), "--jsonl", str(tmp_path / "out.jsonl")]) == 0
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1, 2, 0, 1, 2]
+
+
+def test_version_says_which_interpreter() -> None:
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("stn-rectify ")
+    assert "tflite-runtime 2." in done.stdout or "ai-edge-litert 2." in done.stdout
+
+
+def test_list_cameras_needs_no_model() -> None:
+    done = run("--list-cameras")
+    assert done.returncode == 0
+    assert "/dev/video" in done.stdout or "no camera found" in done.stderr
+
+
+def test_signal_handlers_are_restored(model: Path, images: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    main(["--image", str(images), "--model", str(model)])
+    assert signal.getsignal(signal.SIGTERM) is before

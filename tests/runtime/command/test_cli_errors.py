@@ -1,0 +1,86 @@
+"""`stn-rectify` told wrongly, or failing: one line, and the traceback with --debug."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stn_rectify.runtime import Rectifier
+from stn_rectify.runtime.command.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        pytest.param([], 2, "one of the arguments", id="nothing"),
+        pytest.param(["--demo", "--camera", "0"], 2, "not allowed with", id="two sources"),
+        pytest.param(["--demo", "--width", "640"], 2, "--width needs --camera", id="camera option"),
+        pytest.param(["--demo", "--rotation", "45"], 2, "invalid choice: 45", id="rotation"),
+        pytest.param(["--demo", "--roi", "0,0,0.5"], 2, "give x,y,width,height", id="roi of three"),
+        pytest.param(["--demo", "--roi", "0.5,0,0.6,1"], 2, "at most 1", id="roi beyond the frame"),
+        pytest.param(["--demo", "--roi", "all"], 2, "is not X,Y,W,H", id="roi without numbers"),
+        pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
+        pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
+        pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
+        pytest.param(["--demo", "--threads", "0"], 2, "whole number from 1", id="threads"),
+        pytest.param(["--demo", "--refine", "101"], 2, "'101' is not a whole number from 0 to 100", id="refine"),
+        pytest.param(["--demo", "--output-size", "big"], 2, "WIDTHxHEIGHT", id="size"),
+        pytest.param(["--image", "x.png", "--output-size", "x"], 2, "WIDTHxHEIGHT", id="no size"),
+        pytest.param(["--image", "x.png", "--output-size", "0x0"], 2, "1 to 16384", id="zero size"),
+        pytest.param(["--image", "x.png", "--output", "model"], 2, "pose-only", id="pose-only"),
+        pytest.param(["--demo", "--jsonl="], 2, "--jsonl is empty", id="empty results file"),
+        pytest.param(["--demo", "--save="], 2, "--save is empty", id="empty folder"),
+        pytest.param(["--demo", "--model", ""], 2, "--model is empty", id="empty model"),
+        pytest.param(["--video", ""], 2, "--video is empty", id="empty video"),
+        pytest.param(["--camera", ""], 2, "--camera is empty", id="empty camera"),
+        pytest.param(["--image", "x.png", ""], 2, "--image is empty", id="empty image"),
+        pytest.param(["--video", "x" * 300], 1, "does not exist", id="video with an over-long name"),
+        pytest.param(["--image", "nowhere.png"], 1, "nowhere.png does not exist", id="image"),
+        pytest.param(["--video", "nowhere.avi"], 1, "nowhere.avi does not exist", id="video"),
+        pytest.param(["--camera", "987"], 1, "/dev/video987 does not exist", id="camera"),
+        pytest.param(["--demo", "--model", "no.tflite"], 1, "no.tflite does not exist", id="model"),
+    ],
+)
+def test_errors_are_one_line(
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+    message: str,
+) -> None:
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", str(model)]
+    try:
+        returned: object = main(arguments)
+    except SystemExit as ended:  # argparse's way
+        returned = ended.code
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("INFO")]
+    assert returned == status
+    assert len(lines) == 1
+    assert lines[0].startswith("stn-rectify: error: ")
+    assert message in lines[0]
+
+
+def test_debug_gives_the_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--image", "nowhere.png", "--model", str(model), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_one_line_and_debug_gives_the_traceback(
+    model: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("by zero\nand more")
+
+    monkeypatch.setattr(Rectifier, "locate", fail)
+    arguments = ["--image", str(images), "--model", str(model)]
+    assert main(arguments) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        "stn-rectify: error: unexpected ZeroDivisionError: by zero (run again with --debug for the traceback)"
+    )
+    assert main([*arguments, "--debug"]) == 1
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    assert errors.endswith("unexpected ZeroDivisionError: by zero\n")

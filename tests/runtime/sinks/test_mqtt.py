@@ -1,0 +1,258 @@
+"""Against a real mosquitto, which each test starts for itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import CapturedFrame, Rectification
+from stn_rectify.runtime.command.cli import main
+from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
+from stn_rectify.runtime.sinks.home_assistant import discovery_messages
+from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener, wait_until
+
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    started = Broker(tmp_path).start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Broker], Listener]]:
+    made: list[Listener] = []
+
+    def make(broker: Broker) -> Listener:
+        made.append(Listener(broker.port))
+        return made[-1]
+
+    yield make
+    for listener in made:
+        listener.close()
+
+
+def address(broker: Broker, *, login: str = "", scheme: str = "mqtt") -> MqttAddress:
+    return MqttAddress.parse(f"{scheme}://{login}127.0.0.1:{broker.port}/a/b")
+
+
+def captured(index: int = 0) -> CapturedFrame:
+    return CapturedFrame("/dev/video0", index, 1700000000.25, np.zeros((40, 60, 3), np.uint8))
+
+
+def result(label: str | None = None) -> Rectification:
+    corners = np.array([[10.0, 5.0], [50.0, 8.0], [48.0, 30.0], [12.0, 33.0]])
+    return Rectification(np.zeros((20, 30, 3), np.uint8), corners, np.eye(3), 0.9, 1.5, label, label and 0.5)
+
+
+@needs_mosquitto
+def test_a_result_arrives_and_the_status_is_retained(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    listener = listen(broker)
+    with MqttSink(address(broker)) as sink:
+        sink.write(captured(7), result("A"))
+        wait_until(lambda: listener.of("a/b/result"))
+        late = listen(broker)
+        wait_until(lambda: ("a/b/status", "online", True) in late.messages)
+        assert not late.of("a/b/result")
+    values = json.loads(listener.of("a/b/result")[0])
+    assert (values["frame"], values["label"], values["corners"][1]) == (7, "A", [50.0, 8.0])
+    wait_until(lambda: listener.of("a/b/status") == ["online", "offline"])
+    later = listen(broker)
+    wait_until(lambda: ("a/b/status", "offline", True) in later.messages)
+
+
+@needs_mosquitto
+def test_home_assistant_finds_every_sensor(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    MqttSink(address(broker)).close()
+    listener = listen(broker)
+    wait_until(lambda: sum(topic.endswith("/config") for topic, *_ in listener.messages) == 4)
+    configs = {topic: json.loads(text) for topic, text, retained in listener.messages if retained and "config" in topic}
+    for topic, config in configs.items():
+        _, component, object_id, _ = topic.split("/")
+        assert (component, config["unique_id"]) == ("sensor", object_id)
+        assert (config["state_topic"], config["availability_topic"]) == ("a/b/result", "a/b/status")
+        assert config["device"]["identifiers"] == ["a_b"]
+        assert config["origin"]["name"]
+        key = config["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
+        assert key in ("label", "label_score", "score", "latency_ms")
+    assert len({config["unique_id"] for config in configs.values()}) == 4
+
+
+def test_without_a_recognizer_home_assistant_is_told_of_no_label() -> None:
+    names = [values["name"] for values in discovery_messages("ha", "pi#4", "r", "s", labels=False).values()]
+    assert names == ["Target score", "Latency"]
+    assert next(iter(discovery_messages("ha", "wörk/4", "r", "s"))) == "ha/sensor/w_rk_4_label/config"
+
+
+@needs_mosquitto
+def test_a_killed_process_leaves_its_last_will(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    code = (
+        "import sys, time; from stn_rectify.runtime.sinks import MqttAddress, MqttSink\n"
+        f"sink = MqttSink(MqttAddress.parse('mqtt://127.0.0.1:{broker.port}/a/b')); print('there', flush=True)\n"
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    listener = listen(broker)
+    wait_until(lambda: listener.of("a/b/status") == ["online"])
+    process.kill()
+    process.communicate()
+    wait_until(lambda: listener.of("a/b/status") == ["online", "offline"])
+    later = listen(broker)
+    wait_until(lambda: ("a/b/status", "offline", True) in later.messages)
+
+
+@needs_mosquitto
+def test_after_a_restart_of_the_broker_all_is_as_before(tmp_path: Path, listen: Callable[[Broker], Listener]) -> None:
+    """At first there is none at all."""
+    broker, lines = Broker(tmp_path), list[str]()
+    try:
+        with MqttSink(address(broker), interval_s=0, report=lines.append) as sink:
+            sink.write(captured(0), result())
+            assert sink.unsent == 1
+            for number in (1, 2):
+                broker.start()
+                listener = listen(broker)
+                wait_until(lambda heard=listener: heard.of("a/b/status") == ["online"])  # type: ignore[misc]
+                assert listener.of("homeassistant/sensor/a_b_score/config")
+                sink.write(captured(number), result())
+                wait_until(lambda heard=listener: heard.of("a/b/result"))  # type: ignore[misc]
+                broker.kill()
+                wait_until(lambda count=number: sum("lost" in line for line in lines) == count)  # type: ignore[misc]
+    finally:
+        broker.kill()
+    name = f"127.0.0.1:{broker.port}"
+    refused = f"mqtt: cannot reach {name} (Connection refused); trying on"
+    there, lost = f"mqtt: connected to {name}, topic a/b", f"mqtt: lost {name}; trying on"
+    assert [line for line in lines if line != refused][:4] == [there, lost, there, lost]
+    assert lines[0] == refused
+
+
+@needs_mosquitto
+def test_two_runs_of_one_topic_say_once_what_is_wrong(
+    broker: Broker, listen: Callable[[Broker], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_STEADY_S", 2.5)
+    name, lines, others = f"127.0.0.1:{broker.port}", list[str](), list[str]()
+    thrown_out = "mqtt: another client uses the name a_b: give each run its own topic; trying on"
+    there, lost = f"mqtt: connected to {name}, topic a/b", f"mqtt: lost {name}; trying on"
+    listener = listen(broker)
+    with MqttSink(address(broker), interval_s=0, report=lines.append) as sink:
+        with MqttSink(address(broker), report=others.append):
+            wait_until(lambda: thrown_out in lines and thrown_out in others)
+            count = len(listener.of("a/b/status"))
+            wait_until(lambda: len(listener.of("a/b/status")) > count + 4)  # it goes on, and nobody speaks of it
+            assert lines == others == [there, lost, there, lost, there, thrown_out]
+
+        def is_said_to_be_well() -> bool:
+            sink.write(captured(), result())
+            return lines[-1] == there
+
+        wait_until(is_said_to_be_well)
+    assert lines == [there, lost, there, lost, there, thrown_out, there]
+
+
+@needs_mosquitto
+def test_a_wrong_password_is_one_line_without_it(tmp_path: Path, listen: Callable[[Broker], Listener]) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "right"], check=True, capture_output=True)
+    passwords.chmod(0o644)
+    broker, lines = Broker(tmp_path, "allow_anonymous false", f"password_file {passwords}").start(), list[str]()
+    try:
+        for login in ("me:wr0ng@", "", "me:right@"):
+            MqttSink(address(broker, login=login), report=lines.append).close()
+    finally:
+        broker.kill()
+    name = f"127.0.0.1:{broker.port}"
+    assert lines == [
+        f"mqtt: {name} refuses user 'me' (Not authorized): check user and password; trying on",
+        f"mqtt: {name} refuses us without a user (Not authorized): check user and password; trying on",
+        f"mqtt: connected to {name}, topic a/b",
+    ]
+
+
+@needs_mosquitto
+def test_a_broker_that_hangs_holds_nothing_up(
+    broker: Broker, listen: Callable[[Broker], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_CLOSE_S", 0.2)
+    listener = listen(broker)
+    sink = MqttSink(address(broker), interval_s=0)
+    broker.process.send_signal(signal.SIGSTOP)
+    for number in range(60_000):  # more than sockets buffer
+        sink.write(captured(number), result())
+        if sink.unsent > 1000:
+            break
+    assert sink.unsent > 1000
+    assert len(sink._client._out_packet) <= 200
+    broker.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: sink._handed_over == sink._taken)
+    sink.write(captured(99_999), result())
+    wait_until(lambda: '"frame": 99999' in "".join(listener.of("a/b/result")[-1:]))
+    broker.process.send_signal(signal.SIGSTOP)
+    sink.close()
+
+
+@needs_mosquitto
+def test_another_label_does_not_wait_for_its_turn(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    listener = listen(broker)
+    with MqttSink(address(broker), interval_s=3600) as sink:
+        for index, label in enumerate(["A", "A", "B", "B", "A"]):
+            sink.write(captured(index), result(label))
+        wait_until(lambda: len(listener.of("a/b/result")) == 3)
+    wait_until(lambda: "offline" in listener.of("a/b/status"))
+    assert [json.loads(line)["frame"] for line in listener.of("a/b/result")] == [0, 2, 4]
+
+
+@needs_mosquitto
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_tls_trusts_only_known_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listen: Callable[[Broker], Listener]
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    key.chmod(0o644)
+    broker, lines = Broker(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}"), list[str]()
+    broker.start()
+    try:
+        MqttSink(address(broker, scheme="mqtts"), report=lines.append).close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        MqttSink(address(broker, scheme="mqtts"), report=lines.append).close()
+    finally:
+        broker.kill()
+    assert "certificate verify failed" in lines[0]
+    assert lines[1:] == [f"mqtt: connected to 127.0.0.1:{broker.port}, topic a/b"]
+
+
+@needs_mosquitto
+def test_the_command_sends_every_image(
+    broker: Broker,
+    tmp_path: Path,
+    frame: np.ndarray,
+    listen: Callable[[Broker], Listener],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    listener = listen(broker)
+    monkeypatch.setenv("STN_RECTIFY_MQTT", f"mqtt://me:secret@127.0.0.1:{broker.port}/pi")
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), frame)
+    assert main(["--image", str(tmp_path), "--model", "fast", "--mqtt-discovery", "off"]) == 0
+    wait_until(lambda: listener.of("pi/status") == ["online", "offline"])
+    assert [json.loads(line)["frame"] for line in listener.of("pi/result")] == [0, 1, 2]
+    assert not [topic for topic, *_ in listener.messages if topic.startswith("homeassistant")]
+    errors = capsys.readouterr().err
+    assert "mqtt: connected to 127.0.0.1" in errors
+    assert "secret" not in errors
