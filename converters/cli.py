@@ -7,13 +7,14 @@ import contextlib
 import io
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.converters.conversion_options import DEFAULT_PASSES
 from stn_rectify.converters.tflite.stderr_muting import muted_stderr
-from stn_rectify.models.command.workstation import OneLineParser, run_command
+from stn_rectify.models.command.workstation import run_command
+from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 
@@ -23,32 +24,6 @@ if TYPE_CHECKING:
     from stn_rectify.converters.conversion_options import ConversionOptions
 
 __all__ = ["main"]
-
-
-def _number(low: float, high: float = float("inf")) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high or math.isinf(number):
-            to = "" if high == float("inf") else f" to {high:g}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g}{to}")
-        return number
-
-    return parse
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_PASSES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_PASSES}")
-    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--refine-passes",
-        type=_natural,
+        type=whole_number(0, MAX_PASSES),
         default=DEFAULT_PASSES,
         metavar="N",
         help=f"of the network NAME.refine.keras beside NAME.keras, that the file asks for ({DEFAULT_PASSES})",
@@ -103,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     gate = parser.add_argument_group("what a model must reach, or it fails and gets no .tflite")
     gate.add_argument(
         "--max-corner-error",
-        type=_number(0),
+        type=number("a number from 0", lambda value: 0 <= value < math.inf),
         metavar="PX",
         help="float to INT8, in 19 of 20 frames at most (95th percentile), pixels at the model's size",
     )
     gate.add_argument(
         "--min-coverage",
-        type=_number(0, 1),
+        type=share,
         metavar="SHARE",
         help="of the target that stays inside, in 19 of 20 frames at least, 0 to 1; needs frames with known corners",
     )
@@ -117,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "--validation", type=Path, metavar="DIR|FILE.npz", help="frames with known corners, for the report's checks"
     )
     batch = parser.add_argument_group("many models")
-    batch.add_argument("--jobs", type=_at_least_one, metavar="N", help="at a time (default: by cores and memory)")
+    batch.add_argument("--jobs", type=whole_number(1), metavar="N", help="at a time (default: by cores and memory)")
     batch.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="convert on the workers of a Dask cluster")
     batch.add_argument("--force", action="store_true", help="convert unchanged models, too")
     return parser

@@ -22,7 +22,6 @@ from stn_rectify.converters.reading.calibration import (
     read_frames,
     refuse_unknown_labels,
 )
-from stn_rectify.converters.reading.content_hash import sha256_of
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.reading.stn_source import output_name, read_stn
 from stn_rectify.converters.refine_network import AssembledRefine, read_refine
@@ -36,6 +35,7 @@ from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.packing import pack
+from stn_rectify.models.files import sha256_of
 from stn_rectify.models.network.cost import StnCost
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.geometry import theta_to_corners

@@ -24,7 +24,6 @@ from stn_rectify.converters.reading.calibration import (
     read_frames,
     refuse_unknown_labels,
 )
-from stn_rectify.converters.reading.content_hash import sha256_of_files
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.tflite.cost import network_cost
@@ -32,7 +31,7 @@ from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.converters.tflite.quantizer import quantize
-from stn_rectify.models.files import RECOGNIZER_SUFFIX, partial_file
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, partial_file, sha256_of_files
 from stn_rectify.models.network.loading import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.labels import read_labels

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from stn_rectify.models.files import partial_file
+from stn_rectify.runtime.arrays import Array, Image
 
 __all__ = [
     "FLOAT",
@@ -30,9 +29,6 @@ __all__ = [
     "write_png",
 ]
 
-Array = npt.NDArray[Any]
-#: BGR uint8 [H, W, 3].
-Image = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 #: Colours of what the float model, the INT8 file and the truth say, BGR.

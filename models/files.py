@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,7 +21,9 @@ __all__ = [
     "partial_file",
     "refine_file_of",
     "scan_file_of",
+    "sha256_of",
     "sha256_of_file",
+    "sha256_of_files",
 ]
 
 
@@ -83,6 +85,38 @@ def sha256_of_file(file: Path) -> str:
         DataError: it cannot be read.
     """
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return sha256_of(file)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def sha256_of(source: Path) -> str:
+    """SHA-256 of a file's content; of a folder's, over the names and contents of all files in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not source.is_dir():
+        return _digest_of(source)
+    return sha256_of_files({str(f.relative_to(source)): f for f in source.rglob("*") if f.is_file()})
+
+
+def sha256_of_files(files: Mapping[str, Path]) -> str:
+    """SHA-256 over names and contents.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        line = f"{name}\0{_digest_of(files[name])}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))  # a file's name can be any bytes
+    return digest.hexdigest()
+
+
+def _digest_of(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

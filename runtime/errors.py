@@ -6,7 +6,7 @@ as one line and exit non-zero.
 
 from __future__ import annotations
 
-__all__ = ["DataError", "ModelFileError", "SourceError", "StnRectifyError", "UsageError"]
+__all__ = ["DataError", "ModelFileError", "SourceError", "StnRectifyError", "UsageError", "first_line"]
 
 
 class StnRectifyError(Exception):
@@ -27,3 +27,8 @@ class DataError(StnRectifyError):
 
 class UsageError(StnRectifyError):
     """An object or a command was used in a way it does not support."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of another library says; its type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

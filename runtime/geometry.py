@@ -21,6 +21,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 
 __all__ = [
@@ -45,18 +46,17 @@ __all__ = [
     "upright_size",
 ]
 
-Array = npt.NDArray[np.float64]
 
 #: Numbers in θ for each transform.
 THETA_SIZE = {"affine": 6, "projective": 8, "tps": 32}
 
 #: The corners of the rectified image in normalised coordinates, [4, 2]: TL, TR, BR, BL.
-UNIT_CORNERS: Array = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+UNIT_CORNERS: FloatArray = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 UNIT_CORNERS.setflags(write=False)
 _UNIT_CORNERS = UNIT_CORNERS.tolist()
 
 #: The control points of "tps" in the rectified image, normalised, [16, 2]: a 4×4 lattice row by row, from its top left.
-CONTROL_POINTS: Array = np.stack(np.meshgrid(*[np.arange(-3, 4, 2) / 3] * 2), axis=-1).reshape(16, 2)
+CONTROL_POINTS: FloatArray = np.stack(np.meshgrid(*[np.arange(-3, 4, 2) / 3] * 2), axis=-1).reshape(16, 2)
 CONTROL_POINTS.setflags(write=False)
 
 #: Which of them are the corners: TL, TR, BR, BL.
@@ -65,14 +65,14 @@ _NEXT = [1, 2, 3, 0]  # corner after corner
 _NO_AREA = 1e-12  # of a triangle, beside the largest of the same four corners: what rounding leaves of zero
 
 
-def identity_theta(transform: str) -> Array:
+def identity_theta(transform: str) -> FloatArray:
     """θ of the transform that leaves the image as it is: [6], [8] or [32]."""
     if transform == "tps":
         return CONTROL_POINTS.flatten()
     return np.eye(3).ravel()[: THETA_SIZE[transform]]
 
 
-def theta_to_homography(theta: npt.ArrayLike) -> Array:
+def theta_to_homography(theta: npt.ArrayLike) -> FloatArray:
     """Completes θ to the 3×3 matrix that maps output to input coordinates, both normalised.
 
     Args:
@@ -93,14 +93,14 @@ def theta_to_homography(theta: npt.ArrayLike) -> Array:
     return flat.reshape(*t.shape[:-1], 3, 3)
 
 
-def homography_to_theta(homography: npt.ArrayLike, transform: str = "projective") -> Array:
+def homography_to_theta(homography: npt.ArrayLike, transform: str = "projective") -> FloatArray:
     """The inverse of `theta_to_homography`: [..., 3, 3] → [..., 6] or [..., 8], scaled to ``H[2, 2] = 1``."""
     h = np.asarray(homography, np.float64)
     flat = (h / h[..., 2:3, 2:3]).reshape(*h.shape[:-2], 9)
     return flat[..., : THETA_SIZE[transform]]
 
 
-def transform_points(homography: npt.ArrayLike, points: npt.ArrayLike) -> Array:
+def transform_points(homography: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Maps points [..., N, 2] with homographies [..., 3, 3]; returns [..., N, 2].
 
     A point on the vanishing line maps to infinity; no warning is given.
@@ -113,13 +113,13 @@ def transform_points(homography: npt.ArrayLike, points: npt.ArrayLike) -> Array:
 
 
 @lru_cache(maxsize=64)
-def normalised_to_pixels(width: int, height: int) -> Array:
+def normalised_to_pixels(width: int, height: int) -> FloatArray:
     """The 3×3 matrix from normalised coordinates to pixels of a ``width`` × ``height`` image; not to be written to."""
     return _constant([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])
 
 
 @lru_cache(maxsize=64)
-def pixels_to_normalised(width: int, height: int) -> Array:
+def pixels_to_normalised(width: int, height: int) -> FloatArray:
     """The inverse of `normalised_to_pixels`.
 
     Written out: NumPy's LAPACK starts threads even for 3×3, and on a busy machine that took 20 ms instead of 3 µs.
@@ -127,13 +127,13 @@ def pixels_to_normalised(width: int, height: int) -> Array:
     return _constant([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
 
 
-def _constant(rows: list[list[float]]) -> Array:
+def _constant(rows: list[list[float]]) -> FloatArray:
     matrix = np.array(rows)
     matrix.setflags(write=False)
     return matrix
 
 
-def pixel_homography(theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]) -> Array:
+def pixel_homography(theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]) -> FloatArray:
     """The 3×3 matrix from rectified pixels to frame pixels: what ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP.
 
     Args:
@@ -148,7 +148,9 @@ def pixel_homography(theta: npt.ArrayLike, frame_size: tuple[int, int], output_s
     return np.asarray(to_frame @ theta_to_homography(theta) @ pixels_to_normalised(*output_size))
 
 
-def pixel_matrix_map(theta_size: int, input_size: tuple[int, int], output_size: tuple[int, int]) -> tuple[Array, Array]:
+def pixel_matrix_map(
+    theta_size: int, input_size: tuple[int, int], output_size: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
     """θ → pixel matrix as one affine map: ``M.ravel() = K @ θ + k``, exact wherever its entries are.
 
     ``M = Ti · H(θ) · To`` maps output pixels (j, i, 1) to homogeneous input pixels; every entry of M is linear in θ.
@@ -164,14 +166,14 @@ def pixel_matrix_map(theta_size: int, input_size: tuple[int, int], output_size: 
     to_input = normalised_to_pixels(input_size[1], input_size[0])
     from_output = pixels_to_normalised(output_size[1], output_size[0])
 
-    def pixel_matrix(entries: Array) -> Array:
+    def pixel_matrix(entries: FloatArray) -> FloatArray:
         return np.asarray((to_input @ entries.reshape(3, 3) @ from_output).ravel())
 
     units = np.eye(9)
     return np.stack([pixel_matrix(units[k]) for k in range(theta_size)], axis=1), pixel_matrix(units[8])
 
 
-def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) -> Array:
+def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) -> FloatArray:
     """Corners [..., 4, 2] in pixels of a ``width`` × ``height`` frame, from normalised homographies [..., 3, 3]."""
     to_pixels = normalised_to_pixels(width, height) @ np.asarray(homography, np.float64)
     if to_pixels.ndim == 2:
@@ -179,7 +181,7 @@ def homography_to_corners(homography: npt.ArrayLike, width: int, height: int) ->
     return transform_points(to_pixels, UNIT_CORNERS)
 
 
-def map_unit_corners(matrix: Array) -> Array:
+def map_unit_corners(matrix: FloatArray) -> FloatArray:
     """``transform_points(matrix, UNIT_CORNERS)`` of one matrix, the same bits in a third of the time."""
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
     points = []
@@ -191,7 +193,7 @@ def map_unit_corners(matrix: Array) -> Array:
     return np.array(points)
 
 
-def theta_to_corners(theta: npt.ArrayLike, width: int, height: int) -> Array:
+def theta_to_corners(theta: npt.ArrayLike, width: int, height: int) -> FloatArray:
     """Where θ of any transform puts the target's corners: [..., 6, 8 or 32] → [..., 4, 2], frame pixels."""
     t = np.asarray(theta, np.float64)
     if t.shape[-1:] == (THETA_SIZE["tps"],):  # a spline goes through its control points
@@ -200,7 +202,7 @@ def theta_to_corners(theta: npt.ArrayLike, width: int, height: int) -> Array:
     return homography_to_corners(theta_to_homography(t), width, height)
 
 
-def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Array:
+def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> FloatArray:
     """The normalised homography [3, 3] that puts the upright target's corners at ``corners`` [4, 2], frame pixels.
 
     In closed form (Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989, section 2.2.3): nothing to solve,
@@ -234,7 +236,7 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Ar
     return np.asarray(homography / homography[2, 2])
 
 
-def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
+def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
     """Mean distance of the four corners, as a fraction of the true target's mean diagonal: [..., 4, 2] → [...]."""
     a, b = np.asarray(corners, np.float64), np.asarray(truth, np.float64)
     diagonal = np.linalg.norm(b[..., (0, 1), :] - b[..., (2, 3), :], axis=-1).mean(axis=-1)

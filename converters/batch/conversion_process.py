@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.errors import StnRectifyError, first_line
 
 __all__ = ["ConversionRequest", "main"]
 
@@ -72,8 +72,7 @@ def _convert(request: ConversionRequest) -> dict[str, Any]:
         return {"reason": str(error)}
     except Exception as error:  # whatever TensorFlow and Keras make of a model
         traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        return {"reason": f"unexpected {type(error).__name__}: {first} (--debug shows where)"}
+        return {"reason": f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)"}
     refine = "" if conversion.refine is None else f"refine network, each pass\n{conversion.refine.cost}\n"
     details = f"{conversion.cost}\n{refine}{conversion.proof}"
     return {"reason": None, "line": summary_line(conversion), "details": details}

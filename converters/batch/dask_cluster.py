@@ -16,7 +16,7 @@ from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelResu
 from stn_rectify.converters.batch.packed_files import PackedFiles, pack_files
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
 from stn_rectify.converters.reading.refine_files import companion_files
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.cluster_task import ClusterResult
@@ -62,7 +62,7 @@ class DaskCluster:
                 self._client = open_client(address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"no Dask scheduler answers at {address} within {_CONNECT_S:.0f} s ({_first_line(error)}): "
+                f"no Dask scheduler answers at {address} within {_CONNECT_S:.0f} s ({first_line(error)}): "
                 "start one with `dask scheduler`, or check host and port"
             ) from error
 
@@ -157,7 +157,7 @@ class DaskCluster:
             reason = f"its worker died, {times} times of {times} (the last was {last})"
             return FinishedModel(job, ModelResult(False, reason), ())
         if error is not None:
-            reason = f"unexpected {type(error).__name__} on its worker: {_first_line(error)}"
+            reason = f"unexpected {type(error).__name__} on its worker: {first_line(error)}"
             return FinishedModel(job, ModelResult(False, reason), ())
         done: ClusterResult = future.result()
         return FinishedModel(job, done.result, tuple(_written(job.staging, done.files)))
@@ -184,7 +184,7 @@ def _packed(model: Path) -> PackedFiles:
 
 def _not_installed(error: ImportError) -> UsageError:
     return UsageError(
-        f"a Dask worker lacks what a conversion needs ({_first_line(error)}): install stn-rectify with "
+        f"a Dask worker lacks what a conversion needs ({first_line(error)}): install stn-rectify with "
         "[train,distributed] on all machines, in this version"
     )
 
@@ -194,7 +194,3 @@ def _written(folder: Path, files: dict[str, bytes]) -> Iterator[Path]:
         file = folder / Path(name).name
         file.write_bytes(data)
         yield file
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -13,8 +13,8 @@ from typing import Any
 
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.reading.calibration import image_files, thinned
-from stn_rectify.converters.reading.content_hash import sha256_of, sha256_of_files
 from stn_rectify.models.evaluation.known_frames import find_truth
+from stn_rectify.models.files import sha256_of, sha256_of_files
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["fingerprint", "frame_files", "installed_versions", "options_summary", "sha256_of_frames"]

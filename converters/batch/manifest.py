@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.batch.staging import StagingFolder
-from stn_rectify.converters.reading.content_hash import sha256_of
+from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["Manifest", "ModelRecord", "OutputFile", "output_files", "relative_source"]

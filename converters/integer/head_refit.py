@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.tflite.graph import Quantization
+from stn_rectify.runtime.arrays import Array
 
 __all__ = ["HeadRefit", "refit_head"]
 
-Array = npt.NDArray[Any]
 _FOLDS = 5
 _FEWEST_FRAMES = 20
 _PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)

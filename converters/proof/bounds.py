@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
+from stn_rectify.runtime.arrays import IntArray
 
-__all__ = ["BOUNDS_LIMIT", "MOVEMENTS", "Array", "Bounds", "whole_range"]
+__all__ = ["BOUNDS_LIMIT", "MOVEMENTS", "Bounds", "whole_range"]
 
-Array = npt.NDArray[np.int64]
 
 #: Bounds are int64 and must not wrap themselves: none that are added or multiplied may reach this.
 BOUNDS_LIMIT = 2**62
@@ -29,8 +28,8 @@ _INT32 = (-(2**31), 2**31 - 1)
 class Bounds:
     """The least and the greatest value of every element, both of the tensor's shape."""
 
-    low: Array
-    high: Array
+    low: IntArray
+    high: IntArray
 
     @property
     def peak(self) -> int:
@@ -42,7 +41,7 @@ class Bounds:
         """Whether every value can be held in 32 bits."""
         return bool(self.low.min(initial=0) >= _INT32[0] and self.high.max(initial=0) <= _INT32[1])
 
-    def apply(self, move: Callable[[Array], Any]) -> Bounds:
+    def apply(self, move: Callable[[IntArray], Any]) -> Bounds:
         """The same bounds, elements moved."""
         return Bounds(move(self.low), move(self.high))
 

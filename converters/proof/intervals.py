@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from stn_rectify.converters.proof.bounds import BOUNDS_LIMIT, MOVEMENTS, Array, Bounds, whole_range
+from stn_rectify.converters.proof.bounds import BOUNDS_LIMIT, MOVEMENTS, Bounds, whole_range
 from stn_rectify.converters.proof.operator_patterns import blended, bytes_of, divisor_of_multiple, source_of_lane_shift
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
+from stn_rectify.runtime.arrays import IntArray
 
 __all__ = ["IntervalReport", "analyse_intervals"]
 
@@ -142,7 +143,7 @@ class _Analysis:
 
     # Ring operations
 
-    def ring(self, op: Any, label: str, low: Array, high: Array) -> list[Bounds]:
+    def ring(self, op: Any, label: str, low: IntArray, high: IntArray) -> list[Bounds]:
         activation = op.builtinOptions.fusedActivationFunction
         if activation not in (_NO_ACTIVATION, _RELU):
             return self.unfollowed(op, f"{label} has activation {activation}, which this analysis cannot follow")
@@ -181,7 +182,7 @@ class _Analysis:
         low, high = np.minimum.reduce(products), np.maximum.reduce(products)
         return self.ring(op, label, low, high)
 
-    def blend_bounds(self, a: int, b: int, weight: int, total: int) -> tuple[Array, Array] | None:
+    def blend_bounds(self, a: int, b: int, weight: int, total: int) -> tuple[IntArray, IntArray] | None:
         """Of a·(total - weight) + b·weight: total times those of a and b together, for weights from 0 to total."""
         whole, weights = self.get(total), self.get(weight)
         factor = int(whole.high.max())

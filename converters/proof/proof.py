@@ -19,12 +19,12 @@ from stn_rectify.converters.tflite.builtin_operators import TFLITE_RUNTIME, VERS
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model, write_model
 from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE
 
 __all__ = ["Check", "NetworkReference", "OperatorCount", "Proof", "inspect_file", "prove", "with_extra_outputs"]
 
-Array = npt.NDArray[Any]
 
 #: Tensors that the proof looks into besides the outputs; the converter names them so.
 FEATURES, COEFFICIENTS = "features", "coefficients"

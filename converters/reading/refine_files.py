@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stn_rectify.converters.reading.content_hash import sha256_of, sha256_of_files
-from stn_rectify.models.files import is_refine_file, refine_file_of, scan_file_of
+from stn_rectify.models.files import is_refine_file, refine_file_of, scan_file_of, sha256_of, sha256_of_files
 
 __all__ = ["companion_files", "model_of_refine_file", "refine_calibration", "refine_file", "sha256_of_model"]
 

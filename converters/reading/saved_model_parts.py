@@ -19,7 +19,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from stn_rectify.converters.reading.head_check import check_head
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
-from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 
 __all__ = ["split_saved_model"]
@@ -41,8 +41,9 @@ def split_saved_model(folder: Path) -> StnParts:
         loaded = tf.saved_model.load(str(folder))
         function = loaded.signatures["serving_default"]
     except Exception as error:  # TensorFlow raises whatever its parts raise
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(f"{folder} is not a SavedModel with a signature serving_default: {reason}") from error
+        raise DataError(
+            f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
+        ) from error
     return _SavedModel(folder.name, convert_variables_to_constants_v2(function)).parts()
 
 

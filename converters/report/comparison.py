@@ -15,6 +15,7 @@ from stn_rectify.converters.report.frame_points import depth, frame_points, outl
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
@@ -22,7 +23,6 @@ from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, Mo
 
 __all__ = ["Agreement", "ClassAgreement", "Comparison", "Outputs", "TargetsKept", "compare"]
 
-Array = npt.NDArray[Any]
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
 

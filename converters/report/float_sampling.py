@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.report.frame_points import depth, frame_points, pixel_centres
+from stn_rectify.runtime.arrays import Array
 
 __all__ = ["level_errors", "sample"]
 
-Array = npt.NDArray[Any]
 
 _LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import UNIT_CORNERS, normalised_to_pixels, theta_to_homography
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
 __all__ = ["depth", "frame_points", "outline", "pixel_centres"]
 
-Array = npt.NDArray[Any]
 
 _POINTS_PER_SIDE = 24  # of the outline where it is curved
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
@@ -18,14 +16,13 @@ from stn_rectify.models import drawing
 from stn_rectify.models.evaluation.corner_errors import frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 
 __all__ = ["AlignmentPicture", "FramePicture", "take_alignment", "take_pictures", "write_sheet"]
 
-Array = npt.NDArray[Any]
-Image = npt.NDArray[np.uint8]
 
 #: How many times the difference is enlarged; grey, 128, is none.
 DIFFERENCE_GAIN = 8

@@ -17,7 +17,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from stn_rectify.converters.tflite.object_tree import read_model
 from stn_rectify.converters.tflite.stderr_muting import muted_stderr
-from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.errors import ModelFileError, first_line
 
 __all__ = ["TensorFunction", "quantize", "to_tflite"]
 
@@ -121,7 +121,7 @@ def _reason(error: Exception) -> str:
     """What the converter says, in one line; what it prints of its own graph is read, not shown."""
     culprit = _CULPRIT.search(str(error))
     if culprit is None:
-        return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:_LONGEST_REASON]
+        return first_line(error)[:_LONGEST_REASON]
     operation, node = culprit.groups()
     parts = node.split("/")
     place = node if len(parts) <= _SHOWN_PARTS else f"…/{'/'.join(parts[-_SHOWN_PARTS:])}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 
-__all__ = ["positive_float", "shape", "whole_number"]
+__all__ = ["shape"]
 
 
 def shape(dimensions: int) -> Callable[[str], tuple[int, ...]]:
@@ -19,27 +18,3 @@ def shape(dimensions: int) -> Callable[[str], tuple[int, ...]]:
         return sizes
 
     return parse
-
-
-def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A whole number, ends included."""
-
-    def parse(text: str) -> int:
-        number = int(text) if text.isdecimal() else -1
-        if number < low or (high is not None and number > high):
-            to = "" if high is None else f" to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low}{to}")
-        return number
-
-    return parse
-
-
-def positive_float(text: str) -> float:
-    """A number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number

@@ -6,10 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from stn_rectify.models.command.option_types import positive_float, shape, whole_number
+from stn_rectify.models.command.option_types import shape
 from stn_rectify.models.command.pruning_options import add_pruning_options
 from stn_rectify.models.command.recognizer_options import add_recognizer_options
-from stn_rectify.models.command.workstation import OneLineParser
+from stn_rectify.runtime.command.parsing import OneLineParser, positive_number, whole_number
 
 __all__ = ["NETWORK_OPTIONS", "make_parser"]
 
@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     net.add_argument("--localization-shape", type=shape(2), metavar="HxW", help="smaller copy the localization sees")
     net.add_argument(
         "--width",
-        type=positive_float,
+        type=positive_number,
         default=1.0,
         help="factor on the channels; with a recognizer on its own",
     )
@@ -79,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", type=_positive_int, help="times each is drawn anew (default 20" + tuning % (10, 30))
     run.add_argument("--batch-size", type=_positive_int, default=128)
     run.add_argument(
-        "--learning-rate", type=positive_float, help="at its highest (default 0.003; 0.001 with --quantize-aware)"
+        "--learning-rate", type=positive_number, help="at its highest (default 0.003; 0.001 with --quantize-aware)"
     )
     run.add_argument("--seed", type=_seed, default=0)
     run.add_argument(

@@ -6,8 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from stn_rectify.models.command.option_types import whole_number
 from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stn_rectify.models.command.option_types import whole_number
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
+from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
-__all__ = ["OneLineParser", "require_tensorflow", "run_command"]
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+__all__ = ["require_tensorflow", "run_command"]
 
 
 def require_tensorflow() -> None:

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
 
 __all__ = ["WHOLE_FRAME", "AlignedMean", "aligned_mean"]
 
-Array = npt.NDArray[Any]
-Image = npt.NDArray[np.uint8]
 
 _MARGIN = 0.2
 _BLUR = 0.8  # pixels, before the gradient: noise has edges, too

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.presence import Presence, presence
 from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union, kept_share
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "summarise",
 ]
 
-Array = npt.NDArray[Any]
 
 #: From this intersection over union on a target counts as found.
 GOOD_OVERLAP = 0.9

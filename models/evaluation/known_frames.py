@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
@@ -30,7 +31,6 @@ __all__ = [
     "synthesised_hold_out",
 ]
 
-Array = npt.NDArray[Any]
 
 _LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
 

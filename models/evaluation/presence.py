@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from stn_rectify.runtime.arrays import Array
 
 __all__ = ["EMPTY_ACCEPTED", "TARGETS_ACCEPTED", "Presence", "presence"]
 
-Array = npt.NDArray[Any]
 
 #: Operating points: thresholds at which at most, or at least, this share of frames is accepted.
 EMPTY_ACCEPTED, TARGETS_ACCEPTED = 0.02, 0.95

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 
 __all__ = ["filled_share", "intersection_over_union", "kept_share"]
-
-Array = npt.NDArray[Any]
 
 
 def intersection_over_union(found: Array, truth: Array) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from stn_rectify.models.evaluation.known_frames import network_input
 from stn_rectify.models.network.pose import pose_predictor
 from stn_rectify.models.progress import Progress
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
@@ -25,8 +25,6 @@ from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN, target_crop
 from stn_rectify.runtime.rectifying.refinement import final_score, refine_pose
 
 __all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

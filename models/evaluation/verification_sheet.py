@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models import drawing
-from stn_rectify.models.drawing import Image
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
 from stn_rectify.models.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_corners,
@@ -27,7 +25,6 @@ from stn_rectify.runtime.geometry import (
 
 __all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
 
-Array = npt.NDArray[Any]
 
 _COLUMNS = 6
 _CELL_PX = (184, 138)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, first_line
 
 __all__ = ["load_model"]
 
@@ -49,5 +49,4 @@ def _reason(error: Exception) -> str:
             "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
             "SavedModel"
         )
-    first = next((line for line in said.splitlines() if line.strip()), type(error).__name__)
-    return f"is not a Keras model that can be loaded: {first}"
+    return f"is not a Keras model that can be loaded: {first_line(error)}"

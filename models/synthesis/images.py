@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
+
 __all__ = ["Colour", "Image", "Points", "blended", "filled", "resized", "shaded", "smooth_field", "tinted"]
 
-#: uint8, [H, W, 3] BGR or [H, W] grey.
-Image = npt.NDArray[np.uint8]
 #: float64, [N, 2], x and y in pixels.
 Points = npt.NDArray[np.float64]
 #: Blue, green, red; values outside 0–255 saturate when drawn.

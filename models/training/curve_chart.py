@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.models.drawing import FLOAT, TRUTH, Colour, Image, below, beside, text
+from stn_rectify.models.drawing import FLOAT, TRUTH, Colour, below, beside, text
+from stn_rectify.runtime.arrays import Array, Image
 
 __all__ = ["curve_chart"]
 
-Array = npt.NDArray[Any]
 
 _LOSS, _OUTPUTS, _RATE = TRUTH, (FLOAT, (0, 110, 235), (170, 60, 150), (120, 120, 0)), (186, 180, 174)
 _PAPER, _PANEL, _GRID, _FAINT = (255, 255, 255), (238, 241, 243), (222, 218, 214), (112, 101, 91)

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines, first_line, say
+from stn_rectify.runtime.command.messages import camera_lines, say
 from stn_rectify.runtime.command.options import PROGRAM, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.driver_thread import any_left
 

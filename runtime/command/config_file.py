@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.sources.video import HIDDEN, without_secrets
 
 __all__ = ["config_text", "exclusive_groups", "read_config"]
@@ -99,7 +99,7 @@ def _read_toml(path: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: write it as a TOML file") from error
     except (ValueError, RecursionError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise UsageError(f"{path} is not a TOML file ({reason}): lines look like threads = 2") from error
 
 

@@ -10,7 +10,7 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
-__all__ = ["camera_lines", "first_line", "model_line", "recognizer_line", "result_line", "say"]
+__all__ = ["camera_lines", "model_line", "recognizer_line", "result_line", "say"]
 
 
 def say(line: str) -> None:
@@ -52,8 +52,3 @@ def camera_lines(camera: CameraInfo) -> Iterator[str]:
     yield f"{camera.device}  {camera.name}" + (f"  [{camera.driver}]" if camera.driver else "")
     for fourcc, sizes in camera.formats.items():
         yield f"    {fourcc}  {' '.join(sizes)}".rstrip()
-
-
-def first_line(error: Exception) -> str:
-    """What a library says of its error, without what follows on further lines."""
-    return str(error).strip().partition("\n")[0]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
 from stn_rectify.runtime.sources.video import HIDDEN, is_url
@@ -26,29 +26,14 @@ __all__ = [
     "rate",
     "region",
     "seconds",
-    "share",
     "size",
     "video",
-    "whole_number",
 ]
 
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
 
 _BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A whole number from ``low``, to ``high`` if there is one."""
-    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
-
-    def parse(text: str) -> int:
-        number = int(text) if text.isdecimal() else -1
-        if number < low or (high is not None and number > high):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-        return number
-
-    return parse
 
 
 class Size(tuple[int, int]):
@@ -84,19 +69,12 @@ def size(text: str) -> Size:
     return Size((int(width or 0), int(height or 0)))
 
 
-def rate(text: str) -> float:
-    """Frames per second."""
-    return _number(text, lambda number: 0 < number < 10000, "a number of frames per second")
-
-
-def seconds(text: str) -> float:
-    """A time above 0."""
-    return _number(text, lambda number: 0 < number < math.inf, "a number of seconds above 0")
-
-
-def interval(text: str) -> float:
-    """A time between two things, 0 for none."""
-    return _number(text, lambda number: 0 <= number < math.inf, "a number of seconds from 0")
+#: Frames per second.
+rate = number("a number of frames per second", lambda value: 0 < value < 10000)
+#: A time above 0.
+seconds = number("a number of seconds above 0", lambda value: 0 < value < math.inf)
+#: A time between two things, 0 for none.
+interval = number("a number of seconds from 0", lambda value: 0 <= value < math.inf)
 
 
 def byte_count(text: str) -> ByteCount:
@@ -138,24 +116,9 @@ def video(text: str) -> str:
     return text
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
-
-
 def region(text: str) -> Region:
     """``X,Y,W,H``; whether it lies in the frame, `FrameView` checks."""
     try:
         return Region(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H, such as 0.25,0.25,0.5,0.5") from None
-
-
-def _number(text: str, fits: Callable[[float], bool], what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not fits(number):  # as NaN never does
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return number

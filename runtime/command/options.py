@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any
 
 from stn_rectify.runtime.command.config_file import config_text, exclusive_groups, read_config
+from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.command.recognition_options import add_recognition_options, check_recognition_options
 from stn_rectify.runtime.command.result_options import add_result_options, check_result_options
 from stn_rectify.runtime.command.source_options import (
@@ -34,7 +35,7 @@ PROGRAM = "stn-rectify"
 
 def make_parser() -> argparse.ArgumentParser:
     """The command's parser. It ends the program with status 2 where an option is wrong by itself."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Makes what a camera sees at an angle upright.",
         epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk.",
@@ -97,11 +98,6 @@ def check_options(arguments: argparse.Namespace) -> None:
     check_recognition_options(arguments)
     check_result_options(arguments)
     check_web_options(arguments)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 class _Version(argparse.Action):

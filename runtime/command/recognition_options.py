@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from stn_rectify.runtime.command.option_types import whole_number
+from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule, When

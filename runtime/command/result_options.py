@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from stn_rectify.runtime.command.messages import say
-from stn_rectify.runtime.command.option_types import byte_count, interval, mqtt_address, whole_number
+from stn_rectify.runtime.command.option_types import byte_count, interval, mqtt_address
+from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.command.target_options import video_file
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink

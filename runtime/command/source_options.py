@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.command.messages import say
-from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video, whole_number
+from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video
+from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video

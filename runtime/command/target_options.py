@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, output, share, size, whole_number
+from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, output, size
+from stn_rectify.runtime.command.parsing import share, whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile

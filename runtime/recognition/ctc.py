@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import Recognition
 
 __all__ = ["CtcDecoder", "best_path", "best_texts", "text_probability"]
 
-Array = npt.NDArray[np.float64]
 Text = tuple[int, ...]
 
 
@@ -35,7 +35,7 @@ def best_path(steps: npt.NDArray[Any], blank: int) -> Text:
     return tuple(classes[begins & (classes != blank)].tolist())
 
 
-def best_texts(steps: Array, blank: int, width: int) -> list[Text]:
+def best_texts(steps: FloatArray, blank: int, width: int) -> list[Text]:
     """The most probable texts, best first, at most ``width``: prefix beam search.
 
     After each step the ``width`` most probable beginnings of texts are kept, each with the probability of all its
@@ -81,7 +81,7 @@ def best_texts(steps: Array, blank: int, width: int) -> list[Text]:
     return texts
 
 
-def text_probability(steps: Array, blank: int, text: Text) -> float:
+def text_probability(steps: FloatArray, blank: int, text: Text) -> float:
     """How probable a text is, over all its alignments: the forward algorithm (Graves et al. 2006, section 4.1).
 
     Args:

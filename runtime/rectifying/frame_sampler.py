@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
     corners_to_homography,
@@ -25,8 +26,6 @@ __all__ = ["MAX_OUTPUT_SIDE", "FrameSampler"]
 MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 _IDENTITY = identity_theta("projective")
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,10 @@ class FrameSampler:
     def rectified(
         self,
         frame: npt.NDArray[np.uint8],
-        theta: Array,
-        corners: Array,
+        theta: FloatArray,
+        corners: FloatArray,
         image: npt.NDArray[np.uint8] | None = None,
-    ) -> tuple[npt.NDArray[np.uint8], Array]:
+    ) -> tuple[npt.NDArray[np.uint8], FloatArray]:
         """The rectified image of a target, a new array, and its `homography`.
 
         Args:
@@ -66,7 +65,7 @@ class FrameSampler:
 
     def whole(
         self, image: npt.NDArray[np.uint8], frame_size: tuple[int, int]
-    ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
+    ) -> tuple[npt.NDArray[np.uint8], FloatArray, FloatArray]:
         """The whole frame as if it were a target: image (a new array), corners and `homography`.
 
         Args:
@@ -77,7 +76,7 @@ class FrameSampler:
         size = self.image_size(corners, frame_size)
         return np.array(resize_antialiased(image, *size)), corners, self.homography(_IDENTITY, frame_size, size)
 
-    def image_size(self, corners: Array, frame_size: tuple[int, int]) -> tuple[int, int]:
+    def image_size(self, corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the rectified image of a target, pixels.
 
         Args:
@@ -94,7 +93,7 @@ class FrameSampler:
             return min(MAX_OUTPUT_SIDE, max(1, round(height * own_width / own_height))), height
         return own_width, own_height
 
-    def homography(self, theta: Array, frame_size: tuple[int, int], size: tuple[int, int]) -> Array:
+    def homography(self, theta: FloatArray, frame_size: tuple[int, int], size: tuple[int, int]) -> FloatArray:
         """Maps pixels of the rectified image to pixels of the frame.
 
         Args:
@@ -111,7 +110,7 @@ class FrameSampler:
         return np.asarray(homography / homography[2, 2])  # every pixel lies before the camera: never 0
 
     def sample(
-        self, frame: npt.NDArray[np.uint8], theta: Array, homography: Array, size: tuple[int, int]
+        self, frame: npt.NDArray[np.uint8], theta: FloatArray, homography: FloatArray, size: tuple[int, int]
     ) -> npt.NDArray[np.uint8]:
         """The rectified image.
 

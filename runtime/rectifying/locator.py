@@ -7,6 +7,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import (
     homography_to_theta,
     identity_theta,
@@ -23,8 +24,6 @@ from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score
 from stn_rectify.runtime.results import Location
 
 __all__ = ["Locator"]
-
-Array = npt.NDArray[np.float64]
 
 
 class Locator:
@@ -65,7 +64,7 @@ class Locator:
 
     def _located(self, frame: npt.NDArray[np.uint8], started: float) -> Location:
         frame_size = (frame.shape[1], frame.shape[0])
-        theta: Array | None
+        theta: FloatArray | None
         theta, score = self._look(frame)
         image, class_scores = self._image(), self._class_scores()  # of this inference, before any other
         corners = theta_to_corners(theta, *frame_size)
@@ -78,7 +77,7 @@ class Locator:
         label = () if class_scores is None or score == 0 else self._label(class_scores)
         return Location(corners, score, (time.perf_counter() - started) * 1000, theta, image, *label)
 
-    def _look(self, frame: npt.NDArray[np.uint8]) -> tuple[Array, float]:
+    def _look(self, frame: npt.NDArray[np.uint8]) -> tuple[FloatArray, float]:
         """θ and score of the network that sees the whole frame."""
         metadata, signature, tflite = self._model.metadata, self._model.signature, self._interpreter.tflite
         tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame, self._pyramid))
@@ -95,7 +94,7 @@ class Locator:
         pixels = self._interpreter.tflite.get_tensor(self._model.signature.outputs["rectified"])[0]
         return self._preprocessor.pixels(pixels)
 
-    def _class_scores(self) -> Array | None:
+    def _class_scores(self) -> FloatArray | None:
         """Probabilities, of a recognizer in the file: it has read the graph's own rectified image."""
         spec = self._model.metadata.class_scores
         if spec is None:
@@ -104,7 +103,7 @@ class Locator:
         values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
         return class_probabilities(values, spec.activation)
 
-    def _label(self, class_scores: Array) -> tuple[str, float, Array]:
+    def _label(self, class_scores: FloatArray) -> tuple[str, float, FloatArray]:
         """Label, label score and class scores of a `Location`."""
         best = int(class_scores.argmax())
         return self._model.labels[best] if self._model.labels else str(best), float(class_scores[best]), class_scores

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import (
     homography_to_corners,
     is_valid_quadrilateral,
@@ -29,8 +30,6 @@ from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 
 __all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score", "refine_pose"]
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class RefinedPose:
@@ -43,7 +42,7 @@ class RefinedPose:
         passes: how many passes moved the pose.
     """
 
-    homography: Array
+    homography: FloatArray
     score: float | None
     passes: int
 
@@ -55,7 +54,9 @@ class CropReader(Protocol):
     def margin(self) -> float:
         """What a crop shows beyond each edge of the target, as a share of the target's side."""
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
+    def look(
+        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int
+    ) -> tuple[FloatArray, float | None]:
         """Where in the crop of a pose the target lies.
 
         Args:
@@ -94,7 +95,9 @@ class RefineNetwork:
         """See `CropReader.margin`."""
         return self._spec.margin
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
+    def look(
+        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int
+    ) -> tuple[FloatArray, float | None]:
         """See `CropReader.look`."""
         spec = self._spec
         crop = self._preprocessor.network_input(self._crop(frame, homography, supersampling, self._pyramid))
@@ -107,7 +110,7 @@ class RefineNetwork:
         return theta_to_homography(theta), score
 
     def _crop(
-        self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int, pyramid: FramePyramid | None
+        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int, pyramid: FramePyramid | None
     ) -> npt.NDArray[np.uint8]:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self._crop(part, homography, supersampling, None))
@@ -117,7 +120,7 @@ class RefineNetwork:
         )
 
 
-def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: Array, passes: int) -> RefinedPose:
+def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: FloatArray, passes: int) -> RefinedPose:
     """Improves a pose.
 
     It stops before the last pass where a pose has no crop, its margin reaching behind the camera, or where a pass gives
@@ -145,7 +148,7 @@ def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: A
     return RefinedPose(homography, score, passes)
 
 
-def compose(homography: Array, seen: Array, margin: float) -> Array:
+def compose(homography: FloatArray, seen: FloatArray, margin: float) -> FloatArray:
     """The pose that a pass found.
 
     Args:

@@ -11,23 +11,21 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral
 
 __all__ = ["CornerSmoother"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Past:
     """What the filter remembers of the frame before."""
 
-    raw: Array  # [4, 2], frame pixels
-    smooth: Array  # [4, 2], frame pixels
-    velocity: Array  # [4, 2], pixels per second, itself smoothed
+    raw: FloatArray  # [4, 2], frame pixels
+    smooth: FloatArray  # [4, 2], frame pixels
+    velocity: FloatArray  # [4, 2], pixels per second, itself smoothed
     timestamp: float
 
 
@@ -86,7 +84,7 @@ class CornerSmoother:
         """Forgets the target: the next corners are given as they are."""
         self._past = None
 
-    def smooth(self, corners: Array, timestamp: float) -> Array:
+    def smooth(self, corners: FloatArray, timestamp: float) -> FloatArray:
         """Takes the corners of the next frame and gives the smoothed ones.
 
         Args:
@@ -115,7 +113,7 @@ class CornerSmoother:
         self._past = following or _Past(corners, corners, np.zeros((4, 2)), timestamp)
         return self._past.smooth
 
-    def _following(self, past: _Past, corners: Array, timestamp: float) -> _Past | None:
+    def _following(self, past: _Past, corners: FloatArray, timestamp: float) -> _Past | None:
         """The next state; None if its corners would be no quadrilateral."""
         seconds = timestamp - past.timestamp
         velocity = (corners - past.raw) / seconds
@@ -131,6 +129,6 @@ def _weight(cutoff_hz: float, seconds: float) -> float:
     return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * seconds))
 
 
-def _size(corners: Array) -> float:
+def _size(corners: FloatArray) -> float:
     """The target's mean diagonal, pixels."""
     return float(np.linalg.norm(corners[:2] - corners[2:], axis=1).mean())

@@ -13,18 +13,18 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import CONTROL_POINTS, normalised_to_pixels, transform_points
 
 __all__ = ["spline_basis", "spline_map", "spline_points"]
 
-Array = npt.NDArray[np.float64]
 
 #: `spline_map` evaluates the spline on this many nodes along each side, and one more beyond each end. Three divides
 #: the number of cells, so that control points, where the curvature has no bound, are nodes.
 _MAP_NODES = 31
 
 
-def spline_basis(points: npt.ArrayLike) -> Array:
+def spline_basis(points: npt.ArrayLike) -> FloatArray:
     """How much each control point moves each output point.
 
     Args:
@@ -41,13 +41,13 @@ def spline_basis(points: npt.ArrayLike) -> Array:
     return np.asarray(np.column_stack([_kernel(p), np.ones(len(p)), p]) @ solution)
 
 
-def _kernel(points: Array) -> Array:
+def _kernel(points: FloatArray) -> FloatArray:
     """r² log r between points [N, 2] and the control points: [N, 16]."""
     squared = ((points[:, None] - CONTROL_POINTS) ** 2).sum(axis=-1)
     return np.asarray(squared * np.log(np.where(squared > 0, squared, 1.0)) / 2)
 
 
-def spline_points(theta: npt.ArrayLike, points: npt.ArrayLike) -> Array:
+def spline_points(theta: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Maps output points [N, 2] to input points [N, 2], both normalised, with θ [32]."""
     return np.asarray(spline_basis(points) @ np.asarray(theta, np.float64).reshape(-1, 2))
 
@@ -77,7 +77,7 @@ def spline_map(
 
 
 @lru_cache(maxsize=1)
-def _node_basis() -> Array:
+def _node_basis() -> FloatArray:
     step = 2 / (_MAP_NODES - 1)
     line = np.linspace(-1 - step, 1 + step, _MAP_NODES + 2)
     return spline_basis(np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2))

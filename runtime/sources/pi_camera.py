@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.errors import SourceError, first_line
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo
 
@@ -130,7 +130,7 @@ def picamera2_import_error() -> str | None:
     try:
         importlib.import_module("picamera2")
     except Exception as error:  # libraries of the system, made for other versions, can fail in any way
-        return str(error).strip().partition("\n")[0] or repr(error)
+        return first_line(error)
     return None
 
 

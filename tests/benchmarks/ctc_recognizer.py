@@ -19,11 +19,11 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.converters.tflite.quantizer import to_tflite
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.stage import LabelVote
 
@@ -33,8 +33,6 @@ LABELS = ("<blank>", *CHARACTERS)  # Keras counts the blank as class 0
 LONGEST = 8
 BATCH = 64
 LOOKS = 5
-
-Image = npt.NDArray[np.uint8]
 
 
 def random_text(rng: np.random.Generator) -> str:

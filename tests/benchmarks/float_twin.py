@@ -13,15 +13,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
 
 __all__ = ["FloatSampler", "float_twin", "plain_twin"]
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,10 @@ from instruction_table import read_log
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.reading.content_hash import sha256_of
 from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, synthesised_hold_out
 from stn_rectify.models.evaluation.refined_pose import find_targets
-from stn_rectify.models.files import partial_file
+from stn_rectify.models.files import partial_file, sha256_of
 from stn_rectify.models.network.cost import stn_cost
 from stn_rectify.models.network.loading import load_model
 from stn_rectify.models.pruning import PruningCourse

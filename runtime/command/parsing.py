@@ -1,0 +1,92 @@
+"""What the command lines of all three programs share: the parser, and numbers as they are written.
+
+``stn-rectify``, ``stn-train`` and ``stn-convert`` say what is wrong in one line, take no abbreviated options, and name
+the option that was probably meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+__all__ = ["OneLineParser", "did_you_mean", "number", "positive_number", "share", "whole_number"]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the option that an unknown one may have been meant for.
+
+    Options are not abbreviated: a later version's option would make an abbreviation ambiguous. Subparsers are made of
+    this class as well.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but unknown words are an error here, where the options of a subcommand are known."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown))
+        return parsed, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with status 2 and one line."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+    def _unknown(self, words: Sequence[str]) -> str:
+        option = next((word for word in words if word.startswith("-")), None)
+        if option is None:
+            return f"unrecognized arguments: {' '.join(words)}"
+        option = option.partition("=")[0]
+        return f"unrecognized option {option}{did_you_mean(option, re.findall(r'--[a-z][a-z-]*', self.format_usage()))}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``": did you mean WORD?"`` with the known word that is most like one that is not known; empty if none is."""
+    known = list(known)
+    longer = [candidate for candidate in known if candidate.startswith(word)]  # a word that was cut short
+    close = difflib.get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """An option's type: a whole number from ``low``, to ``high`` if there is one, both included."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
+    def parse(text: str) -> int:
+        value = int(text) if text.isdecimal() else low - 1
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return parse
+
+
+def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """An option's type: a number that fits.
+
+    Args:
+        wanted: what it is, for the message: ``"a number of seconds above 0"``.
+        fits: says whether a number is one; a text that is no number is NaN, which must not fit.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return parse
+
+
+#: An option's type: a number from 0 to 1.
+share = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
+#: An option's type: a number above 0.
+positive_number = number("a number above 0", lambda value: 0 < value < math.inf)
