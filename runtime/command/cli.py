@@ -18,7 +18,7 @@ from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
-from stn_rectify.runtime.sources.driver_thread import any_left
+from stn_rectify.runtime.sources.threaded import any_left
 
 __all__ = ["command", "main"]
 

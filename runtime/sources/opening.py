@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
-from stn_rectify.runtime.sources.driver_thread import DriverThread
-from stn_rectify.runtime.sources.threaded import ThreadedSource
+from stn_rectify.runtime.sources.threaded import DriverThread, ThreadedSource
 
 __all__ = ["Opening"]
 

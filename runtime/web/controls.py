@@ -1,6 +1,6 @@
-"""What the buttons of the web view ask for: saving, a snapshot, another model.
+"""What the buttons of the web view ask for: saving on and off, a snapshot, another model.
 
-The server's threads ask; the thread of the run does it, between two frames.
+The server threads ask; the thread of the run does it, between two frames.
 """
 
 from __future__ import annotations
@@ -12,9 +12,49 @@ from dataclasses import dataclass
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.web.saving_switch import SavingSwitch
+from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["Controls", "Notice"]
+__all__ = ["Controls", "Notice", "SavingSwitch"]
+
+
+class SavingSwitch(ResultSink):
+    """Saves while it is on.
+
+    Args:
+        sink: saves; closed with this.
+        is_on: whether it is on to begin with.
+
+    Attributes:
+        is_on: any thread may set it.
+    """
+
+    def __init__(self, sink: SaveSink, *, is_on: bool = True) -> None:
+        self._sink = sink
+        self.is_on = is_on
+
+    def write(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Saves the result if saving is on and it is its turn.
+
+        Raises:
+            StnRectifyError: it cannot be written, and why.
+        """
+        if self.is_on:
+            self._sink.write(frame, result)
+
+    def snapshot(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Saves this result whatever the switch says; from the thread that calls `write`.
+
+        Raises:
+            StnRectifyError: it cannot be written, and why.
+        """
+        self._sink.save(frame, result)
+
+    def close(self) -> None:
+        """Closes the sink."""
+        self._sink.close()
+
 
 _NO_SAVING = "there is nowhere to save to: start stn-rectify with --save DIR"
 

@@ -11,9 +11,8 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress
-from stn_rectify.runtime.web.controls import Controls
+from stn_rectify.runtime.web.controls import Controls, SavingSwitch
 from stn_rectify.runtime.web.live_state import LiveState
-from stn_rectify.runtime.web.saving_switch import SavingSwitch
 
 __all__ = ["WebView"]
 
