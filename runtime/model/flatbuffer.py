@@ -66,7 +66,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a flatbuffer declares."""
+    """The content that a flatbuffer declares."""
 
     operators: tuple[OperatorCode, ...]
     subgraphs: tuple[Subgraph, ...]
@@ -77,7 +77,7 @@ def read_flatbuffer(buffer: bytes) -> Graph:
     """Reads operator codes, tensors and signatures.
 
     Raises:
-        DataError: not a TensorFlow Lite flatbuffer, or damaged.
+        DataError: if it is no TensorFlow Lite flatbuffer, or is damaged.
     """
     if buffer[4:8] != _IDENTIFIER:
         raise DataError("not a TensorFlow Lite file (the letters TFL3 are missing at byte 4)")
@@ -149,7 +149,7 @@ class _Table:
         return self.position + offset if offset else None
 
     def _vector(self, slot: int, item_bytes: int) -> tuple[int, int]:
-        """Where a vector's first item lies, and how many there are; (0, 0) for an absent one."""
+        """Gives the place of a vector's first item and the number of items; (0, 0) for an absent one."""
         position = self._field(slot)
         if position is None:
             return 0, 0

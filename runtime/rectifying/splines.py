@@ -25,7 +25,7 @@ _MAP_NODES = 31
 
 
 def spline_basis(points: npt.ArrayLike) -> FloatArray:
-    """How much each control point moves each output point.
+    """Gives how much each control point moves each output point.
 
     Args:
         points: [N, 2], normalised output coordinates.
@@ -55,7 +55,7 @@ def spline_points(theta: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
 def spline_map(
     theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Where in the frame each rectified pixel is read: what ``cv2.remap`` takes.
+    """Gives where in the frame each rectified pixel is read, as ``cv2.remap`` takes it.
 
     The spline is evaluated on a lattice and interpolated by cubics (Keys 1981): 0.01 % of the frame's width from the
     spline itself where it differs most, with control points scattered by 3.6 % of the frame.

@@ -37,7 +37,7 @@ class SizeLimit:
         pattern: which files may be removed; its group ``time`` sorts them by age. All others stay, and do not count.
 
     Raises:
-        OSError: the folder cannot be read.
+        OSError: if the folder cannot be read.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, pattern: re.Pattern[str]) -> None:
@@ -55,7 +55,7 @@ class SizeLimit:
         """Counts a file that was written, perhaps anew, as the newest, and removes the oldest ones that are too many.
 
         Raises:
-            OSError: a file cannot be removed.
+            OSError: if a file cannot be removed.
         """
         self._total += _on_disk(size_bytes) - self._files.pop(name, 0)
         self._files[name] = _on_disk(size_bytes)
@@ -91,8 +91,8 @@ class SaveSink(ResultSink):
             removed. Only with ``dated``: other names do not tell their age. None sets no limit.
 
     Raises:
-        UsageError: the folder is a file.
-        StnRectifyError: it cannot be made or read.
+        UsageError: if the folder is a file.
+        StnRectifyError: if the folder cannot be made or read.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class SaveSink(ResultSink):
         """Writes both pictures.
 
         Raises:
-            StnRectifyError: they cannot be written, for example because the disk is full.
+            StnRectifyError: if the pictures cannot be written, for example because the disk is full.
         """
         name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
         quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)

@@ -1,4 +1,4 @@
-"""What of a camera's frame is looked at, and which way up: flips, rotation and region of interest."""
+"""The part of a frame that is looked at, and which way up: flips, rotation and region of interest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FrameView:
         roi: x, y, width and height of the region of interest, as fractions of the flipped and rotated frame.
 
     Raises:
-        UsageError: a value is none of these, or the region reaches beyond the frame.
+        UsageError: if a value is none of these, or the region reaches beyond the frame.
 
     Example:
         >>> view = FrameView(rotation=180, roi=(0.25, 0.25, 0.5, 0.5))
@@ -56,7 +56,7 @@ class FrameView:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it shows frames as they are."""
+        """Tells whether the view shows frames as they are."""
         return not self.hflip and not self.vflip and not self.rotation and self.roi == _WHOLE
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

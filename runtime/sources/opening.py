@@ -29,7 +29,7 @@ class Opening:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it is still going on."""
+        """Tells whether the opening is still going on."""
         return self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> bool:

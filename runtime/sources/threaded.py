@@ -27,7 +27,7 @@ class DriverThread(threading.Thread):
 
 
 def any_left() -> bool:
-    """Whether such a thread is still alive.
+    """Tells whether a `DriverThread` is still alive.
 
     A program should then end by `os._exit`: if OpenCV returns to the thread while Python is being torn down, Python
     ends the thread amid C++, which aborts the process ("FATAL: exception not rethrown", status 134).
@@ -63,7 +63,7 @@ class ThreadedSource(FrameSource):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it is closed and its thread has not come back from the driver yet."""
+        """Tells whether the source is closed and its thread has not come back from the driver yet."""
         return self._stopping and self._thread is not None and self._thread.is_alive()
 
     @abstractmethod

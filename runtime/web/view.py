@@ -37,8 +37,8 @@ class WebView:
         url: the address of the page.
 
     Raises:
-        UsageError: the address is none, or needs a token.
-        StnRectifyError: nobody can listen at the address, or the extra ``web`` is not installed.
+        UsageError: if the text is no address, or the address needs a token.
+        StnRectifyError: if nobody can listen at the address, or the extra ``web`` is not installed.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
