@@ -74,7 +74,7 @@ class FrameTraining(Subcommand):
         try:
             print_tables(model, out, self.evaluation, self.frames, real, out.with_suffix(".sheet.png"))
         except KeyboardInterrupt:  # nothing is left to go on with
-            print(f"stn-train: stopped; for the tables: stn-train evaluate {out}", file=sys.stderr)
+            print(f"stn-train {self.name}: stopped; for the tables: stn-train evaluate {out}", file=sys.stderr)
             return 130
         except DataError as error:
             print(f"no tables or no sheet: {error}", flush=True)

@@ -113,7 +113,10 @@ class Recognizer(Subcommand):
                 save_held_out_sheet(model, recipe, held_out, sheet)
                 print(f"wrote {sheet.name}", flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
-            print("stn-train: stopped; the model is there, the errors of the held-out images are not", file=sys.stderr)
+            print(
+                f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not",
+                file=sys.stderr,
+            )
             return 130
         return 0
 
