@@ -83,7 +83,7 @@ def convert_recognizer(
     """Converts ``NAME.recognizer.keras`` to ``out/NAME.recognizer.tflite``, proved like every other file.
 
     It is calibrated with ``NAME.recognizer.calibration.npz`` beside it if that is there (rectified images, which
-    ``stn-train --supervision recognizer`` writes), else with ``options.calibration``; its labels are those of the
+    ``stn-train recognizer`` writes), else with ``options.calibration``; its labels are those of the
     options, else the lines of ``NAME.labels.txt`` beside it.
 
     Args:

@@ -1,4 +1,4 @@
-"""What `stn-train` says of a finished model: the table, after each refinement pass, and the verification sheet."""
+"""What `stn-train evaluate` says of a model: the table, after each refinement pass, and the verification sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `stn-train --prune` costs and gains: networks of 25, 50 and 75 % fewer MACs beside the unpruned one.
+"""What `stn-train prune` costs and gains: networks of 25, 50 and 75 % fewer MACs beside the unpruned one.
 
     python tests/benchmarks/pruning_table.py MODEL.keras DIR [--backgrounds PHOTOGRAPHS] [--litert PYTHON] [--pi PI]
 
