@@ -240,12 +240,7 @@ def disk_check(folder: str, free_bytes: int) -> Check:
 
 # Bits of get_throttled (Raspberry Pi documentation, vcgencmd); the same 16 places further up: since it was switched on.
 _UNDER_VOLTAGE = 0x1
-_STATES = {
-    _UNDER_VOLTAGE: "under-voltage",
-    0x2: "frequency capped",
-    0x4: "throttled",
-    0x8: "soft temperature limit",
-}
+_STATES = {_UNDER_VOLTAGE: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 _SINCE_START = 16
 
 _POWER = "use a power supply and a cable made for this board"

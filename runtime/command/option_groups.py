@@ -129,13 +129,13 @@ class OptionGroup:
         return [_name(item.name) for item in fields(cls)]
 
     def values(self) -> dict[str, Any]:
-        """Name, without the dashes in front, and value of each option."""
+        """The values of the options by their names."""
         return {_name(item.name): getattr(self, item.name) for item in fields(self)}
 
     def changed(self) -> dict[str, Any]:
-        """Name and value of the options that differ from their defaults."""
-        defaults = {_name(item.name): item.default for item in fields(self)}
-        return {name: value for name, value in self.values().items() if value != defaults[name]}
+        """The values that differ from their options' defaults, by the names of the options."""
+        values = zip(self.values().items(), fields(self), strict=True)
+        return {name: value for (name, value), item in values if value != item.default}
 
     def check_needed(self, needed: str, *, is_there: bool) -> None:
         """Checks that the group is not used without the option that gives it a purpose.

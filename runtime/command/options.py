@@ -18,12 +18,7 @@ from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag,
 from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
 from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
-from stn_rectify.runtime.command.source_options import (
-    CameraOptions,
-    ReconnectionOptions,
-    SourceOptions,
-    ViewOptions,
-)
+from stn_rectify.runtime.command.source_options import CameraOptions, ReconnectionOptions, SourceOptions, ViewOptions
 from stn_rectify.runtime.command.target_options import ModelOptions, TargetOptions
 from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError

@@ -32,10 +32,7 @@ class ModelOptions(OptionGroup):
         metavar="frame|model|FILE",
     )
     output_size: Size | None = option(
-        None,
-        "size of the rectified image; Wx and xH keep the target's aspect (the target's own)",
-        size,
-        metavar="WxH",
+        None, "size of the rectified image; Wx and xH keep the target's aspect (the target's own)", size, metavar="WxH"
     )
     refine: int | None = option(
         None,
