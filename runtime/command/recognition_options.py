@@ -57,9 +57,9 @@ def open_recognizer(options: RecognitionOptions, *, threads: int) -> Recognizer 
     """The recognizer that the options ask for, if they do.
 
     Raises:
-        ModelFileError: the file is missing, damaged or no recognizer, or the labels do not fit it.
-        UsageError: the labels cannot be read, or the beam width does not fit the recognizer.
-        StnRectifyError: no interpreter works in this environment.
+        ModelFileError: if the file is missing, damaged or no recognizer, or the labels do not fit it.
+        UsageError: if the labels cannot be read, or the beam width does not fit the recognizer.
+        StnRectifyError: if no interpreter works in this environment.
     """
     if options.recognizer is None:
         return None

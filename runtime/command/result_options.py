@@ -83,7 +83,7 @@ class MqttOptions(OptionGroup):
         """The broker and topic that the option or else the environment names.
 
         Raises:
-            UsageError: the environment's address is none.
+            UsageError: if the environment's address is not one.
         """
         url = os.environ.get(MQTT_VARIABLE)
         if self.mqtt is not None or not url:
@@ -114,7 +114,7 @@ def make_sinks(
         labels: whether results have labels.
 
     Raises:
-        StnRectifyError: a sink cannot be made.
+        StnRectifyError: if a sink cannot be made.
     """
     if results.show:  # first: it fails most easily, and leaves nothing behind
         yield ShowSink(hold=isinstance(source, ImageSource), is_stopped=lambda: source.is_stopped)

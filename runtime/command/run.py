@@ -37,7 +37,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         The exit status: 1 if a frame failed, else 0.
 
     Raises:
-        StnRectifyError: the run cannot begin, or cannot go on.
+        StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
     view = FrameView(options.view.hflip, options.view.vflip, options.view.rotation, options.view.roi)

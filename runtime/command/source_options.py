@@ -11,7 +11,7 @@ from stn_rectify.runtime.command.messages import say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video
 from stn_rectify.runtime.command.parsing import whole_number
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 
 __all__ = ["DEMO_IMAGE", "CameraOptions", "ReconnectionOptions", "SourceOptions", "ViewOptions", "open_source"]
@@ -97,8 +97,8 @@ def open_source(
     """The source that the options name; ``failed`` is told of each image that cannot be read.
 
     Raises:
-        SourceError: the source cannot be opened.
-        UsageError: no source is named, or an option does not fit the camera.
+        SourceError: if the source cannot be opened.
+        UsageError: if an option does not fit the camera.
     """
     if source.image is not None:
         return ImageSource(source.image, on_error=failed)
@@ -111,6 +111,5 @@ def open_source(
     }
     if source.video is not None:
         return open_video(source.video, **again)
-    if source.camera is None:
-        raise UsageError(f"no source is named: give one of {' '.join(f'--{key}' for key in source.names())}")
+    assert source.camera is not None, "parse_options takes care that a source is named"
     return open_camera(source.camera, **again, **camera.changed())

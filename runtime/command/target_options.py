@@ -74,9 +74,9 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         smooth: whether corners are smoothed: the graph's own image knows nothing of other frames.
 
     Raises:
-        ModelFileError: the model is missing, damaged or none.
-        UsageError: an option does not fit the model.
-        StnRectifyError: no interpreter works in this environment.
+        ModelFileError: if the model is missing or damaged.
+        UsageError: if an option does not fit the model.
+        StnRectifyError: if no interpreter works in this environment.
     """
     wanted: dict[str, Any]
     if recognizer is None or model.pixel_source is not None or model.output_size is not None:

@@ -67,9 +67,9 @@ def open_web_view(
         open_model: opens a model, by file or name, as the run wants it.
 
     Raises:
-        UsageError: the address needs a token.
-        ModelFileError: a model to choose from is none.
-        StnRectifyError: nobody can listen at the address, or the extra is not installed.
+        UsageError: if the address needs a token.
+        ModelFileError: if a model to choose from cannot be used.
+        StnRectifyError: if the address cannot be listened at, or the extra is not installed.
     """
     if options.serve is None:
         return None
