@@ -19,6 +19,7 @@ from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.driver_thread import any_left
+from stn_rectify.runtime.sources.video import without_secrets
 
 __all__ = ["command", "main"]
 
@@ -83,8 +84,8 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor}
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:
     if word in _COMMANDS:
         return _COMMANDS[word]
-    meant = did_you_mean(word, _COMMANDS) or ": what it shall rectify is named by an option, such as --image FILE"
-    raise UsageError(f"unknown command {word!r}{meant} (see {PROGRAM} --help)")
+    meant = did_you_mean(word, _COMMANDS) or ": frames are named by an option, such as --image FILE"
+    raise UsageError(f"unknown command {without_secrets(word)!r}{meant} (see {PROGRAM} --help)")
 
 
 def _opencv_log_level() -> Callable[[int], object]:

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from stn_rectify.runtime.sources.video import without_secrets
+
 __all__ = ["OneLineParser", "did_you_mean", "number", "positive_number", "share", "whole_number"]
 
 
@@ -40,7 +42,7 @@ class OneLineParser(argparse.ArgumentParser):
     def _unknown(self, words: Sequence[str]) -> str:
         option = next((word for word in words if word.startswith("-")), None)
         if option is None:
-            return f"unrecognized arguments: {' '.join(words)}"
+            return f"unrecognized arguments: {' '.join(map(without_secrets, words))}"
         option = option.partition("=")[0]
         return f"unrecognized option {option}{did_you_mean(option, re.findall(r'--[a-z][a-z-]*', self.format_usage()))}"
 

@@ -31,8 +31,12 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(
             ["photo.jpg"],
             2,
-            "unknown command 'photo.jpg': what it shall rectify is named by an option, such as --image FILE",
+            "unknown command 'photo.jpg': frames are named by an option, such as --image FILE",
             id="no option",
+        ),
+        pytest.param(["rtsp://me:SECRET@cam/1"], 2, "unknown command 'rtsp://cam/1': frames are", id="a URL alone"),
+        pytest.param(
+            ["--camera", "0", "rtsp://me:SECRET@cam/1"], 2, "unrecognized arguments: rtsp://cam/1", id="a URL too many"
         ),
         pytest.param(["--camera", "0", "doctor"], 2, "unrecognized arguments: doctor", id="a command behind options"),
         pytest.param(["--json", "-"], 2, "unrecognized option --json: did you mean --jsonl?", id="cut short"),
