@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from stn_rectify.runtime.sources.video import without_secrets
+
 __all__ = ["OneLineParser", "did_you_mean", "number", "positive_number", "share", "whole_number"]
 
 
@@ -37,7 +39,7 @@ class OneLineParser(argparse.ArgumentParser):
         self._words = sys.argv[1:] if args is None else list(args)
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(self._unknown_option(unknown) or f"unrecognized arguments: {' '.join(unknown)}")
+            self.error(self._unknown_option(unknown) or f"unrecognized arguments: {_words(unknown)}")
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -55,6 +57,10 @@ class OneLineParser(argparse.ArgumentParser):
         options = (word.partition("=")[0] for word in words if re.match(r"-{1,2}[A-Za-z]", word))
         option = next((option for option in options if option not in known), None)
         return None if option is None else f"unrecognized option {option}{did_you_mean(option, known)}"
+
+
+def _words(words: Sequence[str]) -> str:
+    return " ".join(map(without_secrets, words))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Tensor, read_flatbuffer
+from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator_name
 from stn_rectify.runtime.model.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
+from stn_rectify.runtime.recognition.activation import score_activation
 
 __all__ = [
     "BLANK",
@@ -28,7 +29,6 @@ __all__ = [
     "RECOGNIZER_SUFFIX",
     "RecognizerFile",
     "SequenceLayout",
-    "bundled_recognizers",
     "sequence_sides",
 ]
 
@@ -135,7 +135,8 @@ class RecognizerFile:
         scores: the output tensor.
         sequence: where in the output steps and classes are; None of a classifier.
         value_range: what pixel values 0 and 255 are to the network; None: not known.
-        activation: what the scores are; None: not known.
+        activation: what the scores are, as `class_probabilities` takes it: from its metadata, else as
+            `score_activation` reads it off the graph.
     """
 
     path: Path
@@ -147,7 +148,7 @@ class RecognizerFile:
     scores: Tensor
     sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
-    activation: str | None
+    activation: str
 
     @property
     def is_integer(self) -> bool:
@@ -179,18 +180,15 @@ class RecognizerFile:
             texts = _associated_texts(content)
             metadata = _metadata(texts.get("metadata.json"))
             flatbuffer = _flatbuffer(content, metadata)
-            image, scores = _ends(flatbuffer)
+            network = _network(flatbuffer)
+            image, scores = network.tensors[network.inputs[0]], network.tensors[network.outputs[0]]
             names, sequence = _classes(_file_labels(texts) if labels is None else tuple(labels), scores)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
         name = metadata.get("name") or path.name.removesuffix(".tflite").removesuffix(".recognizer")
-        value_range, activation = metadata.get("value_range"), metadata.get("activation")
+        value_range = metadata.get("value_range")
+        activation = metadata.get("activation") or score_activation(network, is_sequence=sequence is not None)
         return cls(path, len(content), flatbuffer, name, names, image, scores, sequence, value_range, activation)
-
-
-def bundled_recognizers() -> tuple[str, ...]:
-    """The names of the recognizers that come with the package, sorted."""
-    return _KIND.bundled()
 
 
 def _associated_texts(content: bytes) -> dict[str, bytes]:
@@ -243,8 +241,8 @@ def _flatbuffer(content: bytes, metadata: dict[str, Any]) -> bytes:
     return unaltered_flatbuffer(content, metadata["bytes"], metadata["sha256"])
 
 
-def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
-    """Input and output, after all operators have been found to be allowed."""
+def _network(flatbuffer: bytes) -> Subgraph:
+    """The graph, after operators, input and output have been found to be those of a recognizer."""
     graph = read_flatbuffer(flatbuffer)
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in _OPERATORS:
@@ -264,7 +262,7 @@ def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
             f"its output is {list(scores.shape)}: expected class scores [1, classes], or for a text "
             "[1, steps, classes] or [1, classes, steps]"
         )
-    return image, scores
+    return first
 
 
 def _file_labels(texts: dict[str, bytes]) -> tuple[str, ...]:
