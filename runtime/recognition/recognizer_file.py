@@ -26,7 +26,6 @@ __all__ = [
     "RECOGNIZER_SUFFIX",
     "RecognizerFile",
     "SequenceLayout",
-    "bundled_recognizers",
     "sequence_sides",
 ]
 
@@ -184,11 +183,6 @@ class RecognizerFile:
             name, value_range = metadata.name or name, metadata.input.value_range
             activation = metadata.class_scores.activation
         return cls(path, len(content), flatbuffer, name, names, image, scores, sequence, value_range, activation)
-
-
-def bundled_recognizers() -> tuple[str, ...]:
-    """The names of the recognizers that come with the package, sorted."""
-    return _KIND.bundled()
 
 
 def _associated_texts(content: bytes) -> dict[str, bytes]:
