@@ -27,7 +27,6 @@ from stn_rectify.runtime.geometry import (
 __all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
 
 
-_COLUMNS = 6
 _CELL_PX = (184, 138)
 _MEAN_PX = 96
 _MOST_KINDS = 10
