@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stn_rectify.models import drawing
+from stn_rectify.models.charts import error_histogram, histogram
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
 from stn_rectify.models.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
@@ -26,7 +27,6 @@ from stn_rectify.runtime.geometry import (
 __all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
 
 
-_COLUMNS = 6
 _CELL_PX = (184, 138)
 _MEAN_PX = 96
 _MOST_KINDS = 10
@@ -228,8 +228,8 @@ def error_histograms(found: Sequence[FoundPoses], errors: Sequence[FrameErrors])
     kept = [(one.label, one.colour, 100 * e.kept) for one, e in zip(found, errors, strict=True)]
     return drawing.beside(
         [
-            drawing.error_histogram("corner error, % of the diagonal", percent),
-            drawing.histogram("target kept inside, % (first: 71 and less)", kept, np.linspace(70, 100, 31)),
+            error_histogram("corner error, % of the diagonal", percent),
+            histogram("target kept inside, % (first: 71 and less)", kept, np.linspace(70, 100, 31)),
         ],
         gap=24,
     )

@@ -92,7 +92,7 @@ class ModelFile:
         try:
             texts = _associated_files(content)
             metadata = parse_metadata(texts["metadata.json"])
-            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer_bytes, metadata.flatbuffer_sha256)
+            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import CONTROL_POINTS, normalised_to_pixels, transform_points
 
-__all__ = ["spline_basis", "spline_map", "spline_points"]
+__all__ = ["spline_basis", "spline_map"]
 
 
 #: `spline_map` evaluates the spline on this many nodes along each side, and one more beyond each end. Three divides
@@ -45,11 +45,6 @@ def _kernel(points: FloatArray) -> FloatArray:
     """r² log r between points [N, 2] and the control points: [N, 16]."""
     squared = ((points[:, None] - CONTROL_POINTS) ** 2).sum(axis=-1)
     return np.asarray(squared * np.log(np.where(squared > 0, squared, 1.0)) / 2)
-
-
-def spline_points(theta: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
-    """Maps output points [N, 2] to input points [N, 2], both normalised, with θ [32]."""
-    return np.asarray(spline_basis(points) @ np.asarray(theta, np.float64).reshape(-1, 2))
 
 
 def spline_map(

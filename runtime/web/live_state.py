@@ -36,7 +36,7 @@ class LiveState:
         self.passed_on: Processed | None = None
         self.all_done = False
         self._source, self._summary, self._controls = source, summary, controls
-        self._shown_s = self._started_s = time.monotonic()
+        self._shown_s = time.monotonic()
         self._before: RunCounts | None = None
 
     def show(self, done: Processed) -> None:
