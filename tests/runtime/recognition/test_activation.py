@@ -106,8 +106,21 @@ def test_the_metadata_wins_over_the_graph(tmp_path: Path, activation: str) -> No
     metadata = {
         "format": "stn-rectify-recognizer/1",
         "name": "scores",
-        "input": {"value_range": [0, 1]},
-        "class_scores": {"activation": activation},
+        "description": "",
+        "input": {
+            "height": 1,
+            "width": 6,
+            "channels": 1,
+            "colour": "GREY",
+            "value_range": [0, 1],
+            "scale": 1 / 255,
+            "zero_point": -128,
+        },
+        "class_scores": {"size": 6, "scale": 1 / 256, "zero_point": -128, "activation": activation},
+        "parameters": 36,
+        "macs": 36,
+        "converter": {},
+        "source_sha256": "",
         "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
     }
     content = io.BytesIO(flatbuffer)
