@@ -1,6 +1,6 @@
 """How far the integer grid is from float64, over random poses: a table of sizes and transforms.
 
-python tests/benchmarks/sampler_accuracy.py [POSES]
+python tests/benchmarks/sampler/sampler_accuracy.py [POSES]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `stn-train prune` costs and gains: networks of 25, 50 and 75 % fewer MACs beside the unpruned one.
 
-    python tests/benchmarks/pruning_table.py MODEL.keras DIR [--backgrounds PHOTOGRAPHS] [--litert PYTHON] [--pi PI]
+python tests/benchmarks/speed/pruning_table.py MODEL.keras DIR [--backgrounds PHOTOGRAPHS] [--litert PYTHON] [--pi PI]
 
 Every network sees the same synthesised frames, made once in DIR, for as many epochs: pruned ones by both importances,
 the unpruned one too (what more training alone gives), and networks of the pruned ones' size with fresh weights. Corner
