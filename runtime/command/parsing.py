@@ -44,11 +44,13 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with status 2 and one line."""
-        if _REQUIRED in message:  # which it may only be because the option is misspelt
-            message = self._unknown_option(self._words) or message
         choice = _INVALID_CHOICE.search(message)
+        words = self._words
         if choice is not None:
             message += did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
+            words = words[: words.index(choice[1])] if choice[1] in words else []
+        if choice is not None or _REQUIRED in message:  # which may only be because of a misspelt option
+            message = self._unknown_option(words) or message
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
     def _unknown_option(self, words: Sequence[str]) -> str | None:
