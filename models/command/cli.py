@@ -1,4 +1,4 @@
-"""``stn-train``: trains Spatial Transformer Networks, changes trained ones, and says how well they find targets."""
+"""``stn-train``: trains Spatial Transformer Networks, changes trained ones, and measures how well they find targets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def parse_options(words: Sequence[str]) -> Subcommand:
     """The subcommand that the words name, with its options.
 
     Raises:
-        SystemExit: after one line on standard error, if the words are wrong; after the help, if they ask for it.
+        SystemExit: if the words are wrong, after one line on standard error; or if they ask for help, after it.
     """
     parser = _parser()
     if words and (words[0].startswith("--") or words[0].endswith(".keras")):

@@ -71,11 +71,11 @@ def print_tables(
 
     Args:
         model: the trained model.
-        file: where it is.
-        options: what it is tried on.
-        frames: what decides which frames are synthesised.
+        file: the file that it is in.
+        options: the frames that it is tried on, and the file of the sheet.
+        frames: the options of the synthesised frames.
         real: further sets of frames.
-        sheet: the file of the sheet if the options name none; None for no sheet then.
+        sheet: the file of the sheet if the options name none; with None there is no sheet then.
 
     Raises:
         DataError: if the model is no Spatial Transformer Network, or the sheet cannot be written.

@@ -1,4 +1,4 @@
-"""What the subcommands have in common that train on synthesised frames."""
+"""The common part of the subcommands that train on synthesised frames."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CourseArguments(TypedDict):
 
 @dataclass(frozen=True)
 class FrameTraining(Subcommand):
-    """A training on synthesised frames; at its end it is printed how well targets are found."""
+    """A training on synthesised frames; at its end it prints the tables that say how well targets are found."""
 
     result: ResultOptions = group()
     course: CourseOptions = group("training")
@@ -81,7 +81,7 @@ class FrameTraining(Subcommand):
         return 0
 
     def course_arguments(self) -> CourseArguments:
-        """The arguments of the course.
+        """The arguments of the course, from the options.
 
         Raises:
             UsageError: if the frames do not fill a batch.

@@ -93,7 +93,7 @@ class CourseOptions:
 
 @dataclass(frozen=True)
 class FrameOptions:
-    """What decides which frames are synthesised."""
+    """The choice of the frames that are synthesised."""
 
     seed: int = option(SEED, 0, "N", "of all random numbers")
     targets: Path | None = option(Path, None, "DIR", "upright pictures of your target, cut out along its edges")
@@ -102,7 +102,7 @@ class FrameOptions:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What a finished model is tried on; the held-out frames come from another seed than those of a training."""
+    """The frames that a finished model is tried on; those held out come from another seed than those of a training."""
 
     validate: list[Path] = repeated(Path, "DIR", "real frames with a truth.json; repeatable")
     hold_out: int = option(whole_number(0), 1000, "N", "synthesised frames of another seed")
@@ -115,7 +115,7 @@ def prepare_out(out: Path, *, overwrite: bool) -> None:
     """Makes the folder of a file that is written at the end of a training.
 
     Raises:
-        UsageError: if the file could not be written then, or exists and must not be replaced.
+        UsageError: if ``out`` is no .keras file, cannot be written, or exists and must not be replaced.
     """
     if out.suffix != ".keras":
         raise UsageError(f"--out {out}: the file name must end in .keras")

@@ -21,7 +21,7 @@ _fraction = number("a number above 0 and below 1", lambda value: 0 < value < 1)
 
 @dataclass(frozen=True)
 class PruningOptions:
-    """What is removed."""
+    """The share that is removed, and the way in which it is chosen."""
 
     fraction: float = required(
         _fraction, "FRACTION", "share of the localization network's multiply-accumulates (MACs) to remove"

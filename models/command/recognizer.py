@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Recognizer"]
 
 _FRAME, _UPRIGHT = (42, 42, 1), (28, 28)  # of the paper's digits
-_TAKEN = (REFINE_SUFFIX, RECOGNIZER_SUFFIX)
+_OTHER_ENDINGS = (REFINE_SUFFIX, RECOGNIZER_SUFFIX)
 
 
 def _distortions(text: str) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class SupervisionOptions:
-    """What teaches the localization network."""
+    """The supervision of the localization network."""
 
     supervision: str = choice(
         ("recognizer", "both"), "the recognizer's loss teaches, or the distortions' known poses, too"
@@ -96,8 +96,8 @@ class Recognizer(Subcommand):
         from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
 
         out = self.result.out
-        if out.name.endswith(_TAKEN):
-            endings = " and ".join(_TAKEN)
+        if out.name.endswith(_OTHER_ENDINGS):
+            endings = " and ".join(_OTHER_ENDINGS)
             raise UsageError(f"--out {out}: {endings} are other networks' endings: give another --out")
         recipe, train, held_out = self._recipe()
         for file in (out, out.with_suffix(".stn.keras"), out.with_suffix(RECOGNIZER_SUFFIX)):
@@ -140,8 +140,8 @@ class Recognizer(Subcommand):
         if not distortions and data.images.shape[1:] != shape:  # idx files keep their size
             held = "x".join(map(str, data.images.shape[1:]))
             raise UsageError(f"{folder} holds images of {held}: give --input-shape {held}, or --distortions")
-        kept = len(data) - self.images.hold_out
-        samples = kept if self.images.samples is None else min(self.images.samples, kept)
+        available = len(data) - self.images.hold_out
+        samples = available if self.images.samples is None else min(self.images.samples, available)
         if samples < course.batch_size:
             raise UsageError(
                 f"{folder}: {len(data)} images, {self.images.hold_out} of them held out, leave {max(samples, 0)} "
@@ -165,7 +165,7 @@ class Recognizer(Subcommand):
             distortions=distortions,
             data=train.digest,
         )
-        return recipe, train, data[kept:]
+        return recipe, train, data[available:]
 
 
 def _error_table(model: keras.Model, recipe: RecognizerCourse, held_out: LabelledImages) -> str:

@@ -101,10 +101,10 @@ def add_options(
     """Adds the options of a dataclass to a parser, those of its groups included.
 
     Args:
-        parser: whose options they become.
+        parser: the parser that gets the options.
         kind: the dataclass.
-        title: stands over them in the help; they are among the parser's own without one.
-        defaults: of some of them, in place of the fields' own.
+        title: the heading over them in the help; without one they are among the parser's own.
+        defaults: defaults of some options, in place of the fields' own.
     """
     section = parser.add_argument_group(title) if title else parser
     types = get_type_hints(kind)

@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--no-cost", action="store_true", help="no files, no times")
     arguments = parser.parse_args()
     table = Table(arguments)
-    pool = course_frames(table.course, table.folder, channel_flow(load_model(table.source)).seen, arguments.jobs)
+    pool = course_frames(table.course, table.folder, channel_flow(load_model(table.source)).input_size, arguments.jobs)
     names = prune_all(table, pool)
     if not arguments.no_cost:
         files = convert_all(table, names)
