@@ -11,7 +11,7 @@ from stn_rectify.models.command.evaluate import Evaluate
 from stn_rectify.models.command.pose import Pose
 from stn_rectify.models.command.prune import Prune
 from stn_rectify.models.command.recognizer import Recognizer
-from stn_rectify.models.command.subcommand import Subcommand, add_options, options_of
+from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.command.tune import Tune
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
@@ -52,7 +52,7 @@ def parse_options(words: Sequence[str]) -> Subcommand:
     if words and (words[0].startswith("--") or words[0].endswith(".keras")):
         _refuse_old_spelling(parser, words)
     parsed = parser.parse_args(words)
-    return next(options_of(kind, parsed) for kind in _SUBCOMMANDS if kind.name == parsed.subcommand)
+    return next(kind for kind in _SUBCOMMANDS if kind.name == parsed.subcommand).of(vars(parsed))
 
 
 def _parser() -> OneLineParser:
@@ -72,7 +72,7 @@ def _parser() -> OneLineParser:
             epilog=_examples(kind),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        add_options(own, kind)
+        kind.add_to(own)
     return parser
 
 

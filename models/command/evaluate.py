@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.command.option_groups import EvaluationOptions, FrameOptions
-from stn_rectify.models.command.subcommand import Subcommand, group, positional
+from stn_rectify.models.command.shared_options import EvaluationOptions, FrameOptions
+from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.files import scan_file_of
+from stn_rectify.runtime.command.option_groups import group, positional
 from stn_rectify.runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["Evaluate", "print_tables", "read_real_frames"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluate(Subcommand):
     """Print how well a trained network finds targets."""
 
     name = "evaluate"
     examples = ("labels.keras --validate real_frames/",)
 
-    file: Path = positional(Path, "FILE.keras", "a trained network")
+    file: Path = positional("a trained network", Path, metavar="FILE.keras")
     evaluation: EvaluationOptions = group("evaluation")
     frames: FrameOptions = group("synthesised frames")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from stn_rectify.models.command.evaluate import print_tables, read_real_frames
-from stn_rectify.models.command.option_groups import CourseOptions, EvaluationOptions, FrameOptions, ResultOptions
-from stn_rectify.models.command.subcommand import Subcommand, group, option, positional
+from stn_rectify.models.command.shared_options import CourseOptions, EvaluationOptions, FrameOptions, ResultOptions
+from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.runtime.command.option_groups import group, option, positional
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["ChangeOfModel", "CourseArguments", "FrameTraining", "TrainingFrameOptions"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingFrameOptions(FrameOptions):
     """The synthesised frames of a training."""
 
-    samples: int = option(whole_number(1), 20_000, "N", "how many")
-    jobs: int = option(whole_number(1), os.cpu_count() or 1, "N", "processes that synthesise them")
+    samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
+    jobs: int = option(
+        os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
+    )
 
 
 class CourseArguments(TypedDict):
@@ -43,7 +46,7 @@ class CourseArguments(TypedDict):
     targets: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FrameTraining(Subcommand):
     """A training on synthesised frames; at its end it prints the tables that say how well targets are found."""
 
@@ -100,11 +103,11 @@ class FrameTraining(Subcommand):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeOfModel(FrameTraining):
     """A training that makes another model of a trained one."""
 
-    model: Path = positional(Path, "MODEL.keras", "a trained network")
+    model: Path = positional("a trained network", Path, metavar="MODEL.keras")
 
     def refine_margin(self) -> float | None:
         """The margin of the crops that the model sees if it is a refine network; None if it sees whole frames.

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining
-from stn_rectify.models.command.option_groups import NetworkOptions, prepare_out
-from stn_rectify.models.command.subcommand import choice, flag, group, option
+from stn_rectify.models.command.shared_options import NetworkOptions, prepare_out
 from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
@@ -19,26 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["Pose"]
 
 
-@dataclass(frozen=True)
-class LocalizationOptions:
+@dataclass(frozen=True, kw_only=True)
+class LocalizationOptions(OptionGroup):
     """The localization network."""
 
     body: str = choice(("separable", "fused"), "small, or with more plain convolutions")
     localization: str = choice(
         ("profiles", "flatten", "pooled"), "what is taken of its last map: means along rows and columns, all, one mean"
     )
-    weights: Path | None = option(Path, None, "FILE.keras", "trained network of the same kind to start from")
+    weights: Path | None = option(None, "trained network of the same kind to start from", Path, metavar="FILE.keras")
 
 
-@dataclass(frozen=True)
-class RefinementOptions:
+@dataclass(frozen=True, kw_only=True)
+class RefinementOptions(OptionGroup):
     """A network that corrects the poses of another."""
 
     refine: bool = flag("a network that sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras")
-    scan: Path | None = option(Path, None, "NAME.keras", "with --refine: draw crops where this network looks, too")
+    scan: Path | None = option(
+        None, "with --refine: draw crops where this network looks, too", Path, metavar="NAME.keras"
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pose(FrameTraining):
     """Train a network on synthesised frames with known corners."""
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import ChangeOfModel, TrainingFrameOptions
-from stn_rectify.models.command.option_groups import CourseOptions, prepare_out
-from stn_rectify.models.command.subcommand import choice, group, option, required
+from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
 from stn_rectify.runtime.command.parsing import number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -19,21 +19,23 @@ __all__ = ["Prune"]
 _fraction = number("a number above 0 and below 1", lambda value: 0 < value < 1)
 
 
-@dataclass(frozen=True)
-class PruningOptions:
+@dataclass(frozen=True, kw_only=True)
+class PruningOptions(OptionGroup):
     """The share that is removed, and the way in which it is chosen."""
 
     fraction: float = required(
-        _fraction, "FRACTION", "share of the localization network's multiply-accumulates (MACs) to remove"
+        "share of the localization network's multiply-accumulates (MACs) to remove", _fraction, metavar="FRACTION"
     )
-    steps: int = option(whole_number(1), 1, "N", "prune and tune in N turns that share the epochs")
+    steps: int = option(
+        1, "prune and tune in N turns that share the epochs (default %(default)s)", whole_number(1), metavar="N"
+    )
     importance: str = choice(
         ("taylor", "batch-norm"),
         "what channels are ranked by: change of the loss without them, or scale of batch normalization",
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prune(ChangeOfModel):
     """Make a trained network smaller: remove channels, then fine-tune."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.command.option_groups import (
+from stn_rectify.models.command.shared_options import (
     SEED,
     CourseOptions,
     NetworkOptions,
@@ -16,9 +16,10 @@ from stn_rectify.models.command.option_groups import (
     prepare_out,
     sheet_file,
 )
-from stn_rectify.models.command.subcommand import Subcommand, choice, group, option, required
+from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -44,38 +45,43 @@ def _distortions(text: str) -> tuple[str, ...]:
     return names
 
 
-@dataclass(frozen=True)
-class ImageOptions:
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(OptionGroup):
     """The labelled images."""
 
-    data: Path = required(Path, "DIR", "labelled images, DIR/LABEL/IMAGE, or MNIST's idx files, plain or .gz")
-    samples: int | None = option(whole_number(1), None, "N", "how many to train on (default: all not held out)")
-    hold_out: int = option(whole_number(0), 1000, "N", "the last images, for the errors that are printed")
+    data: Path = required("labelled images, DIR/LABEL/IMAGE, or MNIST's idx files, plain or .gz", Path, metavar="DIR")
+    samples: int | None = option(None, "how many to train on (default: all not held out)", whole_number(1), metavar="N")
+    hold_out: int = option(
+        1000, "the last images, for the errors that are printed (default %(default)s)", whole_number(0), metavar="N"
+    )
     sheet: Path | None = option(
-        sheet_file, None, "FILE.png", "verification sheet of these (default: NAME.sheet.png beside --out)"
+        None, "verification sheet of these (default: NAME.sheet.png beside --out)", sheet_file, metavar="FILE.png"
     )
 
 
-@dataclass(frozen=True)
-class SupervisionOptions:
+@dataclass(frozen=True, kw_only=True)
+class SupervisionOptions(OptionGroup):
     """The supervision of the localization network."""
 
     supervision: str = choice(
         ("recognizer", "both"), "the recognizer's loss teaches, or the distortions' known poses, too"
     )
     distortions: tuple[str, ...] | None = option(
-        _distortions,
         None,
-        ",".join(DISTORTIONS),
         "draw each image anew in each epoch under these distortions of the Spatial Transformer paper, or 'none' "
         "(default: all for idx files, none for folders, whose images are then the frames)",
+        _distortions,
+        metavar=",".join(DISTORTIONS),
     )
     pose_warm_up: int = option(
-        whole_number(0), 0, "N", "epochs at the start in which the distortions' known poses teach, too"
+        0,
+        "epochs at the start in which the distortions' known poses teach, too (default %(default)s)",
+        whole_number(0),
+        metavar="N",
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recognizer(Subcommand):
     """Train a network and the recognizer behind it on labelled images."""
 
@@ -87,7 +93,7 @@ class Recognizer(Subcommand):
     teaching: SupervisionOptions = group("supervision")
     network: NetworkOptions = group("network", input_shape=_FRAME, transform="affine")
     course: CourseOptions = group("training", epochs=30)
-    seed: int = option(SEED, 0, "N", "of all random numbers")
+    seed: int = option(0, "of all random numbers (default %(default)s)", SEED, metavar="N")
 
     def run(self) -> int:
         """Trains, writes the models and prints the errors of the held-out images."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import ChangeOfModel, TrainingFrameOptions
-from stn_rectify.models.command.option_groups import CourseOptions, prepare_out
-from stn_rectify.models.command.subcommand import group
+from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
+from stn_rectify.runtime.command.option_groups import group
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Tune"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tune(ChangeOfModel):
     """Fine-tune a trained network until its INT8 file gives the poses that it gives in float."""
 

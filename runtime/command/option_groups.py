@@ -1,8 +1,9 @@
-"""Groups of options as frozen dataclasses: each field is an option, and says all there is to say about it.
+"""Options as frozen dataclasses: each field is an option, and says all there is to say about it.
 
-`option`, `flag` and `texts` make a field out of a default, a function that turns a word into a value, and the help. The
-parser, the keys of a configuration file and ``--print-config`` are made of the fields, and the type checker sees that
-annotation, default and function agree.
+``epochs: int = option(20, "times each frame is drawn anew", whole_number(1), metavar="N")`` is ``--epochs N``. A field
+made by `group` holds the options of another dataclass. The parsers of all three programs, the keys of a configuration
+file and ``--print-config`` are made of the fields, and the type checker sees that annotation, default and function
+agree.
 """
 
 from __future__ import annotations
@@ -10,12 +11,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["Option", "OptionGroup", "flag", "option", "texts"]
+__all__ = [
+    "Option",
+    "OptionGroup",
+    "choice",
+    "flag",
+    "group",
+    "option",
+    "positional",
+    "repeated",
+    "required",
+    "texts",
+]
+
+_IS_GROUP, _IS_POSITIONAL = "is_group", "is_positional"
 
 _T = TypeVar("_T")
 _Group = TypeVar("_Group", bound="OptionGroup")
@@ -35,7 +49,7 @@ def option(
 
     Args:
         default: the value of an option that is left out.
-        help_text: for ``--help``.
+        help_text: for ``--help``; ``%(default)s`` in it is the default.
         parse: turns the word into the value, or raises ArgumentTypeError; None keeps the word.
         metavar: what the value is called in the help.
         choices: the values that it may have.
@@ -64,6 +78,41 @@ def texts(
     if parse is not None:
         argument["type"] = parse
     return field(default=None, metadata=argument)
+
+
+def required(help_text: str, parse: Callable[[str], _T], *, metavar: str | None = None) -> _T:
+    """A field that takes one value and may not be left out."""
+    value: _T = field(metadata={"help": help_text, "type": parse, "metavar": metavar, "required": True})
+    return value
+
+
+def positional(help_text: str, parse: Callable[[str], _T], *, metavar: str) -> _T:
+    """A field whose value stands alone, without the name of an option."""
+    value: _T = field(metadata={"help": help_text, "type": parse, "metavar": metavar, _IS_POSITIONAL: True})
+    return value
+
+
+def repeated(help_text: str, parse: Callable[[str], _T], *, metavar: str | None = None) -> tuple[_T, ...]:
+    """A field that takes one value, and another one with each repetition."""
+    value: tuple[_T, ...] = field(
+        default=(), metadata={"help": help_text, "type": parse, "metavar": metavar, "action": "append"}
+    )
+    return value
+
+
+def choice(names: tuple[str, ...], help_text: str) -> str:
+    """A field that takes one of some names, by default the first."""
+    return option(names[0], f"{help_text} (default %(default)s)", choices=names)
+
+
+def group(title: str | None = None, **defaults: Any) -> Any:
+    """A field that holds the options of another dataclass.
+
+    Args:
+        title: stands above them in the help; None for the title of their class.
+        defaults: replace those of the fields.
+    """
+    return field(metadata={_IS_GROUP: True, "title": title, "defaults": defaults})
 
 
 @dataclass(frozen=True)
@@ -100,17 +149,46 @@ class OptionGroup:
     is_choice: ClassVar[bool] = False
 
     @classmethod
-    def add_to(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds the options to a parser."""
-        group = parser if cls.title is None else parser.add_argument_group(cls.title)
-        target = group.add_mutually_exclusive_group() if cls.is_choice else group
-        for item in fields(cls):
-            target.add_argument(f"--{_name(item.name)}", default=item.default, **item.metadata)
+    def add_to(
+        cls,
+        parser: argparse.ArgumentParser,
+        title: str | None = None,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Adds the options to a parser, those of the groups in it included; a subclass's own come first.
+
+        Args:
+            parser: gets the options.
+            title: stands above them in the help; None for the class's own.
+            defaults: of some of the fields, in place of their own.
+        """
+        title = title or cls.title
+        section = parser.add_argument_group(title) if title else parser
+        target = section.add_mutually_exclusive_group() if cls.is_choice else section
+        types = get_type_hints(cls)
+        for item in sorted(fields(cls), key=lambda one: one.name not in cls.__annotations__):
+            argument = dict(item.metadata)
+            if argument.pop(_IS_GROUP, False):
+                types[item.name].add_to(parser, **argument)
+            elif argument.pop(_IS_POSITIONAL, False):
+                target.add_argument(item.name, **argument)
+            elif "required" in argument:
+                target.add_argument(f"--{_name(item.name)}", **argument)
+            else:
+                default = defaults.get(item.name, item.default)
+                argument["help"] = argument["help"].replace("%(default)s", _text(default))
+                if argument.get("action") == "append":  # which argparse does to a list only
+                    default = list(default)
+                target.add_argument(f"--{_name(item.name)}", default=default, **argument)
 
     @classmethod
     def of(cls: type[_Group], parsed: Mapping[str, Any]) -> _Group:
-        """The group, out of the values of all options as they were parsed."""
-        values = {item.name: parsed[item.name] for item in fields(cls)}
+        """The options, those of the groups in it included, out of the values of all options as they were parsed."""
+        types = get_type_hints(cls)
+        values = {
+            item.name: types[item.name].of(parsed) if _IS_GROUP in item.metadata else parsed[item.name]
+            for item in fields(cls)
+        }
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
     @classmethod
@@ -154,6 +232,11 @@ class OptionGroup:
 
 def _name(field_name: str) -> str:
     return field_name.replace("_", "-")
+
+
+def _text(value: object) -> str:
+    """A value as it is written on the command line."""
+    return "x".join(map(str, value)) if type(value) is tuple else str(value)
 
 
 class _Once(argparse.Action):

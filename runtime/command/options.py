@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import Any, get_type_hints
 
 from stn_rectify.runtime.command.config_file import config_text, read_config
-from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag, option
+from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag, group, option
 from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
 from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
@@ -47,27 +47,28 @@ class ProgramOptions(OptionGroup):
     debug: bool = flag("print a traceback with an error")
 
 
-@dataclass(frozen=True)
-class RunOptions:
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(OptionGroup):
     """All options, a group in each field, in the order of the help."""
 
-    program: ProgramOptions
-    source: SourceOptions
-    camera: CameraOptions
-    reconnection: ReconnectionOptions
-    view: ViewOptions
-    model: ModelOptions
-    target: TargetOptions
-    recognition: RecognitionOptions
-    results: ResultOptions
-    saving: SavingOptions
-    mqtt: MqttOptions
-    web: WebOptions
+    program: ProgramOptions = group()
+    source: SourceOptions = group()
+    camera: CameraOptions = group()
+    reconnection: ReconnectionOptions = group()
+    view: ViewOptions = group()
+    model: ModelOptions = group()
+    target: TargetOptions = group()
+    recognition: RecognitionOptions = group()
+    results: ResultOptions = group()
+    saving: SavingOptions = group()
+    mqtt: MqttOptions = group()
+    web: WebOptions = group()
 
     @classmethod
     def group_types(cls) -> dict[str, type[OptionGroup]]:
         """The groups by the names of the fields."""
-        return get_type_hints(cls)
+        types = get_type_hints(cls)
+        return {item.name: types[item.name] for item in fields(cls)}
 
     def groups(self) -> Iterator[OptionGroup]:
         """The groups, in the same order."""
@@ -89,8 +90,7 @@ def make_parser(*, exit_on_error: bool = True) -> argparse.ArgumentParser:
         exit_on_error=exit_on_error,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
-    for group in RunOptions.group_types().values():
-        group.add_to(parser)
+    RunOptions.add_to(parser)
     return parser
 
 
@@ -121,7 +121,7 @@ def options_as_toml(options: RunOptions) -> str:
     Raises:
         UsageError: if a value cannot be written as TOML.
     """
-    values = {key: value for group in options.groups() for key, value in group.values().items()}
+    values = {key: value for part in options.groups() for key, value in part.values().items()}
     return config_text(values, _config_options())
 
 
@@ -131,8 +131,8 @@ def check_options(options: RunOptions) -> None:
     Raises:
         UsageError: if a value is empty, or options do not go together.
     """
-    for group in options.groups():
-        for key, value in group.values().items():
+    for part in options.groups():
+        for key, value in part.values().items():
             if value == "" or (type(value) is tuple and "" in value):  # an unset variable of a shell, most likely
                 raise UsageError(f"--{key} is empty: give it a value, or leave it out")
     source, recognition = options.source, options.recognition
@@ -150,15 +150,13 @@ def check_options(options: RunOptions) -> None:
 
 
 def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> RunOptions:
-    values = vars(parser.parse_args(words))
-    groups: dict[str, Any] = {name: group.of(values) for name, group in RunOptions.group_types().items()}
-    return RunOptions(**groups)
+    return RunOptions.of(vars(parser.parse_args(words)))
 
 
 def _config_options() -> list[Option]:
     """The options that a file may have: what `config` and `print-config` ask for is done once."""
-    options = [option for group in RunOptions.group_types().values() for option in group.options()]
-    return [option for option in options if option.name not in ("config", "print-config")]
+    options = [one for kind in RunOptions.group_types().values() for one in kind.options()]
+    return [one for one in options if one.name not in ("config", "print-config")]
 
 
 def _words_of_file(path: str, options: RunOptions) -> list[str]:

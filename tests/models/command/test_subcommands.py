@@ -9,10 +9,10 @@ import pytest
 
 from stn_rectify.models.command.cli import parse_options
 from stn_rectify.models.command.evaluate import Evaluate
-from stn_rectify.models.command.option_groups import CourseOptions, EvaluationOptions
 from stn_rectify.models.command.pose import Pose
 from stn_rectify.models.command.prune import Prune
 from stn_rectify.models.command.recognizer import Recognizer
+from stn_rectify.models.command.shared_options import CourseOptions, EvaluationOptions
 from stn_rectify.models.command.tune import Tune
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.quantization import FineTuning
@@ -73,7 +73,9 @@ def test_options_left_out_are_the_defaults_of_the_trainings():
     assert FineTuning(**tune.course_arguments()) == FineTuning()
     recognizer = parse_options(["recognizer", "--data", "x", "--out", "a.keras"])
     course = RecognizerCourse()
-    assert recognizer.course == CourseOptions(course.epochs, course.batch_size, course.learning_rate)
+    assert recognizer.course == CourseOptions(
+        epochs=course.epochs, batch_size=course.batch_size, learning_rate=course.learning_rate
+    )
     assert (recognizer.network.transform, recognizer.network.input_shape) == (course.transform, course.input_shape)
     assert (recognizer.teaching.supervision, recognizer.teaching.pose_warm_up) == ("recognizer", course.pose_warm_up)
 
@@ -88,6 +90,8 @@ def test_words_become_values_of_the_groups_they_belong_to(tmp_path):
     assert pose.course == CourseOptions(epochs=3, batch_size=128, learning_rate=3e-3)
     assert pose.frames.seed == 7
     assert pose.refinement.refine
-    assert pose.evaluation == EvaluationOptions([Path("x"), Path("y")], 1000, tmp_path / "s.png")
+    assert pose.evaluation == EvaluationOptions(
+        validate=(Path("x"), Path("y")), hold_out=1000, sheet=tmp_path / "s.png"
+    )
     with pytest.raises(FrozenInstanceError):
         pose.course.epochs = 4

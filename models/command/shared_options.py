@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from stn_rectify.models.command.subcommand import choice, flag, option, repeated, required
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, option, repeated, required
 from stn_rectify.runtime.command.parsing import positive_number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
@@ -53,61 +53,68 @@ def sheet_file(text: str) -> Path:
     return file
 
 
-@dataclass(frozen=True)
-class ResultOptions:
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions(OptionGroup):
     """The file that is written."""
 
-    out: Path = required(Path, "FILE.keras", "the trained model")
+    out: Path = required("the trained model", Path, metavar="FILE.keras")
     overwrite: bool = flag("replace an existing --out")
 
 
-@dataclass(frozen=True)
-class NetworkOptions:
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(OptionGroup):
     """The sizes of a new network."""
 
-    input_shape: tuple[int, int, int] = option(_frame_shape, (64, 64, 3), "HxWxC", "of the frames; C is 1 or 3")
+    input_shape: tuple[int, int, int] = option(
+        (64, 64, 3), "of the frames; C is 1 or 3 (default %(default)s)", _frame_shape, metavar="HxWxC"
+    )
     transform: str = choice(("projective", "affine", "tps"), "what the network can undo")
     output_shape: tuple[int, int] | None = option(
-        _image_shape, None, "HxW", "of the rectified image (default: the input's; 28x28 for digits of 42x42x1)"
+        None, "of the rectified image (default: the input's; 28x28 for digits of 42x42x1)", _image_shape, metavar="HxW"
     )
     localization_shape: tuple[int, int] | None = option(
-        _image_shape, None, "HxW", "smaller copy that the localization network sees"
+        None, "smaller copy that the localization network sees", _image_shape, metavar="HxW"
     )
     width: float = option(
-        positive_number,
         1.0,
-        "FACTOR",
-        "on the channels of the localization network, or of the recognizer if there is one",
+        "on the channels of the localization network, or of the recognizer if there is one (default %(default)s)",
+        positive_number,
+        metavar="FACTOR",
     )
     padding: str = choice(("zeros", "border"), "what lies around a frame")
 
 
-@dataclass(frozen=True)
-class CourseOptions:
+@dataclass(frozen=True, kw_only=True)
+class CourseOptions(OptionGroup):
     """A course of training."""
 
-    epochs: int = option(whole_number(1), 20, "N", "times each frame is drawn anew")
-    batch_size: int = option(whole_number(1), 128, "N", "frames in a step")
-    learning_rate: float = option(positive_number, 3e-3, "RATE", "at its highest")
+    epochs: int = option(20, "times each frame is drawn anew (default %(default)s)", whole_number(1), metavar="N")
+    batch_size: int = option(128, "frames in a step (default %(default)s)", whole_number(1), metavar="N")
+    learning_rate: float = option(3e-3, "at its highest (default %(default)s)", positive_number, metavar="RATE")
 
 
-@dataclass(frozen=True)
-class FrameOptions:
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(OptionGroup):
     """The choice of the frames that are synthesised."""
 
-    seed: int = option(SEED, 0, "N", "of all random numbers")
-    targets: Path | None = option(Path, None, "DIR", "upright pictures of your target, cut out along its edges")
-    backgrounds: Path | None = option(Path, None, "DIR", "photographs as backgrounds and posters")
+    seed: int = option(0, "of all random numbers (default %(default)s)", SEED, metavar="N")
+    targets: Path | None = option(None, "upright pictures of your target, cut out along its edges", Path, metavar="DIR")
+    backgrounds: Path | None = option(None, "photographs as backgrounds and posters", Path, metavar="DIR")
 
 
-@dataclass(frozen=True)
-class EvaluationOptions:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions(OptionGroup):
     """The frames that a finished model is tried on; those held out come from another seed than those of a training."""
 
-    validate: list[Path] = repeated(Path, "DIR", "real frames with a truth.json; repeatable")
-    hold_out: int = option(whole_number(0), 1000, "N", "synthesised frames of another seed")
+    validate: tuple[Path, ...] = repeated("real frames with a truth.json; repeatable", Path, metavar="DIR")
+    hold_out: int = option(
+        1000, "synthesised frames of another seed (default %(default)s)", whole_number(0), metavar="N"
+    )
     sheet: Path | None = option(
-        sheet_file, None, "FILE.png", "verification sheet (default: NAME.sheet.png beside --out, if there is one)"
+        None,
+        "verification sheet (default: NAME.sheet.png beside --out, if there is one)",
+        sheet_file,
+        metavar="FILE.png",
     )
 
 
