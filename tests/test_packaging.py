@@ -38,7 +38,7 @@ def test_importing_a_package_does_no_work(package):
     """No TensorFlow, no Keras, no interpreter: only their first use loads them."""
     code = f"""
 import sys, stn_rectify.{package}
-heavy = {{"tensorflow", "keras", "tflite_runtime", "ai_edge_litert", "tqdm"}} & set(sys.modules)
+heavy = {{"tensorflow", "keras", "tflite_runtime", "ai_edge_litert", "matplotlib", "tqdm"}} & set(sys.modules)
 sys.exit(", ".join(sorted(heavy)) or 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ""})
