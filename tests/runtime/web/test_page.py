@@ -17,6 +17,7 @@ import pytest
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch
+from tests.waiting import DEADLINE_S
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
@@ -32,7 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MS = 30_000
+WAIT_MS = 1000 * DEADLINE_S
 
 OpenPage = Callable[..., Any]
 
