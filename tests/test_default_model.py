@@ -47,6 +47,7 @@ def test_corners_beat_half_the_best_centred_boxs_error(rectifier):
     assert errors.score_accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_refinement_more_than_halves_the_error():
     known = synthesised_hold_out(60, seed=1, backgrounds=None)
     with Rectifier(refine=0) as coarse, Rectifier() as fine:

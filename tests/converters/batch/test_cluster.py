@@ -94,6 +94,7 @@ def start(inputs, cluster, out, *models):
     return start_command(inputs, *models, "--out", out, "--calibration", "frames3.npz", "--scheduler", cluster.address)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_nothing_is_published_twice(inputs, cluster, tmp_path):
     workers = [cluster.start_worker(), cluster.start_worker()]
     command = start(inputs, cluster, tmp_path / "out", "a.keras", "b.keras")
@@ -134,6 +135,7 @@ def test_a_model_that_kills_its_workers_is_given_up(inputs, cluster, tmp_path):
     assert manifest(tmp_path / "out")["a"]["result"] == "failed"
 
 
+@pytest.mark.slow
 def test_without_workers_it_waits_and_says_so_and_goes_on_when_one_comes(inputs, cluster, tmp_path):
     """The frames went to the worker that died: they are made anew."""
     worker = cluster.start_worker()
@@ -162,6 +164,7 @@ def test_ctrl_c_stops_the_work_on_the_workers_too(inputs, cluster, tmp_path):
     assert worker.poll() is None
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_one_clear_line(inputs, cluster, tmp_path):
     worker = cluster.start_worker()
     command = start(inputs, cluster, tmp_path / "out", "a.keras")
@@ -183,6 +186,7 @@ def test_a_worker_of_another_version_is_one_clear_line(inputs, cluster, tmp_path
     assert "has stn_rectify 0.0.1 instead of" in err
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_clear_line(inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(inputs)
     arguments = ["a.keras", "--out", str(tmp_path), "--calibration", "frames3.npz", "--scheduler"]

@@ -123,6 +123,7 @@ def test_a_failure_that_says_nothing_of_the_model_takes_nothing_away(project):
     assert again.names == ["a"]  # it is tried again, and may replace its own files
 
 
+@pytest.mark.slow
 def test_a_model_that_no_longer_passes_leaves_no_model_file(project, capsys):
     """Its own file of before would look as if it had passed."""
     limit = ["--max-corner-error", "1e-9"]

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TextIO
 
 import cv2
@@ -20,7 +18,20 @@ from stn_rectify.models.command.cli import main
 from stn_rectify.models.network.loading import load_model
 from tests.waiting import DEADLINE_S
 
-ARGUMENTS = ["--input-shape", "32x32x1", "--width", "0.5", "--samples", "200", "--batch-size", "50", "--jobs", "1"]
+ARGUMENTS = [
+    "--input-shape",
+    "32x32x1",
+    "--body",
+    "fused",
+    "--width",
+    "0.5",
+    "--samples",
+    "40",
+    "--batch-size",
+    "10",
+    "--jobs",
+    "1",
+]  # a network that TensorFlow is ready with soonest
 
 
 def exit_status(arguments):
@@ -47,27 +58,25 @@ def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys)
     assert printed.splitlines()[-2] in capsys.readouterr().out
 
 
-@contextmanager
-def held_output() -> Iterator[tuple[TextIO, int]]:
-    """The two ends of a pipe that holds one write: a program that prints waits until somebody has read what it printed.
+def start_in_step(command: list[str]) -> tuple[subprocess.Popen[str], TextIO]:
+    """Starts a program whose standard output holds one write, so that it waits until that has been read.
 
-    So it is never more than a line ahead of who reads, and cannot end before a signal comes.
+    It is never more than a line or two ahead of the reader, and cannot end before a signal comes.
     """
     reader, writer = os.pipe2(os.O_DIRECT)  # each write takes a page of its own
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # of which there is one
-    with open(reader) as output:
-        try:
-            yield output, writer
-        finally:
-            os.close(writer)
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    return process, open(reader)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     out = tmp_path / "stn.keras"
     command = [sys.executable, "-c", "import sys; from stn_rectify.models.command.cli import main; sys.exit(main())"]
-    command += ["--out", str(out), *ARGUMENTS, "--body", "fused", "--epochs", "8", "--hold-out", "0"]
-    with held_output() as (output, written):
-        process = subprocess.Popen(command, stdout=written, stderr=subprocess.PIPE, text=True)
+    command += ["--out", str(out), *ARGUMENTS, "--epochs", "8", "--hold-out", "0"]
+    process, output = start_in_step(command)
+    with output:
         while not (line := output.readline()).startswith("epoch 2/"):
             assert line, process.communicate(timeout=DEADLINE_S)[1]
         process.send_signal(signal.SIGINT)
