@@ -18,20 +18,9 @@ from stn_rectify.models.command.cli import main
 from stn_rectify.models.network.loading import load_model
 from tests.waiting import DEADLINE_S
 
-ARGUMENTS = [
-    "--input-shape",
-    "32x32x1",
-    "--body",
-    "fused",
-    "--width",
-    "0.5",
-    "--samples",
-    "40",
-    "--batch-size",
-    "10",
-    "--jobs",
-    "1",
-]  # a network that TensorFlow is ready with soonest
+# The body of fewer layers is the one that TensorFlow is ready with sooner.
+NETWORK = ["--input-shape", "32x32x1", "--body", "fused", "--width", "0.5"]
+ARGUMENTS = [*NETWORK, "--samples", "40", "--batch-size", "10", "--jobs", "1"]
 
 
 def exit_status(arguments):
