@@ -263,9 +263,16 @@ def _recognizing(folder):
     ("spoil", "message"),
     [
         pytest.param(_affine, r"stn\.refine\.keras: its transform is affine", id="affine"),
-        pytest.param(_spline_scan, r"stn\.refine\.keras: the model is a thin-plate spline", id="spline"),
+        pytest.param(
+            _spline_scan, r"stn\.refine\.keras: the model is a thin-plate spline", id="spline", marks=pytest.mark.slow
+        ),
         pytest.param(_other_channels, r"stn\.refine\.keras: reads 2 channels, the model 3", id="channels"),
-        pytest.param(_recognizing, r"stn\.refine\.keras: a recognizer follows its sampler", id="recognizer"),
+        pytest.param(
+            _recognizing,
+            r"stn\.refine\.keras: a recognizer follows its sampler",
+            id="recognizer",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_refine_network_that_does_not_fit_is_refused(copied, spoil, message):

@@ -115,6 +115,7 @@ def test_labels_may_begin_with_a_byte_order_mark(oddly_named):
     assert ModelFile.open(build / "stn.v1.tflite").labels == ("plate", "sign")
 
 
+@pytest.mark.slow
 def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
     models = ["models/a.keras", "models/broken.keras"]
     process = start_command(

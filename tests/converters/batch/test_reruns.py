@@ -96,6 +96,7 @@ def test_unchanged_models_are_skipped_without_a_process(project, capsys):
     assert "0 converted, 0 failed, 2 unchanged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_changed_model_replaces_its_own_files_and_no_others(project, capsys):
     before = manifest(Path("build"))
     save_tiny_model(Path("models/a.keras"), 9)

@@ -31,6 +31,7 @@ def exit_status(arguments):
         return stop.code
 
 
+@pytest.mark.slow
 def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys):
     out = tmp_path / "stn.keras"
     arguments = [*ARGUMENTS, "--epochs", "1", "--hold-out", "20"]

@@ -46,6 +46,7 @@ def test_training_beats_the_centred_box_on_its_own_frames(tmp_path, with_frames)
     assert 0 < np.isnan(calibration["corners"]).all(axis=(1, 2)).sum() < 100  # some frames are empty
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch, with_frames):
     """Stopped in the second epoch, between its first batch and its second; an epoch has four."""
     train_on_batch = keras.Model.train_on_batch
