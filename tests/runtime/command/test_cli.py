@@ -24,7 +24,7 @@ VIDEO_FRAMES = 1000  # more than there is room for lines in a pipe: a run that n
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], text=True, capture_output=True, timeout=60, check=False, **options
+        [*COMMAND, *map(str, arguments)], text=True, capture_output=True, timeout=DEADLINE_S, check=False, **options
     )
 
 

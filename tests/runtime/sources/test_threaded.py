@@ -83,7 +83,7 @@ if {is_stuck}:
 sys.argv = ["stn-rectify", "--demo", "--width", "5", "--print-config"]
 command()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S)
     assert done.returncode == 2
     assert "--width needs --camera" in done.stderr
     assert ("torn down" in done.stdout) != is_stuck
