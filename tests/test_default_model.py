@@ -39,6 +39,7 @@ def test_the_file_is_all_integer_built_in_and_free_of_overflow(name):
     assert len(checks) >= 6
 
 
+@pytest.mark.slow
 def test_corners_beat_half_the_best_centred_boxs_error(rectifier):
     known = synthesised_hold_out(60, seed=1, backgrounds=None)
     results = [rectifier.rectify(frame) for frame in known.frames]
@@ -47,6 +48,7 @@ def test_corners_beat_half_the_best_centred_boxs_error(rectifier):
     assert errors.score_accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_refinement_more_than_halves_the_error():
     known = synthesised_hold_out(60, seed=1, backgrounds=None)
     with Rectifier(refine=0) as coarse, Rectifier() as fine:

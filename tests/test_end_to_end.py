@@ -30,8 +30,10 @@ def road(tmp_path_factory):
     synthesiser = FrameSynthesiser(seed=3, frame_size=(320, 240))
     for k in range(6):
         cv2.imwrite(str(folder / "frames" / f"{k}.png"), synthesiser(k).frame)
-    options = "--input-shape 48x48x3 --width 0.5 --samples 200 --batch-size 40 --epochs 8 --hold-out 20 --jobs 1"
-    assert "synthesised hold-out" in run("stn-train", "pose", "--out", folder / "tiny.keras", *options.split())
+    network = "--input-shape 48x48x3 --body fused --width 0.5"
+    course = "--samples 80 --batch-size 20 --epochs 2 --hold-out 20 --jobs 1"
+    printed = run("stn-train", "pose", "--out", folder / "tiny.keras", *network.split(), *course.split())
+    assert "synthesised hold-out" in printed
     for kind, flags in (("in-graph", []), ("pose-only", ["--pose-only"])):
         calibration = ["--calibration", folder / "tiny.calibration.npz"]
         printed = run("stn-convert", folder / "tiny.keras", "--out", folder / kind, *calibration, *flags)

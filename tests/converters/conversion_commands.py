@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import psutil
 
 from stn_rectify.models import ProjectiveGrid
 from tests.converters.keras_models import smooth_frames, stn_with_trunk
+from tests.waiting import wait_for
 
 
 def save_tiny_model(file: Path, seed: int = 0) -> None:
@@ -54,15 +55,16 @@ def conversions_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
     return found
 
 
-def wait_for(found: Callable[[], Any], timeout_s: float = 120) -> Any:
-    """What ``found`` gives, once that is something."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        result = found()
-        if result:
-            return result
-        time.sleep(0.02)
-    raise TimeoutError(found)
+@contextmanager
+def held_conversion(process: subprocess.Popen[Any]) -> Iterator[psutil.Process]:
+    """The conversion that the command, or a worker, has running; in the block it stands still, so it cannot end."""
+    conversion = wait_for("a conversion", lambda: conversions_of(process))[0]
+    conversion.suspend()
+    try:
+        yield conversion
+    finally:
+        with suppress(psutil.NoSuchProcess):  # it may have been killed as it stood
+            conversion.resume()
 
 
 def manifest(out: Path) -> dict[str, Any]:

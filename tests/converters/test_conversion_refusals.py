@@ -31,6 +31,7 @@ def write(file, array):
     return file
 
 
+@pytest.mark.slow
 def test_an_existing_file_is_kept_unless_overwrite_is_given(tmp_path):
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
     (tmp_path / "stn.tflite").write_text("precious")

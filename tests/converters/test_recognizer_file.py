@@ -81,6 +81,7 @@ def test_without_a_target_there_is_no_label(converted, tmp_path):
     assert found.label in LABELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("last", "activation"), [("linear", "logits"), ("sigmoid", "sigmoid")])
 def test_the_runtime_knows_what_the_scores_are(tmp_path, last, activation):
     source = save_recognizing_model(tmp_path, last, activation=last)

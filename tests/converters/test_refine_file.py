@@ -168,6 +168,7 @@ def test_the_passes_are_those_of_the_float_networks(pair, tmp_path):
         assert after["score"] == pytest.approx(found[0]["score"] * score[0], abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_refine_network_that_is_not_the_one_that_was_meant_fails_the_proof(copied, monkeypatch):
     """A real defect: one number of its head in the file is not the one it should be."""
 
@@ -207,6 +208,7 @@ def test_a_third_network_or_one_of_another_name_is_no_file_of_ours(pair):
         assert [check.name for check in inspect_file(spoilt) if not check.passed] == ["signature"]
 
 
+@pytest.mark.slow
 def test_thresholds_are_for_both_networks(copied):
     with pytest.raises(ModelFileError, match="refine network: corner error float↔INT8 at most 1e-06 px: "):
         run(copied / "stn.keras", copied / "out", copied / "frames3.npz", pose_only=True, max_corner_error=1e-6)
@@ -261,9 +263,16 @@ def _recognizing(folder):
     ("spoil", "message"),
     [
         pytest.param(_affine, r"stn\.refine\.keras: its transform is affine", id="affine"),
-        pytest.param(_spline_scan, r"stn\.refine\.keras: the model is a thin-plate spline", id="spline"),
+        pytest.param(
+            _spline_scan, r"stn\.refine\.keras: the model is a thin-plate spline", id="spline", marks=pytest.mark.slow
+        ),
         pytest.param(_other_channels, r"stn\.refine\.keras: reads 2 channels, the model 3", id="channels"),
-        pytest.param(_recognizing, r"stn\.refine\.keras: a recognizer follows its sampler", id="recognizer"),
+        pytest.param(
+            _recognizing,
+            r"stn\.refine\.keras: a recognizer follows its sampler",
+            id="recognizer",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_refine_network_that_does_not_fit_is_refused(copied, spoil, message):

@@ -14,6 +14,7 @@ Installer = Callable[..., subprocess.CompletedProcess[str]]
 WheelMaker = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_a_second_run_upgrades_and_keeps_the_configuration_and_purge_leaves_nothing(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def test_no_buffer_of_a_frames_size_is_made_for_a_frame(traced: None, model: str
         assert peak_bytes(lambda: rectifier.rectify(first)) < first.nbytes / 5
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_hundreds_of_frames(traced: None) -> None:
     pool = frames(7)
     with Rectifier("fast") as rectifier:

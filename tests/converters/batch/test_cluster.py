@@ -17,14 +17,14 @@ from stn_rectify.converters.cli import main
 from stn_rectify.converters.reading.refine_files import sha256_of_model
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.conversion_commands import (
-    conversions_of,
+    held_conversion,
     manifest,
     save_tiny_model,
     save_tiny_refine,
     start_command,
-    wait_for,
 )
 from tests.converters.keras_models import save_frames
+from tests.waiting import DEADLINE_S, wait_for
 
 pytest.importorskip("distributed")
 
@@ -55,7 +55,7 @@ class Cluster:
         options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", self.folder]
         worker = self._start(code, self.address, *options)
         log = self.folder / f"process{len(self.processes) - 1}.log"
-        wait_for(lambda: "Registered to" in log.read_text())
+        wait_for("a worker at the scheduler", lambda: "Registered to" in log.read_text(), told=log.read_text)
         return worker
 
     def _start(self, code, *arguments):
@@ -94,20 +94,15 @@ def start(inputs, cluster, out, *models):
     return start_command(inputs, *models, "--out", out, "--calibration", "frames3.npz", "--scheduler", cluster.address)
 
 
-def conversion_of(worker):
-    """The conversion that a worker has running."""
-    return wait_for(lambda: conversions_of(worker))[0]
-
-
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_nothing_is_published_twice(inputs, cluster, tmp_path):
     workers = [cluster.start_worker(), cluster.start_worker()]
     command = start(inputs, cluster, tmp_path / "out", "a.keras", "b.keras")
-    doomed, other = map(conversion_of, workers)
-    assert doomed.is_running()
-    workers[0].kill()
-    out, err = command.communicate()
+    with held_conversion(workers[0]) as doomed, held_conversion(workers[1]) as other:  # both at work
+        workers[0].kill()
+    out, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 0, err
-    psutil.wait_procs([doomed, other], timeout=60)
+    psutil.wait_procs([doomed, other], timeout=DEADLINE_S)
     assert not doomed.is_running()  # a conversion dies with its worker
     lines = out.splitlines()
     assert sorted(line.split("  ")[0] for line in lines[:2]) == ["a", "b"]  # each finished once
@@ -132,24 +127,25 @@ def test_a_model_that_kills_its_workers_is_given_up(inputs, cluster, tmp_path):
     """After as many deaths as the scheduler is set to allow; here none, by default three."""
     worker = cluster.start_worker()
     command = start(inputs, cluster, tmp_path / "out", "a.keras")
-    conversion_of(worker)
-    worker.kill()
-    _, err = command.communicate()
+    with held_conversion(worker):
+        worker.kill()
+    _, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 1
     assert "a  FAILED: its worker died, 1 times of 1" in err
     assert manifest(tmp_path / "out")["a"]["result"] == "failed"
 
 
+@pytest.mark.slow
 def test_without_workers_it_waits_and_says_so_and_goes_on_when_one_comes(inputs, cluster, tmp_path):
     """The frames went to the worker that died: they are made anew."""
     worker = cluster.start_worker()
     command = start(inputs, cluster, tmp_path / "out", "a.keras")
-    conversion_of(worker)
-    worker.kill()
+    with held_conversion(worker):
+        worker.kill()
     assert "no Dask workers" in command.stderr.readline()
     cluster.start_worker()
     assert "going on" in command.stderr.readline()
-    command.communicate()
+    command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 0
     assert (tmp_path / "out" / "a.tflite").exists()
 
@@ -157,23 +153,24 @@ def test_without_workers_it_waits_and_says_so_and_goes_on_when_one_comes(inputs,
 def test_ctrl_c_stops_the_work_on_the_workers_too(inputs, cluster, tmp_path):
     worker = cluster.start_worker()
     command = start(inputs, cluster, tmp_path / "out", "a.keras", "b.keras")
-    conversion = conversion_of(worker)
-    command.send_signal(signal.SIGINT)
-    _, err = command.communicate()
+    with held_conversion(worker) as conversion:
+        command.send_signal(signal.SIGINT)
+        _, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 130
     assert err == "stn-convert: stopped; run the same command again to go on\n"
     assert list((tmp_path / "out").iterdir()) == []
-    psutil.wait_procs([conversion], timeout=60)
+    psutil.wait_procs([conversion], timeout=DEADLINE_S)
     assert not conversion.is_running()
     assert worker.poll() is None
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_one_clear_line(inputs, cluster, tmp_path):
     worker = cluster.start_worker()
     command = start(inputs, cluster, tmp_path / "out", "a.keras")
-    conversion_of(worker)
-    cluster.processes[0].kill()
-    _, err = command.communicate()
+    with held_conversion(worker):
+        cluster.processes[0].kill()
+        _, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 1
     assert err.count("\n") == 1
     assert "is gone: start it" in err
@@ -183,12 +180,13 @@ def test_a_scheduler_that_goes_away_is_one_clear_line(inputs, cluster, tmp_path)
 def test_a_worker_of_another_version_is_one_clear_line(inputs, cluster, tmp_path):
     cluster.start_worker(_OLD_WORKER)
     command = start(inputs, cluster, tmp_path / "out", "a.keras", "b.keras")
-    _, err = command.communicate()
+    _, err = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 2
     assert err.count("\n") == 1
     assert "has stn_rectify 0.0.1 instead of" in err
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_clear_line(inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(inputs)
     arguments = ["a.keras", "--out", str(tmp_path), "--calibration", "frames3.npz", "--scheduler"]

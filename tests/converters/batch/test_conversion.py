@@ -16,8 +16,15 @@ import pytest
 from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.cli import main
 from stn_rectify.runtime.model.model_file import ModelFile
-from tests.converters.conversion_commands import conversions_of, manifest, save_tiny_model, start_command, wait_for
+from tests.converters.conversion_commands import (
+    conversions_of,
+    held_conversion,
+    manifest,
+    save_tiny_model,
+    start_command,
+)
 from tests.converters.keras_models import smooth_frames
+from tests.waiting import DEADLINE_S, wait_for
 
 
 def run(*arguments):
@@ -108,14 +115,16 @@ def test_labels_may_begin_with_a_byte_order_mark(oddly_named):
     assert ModelFile.open(build / "stn.v1.tflite").labels == ("plate", "sign")
 
 
+@pytest.mark.slow
 def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
     models = ["models/a.keras", "models/broken.keras"]
     process = start_command(
         inputs, *models, "--out", tmp_path, "--calibration", "frames3.npz", "--jobs", "1", "--debug"
     )
-    (first,) = wait_for(lambda: conversions_of(process))
+    (first,) = wait_for("a conversion", lambda: conversions_of(process))
     # TensorFlow converts what was saved here: that is where it crashes, and what it says there must not be lost.
-    wait_for(lambda: list((tmp_path / ".stn-convert" / "model.a" / "tmp").glob("*/saved_model.pb")))
+    saved = tmp_path / ".stn-convert" / "model.a" / "tmp"
+    wait_for("the model that TensorFlow converts", lambda: list(saved.glob("*/saved_model.pb")))
     first.send_signal(signal.SIGSEGV)
     out, err = process.communicate()
     assert process.returncode == 1
@@ -131,10 +140,10 @@ def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_conversion_outlives_the_command(inputs, tmp_path, number):
     process = start_command(inputs, "models/a.keras", "--out", tmp_path, "--calibration", "frames3.npz")
-    (conversion,) = wait_for(lambda: conversions_of(process))
-    process.send_signal(number)
-    process.communicate()
-    psutil.wait_procs([conversion], timeout=60)
+    with held_conversion(process) as conversion:
+        process.send_signal(number)
+        process.communicate(timeout=DEADLINE_S)
+    psutil.wait_procs([conversion], timeout=DEADLINE_S)
     assert not conversion.is_running()
     if number == signal.SIGTERM:
         assert process.returncode == 130

@@ -15,8 +15,9 @@ from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelResult
 from stn_rectify.converters.conversion_options import ConversionOptions
 from tests.converters.batch.test_conversion import run
-from tests.converters.conversion_commands import conversions_of, manifest, save_tiny_model, start_command, wait_for
+from tests.converters.conversion_commands import held_conversion, manifest, save_tiny_model, start_command
 from tests.converters.keras_models import save_frames
+from tests.waiting import DEADLINE_S, wait_for
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ def test_unchanged_models_are_skipped_without_a_process(project, capsys):
     assert "0 converted, 0 failed, 2 unchanged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_changed_model_replaces_its_own_files_and_no_others(project, capsys):
     before = manifest(Path("build"))
     save_tiny_model(Path("models/a.keras"), 9)
@@ -122,6 +124,7 @@ def test_a_failure_that_says_nothing_of_the_model_takes_nothing_away(project):
     assert again.names == ["a"]  # it is tried again, and may replace its own files
 
 
+@pytest.mark.slow
 def test_a_model_that_no_longer_passes_leaves_no_model_file(project, capsys):
     """Its own file of before would look as if it had passed."""
     limit = ["--max-corner-error", "1e-9"]
@@ -164,11 +167,11 @@ def test_a_model_with_an_unusable_name_does_not_stop_the_others(project, capsys)
 def test_ctrl_c_leaves_whole_files_only_and_the_next_run_goes_on(inputs, tmp_path, monkeypatch):
     models = ["models/a.keras", "models/b.keras"]
     process = start_command(inputs, *models, "--out", tmp_path, "--calibration", "frames3.npz", "--jobs", "1")
-    wait_for((tmp_path / "a.tflite").exists)
-    wait_for((tmp_path / ".stn-convert" / "model.b" / "log.txt").exists)
-    (second,) = wait_for(lambda: conversions_of(process))
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    wait_for("the first model", (tmp_path / "a.tflite").exists)
+    wait_for("the second conversion", (tmp_path / ".stn-convert" / "model.b" / "log.txt").exists)
+    with held_conversion(process) as second:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert err == "stn-convert: stopped; run the same command again to go on\n"
     assert not second.is_running()

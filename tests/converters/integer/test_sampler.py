@@ -162,7 +162,7 @@ def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, si
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize(
     "size",
-    [s for s in SIZES if s[0] > 1] + [(300, 400, 1), (512, 512, 1)],
+    [s for s in SIZES if s[0] > 1] + [pytest.param(s, marks=pytest.mark.slow) for s in [(300, 400, 1), (512, 512, 1)]],
     ids=lambda s: "x".join(map(str, s)),
 )
 def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform, padding):

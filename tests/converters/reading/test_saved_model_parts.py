@@ -19,7 +19,9 @@ def exported(model, folder):
     return folder
 
 
-@pytest.mark.parametrize(("transform", "padding"), [("affine", "border"), ("projective", "zeros")])
+@pytest.mark.parametrize(
+    ("transform", "padding"), [pytest.param("affine", "border", marks=pytest.mark.slow), ("projective", "zeros")]
+)
 def test_a_saved_model_has_the_parts_of_its_keras_model(tmp_path, transform, padding):
     model = keras.models.load_model(save_model(tmp_path, "stn", transform=transform, padding=padding))
     parts = split_saved_model(exported(model, tmp_path / "stn"))
@@ -37,6 +39,7 @@ def test_a_saved_model_has_the_parts_of_its_keras_model(tmp_path, transform, pad
     np.testing.assert_allclose(features @ parts.kernel + parts.bias, theta, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_recognizer_of_a_saved_model_is_found(tmp_path):
     model = keras.models.load_model(save_recognizing_model(tmp_path, "nested"))
     parts = split_saved_model(exported(model, tmp_path / "sm"))

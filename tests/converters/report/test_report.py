@@ -168,6 +168,7 @@ def test_coverage_without_known_corners_fails_and_says_what_to_give(recognizing)
     assert "--validation" in check.found
 
 
+@pytest.mark.slow
 def test_a_pose_only_file_is_compared_by_its_pose(pose_only):
     comparison = pose_only.exact
     assert (comparison.levels_max, comparison.rectified_levels_mean, comparison.class_scores) == (None, None, None)
@@ -226,6 +227,7 @@ def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
     assert (pictures[0].rank, pictures[-1].rank) == ("best", "worst")
 
 
+@pytest.mark.slow
 def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
     twin = float_twin(recognizing.parts, {"theta", "rectified", "class_scores"})
     frame = recognizing.known.frames[:1]

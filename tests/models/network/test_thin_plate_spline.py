@@ -125,6 +125,7 @@ def test_frames_without_a_target_do_not_spoil_the_loss():
     assert np.isfinite(np.asarray(tape.gradient(value, theta))).all()
 
 
+@pytest.mark.slow
 def test_a_few_steps_of_training_lower_the_loss():
     stn = lightweight_stn((32, 32, 1), transform="tps", width=0.5)
     pose = keras.Model(stn.input, stn.get_layer("theta").output)

@@ -14,6 +14,7 @@ from stn_rectify.models.pruning.channel_groups import channel_groups, kept_chann
 from stn_rectify.models.pruning.importance import scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
 from tests.models.small_networks import NETWORKS, SIZE, branches, convolution, of_layers, ours, stirred
+from tests.slow_tests import quick_ones
 
 
 def chosen(model, fraction=0.5):
@@ -33,7 +34,7 @@ def mask(flow, kept):
             weight.assign(np.asarray(weight) * kept[numbers].reshape(shape))
 
 
-@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("make", quick_ones(NETWORKS, "profiles", "branches", "repeated, recognizer"))
 def test_the_smaller_network_gives_what_the_masked_one_gives(make):
     keras.utils.set_random_seed(0)
     model = stirred(make())
@@ -109,6 +110,7 @@ def test_the_last_removed_are_put_back_where_there_is_room():
     assert kept_channels(flow, np.ones(flow.count), flow.macs(whole)).all()
 
 
+@pytest.mark.slow
 def test_taylor_importance_is_the_squared_change_of_the_loss_in_each_layer_that_reads_a_channel():
     """Against differences: what one layer reads of a channel scaled by a little more and less than 1."""
     keras.utils.set_random_seed(0)

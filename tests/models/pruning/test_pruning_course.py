@@ -26,14 +26,14 @@ COURSE = PruningCourse(samples=200, epochs=2, batch_size=50, steps=2, importance
 def source(tmp_path_factory):
     file = tmp_path_factory.mktemp("source") / "source.keras"
     keras.utils.set_random_seed(0)
-    stirred(ours(transform="projective")).save(file)
+    stirred(ours(body="fused", transform="projective")).save(file)
     return file
 
 
 @pytest.fixture(scope="module")
-def whole(source):
+def whole(source, with_frames):
     """The result of a run that nobody stopped."""
-    out = source.with_name("whole.keras")
+    out = with_frames(source.with_name("whole.keras"))
     prune(source, COURSE, out)
     return out
 
@@ -50,10 +50,11 @@ def test_a_pruned_model_is_smaller_and_converts(source, whole, tmp_path):
     assert convert(whole, tmp_path, options).proof.passed
 
 
-def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, whole, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, whole, tmp_path, monkeypatch, with_frames):
     """Each step has an epoch of four batches."""
     train_on_batch = keras.Model.train_on_batch
-    out, trained = tmp_path / "stopped.keras", []
+    out, trained = with_frames(tmp_path / "stopped.keras"), []
 
     def train_and_stop(self, frames, *args, **kwargs):
         if len(trained) == 5:
@@ -76,6 +77,7 @@ def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, who
     assert [(row["step"], row["epoch"], row["batches"]) for row in curve] == [("1", "1", "4"), ("2", "2", "4")]
 
 
+@pytest.mark.slow
 def test_the_command_prunes_a_refine_network_with_crops(tmp_path, capsys):
     source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
     stirred(ours(transform="projective", initial_scale=0.7)).save(source)

@@ -15,14 +15,14 @@ from tests.models.command.test_training_command import exit_status
 from tests.models.small_networks import drifted_stn
 
 
-def test_a_stopped_tuning_goes_on_to_the_same_result(tmp_path, monkeypatch):
+def test_a_stopped_tuning_goes_on_to_the_same_result(tmp_path, monkeypatch, with_frames):
     """Stopped in the second epoch, after its first batch of four."""
     source = tmp_path / "source.keras"
     drifted_stn().save(source)
     course = FineTuning(samples=200, epochs=2, batch_size=50)
     train_on_batch = keras.Model.train_on_batch
-    whole = fine_tune(source, course, tmp_path / "whole.keras")
-    trained = []
+    whole = fine_tune(source, course, with_frames(tmp_path / "whole.keras"))
+    trained, out = [], with_frames(tmp_path / "stopped.keras")
 
     def train_and_stop(self, *args, **kwargs):
         if len(trained) == 5:
@@ -32,10 +32,10 @@ def test_a_stopped_tuning_goes_on_to_the_same_result(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "train_on_batch", train_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(source, course, tmp_path / "stopped.keras")
-    assert not (tmp_path / "stopped.keras").exists()
+        fine_tune(source, course, out)
+    assert not out.exists()
     monkeypatch.undo()
-    resumed = fine_tune(source, course, tmp_path / "stopped.keras")
+    resumed = fine_tune(source, course, out)
     assert not (tmp_path / "stopped.training").exists()
     curve = (tmp_path / "stopped.curve.csv").read_text().splitlines()
     assert curve[0] == "epoch,batches,loss,score_loss,theta_loss,learning_rate,seconds"
@@ -44,8 +44,8 @@ def test_a_stopped_tuning_goes_on_to_the_same_result(tmp_path, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_a_stopped_tuning_of_another_model_is_not_gone_on_with(tmp_path, monkeypatch):
-    source, out = tmp_path / "source.keras", tmp_path / "tuned.keras"
+def test_a_stopped_tuning_of_another_model_is_not_gone_on_with(tmp_path, monkeypatch, with_frames):
+    source, out = tmp_path / "source.keras", with_frames(tmp_path / "tuned.keras")
     drifted_stn().save(source)
 
     def stop(self, *args, **kwargs):

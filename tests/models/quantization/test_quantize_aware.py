@@ -19,6 +19,7 @@ from stn_rectify.models.quantization import QuantizeAware
 from stn_rectify.models.quantization.fake_quantization import rounded_activation, rounded_kernel
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
 from tests.models.small_networks import drifted_stn
+from tests.slow_tests import quick_ones
 
 SIZE = 12
 
@@ -110,7 +111,7 @@ def int8_features(stn, head, frames, isolated):
     return (np.array(levels, np.float32) - zero_point) * scale, scale
 
 
-@pytest.mark.parametrize("trunk", TRUNKS.values(), ids=TRUNKS)
+@pytest.mark.parametrize("trunk", quick_ones(TRUNKS, "residual", "branches", "nested"))
 def test_it_rounds_where_the_int8_file_rounds(isolated, trunk):
     """Nearly every feature has the same level; where a sum lies between two levels they may differ by one."""
     keras.utils.set_random_seed(0)
@@ -168,6 +169,7 @@ def corner_error_px(theta, expected):
     return np.linalg.norm(next(corners) - next(corners), axis=-1).mean()
 
 
+@pytest.mark.slow
 def test_a_refine_network_is_tuned_with_crops(tmp_path, capsys):
     source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
     lightweight_stn((32, 32, 3), transform="projective", width=0.5, initial_scale=0.7).save(source)
@@ -181,8 +183,9 @@ def test_a_refine_network_is_tuned_with_crops(tmp_path, capsys):
     assert np.median(np.ptp(corners, axis=1)) > 0.55 * 32
 
 
-def test_tuning_brings_the_int8_file_nearer_to_the_float_model(tmp_path, capsys, isolated):
-    source, out = tmp_path / "source.keras", tmp_path / "tuned.keras"
+@pytest.mark.slow
+def test_tuning_brings_the_int8_file_nearer_to_the_float_model(tmp_path, capsys, isolated, with_frames):
+    source, out = tmp_path / "source.keras", with_frames(tmp_path / "tuned.keras")
     drifted_stn().save(source)
     tuning = ["tune", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "30"]
     assert main([*tuning, "--learning-rate", "0.003"]) == 0

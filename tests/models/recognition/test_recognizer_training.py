@@ -68,6 +68,7 @@ def test_it_learns_from_labels_alone_and_moves_theta(tmp_path, capsys):
     np.testing.assert_allclose(reader.predict(rectified, verbose=0), scores, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch):
     """Stopped in the second epoch, between its first batch and its second; an epoch has four."""
     train_on_batch = keras.Model.train_on_batch
@@ -116,6 +117,7 @@ def test_slow_variables_take_a_tenth_of_adams_step_from_a_given_step_on():
     np.testing.assert_allclose(moved, [[0.01, 0.01]] * 2 + [[0.001, 0.01]] * 2, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_pose_that_sees_nothing_ends_the_training(tmp_path, monkeypatch):
     """A run that is sent off the frame: what the recognizer's gradients do on a bad day."""
 
@@ -186,6 +188,7 @@ def test_the_command_trains_on_idx_files_and_prints_errors(tmp_path, capsys):
     assert "must end in .keras" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, capsys):
     data = bars(60, side=24)
     for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):

@@ -59,6 +59,7 @@ def test_a_scan_network_of_no_use_is_refused_before_any_frame_is_made(tmp_path, 
     assert not (tmp_path / "b.refine.training").exists()
 
 
+@pytest.mark.slow
 def test_a_refine_network_is_trained_where_its_scan_network_looks(tmp_path):
     lightweight_stn((32, 32, 3), width=0.5, transform="projective").save(tmp_path / "a.keras")
     small = ["--input-shape", "32x32x3", "--width", "0.5", "--samples", "8", "--batch-size", "4", "--epochs", "1"]

@@ -18,14 +18,22 @@ from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.runtime.errors import DataError
 
 TINY = TrainingRecipe(
-    input_shape=(32, 32, 1), width=0.5, features=16, samples=200, epochs=2, batch_size=50, learning_rate=2e-3
+    input_shape=(32, 32, 1),
+    body="fused",
+    width=0.5,
+    features=16,
+    samples=200,
+    epochs=2,
+    batch_size=50,
+    learning_rate=2e-3,
 )
 
 
-def test_training_beats_the_centred_box_on_its_own_frames(tmp_path):
+@pytest.mark.slow
+def test_training_beats_the_centred_box_on_its_own_frames(tmp_path, with_frames):
     """The best centred box is what a network that does not look at the frame can reach."""
     recipe = TrainingRecipe(input_shape=(32, 32, 1), samples=200, epochs=60, batch_size=40, learning_rate=4e-3)
-    model = train(recipe, tmp_path / "stn.keras")
+    model = train(recipe, with_frames(tmp_path / "stn.keras"))
     synthesiser = FrameSynthesiser(seed=0, frame_size=(320, 240))
     samples = [synthesiser(k) for k in range(100)]
     known = KnownFrames("training", tuple(s.frame for s in samples), tuple(s.corners for s in samples))
@@ -38,7 +46,8 @@ def test_training_beats_the_centred_box_on_its_own_frames(tmp_path):
     assert 0 < np.isnan(calibration["corners"]).all(axis=(1, 2)).sum() < 100  # some frames are empty
 
 
-def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch, with_frames):
     """Stopped in the second epoch, between its first batch and its second; an epoch has four."""
     train_on_batch = keras.Model.train_on_batch
     trained = []
@@ -54,14 +63,15 @@ def test_a_stopped_training_goes_on_to_the_same_result(tmp_path, monkeypatch):
         monkeypatch.setattr(keras.Model, "train_on_batch", train_and_stop)
 
     train_until(None)
-    whole = train(TINY, tmp_path / "whole.keras")
+    whole = train(TINY, with_frames(tmp_path / "whole.keras"))
     batches_of_the_whole = list(trained)
     train_until(5)
+    stopped = with_frames(tmp_path / "stopped.keras")
     with pytest.raises(KeyboardInterrupt):
-        train(TINY, tmp_path / "stopped.keras")
-    assert not (tmp_path / "stopped.keras").exists()
+        train(TINY, stopped)
+    assert not stopped.exists()
     train_until(None)
-    resumed = train(TINY, tmp_path / "stopped.keras")
+    resumed = train(TINY, stopped)
     assert len(batches_of_the_whole) == 8
     np.testing.assert_array_equal(trained, batches_of_the_whole[5:])
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):

@@ -23,11 +23,6 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory):
-    return FramePool(tmp_path_factory.mktemp("pool"), count=200, size=64, seed=0)
-
-
 def test_other_settings_are_not_mixed_into_a_stopped_training(tmp_path, pool):
     with pytest.raises(DataError, match="other settings"):
         FramePool(pool.folder, count=200, size=64, seed=1)
@@ -106,6 +101,7 @@ def test_a_killed_synthesis_is_one_clear_error(tmp_path, monkeypatch):
         FramePool(tmp_path, count=200, size=64, seed=0)
 
 
+@pytest.mark.slow
 def test_progress_of_a_resumed_synthesis_counts_frames(tmp_path, monkeypatch):
     """Of 201 frames the first 200 are there: 1 is missing, not a chunk of 200."""
     seen = []

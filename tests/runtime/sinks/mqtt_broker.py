@@ -1,4 +1,4 @@
-"""A real mosquitto on this machine, one who listens to it, and waiting for what they do."""
+"""A real mosquitto on this machine, and one who listens to it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
+
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
 MOSQUITTO = shutil.which("mosquitto", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/opt/homebrew/sbin")
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen within 20 s")
 
 
 class Broker:
@@ -39,7 +31,7 @@ class Broker:
 
     def start(self) -> Broker:
         self.process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._config)], stderr=subprocess.DEVNULL)
-        wait_until(self._answers)
+        wait_for("the broker to answer", self._answers)
         return self
 
     def kill(self) -> None:
@@ -67,7 +59,7 @@ class Listener:
         self._client.on_subscribe = lambda *_: subscribed.append(True)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        wait_until(lambda: subscribed)
+        wait_for("the subscription", lambda: subscribed)
 
     def of(self, topic: str) -> list[str]:
         return [payload for found, payload, _ in self.messages if found == topic]

@@ -18,7 +18,8 @@ from stn_rectify.runtime import CapturedFrame, Rectification
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages
-from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener, wait_until
+from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener
+from tests.waiting import wait_for
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 
@@ -61,22 +62,22 @@ def test_a_result_arrives_and_the_status_is_retained(broker: Broker, listen: Cal
     listener = listen(broker)
     with MqttSink(address(broker)) as sink:
         sink.write(captured(7), result("A"))
-        wait_until(lambda: listener.of("a/b/result"))
+        wait_for("a result", lambda: listener.of("a/b/result"))
         late = listen(broker)
-        wait_until(lambda: ("a/b/status", "online", True) in late.messages)
+        wait_for("the retained status", lambda: ("a/b/status", "online", True) in late.messages)
         assert not late.of("a/b/result")
     values = json.loads(listener.of("a/b/result")[0])
     assert (values["frame"], values["label"], values["corners"][1]) == (7, "A", [50.0, 8.0])
-    wait_until(lambda: listener.of("a/b/status") == ["online", "offline"])
+    wait_for("both statuses", lambda: listener.of("a/b/status") == ["online", "offline"])
     later = listen(broker)
-    wait_until(lambda: ("a/b/status", "offline", True) in later.messages)
+    wait_for("the retained last status", lambda: ("a/b/status", "offline", True) in later.messages)
 
 
 @needs_mosquitto
 def test_home_assistant_finds_every_sensor(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
     MqttSink(address(broker)).close()
     listener = listen(broker)
-    wait_until(lambda: sum(topic.endswith("/config") for topic, *_ in listener.messages) == 4)
+    wait_for("the four sensors", lambda: sum(topic.endswith("/config") for topic, *_ in listener.messages) == 4)
     configs = {topic: json.loads(text) for topic, text, retained in listener.messages if retained and "config" in topic}
     for topic, config in configs.items():
         _, component, object_id, _ = topic.split("/")
@@ -98,19 +99,19 @@ def test_without_a_recognizer_home_assistant_is_told_of_no_label() -> None:
 @needs_mosquitto
 def test_a_killed_process_leaves_its_last_will(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
     code = (
-        "import sys, time; from stn_rectify.runtime.sinks import MqttAddress, MqttSink\n"
+        "import signal; from stn_rectify.runtime.sinks import MqttAddress, MqttSink\n"
         f"sink = MqttSink(MqttAddress.parse('mqtt://127.0.0.1:{broker.port}/a/b')); print('there', flush=True)\n"
-        "time.sleep(60)"
+        "signal.pause()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     process.stdout.readline()
     listener = listen(broker)
-    wait_until(lambda: listener.of("a/b/status") == ["online"])
+    wait_for("the status", lambda: listener.of("a/b/status") == ["online"])
     process.kill()
     process.communicate()
-    wait_until(lambda: listener.of("a/b/status") == ["online", "offline"])
+    wait_for("both statuses", lambda: listener.of("a/b/status") == ["online", "offline"])
     later = listen(broker)
-    wait_until(lambda: ("a/b/status", "offline", True) in later.messages)
+    wait_for("the retained last status", lambda: ("a/b/status", "offline", True) in later.messages)
 
 
 @needs_mosquitto
@@ -124,12 +125,12 @@ def test_after_a_restart_of_the_broker_all_is_as_before(tmp_path: Path, listen: 
             for number in (1, 2):
                 broker.start()
                 listener = listen(broker)
-                wait_until(lambda heard=listener: heard.of("a/b/status") == ["online"])  # type: ignore[misc]
+                wait_for("the status", lambda heard=listener: heard.of("a/b/status") == ["online"])  # type: ignore[misc]
                 assert listener.of("homeassistant/sensor/a_b_score/config")
                 sink.write(captured(number), result())
-                wait_until(lambda heard=listener: heard.of("a/b/result"))  # type: ignore[misc]
+                wait_for("a result", lambda heard=listener: heard.of("a/b/result"))  # type: ignore[misc]
                 broker.kill()
-                wait_until(lambda count=number: sum("lost" in line for line in lines) == count)  # type: ignore[misc]
+                wait_for("the line of the loss", lambda count=number: sum("lost" in line for line in lines) == count)  # type: ignore[misc]
     finally:
         broker.kill()
     name = f"127.0.0.1:{broker.port}"
@@ -150,16 +151,17 @@ def test_two_runs_of_one_topic_say_once_what_is_wrong(
     listener = listen(broker)
     with MqttSink(address(broker), interval_s=0, report=lines.append) as sink:
         with MqttSink(address(broker), report=others.append):
-            wait_until(lambda: thrown_out in lines and thrown_out in others)
+            wait_for("both runs to say who throws them out", lambda: thrown_out in lines and thrown_out in others)
             count = len(listener.of("a/b/status"))
-            wait_until(lambda: len(listener.of("a/b/status")) > count + 4)  # it goes on, and nobody speaks of it
+            # It goes on, and nobody speaks of it.
+            wait_for("more statuses", lambda: len(listener.of("a/b/status")) > count + 4)
             assert lines == others == [there, lost, there, lost, there, thrown_out]
 
         def is_said_to_be_well() -> bool:
             sink.write(captured(), result())
             return lines[-1] == there
 
-        wait_until(is_said_to_be_well)
+        wait_for("the line that it is well again", is_said_to_be_well)
     assert lines == [there, lost, there, lost, there, thrown_out, there]
 
 
@@ -197,9 +199,9 @@ def test_a_broker_that_hangs_holds_nothing_up(
     assert sink.unsent > 1000
     assert len(sink._client._out_packet) <= 200
     broker.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: sink._handed_over == sink._taken)
+    wait_for("all to be handed over", lambda: sink._handed_over == sink._taken)
     sink.write(captured(99_999), result())
-    wait_until(lambda: '"frame": 99999' in "".join(listener.of("a/b/result")[-1:]))
+    wait_for("the newest result", lambda: '"frame": 99999' in "".join(listener.of("a/b/result")[-1:]))
     broker.process.send_signal(signal.SIGSTOP)
     sink.close()
 
@@ -210,8 +212,8 @@ def test_another_label_does_not_wait_for_its_turn(broker: Broker, listen: Callab
     with MqttSink(address(broker), interval_s=3600) as sink:
         for index, label in enumerate(["A", "A", "B", "B", "A"]):
             sink.write(captured(index), result(label))
-        wait_until(lambda: len(listener.of("a/b/result")) == 3)
-    wait_until(lambda: "offline" in listener.of("a/b/status"))
+        wait_for("a result", lambda: len(listener.of("a/b/result")) == 3)
+    wait_for("the last status", lambda: "offline" in listener.of("a/b/status"))
     assert [json.loads(line)["frame"] for line in listener.of("a/b/result")] == [0, 2, 4]
 
 
@@ -250,7 +252,7 @@ def test_the_command_sends_every_image(
     for name in "abc":
         cv2.imwrite(str(tmp_path / f"{name}.png"), frame)
     assert main(["--image", str(tmp_path), "--model", "fast", "--mqtt-discovery", "off"]) == 0
-    wait_until(lambda: listener.of("pi/status") == ["online", "offline"])
+    wait_for("both statuses", lambda: listener.of("pi/status") == ["online", "offline"])
     assert [json.loads(line)["frame"] for line in listener.of("pi/result")] == [0, 1, 2]
     assert not [topic for topic, *_ in listener.messages if topic.startswith("homeassistant")]
     errors = capsys.readouterr().err

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime import FrameSource, SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
+from tests.waiting import DEADLINE_S
 
 
 def write_video(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> Path:
@@ -21,6 +22,16 @@ def write_video(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> Pa
         writer.write(np.full((size[1], size[0], 3), level, np.uint8))
     writer.release()
     return path
+
+
+def stop_when(reached: threading.Event, source: FrameSource) -> None:
+    """Stops a source, from another thread, once that is reached."""
+
+    def stop() -> None:
+        reached.wait(DEADLINE_S)
+        source.stop()
+
+    threading.Thread(target=stop, daemon=True).start()
 
 
 def drain(source: FrameSource) -> tuple[int, SourceError | None]:
@@ -37,20 +48,31 @@ def drain(source: FrameSource) -> tuple[int, SourceError | None]:
 class CountingSource(ThreadedSource):
     """Delivers numbered frames, one per ``period_s``, then ends as it is told.
 
-    ``ending`` is an error to raise, ``"hang"`` for a read that hangs until `unhang` is set, or None for an end.
+    ``ending`` is an error to raise, ``"hang"`` for a read that hangs until `unhang` is set, or None for an end. It
+    sets `hangs` when the read begins to hang. ``timeout_s``, the longest wait for a frame, is short only where a test
+    waits for its end.
     """
 
-    def __init__(self, count: int, *, live: bool, period_s: float = 0.0, ending: object = None) -> None:
-        super().__init__("counter", live=live, timeout_s=0.5)
+    def __init__(
+        self,
+        count: int,
+        *,
+        live: bool,
+        period_s: float = 0.0,
+        ending: object = None,
+        timeout_s: float = DEADLINE_S,
+    ) -> None:
+        super().__init__("counter", live=live, timeout_s=timeout_s)
         self.description = "a counter"
         self._left, self._period_s, self._ending = count, period_s, ending
-        self.unhang, self.released = threading.Event(), threading.Event()
+        self.hangs, self.unhang, self.released = threading.Event(), threading.Event(), threading.Event()
 
     def _read(self) -> npt.NDArray[np.uint8] | None:
         if self._left == 0:
             if isinstance(self._ending, Exception):
                 raise self._ending
             if self._ending == "hang":
+                self.hangs.set()
                 self.unhang.wait()
             return None
         time.sleep(self._period_s)

@@ -110,12 +110,13 @@ def test_an_image_is_handed_over_before_the_next_has_come() -> None:
 def test_an_image_waits_for_its_last_bytes(kind: str, missing: int) -> None:
     image = IMAGES[kind]
     reader, writer = os.pipe()
-    threading.Thread(target=os.write, args=(writer, image[:-missing])).start()
+    sender = threading.Thread(target=os.write, args=(writer, image[:-missing]))
+    sender.start()
     polls = 0
 
     def send_the_rest_when_all_was_read() -> bool:
         nonlocal polls
-        if not select.select([reader], [], [], 0.2)[0]:
+        if not sender.is_alive() and not select.select([reader], [], [], 0)[0]:
             polls += 1
             if polls == 1:
                 os.write(writer, image[-missing:])

@@ -142,7 +142,7 @@ def test_an_error_says_its_cause(monkeypatch: pytest.MonkeyPatch, refuse: Callab
 
 
 def test_closing_waits_until_the_camera_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StandIn, "close_s", 0.8)
+    monkeypatch.setattr(StandIn, "close_s", 0.6)
     with PiCameraSource(0) as source:
         next(iter(source))
     assert not source.is_stuck

@@ -13,7 +13,8 @@ import pytest
 
 from stn_rectify.runtime import ReconnectingSource, SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
-from tests.runtime.sources.frame_sources import CountingSource, drain
+from tests.runtime.sources.frame_sources import CountingSource, drain, stop_when
+from tests.waiting import DEADLINE_S
 
 UNPLUGGED = SourceError("the camera was unplugged")
 LONG_S = 60.0  # longer than a test would wait
@@ -42,7 +43,7 @@ def hanging() -> Iterator[Callable[[], CountingSource]]:
     made: list[CountingSource] = []
 
     def make() -> CountingSource:
-        made.append(CountingSource(1, live=True, ending="hang"))
+        made.append(CountingSource(1, live=True, ending="hang", timeout_s=0.5))
         return made[-1]
 
     yield make
@@ -165,7 +166,7 @@ def test_a_read_that_hangs_is_left_behind_and_the_camera_opened_anew(hanging: Ca
     )
     assert not first.released.is_set()
     first.unhang.set()
-    assert first.released.wait(5)
+    assert first.released.wait(DEADLINE_S)
     source.close()
 
 
@@ -192,27 +193,32 @@ def test_an_opening_that_hangs_is_left_behind_and_closed_when_it_succeeds_after_
     assert any("opening it takes longer than 0.2 s" in event for event in events)
     assert not late.released.is_set()
     unhang.set()
-    assert late.released.wait(5)
+    assert late.released.wait(DEADLINE_S)
     source.close()
 
 
 @pytest.mark.parametrize("state", ["hung", "waiting", "opening"])
-def test_stop_ends_it_in_every_state(state: str, hanging: Callable[[], CountingSource]) -> None:
-    unhang = threading.Event()
-    first = iter([hanging() if state == "hung" else lost(1)])
+def test_stop_ends_it_in_every_state(state: str) -> None:
+    unhang, opening, waiting = threading.Event(), threading.Event(), threading.Event()
+    opened = CountingSource(1, live=True, ending="hang") if state == "hung" else lost(1)
+    first = iter([opened])
 
     def open_source() -> ThreadedSource:
         for source in first:
             return source
+        opening.set()
         unhang.wait()
         return lost(1)
 
-    source = ReconnectingSource(open_source, first_delay_s=LONG_S if state == "waiting" else 0.01)
+    source = ReconnectingSource(
+        open_source, first_delay_s=LONG_S if state == "waiting" else 0.01, on_event=lambda event: waiting.set()
+    )
     frames = iter(source)
     assert next(frames).index == 0
-    threading.Timer(0.2, source.stop).start()
+    stop_when({"hung": opened.hangs, "waiting": waiting, "opening": opening}[state], source)
     assert next(frames, None) is None
     unhang.set()
+    opened.unhang.set()
     source.close()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime.command.options import options_as_toml, parse_options
+from tests.waiting import DEADLINE_S
 
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 
@@ -46,7 +47,7 @@ def test_images_come_through_a_pipe_and_a_signal_ends_the_wait_for_the_next() ->
     assert b'"frame": 0' in process.stdout.readline()
     assert b'"frame": 1' in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=20)[1]
+    errors = process.communicate(timeout=DEADLINE_S)[1]
     os.close(reader)
     os.close(writer)
     assert process.returncode == 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import drain, write_video
 from tests.runtime.sources.stream_server import stream_server
+from tests.waiting import wait_for
 
 
 def take(source: FrameSource, last_index: int) -> list[CapturedFrame]:
@@ -66,11 +66,7 @@ def test_a_stream_that_stalls_is_an_error_not_a_hang() -> None:
         received, error = drain(source)
     assert received >= 1
     assert "no frame for 1 s" in str(error)
-    for _ in range(200):  # FFmpeg's own limit gets the thread out of it
-        if not source.is_stuck:
-            break
-        time.sleep(0.1)
-    assert not source.is_stuck
+    wait_for("FFmpeg's own limit to get the thread out of it", lambda: not source.is_stuck)
 
 
 def test_a_server_that_never_sends_anything_is_an_error_not_a_hang() -> None:

@@ -3,30 +3,29 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
 from stn_rectify.runtime import SourceError
-from tests.runtime.sources.frame_sources import CountingSource, drain
+from tests.runtime.sources.frame_sources import CountingSource, drain, stop_when
+from tests.waiting import DEADLINE_S
 
 
 def test_a_live_source_hands_over_the_newest_frame_and_counts_the_others() -> None:
-    with CountingSource(50, live=True, period_s=0.005) as source:
-        indices = []
-        for frame in source:
-            indices.append(frame.index)
-            time.sleep(0.04)
-    assert indices == sorted(set(indices))
-    assert indices[-1] == 49
-    assert len(indices) < 25
-    assert len(indices) + source.dropped == 50
+    """The reader looks away until the device has delivered 49 more frames, and hangs."""
+    with CountingSource(50, live=True, ending="hang") as source:
+        frames = iter(source)
+        first = next(frames).index
+        assert source.hangs.wait(DEADLINE_S)
+        assert next(frames).index == 49
+        assert source.dropped == 48 - first
+        source.unhang.set()
+        assert list(frames) == []
     assert source.released.is_set()
 
 
 def test_a_source_that_hangs_is_an_error_not_a_hang() -> None:
-    source = CountingSource(3, live=False, ending="hang")
+    source = CountingSource(3, live=False, ending="hang", timeout_s=0.5)
     frames = iter(source)
     assert [next(frames).index for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SourceError, match=r"no frame for 0\.5 s"):
@@ -36,13 +35,13 @@ def test_a_source_that_hangs_is_an_error_not_a_hang() -> None:
 
 
 def test_a_device_is_never_released_under_a_read_that_hangs_in_its_driver() -> None:
-    source = CountingSource(1, live=True, ending="hang")
+    source = CountingSource(1, live=True, ending="hang", timeout_s=0.5)
     assert drain(source)[0] == 1
     source.close()
     assert source.is_stuck
     assert not source.released.is_set()
     source.unhang.set()
-    assert source.released.wait(5)
+    assert source.released.wait(DEADLINE_S)
 
 
 def test_a_source_that_was_never_iterated_is_released() -> None:
@@ -66,7 +65,7 @@ def test_stop_ends_a_blocked_reader_without_an_error() -> None:
     source = CountingSource(1, live=True, ending="hang")
     frames = iter(source)
     assert next(frames).index == 0
-    threading.Timer(0.1, source.stop).start()
+    stop_when(source.hangs, source)
     assert list(frames) == []
     source.unhang.set()
     source.close()
@@ -84,7 +83,7 @@ if {is_stuck}:
 sys.argv = ["stn-rectify", "--demo", "--width", "5", "--print-config"]
 command()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S)
     assert done.returncode == 2
     assert "--width needs --camera" in done.stderr
     assert ("torn down" in done.stdout) != is_stuck

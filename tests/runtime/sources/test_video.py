@@ -9,6 +9,7 @@ import pytest
 
 from stn_rectify.runtime import SourceError, VideoSource
 from tests.runtime.sources.frame_sources import drain, write_video
+from tests.waiting import wait_for
 
 
 def test_a_video_gives_every_frame_in_order(tmp_path: Path) -> None:
@@ -66,4 +67,4 @@ def test_closing_leaves_no_thread(tmp_path: Path) -> None:
     for _ in range(20):
         with VideoSource(path) as source:
             next(iter(source))
-    assert threading.active_count() == before
+    wait_for("the threads to end", lambda: threading.active_count() == before)

@@ -25,6 +25,7 @@ import pytest
 from stn_rectify.runtime import CapturedFrame, CornerSmoother, FrameSource, MissRule, Pipeline, Rectifier
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch, WebView
+from tests.waiting import DEADLINE_S, wait_for
 
 pytest.importorskip("aiohttp", reason="the extra web is not installed")
 pytest.importorskip("prometheus_client", reason="the extra web is not installed")
@@ -63,7 +64,7 @@ class Run:
         self, path: str, method: str = "GET", body: str | None = None, **headers: str
     ) -> tuple[int, http.client.HTTPResponse, str]:
         """Status, response and text; an underscore in a header's name stands for a dash."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()
@@ -82,15 +83,18 @@ class Run:
     def pause(self) -> None:
         """Returns when the last frame has been shown."""
         self.source.is_paused = True
-        while not self.source.is_idle:
-            time.sleep(0.01)
+        wait_for("the source to pause", lambda: self.source.is_idle)
 
     def wait_for(self, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first state of which that holds."""
-        deadline = time.monotonic() + 60
-        while not done(state := self.state()):
-            assert time.monotonic() < deadline, state
-            time.sleep(0.02)
+        state: dict[str, Any] = {}
+
+        def holds() -> bool:
+            nonlocal state
+            state = self.state()
+            return done(state)
+
+        wait_for("a state of the run", holds, told=lambda: state)
         return state
 
 
@@ -121,7 +125,7 @@ def running(
                 yield Run(view, source, int(view.url.rstrip("/").rpartition(":")[2]))
             finally:
                 source.stop()
-                thread.join(20)
+                thread.join(DEADLINE_S)
         pipeline.rectifier.close()
 
 
@@ -155,26 +159,32 @@ class Program:
         raise AssertionError(self.said)
 
     def get(self, path: str, **headers: str) -> str:
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url + path, headers=headers), timeout=DEADLINE_S
+        ) as answer:
             return answer.read().decode()
 
     def wait_for(self, path: str, done: Callable[[dict[str, object]], object]) -> dict[str, object]:
-        deadline = time.monotonic() + 60
-        while not done(found := json.loads(self.get(path))):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.05)
-        return found
+        answer: dict[str, object] = {}
+
+        def holds() -> object:
+            nonlocal answer
+            answer = json.loads(self.get(path))
+            return done(answer)
+
+        wait_for(f"another answer at {path}", holds, told=lambda: answer)
+        return answer
 
     def post(self, path: str, values: object) -> None:
         body = json.dumps(values).encode()
         urllib.request.urlopen(
-            urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"}), timeout=20
+            urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"}), timeout=DEADLINE_S
         ).close()
 
     def stop(self) -> str:
         """What it says on Ctrl-C until its end."""
         self.process.send_signal(signal.SIGINT)
-        self.said += self.process.communicate(timeout=20)[1]
+        self.said += self.process.communicate(timeout=DEADLINE_S)[1]
         assert self.process.returncode == 0, self.said
         assert "Traceback" not in self.said
         return self.said

@@ -6,16 +6,18 @@ import asyncio
 import json
 import socket
 import struct
-import time
+from functools import partial
 from typing import Any
 
 import aiohttp
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from stn_rectify.runtime import MissRule
 from stn_rectify.runtime.web import broadcast
+from tests.waiting import DEADLINE_S, wait_for
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 
@@ -44,7 +46,7 @@ def watch(port: int, messages: int) -> list[tuple[dict[str, Any], bytes, bytes]]
         ):
             for _ in range(messages):
                 await ws.send_str("next")
-                message = await ws.receive_bytes(timeout=20)
+                message = await ws.receive_bytes(timeout=DEADLINE_S)
                 text, frame = struct.unpack_from(">II", message)
                 start = 8 + text
                 found.append((json.loads(message[8:start]), message[start : start + frame], message[start + frame :]))
@@ -61,7 +63,7 @@ def stalled_client(port: int, asks: int) -> socket.socket:
     """Opens the stream, asks so many times, and will not read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    client.settimeout(20)
+    client.settimeout(DEADLINE_S)
     client.connect(("127.0.0.1", port))
     client.sendall(
         b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -69,6 +71,11 @@ def stalled_client(port: int, asks: int) -> socket.socket:
     )
     client.sendall(asks * b"\x81\x84\0\0\0\0next")  # a final text frame of four letters, masked with zeros
     return client
+
+
+def is_dropped(client: socket.socket) -> bool:
+    """Whether the server, in this process, has closed its end; the client sees that only when it reads."""
+    return client.getsockname() not in [connection.raddr for connection in psutil.Process().net_connections("tcp4")]
 
 
 def received(client: socket.socket) -> int:
@@ -103,6 +110,7 @@ def test_corners_belong_to_the_picture(run: Any) -> None:
 
 def test_large_frames_are_shown_smaller(start_run: Any) -> None:
     with start_run(size=(1920, 1080)) as run:
+        run.wait_for(lambda state: state["stats"]["frames"] > 0)
         values, frame, _ = next(message for message in watch(run.port, 3) if message[1])
     assert decoded(frame).shape == (540, 960, 3)
     assert values["frame_size"] == [1920, 1080]
@@ -129,8 +137,8 @@ def test_a_browser_that_reads_nothing_slows_nobody_and_is_dropped(start_run: Any
             while len(encodings) > encoded:  # until nobody asks any more, while the run goes on
                 encoded, frames = len(encodings), run.state()["stats"]["frames"]
                 run.wait_for(lambda state, before=frames: state["stats"]["frames"] >= before + 20)
-            time.sleep(3.0)  # longer than a browser may stall
             for client in (once, flooding):
+                wait_for("the server to drop who reads nothing", partial(is_dropped, client))
                 assert received(client) < 8_000_000  # what the kernel's buffers hold, not 500 messages
         assert 0 < encoded < 100
         assert watch(run.port, 1)
@@ -145,17 +153,15 @@ def test_watchers_are_limited_and_those_who_go_make_room(run: Any) -> None:
     assert (status, json.loads(text)["error"]) == (503, "16 watch already: close one")
     for client in clients:
         client.close()
-    deadline = time.monotonic() + 20
-    while run.request("/stream", **{**ask, "Sec_WebSocket_Version": "0"})[0] == 503:  # 400 where there is room
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    ask["Sec_WebSocket_Version"] = "0"
+    wait_for("room for another", lambda: run.request("/stream", **ask)[0] == 400)
     assert watch(run.port, 1)
 
 
 def test_who_only_opens_connections_uses_nothing_up_and_locks_nobody_out(run: Any) -> None:
     with stalled_client(run.port, asks=0) as stream:
         assert stream.recv(12) == b"HTTP/1.1 101"
-        idle = [socket.create_connection(("127.0.0.1", run.port), 20) for _ in range(200)]
+        idle = [socket.create_connection(("127.0.0.1", run.port), DEADLINE_S) for _ in range(200)]
         idle[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: local")  # and never the rest
         assert run.request("/healthz")[0] == 200
         for client in idle[:130]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from stn_rectify.runtime.command.cli import main
+from tests.waiting import DEADLINE_S
 
 TOKEN = "correct-horse"
 StartProgram = Callable[..., Any]
@@ -43,7 +44,7 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
 def test_ctrl_c_ends_a_run_with_an_open_stream(started: StartProgram) -> None:
     program = started("--demo", "--model", "fast", "--serve", 0)
     host, _, port = program.url.removeprefix("http://").rstrip("/").rpartition(":")
-    with socket.create_connection((host, int(port)), 20) as client:
+    with socket.create_connection((host, int(port)), DEADLINE_S) as client:
         client.sendall(
             b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -55,7 +56,7 @@ def test_ctrl_c_ends_a_run_with_an_open_stream(started: StartProgram) -> None:
 
 def test_a_limit_ends_the_view(started: StartProgram) -> None:
     program = started("--demo", "--model", "fast", "--serve", 0, "--frames", 1)
-    assert program.process.wait(20) == 0
+    assert program.process.wait(DEADLINE_S) == 0
 
 
 def test_the_token_comes_from_the_environment_and_is_not_said(started: StartProgram) -> None:

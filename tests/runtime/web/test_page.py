@@ -17,6 +17,7 @@ import pytest
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch
+from tests.waiting import DEADLINE_S
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
@@ -32,7 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MS = 30_000
+WAIT_MS = 1000 * DEADLINE_S
 
 OpenPage = Callable[..., Any]
 
@@ -90,6 +91,7 @@ def test_both_pictures_move_and_the_target_is_marked(start_run: Any, open_page: 
         assert "lost" not in (page.get_attribute("#overlay", "class") or "")
 
 
+@pytest.mark.slow
 def test_the_command_shows_a_video(started: Callable[..., Any], open_page: OpenPage, tmp_path: Path) -> None:
     sample = cv2.resize(cv2.imread(str(DEMO_IMAGE)), (160, 120))
     writer = cv2.VideoWriter(str(tmp_path / "moves.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (160, 120))
@@ -175,6 +177,7 @@ def test_a_wrong_token_is_refused_and_the_right_one_leaves_the_address(start_run
         wait_for_text(page, "#connection", "Live")
 
 
+@pytest.mark.slow
 def test_a_link_on_another_site_leads_in(start_run: Any, open_page: OpenPage, tmp_path: Path) -> None:
     """Browsers leave SameSite=Strict cookies out of such a request, also after its redirect."""
     with start_run(token=TOKEN) as run:
@@ -201,6 +204,7 @@ def test_it_says_so_when_the_server_is_gone_and_comes_back_with_it(start_run: An
         wait_for_text(page, "#connection", "Live")
 
 
+@pytest.mark.slow
 def test_it_says_so_when_no_frame_comes(start_run: Any, open_page: OpenPage) -> None:
     with start_run() as run:
         page = open_page(run.view.url)
@@ -211,6 +215,7 @@ def test_it_says_so_when_no_frame_comes(start_run: Any, open_page: OpenPage) -> 
         wait_for_text(page, "#connection", "Live")
 
 
+@pytest.mark.slow
 def test_eight_pages_are_live_at_once(start_run: Any, open_page: OpenPage) -> None:
     """Browsers open six connections to a server for pictures, and wait with the seventh."""
     with start_run() as run:

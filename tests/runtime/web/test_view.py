@@ -6,7 +6,6 @@ import json
 import math
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stn_rectify.runtime import Pipeline, Rectifier, StnRectifyError, UsageError
 from stn_rectify.runtime.web import WebView, live_state, server_thread
+from tests.waiting import DEADLINE_S, wait_for
 
 LINE_KEYS = {"source", "frame", "timestamp", "corners", "score", "label", "label_score", "latency_ms"}
 
@@ -57,7 +57,7 @@ def test_state_names_source_and_model_and_counts(run: Any) -> None:
 
 
 def test_a_request_that_does_not_arrive_in_full_is_dropped(start_run: Any) -> None:
-    with start_run(stalled_s=0.5) as run, socket.create_connection(("127.0.0.1", run.port), 20) as client:
+    with start_run(stalled_s=0.5) as run, socket.create_connection(("127.0.0.1", run.port), DEADLINE_S) as client:
         client.sendall(
             b"POST /api/snapshot HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 10\r\n\r\n{"
@@ -89,9 +89,8 @@ def test_health(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (status, text) == (200, "ok\n")
         run.pause()
         monkeypatch.setattr(live_state, "_HEALTHY_S", 0.3)
-        time.sleep(0.5)
-        status, _, text = run.request("/healthz")
-        assert (status, text[:13]) == (503, "no frame for ")
+        wait_for("the run to be ill", lambda: run.request("/healthz")[0] == 503)
+        assert run.request("/healthz")[2].startswith("no frame for ")
 
 
 def test_metrics(run: Any) -> None:
@@ -135,7 +134,7 @@ def test_addresses_of_this_machine(start_run: Any, address: str) -> None:
         pytest.skip("no IPv6 here")
     with start_run(address=address) as run:
         host = run.view.url.removeprefix("http://").rpartition(":")[0].strip("[]")
-        with socket.create_connection((host, run.port), 5) as client:
+        with socket.create_connection((host, run.port), DEADLINE_S) as client:
             client.sendall(f"GET /healthz HTTP/1.0\r\nHost: {address.rpartition(':')[0]}\r\n\r\n".encode())
             assert client.recv(12)[:8] == b"HTTP/1.0"
 
