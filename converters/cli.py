@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.converters.conversion_options import DEFAULT_PASSES
+from stn_rectify.converters.options import DEFAULT_PASSES
 from stn_rectify.converters.tflite.stderr_muting import muted_stderr
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
@@ -21,7 +21,7 @@ from stn_rectify.runtime.model.metadata import MAX_PASSES
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
     from stn_rectify.converters.batch.jobs import ModelPool
-    from stn_rectify.converters.conversion_options import ConversionOptions
+    from stn_rectify.converters.options import ConversionOptions
 
 __all__ = ["main"]
 
@@ -114,7 +114,7 @@ def _convert_all(args: argparse.Namespace) -> int:
     from stn_rectify.converters.batch.batch_conversion import convert_batch
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
-    from stn_rectify.converters.conversion_options import ConversionOptions
+    from stn_rectify.converters.options import ConversionOptions
     from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
     from stn_rectify.runtime.model.labels import read_labels
@@ -180,7 +180,7 @@ def _convert_recognizers(
     for source in sources:
         try:
             with contextlib.nullcontext() if debug else muted_stderr():  # our own errors are raised, not written
-                from stn_rectify.converters.recognizer_conversion import convert_recognizer
+                from stn_rectify.converters.networks.recognizer import convert_recognizer
 
                 conversion = convert_recognizer(source, out, options, force=force)
         except StnRectifyError as error:

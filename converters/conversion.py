@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import file_metadata
+from stn_rectify.converters.networks.stn import AssembledRefine, read_refine
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.proof import Check, Proof, prove
 from stn_rectify.converters.reading.calibration import (
     VALIDATION_FRAMES,
@@ -24,14 +25,13 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.reading.stn_source import output_name, read_stn
-from stn_rectify.converters.refine_network import AssembledRefine, read_refine
 from stn_rectify.converters.report.comparison import Comparison, compare
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation, find_delegations
 from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency, measure_latencies
+from stn_rectify.converters.report.network_report import RefineReport
 from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture, take_alignment, take_pictures
-from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.packing import pack
@@ -76,7 +76,7 @@ class Conversion:
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
 
-    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file (`reading.refine_files`).
+    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file (`reading.model_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.

@@ -18,9 +18,9 @@ from stn_rectify.converters.batch.manifest import Manifest, ModelRecord, output_
 from stn_rectify.converters.batch.model_inputs import unusable_name
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
-from stn_rectify.converters.reading.refine_files import sha256_of_model
+from stn_rectify.converters.reading.model_files import sha256_of_model
 from stn_rectify.converters.reading.stn_source import output_name
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import UsageError

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import image_files, thinned
 from stn_rectify.models.evaluation.known_frames import find_truth
 from stn_rectify.models.files import sha256_of, sha256_of_files

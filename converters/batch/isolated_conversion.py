@@ -18,7 +18,7 @@ from typing import Any
 from stn_rectify.converters.batch.conversion_process import ConversionRequest
 from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.jobs import ModelResult
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 
 __all__ = ["IsolatedConversion"]
 

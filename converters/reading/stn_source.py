@@ -34,6 +34,6 @@ def read_stn(source: Path) -> StnParts:
 
         return split_saved_model(source)
     from stn_rectify.converters.reading.keras_parts import split_keras_model
-    from stn_rectify.models.network.loading import load_model
+    from stn_rectify.models.network.keras_file import load_model
 
     return split_keras_model(load_model(source))

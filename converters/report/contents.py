@@ -16,8 +16,8 @@ from stn_rectify.converters.reading.stn_source import output_name
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
+from stn_rectify.converters.report.network_report import RefineReport
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
-from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.models.network.cost import StnCost
 from stn_rectify.runtime.model.model_file import ModelFile
 

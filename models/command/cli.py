@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _load(file: Path) -> keras.Model:
     from stn_rectify.models.network.cost import stn_cost
-    from stn_rectify.models.network.loading import load_model
+    from stn_rectify.models.network.keras_file import load_model
     from stn_rectify.models.network.pose import pose_predictor
 
     model = load_model(file)

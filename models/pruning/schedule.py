@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from stn_rectify.models.files import partial_file, sha256_of_file
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.pose import pose_model, pose_predictor
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels

@@ -15,14 +15,14 @@ import pytest
 
 from stn_rectify.converters import conversion
 from stn_rectify.converters.conversion import ConversionOptions, convert, summary_line
+from stn_rectify.converters.networks.stn import read_refine
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.converters.reading.stn_source import read_stn
-from stn_rectify.converters.refine_network import read_refine
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.model_file import ModelFile

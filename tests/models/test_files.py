@@ -6,7 +6,7 @@ import keras
 import pytest
 from keras import layers
 
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError
 
 

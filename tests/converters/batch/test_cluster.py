@@ -14,7 +14,7 @@ import pytest
 
 from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.cli import main
-from stn_rectify.converters.reading.refine_files import sha256_of_model
+from stn_rectify.converters.reading.model_files import sha256_of_model
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.conversion_commands import (
     conversions_of,

@@ -16,8 +16,8 @@ from stn_rectify.converters.batch.model_inputs import find_models, unusable_name
 from stn_rectify.converters.batch.packed_files import pack_files
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.reading.refine_files import companion_files, refine_calibration, sha256_of_model
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.model_files import companion_files, refine_calibration, sha256_of_model
 from stn_rectify.converters.reading.stn_source import output_name
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError, UsageError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.conversion import convert
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.keras_parts import split_keras_model
 from stn_rectify.converters.report.comparison import compare
@@ -19,7 +19,7 @@ from stn_rectify.converters.report.latency import float_twin, measure_latencies
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import save_frames, save_model, save_recognizing_model

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 
 ARGUMENTS = ["--input-shape", "32x32x1", "--width", "0.5", "--samples", "200", "--batch-size", "50", "--jobs", "1"]
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from stn_rectify.models import lightweight_stn
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.quantization import FineTuning, fine_tune
 from stn_rectify.runtime.errors import DataError
 from tests.models.small_networks import drifted_stn

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.assembly import class_activation
-from stn_rectify.converters.conversion_options import ConversionOptions
 from stn_rectify.converters.file_metadata import versions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.proof import Check, inspect_file
 from stn_rectify.converters.reading.calibration import (
     FrameSet,
@@ -32,7 +32,7 @@ from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpret
 from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models.files import RECOGNIZER_SUFFIX, partial_file, sha256_of_files
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.labels import read_labels
 from stn_rectify.runtime.recognition.ctc import best_path

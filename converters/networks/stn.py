@@ -12,11 +12,11 @@ from stn_rectify.converters.assembly import Assembly, assemble
 from stn_rectify.converters.file_metadata import refine_metadata
 from stn_rectify.converters.proof.proof import NetworkReference
 from stn_rectify.converters.reading.calibration import FrameSet, read_frames
-from stn_rectify.converters.reading.refine_files import refine_calibration, refine_file
+from stn_rectify.converters.reading.model_files import refine_calibration, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.report.comparison import compare
-from stn_rectify.converters.report.refine_report import RefineReport
+from stn_rectify.converters.report.network_report import RefineReport
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.model.model_file import ModelFile

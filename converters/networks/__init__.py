@@ -1,0 +1,1 @@
+"""The networks of a model file on their way from Keras."""
