@@ -20,10 +20,9 @@ from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
-from stn_rectify.converters.reading.model_files import sha256_of_model
-from stn_rectify.converters.reading.stn_source import output_name
+from stn_rectify.converters.reading.model_files import output_name, own_frames, own_options, sha256_of_model
 from stn_rectify.models.files import sha256_of
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 
 __all__ = ["ModelOutcome", "convert_batch"]
 
@@ -77,10 +76,10 @@ def convert_batch(
         KeyboardInterrupt: after SIGINT or SIGTERM; no process is left, no file is half-written.
     """
     with StopSignals() as signals:
-        frames = _Frames(
-            sha256_of_frames(options.calibration, CALIBRATION_FRAMES),
-            None if options.validation is None else sha256_of_frames(options.validation, VALIDATION_FRAMES),
-        )
+        frames = _Frames()
+        for source in sources:
+            if own_frames(source) is None:  # those that models share: without them there is no batch
+                frames.of(options)
         staging = StagingFolder(out)
         try:
             batch = _Batch(out, options, frames, Manifest(out), staging, signals, on_outcome)
@@ -99,10 +98,49 @@ def convert_batch(
     return [batch.outcomes[output_name(source)] for source in sources]
 
 
-@dataclass(frozen=True)
 class _Frames:
-    calibration_sha256: str
-    validation_sha256: str | None
+    """The hashes of frames; each set is read once."""
+
+    def __init__(self) -> None:
+        self._sha256: dict[tuple[Path, int], str] = {}
+
+    def of(self, options: ConversionOptions) -> tuple[str, str | None]:
+        """Of the calibration frames, and of those with known truth, if there are any.
+
+        Raises:
+            DataError: if there are none, or they cannot be read.
+        """
+        validation = options.validation
+        calibration = self._hash(options.calibration, CALIBRATION_FRAMES)
+        return calibration, None if validation is None else self._hash(validation, VALIDATION_FRAMES)
+
+    def _hash(self, source: Path, limit: int) -> str:
+        if (source, limit) not in self._sha256:
+            self._sha256[source, limit] = sha256_of_frames(source, limit)
+        return self._sha256[source, limit]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model of the batch as it is found.
+
+    Attributes:
+        name: its outputs are called ``NAME.*``.
+        source: .keras file or SavedModel folder.
+        options: those that count for it.
+        sha256: of its content; None if it cannot be read, and so with all below.
+        calibration_sha256: of its calibration frames.
+        validation_sha256: of its frames with known truth; None if there are none.
+        fingerprint: of all that the result depends on.
+    """
+
+    name: str
+    source: Path
+    options: ConversionOptions
+    sha256: str | None = None
+    calibration_sha256: str | None = None
+    validation_sha256: str | None = None
+    fingerprint: str | None = None
 
 
 class _Batch:
@@ -121,41 +159,46 @@ class _Batch:
         self._out, self._options, self._frames = out, options, frames
         self._manifest, self._staging, self._signals, self._on_outcome = manifest, staging, signals, on_outcome
         self._versions = installed_versions()
-        self._source_sha256: dict[str, str] = {}
+        self._models: dict[str, _Model] = {}
         self.outcomes: dict[str, ModelOutcome] = {}
 
     def prepare(self, source: Path, force: bool) -> ModelJob | None:
         """What is to be done for a model; None if that is nothing."""
         name = output_name(source)
-        unusable = unusable_name(source, self._out)
-        if unusable is not None:
-            self._fail(name, source, None, unusable)
-            return None
+        model = _Model(name, source, self._options)
         try:
-            source_sha256 = sha256_of_model(source)
-        except OSError as error:
-            self._fail(name, source, None, f"{source} cannot be read: {error.strerror or error}")
+            unusable = unusable_name(source, self._out)
+            if unusable is not None:
+                raise UsageError(unusable)
+            model = self._models[name] = self._read(model)
+        except StnRectifyError as error:
+            self._fail(model, str(error))
             return None
-        self._source_sha256[name] = source_sha256
         before = self._manifest.get(name)
         target = self._out / f"{name}.tflite"
-        if before is not None and not force and self._is_done(before, source_sha256):
+        if before is not None and not force and self._is_done(before, model):
             self._tell(ModelOutcome(name, before, skipped=True))
             return None
         if target.exists() and not self._options.overwrite:
-            ours = before is not None and before.wrote(target)
-            if not ours:
-                self._fail(
-                    name, source, source_sha256, f"{target} exists: give --overwrite to replace it, or another --out"
-                )
+            if before is None or not before.wrote(target):
+                self._fail(model, f"{target} exists: give --overwrite to replace it, or another --out")
                 return None
-            if before is not None and before.source != relative_source(source, self._out):
+            if before.source != relative_source(source, self._out):
                 made_from = f"{target} was made from another model, {before.source} (seen from {self._out})"
-                self._fail(
-                    name, source, source_sha256, f"{made_from}: give --overwrite to replace it, or another --out"
-                )
+                self._fail(model, f"{made_from}: give --overwrite to replace it, or another --out")
                 return None
-        return ModelJob(name, source, self._options, self._out, self._staging.folder(name))
+        return ModelJob(name, source, model.options, self._out, self._staging.folder(name))
+
+    def _read(self, model: _Model) -> _Model:
+        """The model with the hashes of what it is and what is beside it."""
+        options = own_options(model.source, model.options)
+        try:
+            sha256 = sha256_of_model(model.source)
+        except OSError as error:
+            raise DataError(f"{model.source} cannot be read: {error.strerror or error}") from error
+        frames = self._frames.of(options)
+        known = fingerprint(sha256, *frames, options, self._versions)
+        return _Model(model.name, model.source, options, sha256, *frames, known)
 
     def finish(self, finished: FinishedModel) -> None:
         """Records a result, then gives its files their final names, the model file last."""
@@ -173,7 +216,7 @@ class _Batch:
         if not result.passed and not result.rejected:  # nothing is known of the model: all stays as it was
             files, outputs = [], {} if before is None else before.outputs
         record = replace(
-            self._record(job.source, self._source_sha256[job.name], result.versions),
+            self._record(self._models[job.name], result.versions),
             result="passed" if result.passed else "failed",
             reason=result.reason,
             outputs=outputs,
@@ -190,43 +233,33 @@ class _Batch:
             self._staging.publish(file)
         self._tell(ModelOutcome(job.name, record, result=result))
 
-    def _is_done(self, before: ModelRecord, source_sha256: str) -> bool:
-        return (
-            before.passed
-            and before.fingerprint == self._fingerprint(source_sha256)
-            and before.outputs_are_there(self._out)
-        )
-
-    def _fingerprint(self, source_sha256: str) -> str:
-        frames = self._frames
-        return fingerprint(
-            source_sha256, frames.calibration_sha256, frames.validation_sha256, self._options, self._versions
-        )
+    def _is_done(self, before: ModelRecord, model: _Model) -> bool:
+        return before.passed and before.fingerprint == model.fingerprint and before.outputs_are_there(self._out)
 
     def _unchanged(self, job: ModelJob) -> bool:
         try:
-            return sha256_of_model(job.source) == self._source_sha256[job.name]
+            return sha256_of_model(job.source) == self._models[job.name].sha256
         except OSError:
             return False
 
-    def _fail(self, name: str, source: Path, source_sha256: str | None, reason: str) -> None:
+    def _fail(self, model: _Model, reason: str) -> None:
         """A model that no process was started for; what the manifest knows of files in ``out`` it goes on knowing."""
-        before = self._manifest.get(name)
-        record = replace(self._record(source, source_sha256, self._versions), reason=reason)
+        before = self._manifest.get(model.name)
+        record = replace(self._record(model, self._versions), reason=reason)
         if before is None:
             with self._signals.held():
-                self._manifest.put(name, record, self._staging)
-        self._tell(ModelOutcome(name, record))
+                self._manifest.put(model.name, record, self._staging)
+        self._tell(ModelOutcome(model.name, record))
 
-    def _record(self, source: Path, source_sha256: str | None, versions: dict[str, str]) -> ModelRecord:
+    def _record(self, model: _Model, versions: dict[str, str]) -> ModelRecord:
         return ModelRecord(
-            source=relative_source(source, self._out),
-            source_sha256=source_sha256,
-            fingerprint=None if source_sha256 is None else self._fingerprint(source_sha256),
-            options=options_summary(self._options),
-            calibration=str(self._options.calibration),
-            calibration_sha256=self._frames.calibration_sha256,
-            validation_sha256=self._frames.validation_sha256,
+            source=relative_source(model.source, self._out),
+            source_sha256=model.sha256,
+            fingerprint=model.fingerprint,
+            options=options_summary(model.options),
+            calibration=str(model.options.calibration),
+            calibration_sha256=model.calibration_sha256,
+            validation_sha256=model.validation_sha256,
             versions=versions,
             result="failed",
             reason=None,

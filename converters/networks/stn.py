@@ -1,126 +1,260 @@
-"""A refine network on its way into a model file: read, checked, assembled as a pose-only network."""
+"""Spatial Transformers on their way into a file: the scan network and the refine network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.file_metadata import refine_metadata
-from stn_rectify.converters.proof.proof import NetworkReference
-from stn_rectify.converters.reading.calibration import FrameSet, read_frames
-from stn_rectify.converters.reading.model_files import refine_calibration, refine_file
+from stn_rectify.converters.file_metadata import file_metadata, refine_metadata
+from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.proof.bits import StnReference
+from stn_rectify.converters.proof.proof import Check
+from stn_rectify.converters.reading.calibration import (
+    VALIDATION_FRAMES,
+    calibration_warnings,
+    read_frames,
+    refuse_unknown_labels,
+)
+from stn_rectify.converters.reading.model_files import calibration_of, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.reading.stn_source import read_stn
-from stn_rectify.converters.report.comparison import compare
-from stn_rectify.converters.report.network_report import RefineReport
-from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.pictures import take_alignment, take_pictures
+from stn_rectify.converters.report.thresholds import gate
+from stn_rectify.converters.tflite.quantizer import TensorFunction
+from stn_rectify.models.files import REFINE, SCAN, sha256_of
+from stn_rectify.models.network.keras_file import network_kind
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
-from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
-__all__ = ["AssembledRefine", "RefineStn", "read_refine"]
+__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan"]
+
+_LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
+_MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 
 @dataclass(frozen=True)
-class RefineStn:
-    """A refine network as it was read.
+class StnNetwork(Network):
+    """What both have in common.
 
     Attributes:
-        source: the .keras file.
-        parts: what it was taken apart into.
-        calibration: crops as it sees them, their corners in crop pixels.
+        parts: what the model was taken apart into.
+    """
+
+    parts: StnParts = field(repr=False)
+
+    @cached_property
+    def assembly(self) -> Assembly:
+        """The network in integers; takes seconds.
+
+        Raises:
+            ModelFileError: if a part cannot become integers.
+        """
+        options = self.options
+        return assemble(
+            self.parts, self.calibration, options.value_range, pose_only=self.pose_only, refit=options.refit_head
+        )
+
+    @property
+    def pose_only(self) -> bool:
+        """Whether its sampler is left out."""
+        return self.options.pose_only
+
+    @property
+    def flatbuffer(self) -> bytes:
+        """Trunk, head and, but for a pose-only network, sampler and recognizer."""
+        return self.assembly.flatbuffer
+
+    @property
+    def reference(self) -> StnReference:
+        """The integers that head and sampler should compute with, and the recognizer alone."""
+        assembly = self.assembly
+        frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
+        return StnReference(frames, assembly.head, assembly.plan, assembly.recognizer)
+
+    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """Frames [N, H, W, C] as the file takes them on a device."""
+        return self.assembly.quantize_frames(frames)
+
+    def open(self, file: Path) -> ModelFile:
+        """Reads a model file."""
+        return ModelFile.open(file)
+
+    def report(self, file: Path | None) -> NetworkReport:
+        """Corners, and what the sampler gives; measured on a file, with thresholds."""
+        warnings = calibration_warnings(self.calibration)
+        report = NetworkReport(
+            self.kind, self.signature, self.source, self.assembly.cost, warnings,
+            theta_readout=self.assembly.refit.table(),
+        )  # fmt: skip
+        if file is None:
+            return report
+        quantized = self.quantized(self.known.frames)
+        comparison = compare(self.open(file), self.parts, self.known, quantized, signature=self.signature)
+        return self._measured(replace(report, comparison=comparison), comparison, file)
+
+    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
+        """The report with what follows from the comparison."""
+        warnings = [*report.warnings, *self._pose_warnings(comparison)]
+        return replace(report, warnings=warnings, thresholds=gate(comparison, self.options.max_corner_error, None))
+
+    def _pose_warnings(self, comparison: Comparison) -> list[str]:
+        theta, frames = comparison.outputs.theta_float, self.known.frames
+        corners = theta_to_corners(theta, self.parts.input_size[1], self.parts.input_size[0])
+        if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
+            return []
+        return [
+            "theta is the same for every frame: an untrained model, or pixel values in another range than it was "
+            "trained with (--value-range)"
+        ]
+
+    def float_twin(self) -> tuple[TensorFunction, frozenset[str]]:
+        """The whole float model; a pose-only file lacks the rectified image."""
+        outputs = {"theta", *self.assembly.quantizations} - {"frame"}
+        return self.parts.whole, frozenset(outputs if self.pose_only else outputs | {"rectified"})
+
+
+@dataclass(frozen=True)
+class ScanNetwork(StnNetwork):
+    """A network that sees the whole frame, with its sampler and the recognizer behind it, if there is one.
+
+    Attributes:
+        source_sha256: of the source.
+    """
+
+    source_sha256: str
+    kind: ClassVar[str] = SCAN
+
+    def metadata(self, further: Mapping[str, Any]) -> dict[str, Any]:
+        """All that metadata.json says."""
+        options = self.options
+        return file_metadata(
+            output_name(self.source), options.description, self.parts, self.assembly, options.value_range,
+            self.source_sha256, further.get(REFINE_SIGNATURE),
+        )  # fmt: skip
+
+    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
+        written, options = self.open(file), self.options
+        summary = [_corner_phrase("corner error float→INT8", comparison)]
+        if comparison.class_scores is not None:
+            summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+        return replace(
+            super()._measured(report, comparison, file),
+            checks=_sampler_checks(comparison),
+            thresholds=gate(comparison, options.max_corner_error, options.min_coverage),
+            summary=summary,
+            pictures=take_pictures(written, self.parts, self.known, comparison),
+            alignment=take_alignment(written, self.parts, self.known, comparison),
+        )
+
+
+@dataclass(frozen=True)
+class RefineNetwork(StnNetwork):
+    """A network that sees the target as rectified so far and corrects the pose; without its sampler.
+
+    Attributes:
         margin: of the crops that it was trained with, as a share of the target's side.
     """
 
-    source: Path
-    parts: StnParts = field(repr=False)
-    calibration: FrameSet = field(repr=False)
     margin: float
+    kind: ClassVar[str] = REFINE
+    signature: ClassVar[str] = REFINE_SIGNATURE
 
-    def assemble(self, value_range: tuple[float, float], passes: int, *, refit: bool) -> AssembledRefine:
-        """The same in integers, without a sampler.
+    @property
+    def pose_only(self) -> bool:
+        """The runtime makes the crops."""
+        return True
 
-        Args:
-            value_range: what pixel values 0 and 255 are to it.
-            passes: how many a `Rectifier` makes unasked.
-            refit: whether θ is fitted to the quantized features (`head_refit`).
-
-        Raises:
-            ModelFileError: a part cannot become integers; names the file.
-        """
+    @property
+    def flatbuffer(self) -> bytes:
+        """Trunk and head; an error names the file, which is not the one that is converted."""
         try:
-            assembly = assemble(self.parts, self.calibration, value_range, pose_only=True, refit=refit)
+            return super().flatbuffer
         except ModelFileError as error:
             raise ModelFileError(f"{self.source}: {error}") from error
-        return AssembledRefine(self, assembly, passes)
 
-
-@dataclass(frozen=True)
-class AssembledRefine:
-    """A refine network in integers, unproved.
-
-    Attributes:
-        stn: what it was made from.
-        assembly: its flatbuffer, and what the proof needs of it.
-        passes: how many a `Rectifier` makes unasked.
-    """
-
-    stn: RefineStn
-    assembly: Assembly
-    passes: int
-
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self, further: Mapping[str, Any]) -> dict[str, Any]:
         """What metadata.json says under ``refine``."""
-        stn = self.stn
+        options = self.options
         return refine_metadata(
-            stn.parts, self.assembly, self.assembly.value_range, margin=stn.margin, passes=self.passes
+            self.parts, self.assembly, options.value_range, margin=self.margin, passes=options.refine_passes
         )
 
-    def reference(self, frames: int) -> NetworkReference:
-        """What it should compute, on so many of its calibration crops."""
-        crops = self.assembly.quantize_frames(self.stn.calibration.frames[:frames])
-        return NetworkReference(self.assembly.head, None, crops)
+    def report(self, file: Path | None) -> NetworkReport:
+        """Corners in pixels of the crop; warnings and thresholds say whose they are."""
+        report = super().report(file)
+        return replace(
+            report,
+            settings={"margin": self.margin, "passes": self.options.refine_passes},
+            warnings=[f"refine network: {warning}" for warning in report.warnings],
+            thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
+        )
 
-    def report(self, written: ModelFile) -> RefineReport:
-        """What the report says of it, measured on the file."""
-        stn, calibration = self.stn, self.stn.calibration
-        crops = self.assembly.quantize_frames(calibration.frames)
-        comparison = compare(written, stn.parts, calibration, crops, refine=True)
-        readout = self.assembly.refit.table()
-        return RefineReport(stn.source, stn.margin, self.passes, self.assembly.cost, readout, comparison)
+    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
+        measured = super()._measured(report, comparison, file)
+        return replace(measured, summary=[_corner_phrase("refine network", comparison)])
 
 
-def read_refine(source: Path, scan: StnParts, value_range: tuple[float, float]) -> RefineStn | None:
-    """Reads the refine network beside a model and its calibration frames.
-
-    Args:
-        source: the model.
-        scan: what the model was taken apart into.
-        value_range: what pixel values 0 and 255 are to both.
-
-    Returns:
-        None if there is none.
+def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
+    """Reads a model and its frames.
 
     Raises:
-        DataError: its file or frames are missing or cannot be read.
-        ModelFileError: it is no STN that can be converted, or does not fit the model.
+        DataError: if the model or the frames cannot be read.
+        ModelFileError: if it is no STN that can be converted.
+        UsageError: if the options contradict the model.
     """
-    file = refine_file(source)
+    parts = read_stn(source)
+    sha256 = sha256_of(source)
+    _check_options(source, parts, options)
+    calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    if options.validation is not None:
+        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+    refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
+    return ScanNetwork(source, options, calibration, known, parts, sha256)
+
+
+def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
+    """Reads the refine network beside a model, and its calibration frames; None if there is none.
+
+    Raises:
+        DataError: if its file or frames are missing or cannot be read.
+        ModelFileError: if it is no STN that can be converted, or does not fit the model.
+    """
+    file = refine_file(scan.source)
     if file is None:
         return None
-    frames = refine_calibration(file)
+    frames = calibration_of(file)
     if not frames.is_file():
         raise DataError(
             f"{file} needs {frames.name} beside it, crops to calibrate it with (stn-train writes them); to convert "
-            f"{source.name} alone move it away"
+            f"{scan.source.name} alone move it away"
         )
+    network_kind(file)
     parts = read_stn(file)
-    _check_fit(file, parts, scan)
-    return RefineStn(file, parts, read_frames(frames, parts.frame_shape, value_range), _margin(frames))
+    _check_fit(file, parts, scan.parts)
+    calibration = read_frames(frames, parts.frame_shape, scan.options.value_range)
+    return RefineNetwork(file, scan.options, calibration, calibration, parts, _margin(frames))
+
+
+def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
+    if options.pose_only and parts.classes is not None:
+        raise UsageError(
+            f"{source}: --pose-only leaves the sampler out, but a recognizer follows it; save the STN alone"
+        )
+    if parts.classes is not None and options.labels and len(options.labels) != parts.classes:
+        raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
 
 
 def _check_fit(file: Path, parts: StnParts, scan: StnParts) -> None:
@@ -142,3 +276,14 @@ def _margin(frames: Path) -> float:
     if margin.shape != () or not np.issubdtype(margin.dtype, np.floating) or not 0 <= margin <= MAX_MARGIN:
         raise DataError(f"{frames}: margin is {margin.tolist()!r:.60}, expected one number from 0 to {MAX_MARGIN:g}")
     return float(margin)
+
+
+def _sampler_checks(comparison: Comparison) -> list[Check]:
+    if comparison.levels_max is None:
+        return []
+    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
+    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
+
+
+def _corner_phrase(what: str, comparison: Comparison) -> str:
+    return f"{what} {comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"

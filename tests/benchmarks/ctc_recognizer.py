@@ -20,8 +20,8 @@ import cv2
 import keras
 import numpy as np
 
-from stn_rectify.converters.networks.recognizer import convert_recognizer
 from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.converters.tflite.quantizer import to_tflite
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.recognition.recognizer import Recognizer

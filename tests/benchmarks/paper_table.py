@@ -28,7 +28,7 @@ import numpy as np
 from digits_error import HELD_OUT, float_errors
 
 from stn_rectify.converters.conversion import ConversionOptions, convert
-from stn_rectify.converters.networks.recognizer import convert_recognizer
+from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.files import partial_file
 from stn_rectify.models.recognition.labelled_images import LabelledImages, read_labelled_images

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import pytest
 
+from stn_rectify.converters import recognizer_conversion
 from stn_rectify.converters.cli import main
-from stn_rectify.converters.networks import recognizer as recognizer_conversion
-from stn_rectify.converters.networks.recognizer import convert_recognizer
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.proof import inspect_file
+from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
 from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile

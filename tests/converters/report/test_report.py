@@ -69,6 +69,10 @@ class Converted:
     def compare(self, **known):
         return compare(self.file, self.parts, replace(self.known, **known), self.quantized)
 
+    def latencies(self, function):
+        outputs = self.file.signature.outputs.keys()
+        return measure_latencies(self.file.flatbuffer, function, outputs, self.known.frames, self.quantized)
+
 
 @pytest.fixture(scope="module")
 def recognizing(tmp_path_factory):
@@ -227,7 +231,7 @@ def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
 
 
 def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
-    twin = float_twin(recognizing.parts, {"theta", "rectified", "class_scores"})
+    twin = float_twin(recognizing.parts.whole, {"theta", "rectified", "class_scores"}, (SIDE, SIDE, 1))
     frame = recognizing.known.frames[:1]
     with IsolatedInterpreter() as interpreter:
         interpreter.load(twin)
@@ -240,7 +244,7 @@ def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
 
 
 def test_latency_is_measured_in_every_installed_interpreter(recognizing, interpreter):
-    latencies = measure_latencies(recognizing.file, recognizing.parts, recognizing.known.frames, recognizing.quantized)
+    latencies = recognizing.latencies(recognizing.parts.whole)
     (latency,) = (one for one in latencies if one.interpreter == interpreter.package)
     assert latency.problem is None
     assert latency.rounds >= 50
@@ -252,12 +256,7 @@ def test_a_float_model_that_tensorflow_cannot_convert_is_said_not_raised(recogni
     def unknown_to_tflite(frame):
         return {"theta": keras.ops.fft((frame, frame))[0]}
 
-    latencies = measure_latencies(
-        recognizing.file,
-        replace(recognizing.parts, whole=unknown_to_tflite),
-        recognizing.known.frames,
-        recognizing.quantized,
-    )
+    latencies = recognizing.latencies(unknown_to_tflite)
     assert all(latency.speed is None and "TensorFlow cannot convert" in latency.problem for latency in latencies)
 
 
