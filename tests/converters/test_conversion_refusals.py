@@ -15,6 +15,8 @@ from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.converters.tflite.schema import schema
 from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.models.files import RECOGNIZER
+from stn_rectify.models.network.keras_file import save_model as save_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import save_frames, save_model, stn_with_trunk
@@ -164,3 +166,10 @@ def test_a_layer_that_gives_only_zeros_is_refused_by_name(tmp_path):
     stn_with_trunk(trunk).save(tmp_path / "dead.keras")
     with pytest.raises(ModelFileError, match=r"computes nothing in .*dead_layer"):
         run(tmp_path / "dead.keras", tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))
+
+
+def test_a_file_of_another_kind_than_its_name_says_is_refused(tmp_path):
+    file = tmp_path / "plate.keras"
+    save_kind(stn_with_trunk(keras.layers.Conv2D(4, 3, activation="relu")), file, RECOGNIZER)
+    with pytest.raises(DataError, match=r"holds a recognizer network, .*: rename it to plate\.recognizer\.keras"):
+        run(file, tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))
