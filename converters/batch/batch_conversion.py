@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -77,9 +78,8 @@ def convert_batch(
     """
     with StopSignals() as signals:
         frames = _Frames()
-        for source in sources:
-            if own_frames(source) is None:  # those that models share: without them there is no batch
-                frames.of(options)
+        if any(own_frames(source) is None for source in sources):  # without those that models share there is no batch
+            frames.hashes(options)
         staging = StagingFolder(out)
         try:
             batch = _Batch(out, options, frames, Manifest(out), staging, signals, on_outcome)
@@ -99,48 +99,20 @@ def convert_batch(
 
 
 class _Frames:
-    """The hashes of frames; each set is read once."""
+    """Hashes of frames; each set is read once."""
 
     def __init__(self) -> None:
-        self._sha256: dict[tuple[Path, int], str] = {}
+        self._sha256 = functools.cache(sha256_of_frames)
 
-    def of(self, options: ConversionOptions) -> tuple[str, str | None]:
+    def hashes(self, options: ConversionOptions) -> tuple[str, str | None]:
         """Of the calibration frames, and of those with known truth, if there are any.
 
         Raises:
             DataError: if there are none, or they cannot be read.
         """
         validation = options.validation
-        calibration = self._hash(options.calibration, CALIBRATION_FRAMES)
-        return calibration, None if validation is None else self._hash(validation, VALIDATION_FRAMES)
-
-    def _hash(self, source: Path, limit: int) -> str:
-        if (source, limit) not in self._sha256:
-            self._sha256[source, limit] = sha256_of_frames(source, limit)
-        return self._sha256[source, limit]
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A model of the batch as it is found.
-
-    Attributes:
-        name: its outputs are called ``NAME.*``.
-        source: .keras file or SavedModel folder.
-        options: those that count for it.
-        sha256: of its content; None if it cannot be read, and so with all below.
-        calibration_sha256: of its calibration frames.
-        validation_sha256: of its frames with known truth; None if there are none.
-        fingerprint: of all that the result depends on.
-    """
-
-    name: str
-    source: Path
-    options: ConversionOptions
-    sha256: str | None = None
-    calibration_sha256: str | None = None
-    validation_sha256: str | None = None
-    fingerprint: str | None = None
+        calibration = self._sha256(options.calibration, CALIBRATION_FRAMES)
+        return calibration, None if validation is None else self._sha256(validation, VALIDATION_FRAMES)
 
 
 class _Batch:
@@ -159,46 +131,36 @@ class _Batch:
         self._out, self._options, self._frames = out, options, frames
         self._manifest, self._staging, self._signals, self._on_outcome = manifest, staging, signals, on_outcome
         self._versions = installed_versions()
-        self._models: dict[str, _Model] = {}
+        self._records: dict[str, ModelRecord] = {}  # of each model as it was found, nothing converted
         self.outcomes: dict[str, ModelOutcome] = {}
 
     def prepare(self, source: Path, force: bool) -> ModelJob | None:
         """What is to be done for a model; None if that is nothing."""
-        name = output_name(source)
-        model = _Model(name, source, self._options)
+        name, options = output_name(source), self._options
+        record = self._record(source, options)
         try:
             unusable = unusable_name(source, self._out)
             if unusable is not None:
                 raise UsageError(unusable)
-            model = self._models[name] = self._read(model)
+            options = own_options(source, options)
+            record = self._records[name] = self._hashed(source, options)
         except StnRectifyError as error:
-            self._fail(model, str(error))
+            self._fail(name, record, str(error))
             return None
         before = self._manifest.get(name)
         target = self._out / f"{name}.tflite"
-        if before is not None and not force and self._is_done(before, model):
+        if before is not None and not force and self._is_done(before, record):
             self._tell(ModelOutcome(name, before, skipped=True))
             return None
         if target.exists() and not self._options.overwrite:
             if before is None or not before.wrote(target):
-                self._fail(model, f"{target} exists: give --overwrite to replace it, or another --out")
+                self._fail(name, record, f"{target} exists: give --overwrite to replace it, or another --out")
                 return None
-            if before.source != relative_source(source, self._out):
+            if before.source != record.source:
                 made_from = f"{target} was made from another model, {before.source} (seen from {self._out})"
-                self._fail(model, f"{made_from}: give --overwrite to replace it, or another --out")
+                self._fail(name, record, f"{made_from}: give --overwrite to replace it, or another --out")
                 return None
-        return ModelJob(name, source, model.options, self._out, self._staging.folder(name))
-
-    def _read(self, model: _Model) -> _Model:
-        """The model with the hashes of what it is and what is beside it."""
-        options = own_options(model.source, model.options)
-        try:
-            sha256 = sha256_of_model(model.source)
-        except OSError as error:
-            raise DataError(f"{model.source} cannot be read: {error.strerror or error}") from error
-        frames = self._frames.of(options)
-        known = fingerprint(sha256, *frames, options, self._versions)
-        return _Model(model.name, model.source, options, sha256, *frames, known)
+        return ModelJob(name, source, options, self._out, self._staging.folder(name))
 
     def finish(self, finished: FinishedModel) -> None:
         """Records a result, then gives its files their final names, the model file last."""
@@ -216,7 +178,8 @@ class _Batch:
         if not result.passed and not result.rejected:  # nothing is known of the model: all stays as it was
             files, outputs = [], {} if before is None else before.outputs
         record = replace(
-            self._record(self._models[job.name], result.versions),
+            self._records[job.name],
+            versions=result.versions,
             result="passed" if result.passed else "failed",
             reason=result.reason,
             outputs=outputs,
@@ -233,34 +196,48 @@ class _Batch:
             self._staging.publish(file)
         self._tell(ModelOutcome(job.name, record, result=result))
 
-    def _is_done(self, before: ModelRecord, model: _Model) -> bool:
-        return before.passed and before.fingerprint == model.fingerprint and before.outputs_are_there(self._out)
+    def _is_done(self, before: ModelRecord, record: ModelRecord) -> bool:
+        return before.passed and before.fingerprint == record.fingerprint and before.outputs_are_there(self._out)
 
     def _unchanged(self, job: ModelJob) -> bool:
         try:
-            return sha256_of_model(job.source) == self._models[job.name].sha256
+            return sha256_of_model(job.source) == self._records[job.name].source_sha256
         except OSError:
             return False
 
-    def _fail(self, model: _Model, reason: str) -> None:
+    def _fail(self, name: str, record: ModelRecord, reason: str) -> None:
         """A model that no process was started for; what the manifest knows of files in ``out`` it goes on knowing."""
-        before = self._manifest.get(model.name)
-        record = replace(self._record(model, self._versions), reason=reason)
-        if before is None:
+        record = replace(record, reason=reason)
+        if self._manifest.get(name) is None:
             with self._signals.held():
-                self._manifest.put(model.name, record, self._staging)
-        self._tell(ModelOutcome(model.name, record))
+                self._manifest.put(name, record, self._staging)
+        self._tell(ModelOutcome(name, record))
 
-    def _record(self, model: _Model, versions: dict[str, str]) -> ModelRecord:
+    def _hashed(self, source: Path, options: ConversionOptions) -> ModelRecord:
+        """The record of a model and its frames, which can be read."""
+        try:
+            sha256 = sha256_of_model(source)
+        except OSError as error:
+            raise DataError(f"{source} cannot be read: {error.strerror or error}") from error
+        calibration, validation = self._frames.hashes(options)
+        return replace(
+            self._record(source, options),
+            source_sha256=sha256,
+            fingerprint=fingerprint(sha256, calibration, validation, options, self._versions),
+            calibration_sha256=calibration,
+            validation_sha256=validation,
+        )
+
+    def _record(self, source: Path, options: ConversionOptions) -> ModelRecord:
         return ModelRecord(
-            source=relative_source(model.source, self._out),
-            source_sha256=model.sha256,
-            fingerprint=model.fingerprint,
-            options=options_summary(model.options),
-            calibration=str(model.options.calibration),
-            calibration_sha256=model.calibration_sha256,
-            validation_sha256=model.validation_sha256,
-            versions=versions,
+            source=relative_source(source, self._out),
+            source_sha256=None,
+            fingerprint=None,
+            options=options_summary(options),
+            calibration=str(options.calibration),
+            calibration_sha256=None,
+            validation_sha256=None,
+            versions=self._versions,
             result="failed",
             reason=None,
             outputs={},

@@ -16,7 +16,6 @@ from stn_rectify.converters.proof.bits import Reference
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.model.model_file import SIGNATURE, ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
@@ -93,11 +92,10 @@ class Network(ABC):
         """
 
     @abstractmethod
-    def float_twin(self) -> tuple[TensorFunction, frozenset[str]]:
-        """The float network as a function of one image, and which of its outputs the file has."""
+    def float_outputs(self, image: Any) -> dict[str, Any]:
+        """The float network, a function of TensorFlow tensors [B, H, W, C]; its outputs by the file's names."""
 
     def latencies(self, flatbuffer: bytes) -> list[Latency]:
         """Times a file whose first network it is beside its float32 twin, in each installed interpreter."""
-        function, outputs = self.float_twin()
         frames = self.known.frames[:1]
-        return measure_latencies(flatbuffer, function, outputs, frames, self.quantized(frames))
+        return measure_latencies(flatbuffer, self.float_outputs, frames, self.quantized(frames))

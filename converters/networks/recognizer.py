@@ -31,7 +31,7 @@ from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.tflite.cost import network_cost
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Tensor
-from stn_rectify.converters.tflite.quantizer import TensorFunction, quantize
+from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
@@ -82,8 +82,7 @@ class RecognizerNetwork(Network):
 
     @cached_property
     def _integers(self) -> _Integers:
-        function, _ = self.float_twin()
-        alone = quantize(function, self.calibration.frames, self.options.value_range, "recognizer")
+        alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "recognizer")
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
@@ -159,10 +158,9 @@ class RecognizerNetwork(Network):
             summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
         return replace(report, comparison=comparison, summary=summary)
 
-    def float_twin(self) -> tuple[TensorFunction, frozenset[str]]:
+    def float_outputs(self, image: Any) -> dict[str, Any]:
         """The model itself."""
-        model = self.model
-        return lambda image: {"class_scores": model(image, training=False)}, frozenset({"class_scores"})
+        return {"class_scores": self.model(image, training=False)}
 
 
 def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwork:

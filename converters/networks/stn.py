@@ -30,7 +30,6 @@ from stn_rectify.converters.report.comparison import Comparison, compare
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.thresholds import gate
-from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
 from stn_rectify.models.network.keras_file import network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
@@ -120,10 +119,9 @@ class StnNetwork(Network):
             "trained with (--value-range)"
         ]
 
-    def float_twin(self) -> tuple[TensorFunction, frozenset[str]]:
-        """The whole float model; a pose-only file lacks the rectified image."""
-        outputs = {"theta", *self.assembly.quantizations} - {"frame"}
-        return self.parts.whole, frozenset(outputs if self.pose_only else outputs | {"rectified"})
+    def float_outputs(self, image: Any) -> dict[str, Any]:
+        """The whole float model."""
+        return self.parts.whole(image)
 
 
 @dataclass(frozen=True)

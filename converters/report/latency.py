@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.tflite.object_tree import read_model
 from stn_rectify.runtime.errors import StnRectifyError
 
 if TYPE_CHECKING:
@@ -45,13 +46,8 @@ class Latency:
     problem: str | None = None
 
 
-def float_twin(function: TensorFunction, outputs: Collection[str], shape: tuple[int, int, int]) -> bytes:
-    """A float model as a float32 TFLite file of built-in operators.
-
-    Args:
-        function: the model, of one image [B, H, W, C].
-        outputs: those of its outputs that the INT8 file has.
-        shape: height, width and channels of the image.
+def float_twin(function: TensorFunction, outputs: Collection[str], shape: Sequence[int]) -> bytes:
+    """A float model of one image as a float32 TFLite file of built-in operators, with the outputs that the file has.
 
     Raises:
         ModelFileError: if TensorFlow cannot convert it.
@@ -61,28 +57,24 @@ def float_twin(function: TensorFunction, outputs: Collection[str], shape: tuple[
     def of_file(image: Any) -> dict[str, Any]:
         return {name: value for name, value in function(image).items() if name in outputs}
 
-    return to_tflite(of_file, shape, "float model")
+    height, width, channels = shape
+    return to_tflite(of_file, (height, width, channels), "float model")
 
 
 def measure_latencies(
-    flatbuffer: bytes,
-    function: TensorFunction,
-    outputs: Collection[str],
-    frames: npt.NDArray[np.float32],
-    quantized: npt.NDArray[np.int8],
+    flatbuffer: bytes, function: TensorFunction, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
 ) -> list[Latency]:
-    """`measure_latency` on the first of ``frames`` [N, H, W, C] in each installed interpreter.
+    """`measure_latency` of a file and its float model on the first frame, in each installed interpreter.
 
     Args:
-        flatbuffer: the file.
-        function: its float model.
-        outputs: what the file gives.
-        frames: as the float model takes them.
+        flatbuffer: the file; its first signature counts.
+        function: the float model.
+        frames: [N, H, W, C] as the float model takes them.
         quantized: the same as the file takes them.
     """
+    outputs = {entry.name.decode() for entry in read_model(flatbuffer).signatureDefs[0].outputs}
     try:
-        _, height, width, channels = frames.shape
-        twin = float_twin(function, outputs, (height, width, channels))
+        twin = float_twin(function, outputs, frames.shape[1:])
     except StnRectifyError as error:
         return [Latency(package, problem=str(error)) for package in installed_packages()]
     return [measure_latency(flatbuffer, twin, frames[0], quantized[0], package) for package in installed_packages()]

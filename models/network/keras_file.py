@@ -51,7 +51,9 @@ def network_kind(file: Path) -> str:
     if stored is None or stored == named:
         return named
     if stored not in NETWORK_SUFFIXES:
-        raise DataError(f"{file} holds a network of the kind {stored!r}, which this version does not know: update stn-rectify")
+        raise DataError(
+            f"{file} holds a network of the kind {stored!r}, which this version does not know: update stn-rectify"
+        )
     name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
     raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
 

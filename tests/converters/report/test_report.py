@@ -70,8 +70,7 @@ class Converted:
         return compare(self.file, self.parts, replace(self.known, **known), self.quantized)
 
     def latencies(self, function):
-        outputs = self.file.signature.outputs.keys()
-        return measure_latencies(self.file.flatbuffer, function, outputs, self.known.frames, self.quantized)
+        return measure_latencies(self.file.flatbuffer, function, self.known.frames, self.quantized)
 
 
 @pytest.fixture(scope="module")
