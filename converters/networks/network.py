@@ -31,7 +31,6 @@ class Network(ABC):
 
     Attributes:
         kind: what it is for, as its .keras file says it.
-        signature: the key of its SignatureDef in the file; the first network of a file has `SIGNATURE`.
         source: the .keras file or SavedModel.
         options: how to convert it.
         calibration: frames as it sees them, which it is quantized with.
@@ -39,12 +38,16 @@ class Network(ABC):
     """
 
     kind: ClassVar[str]
-    signature: ClassVar[str] = SIGNATURE
 
     source: Path
     options: ConversionOptions = field(repr=False)
     calibration: FrameSet = field(repr=False)
     known: FrameSet = field(repr=False)
+
+    @property
+    def signature(self) -> str:
+        """The key of its SignatureDef in the file: that of the first network, but for further ones."""
+        return SIGNATURE
 
     @property
     @abstractmethod

@@ -30,7 +30,7 @@ from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.tflite.cost import network_cost
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
@@ -44,20 +44,20 @@ _BATCH = 64
 
 
 @dataclass(frozen=True)
-class _Integers:
+class RecognizerAssembly:
     """A quantized recognizer.
 
     Attributes:
         alone: as TensorFlow's quantizer wrote it.
         flatbuffer: the same with our names of input and output.
-        image: the input.
-        scores: the output.
+        image: of the input.
+        scores: of the output.
     """
 
     alone: bytes = field(repr=False)
     flatbuffer: bytes = field(repr=False)
-    image: Tensor
-    scores: Tensor
+    image: Quantization
+    scores: Quantization
 
 
 @dataclass(frozen=True)
@@ -81,37 +81,41 @@ class RecognizerNetwork(Network):
         return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
 
     @cached_property
-    def _integers(self) -> _Integers:
+    def assembly(self) -> RecognizerAssembly:
+        """The network in integers; takes seconds.
+
+        Raises:
+            ModelFileError: if it cannot become integers.
+        """
         alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "recognizer")
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
         if image.quantization is None or scores.quantization is None:
             raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
-        return _Integers(alone, graph.finish({"image": image}, {"class_scores": scores}), image, scores)
+        flatbuffer = graph.finish({"image": image}, {"class_scores": scores})
+        return RecognizerAssembly(alone, flatbuffer, image.quantization, scores.quantization)
 
     @property
     def flatbuffer(self) -> bytes:
         """The quantized recognizer."""
-        return self._integers.flatbuffer
+        return self.assembly.flatbuffer
 
     @property
     def reference(self) -> RecognizerReference:
         """What the quantizer made of it."""
         frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
-        return RecognizerReference(frames, self._integers.alone)
+        return RecognizerReference(frames, self.assembly.alone)
 
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """Images [N, H, W, C] as the file takes them on a device."""
-        assert self._integers.image.quantization is not None
-        return quantize_frames(frames, self.options.value_range, self._integers.image.quantization)
+        return quantize_frames(frames, self.options.value_range, self.assembly.image)
 
     def metadata(self, further: Mapping[str, Any]) -> dict[str, Any]:
         """All that metadata.json says (docs/model-file.md)."""
-        image, given = self._integers.image, self._integers.scores
-        assert image.quantization is not None
-        assert given.quantization is not None
-        _, height, width, channels = image.shape
+        image, scores = self.assembly.image, self.assembly.scores
+        height, width, channels = self.model.input_shape[1:]
+        *steps, classes = self.model.output_shape[1:]
         parameters, macs = network_cost(self.flatbuffer)
         return {
             "format": RECOGNIZER_FORMAT,
@@ -123,14 +127,14 @@ class RecognizerNetwork(Network):
                 "channels": channels,
                 "colour": "GREY" if channels == 1 else "RGB",
                 "value_range": list(self.options.value_range),
-                "scale": image.quantization.scale,
-                "zero_point": image.quantization.zero_point,
+                "scale": image.scale,
+                "zero_point": image.zero_point,
             },
             "class_scores": {
-                "size": given.shape[-1],
-                **({"steps": given.shape[1]} if len(given.shape) == 3 else {}),
-                "scale": given.quantization.scale,
-                "zero_point": given.quantization.zero_point,
+                "size": classes,
+                **({"steps": steps[0]} if steps else {}),
+                "scale": scores.scale,
+                "zero_point": scores.zero_point,
                 "activation": class_activation(self._scores),
             },
             "parameters": parameters,

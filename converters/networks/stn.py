@@ -168,7 +168,11 @@ class RefineNetwork(StnNetwork):
 
     margin: float
     kind: ClassVar[str] = REFINE
-    signature: ClassVar[str] = REFINE_SIGNATURE
+
+    @property
+    def signature(self) -> str:
+        """It is always the second network of a file."""
+        return REFINE_SIGNATURE
 
     @property
     def pose_only(self) -> bool:
