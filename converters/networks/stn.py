@@ -61,15 +61,8 @@ class StnNetwork(Network):
         Raises:
             ModelFileError: if a part cannot become integers.
         """
-        options = self.options
-        return assemble(
-            self.parts, self.calibration, options.value_range, pose_only=self.pose_only, refit=options.refit_head
-        )
-
-    @property
-    def pose_only(self) -> bool:
-        """Whether its sampler is left out."""
-        return self.options.pose_only
+        value_range, pose_only, refit = self.options.value_range, self.options.pose_only, self.options.refit_head
+        return assemble(self.parts, self.calibration, value_range, pose_only=pose_only, refit=refit)
 
     @property
     def flatbuffer(self) -> bytes:
@@ -92,7 +85,7 @@ class StnNetwork(Network):
         return ModelFile.open(file)
 
     def report(self, file: Path | None) -> NetworkReport:
-        """Corners, and what the sampler gives; measured on a file, with thresholds."""
+        """Corners, what the sampler gives, classes of a recognizer behind it; thresholds."""
         warnings = calibration_warnings(self.calibration)
         report = NetworkReport(
             self.kind, self.signature, self.source, self.assembly.cost, warnings,
@@ -102,22 +95,17 @@ class StnNetwork(Network):
             return report
         quantized = self.quantized(self.known.frames)
         comparison = compare(self.open(file), self.parts, self.known, quantized, signature=self.signature)
-        return self._measured(replace(report, comparison=comparison), comparison, file)
-
-    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
-        """The report with what follows from the comparison."""
-        warnings = [*report.warnings, *self._pose_warnings(comparison)]
-        return replace(report, warnings=warnings, thresholds=gate(comparison, self.options.max_corner_error, None))
-
-    def _pose_warnings(self, comparison: Comparison) -> list[str]:
-        theta, frames = comparison.outputs.theta_float, self.known.frames
-        corners = theta_to_corners(theta, self.parts.input_size[1], self.parts.input_size[0])
-        if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
-            return []
-        return [
-            "theta is the same for every frame: an untrained model, or pixel values in another range than it was "
-            "trained with (--value-range)"
-        ]
+        summary = [f"{comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"]
+        if comparison.class_scores is not None:
+            summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+        return replace(
+            report,
+            comparison=comparison,
+            warnings=[*warnings, *_pose_warnings(self, comparison)],
+            checks=_sampler_checks(comparison),
+            thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
+            summary=summary,
+        )
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The whole float model."""
@@ -143,24 +131,24 @@ class ScanNetwork(StnNetwork):
             self.source_sha256, further.get(REFINE_SIGNATURE),
         )  # fmt: skip
 
-    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
-        written, options = self.open(file), self.options
-        summary = [_corner_phrase("corner error float→INT8", comparison)]
-        if comparison.class_scores is not None:
-            summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+    def report(self, file: Path | None) -> NetworkReport:
+        """The same, with pictures of the frames."""
+        report = super().report(file)
+        if file is None or not isinstance(report.comparison, Comparison):
+            return report
+        pictured = self.open(file), self.parts, self.known, report.comparison
+        corners, *others = report.summary
         return replace(
-            super()._measured(report, comparison, file),
-            checks=_sampler_checks(comparison),
-            thresholds=gate(comparison, options.max_corner_error, options.min_coverage),
-            summary=summary,
-            pictures=take_pictures(written, self.parts, self.known, comparison),
-            alignment=take_alignment(written, self.parts, self.known, comparison),
+            report,
+            summary=[f"corner error float→INT8 {corners}", *others],
+            pictures=take_pictures(*pictured),
+            alignment=take_alignment(*pictured),
         )
 
 
 @dataclass(frozen=True)
 class RefineNetwork(StnNetwork):
-    """A network that sees the target as rectified so far and corrects the pose; without its sampler.
+    """A network that sees the target as rectified so far and corrects the pose; pose-only, the runtime makes the crops.
 
     Attributes:
         margin: of the crops that it was trained with, as a share of the target's side.
@@ -175,11 +163,6 @@ class RefineNetwork(StnNetwork):
         return REFINE_SIGNATURE
 
     @property
-    def pose_only(self) -> bool:
-        """The runtime makes the crops."""
-        return True
-
-    @property
     def flatbuffer(self) -> bytes:
         """Trunk and head; an error names the file, which is not the one that is converted."""
         try:
@@ -189,24 +172,19 @@ class RefineNetwork(StnNetwork):
 
     def metadata(self, further: Mapping[str, Any]) -> dict[str, Any]:
         """What metadata.json says under ``refine``."""
-        options = self.options
-        return refine_metadata(
-            self.parts, self.assembly, options.value_range, margin=self.margin, passes=options.refine_passes
-        )
+        value_range, passes = self.options.value_range, self.options.refine_passes
+        return refine_metadata(self.parts, self.assembly, value_range, margin=self.margin, passes=passes)
 
     def report(self, file: Path | None) -> NetworkReport:
-        """Corners in pixels of the crop; warnings and thresholds say whose they are."""
+        """The same in pixels of the crop; phrases, warnings and thresholds say whose they are."""
         report = super().report(file)
         return replace(
             report,
             settings={"margin": self.margin, "passes": self.options.refine_passes},
+            summary=[f"refine network {phrase}" for phrase in report.summary],
             warnings=[f"refine network: {warning}" for warning in report.warnings],
             thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
         )
-
-    def _measured(self, report: NetworkReport, comparison: Comparison, file: Path) -> NetworkReport:
-        measured = super()._measured(report, comparison, file)
-        return replace(measured, summary=[_corner_phrase("refine network", comparison)])
 
 
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
@@ -246,8 +224,9 @@ def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
     network_kind(file)
     parts = read_stn(file)
     _check_fit(file, parts, scan.parts)
-    calibration = read_frames(frames, parts.frame_shape, scan.options.value_range)
-    return RefineNetwork(file, scan.options, calibration, calibration, parts, _margin(frames))
+    options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
+    calibration = read_frames(frames, parts.frame_shape, options.value_range)
+    return RefineNetwork(file, options, calibration, calibration, parts, _margin(frames))
 
 
 def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
@@ -280,12 +259,19 @@ def _margin(frames: Path) -> float:
     return float(margin)
 
 
+def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
+    theta, frames = comparison.outputs.theta_float, network.known.frames
+    corners = theta_to_corners(theta, network.parts.input_size[1], network.parts.input_size[0])
+    if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
+        return []
+    return [
+        "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
+        "with (--value-range)"
+    ]
+
+
 def _sampler_checks(comparison: Comparison) -> list[Check]:
     if comparison.levels_max is None:
         return []
     found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
     return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
-
-
-def _corner_phrase(what: str, comparison: Comparison) -> str:
-    return f"{what} {comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"

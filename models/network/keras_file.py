@@ -52,7 +52,7 @@ def network_kind(file: Path) -> str:
         return named
     if stored not in NETWORK_SUFFIXES:
         raise DataError(
-            f"{file} holds a network of the kind {stored!r}, which this version does not know: update stn-rectify"
+            f"{file} holds a network of an unknown kind, {stored!r}: a newer version wrote it, update stn-rectify"
         )
     name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
     raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
