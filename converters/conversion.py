@@ -23,6 +23,8 @@ from stn_rectify.converters.tflite.isolated_interpreter import installed_package
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 __all__ = ["Conversion", "convert"]
 
@@ -96,7 +98,9 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     partial = target.with_suffix(".tflite.partial")
     try:
         partial.write_bytes(pack(flatbuffer, metadata, networks[0].options.labels))
-        conversion = _proved(networks, partial, metadata)
+        written = networks[0].open(partial)
+        proof = prove(written.flatbuffer, networks)
+        conversion = _reported(networks, written, proof, metadata)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -121,17 +125,16 @@ def _joined(networks: Sequence[Network]) -> tuple[bytes, dict[str, Any]]:
     return flatbuffer, first.metadata({network.signature: network.metadata({}) for network in others})
 
 
-def _proved(networks: Sequence[Network], file: Path, metadata: dict[str, Any]) -> Conversion:
-    """Reads a file back, proves and measures it, and writes the report, in any case.
+def _reported(
+    networks: Sequence[Network], written: ModelFile | RecognizerFile, proof: Proof, metadata: dict[str, Any]
+) -> Conversion:
+    """Compares a file that passed its proof with Keras, and writes the report, in any case.
 
     Raises:
         ModelFileError: if a check or a threshold failed.
     """
-    first = networks[0]
-    written = first.open(file)
-    proof = prove(written.flatbuffer, networks)
-    measured = proof.passed
-    reports = tuple(network.report(file if measured else None) for network in networks)
+    first, measured = networks[0], proof.passed
+    reports = tuple(network.report(written.path if measured else None) for network in networks)
     proof = replace(proof, checks=(*proof.checks, *(check for report in reports for check in report.checks)))
     latencies = first.latencies(written.flatbuffer) if measured and first.options.latency else []
     report = report_dict(
@@ -146,7 +149,7 @@ def _proved(networks: Sequence[Network], file: Path, metadata: dict[str, Any]) -
         options=asdict(first.options),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
-    write_report(file.parent, report, reports[0].pictures, reports[0].alignment)
+    write_report(written.path.parent, report, reports[0].pictures, reports[0].alignment)
     if report["failures"]:
         raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")
-    return Conversion(file, written.size_bytes, proof, reports, latencies)
+    return Conversion(written.path, written.size_bytes, proof, reports, latencies)

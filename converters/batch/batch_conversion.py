@@ -58,7 +58,7 @@ def convert_batch(
 
     A model is skipped if the manifest says that it was converted from the same content (that of its refine network
     included) with the same frames, options and versions, and its files are as they were written. After Ctrl-C or a kill
-    the same call goes on.
+    the same call goes on. Frames and labels of a recognizer are those beside it, if there are any (`own_options`).
 
     Args:
         sources: .keras files and SavedModel folders, of different names (`find_models`).
@@ -72,8 +72,8 @@ def convert_batch(
         The outcomes in the order of ``sources``.
 
     Raises:
-        DataError: the frames or the manifest cannot be read.
-        UsageError: ``out`` cannot be written, or another run is writing to it.
+        DataError: if the manifest, or frames that models share, cannot be read.
+        UsageError: if ``out`` cannot be written, or another run is writing to it.
         KeyboardInterrupt: after SIGINT or SIGTERM; no process is left, no file is half-written.
     """
     with StopSignals() as signals:

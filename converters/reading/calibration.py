@@ -119,7 +119,7 @@ def frame_files(source: Path, limit: int) -> dict[str, Path]:
     """The files that a conversion reads of a source of frames, by the names they can have in another folder.
 
     Raises:
-        DataError: there are none.
+        DataError: if there are none.
     """
     if source.is_file():
         return {source.name: source}
