@@ -12,7 +12,7 @@ from stn_rectify.converters.integer.head import IntegerHead, build_head, quantiz
 from stn_rectify.converters.integer.head_refit import HeadRefit, refit_head
 from stn_rectify.converters.integer.sampler import build_sampler
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
-from stn_rectify.converters.proof.proof import COEFFICIENTS, FEATURES
+from stn_rectify.converters.proof.bits import COEFFICIENTS, FEATURES
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.tflite.cost import network_cost
@@ -25,7 +25,7 @@ from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.rectifying.preprocess import pixel_levels
 
-__all__ = ["Assembly", "assemble", "class_activation"]
+__all__ = ["Assembly", "assemble", "class_activation", "quantize_frames"]
 
 _GRID_MACS = {**GRID_MACS, "tps": 4}  # the file's spline is made by rows, and only interpolated for each point
 
@@ -59,7 +59,7 @@ class Assembly:
 
     def quantize_frames(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """Frames as the file takes them on a device."""
-        return _pixel_levels(frames, self.value_range, self.quantizations["frame"])
+        return quantize_frames(frames, self.value_range, self.quantizations["frame"])
 
 
 def assemble(
@@ -125,10 +125,10 @@ def _ends(graph: FlatbufferGraph) -> tuple[Tensor, dict[str, Tensor]]:
     return graph.tensor(signature.inputs[0].tensorIndex), outputs
 
 
-def _pixel_levels(
+def quantize_frames(
     frames: npt.NDArray[np.float32], value_range: tuple[float, float], quantization: Quantization
 ) -> npt.NDArray[np.int8]:
-    """Frames in ``value_range`` as the device quantizes them: by pixel value."""
+    """Frames [N, H, W, C] in ``value_range`` as the device quantizes them: by pixel value."""
     low, high = value_range
     pixels = np.rint((frames - low) * (255 / (high - low))).astype(np.uint8)
     levels = pixel_levels(value_range, quantization.scale, quantization.zero_point)
@@ -160,7 +160,7 @@ def _readout(
     value_range: tuple[float, float],
 ) -> HeadRefit:
     """The head's float weights, refitted on what the quantized trunk gives if that helps."""
-    levels = _pixel_levels(calibration.frames, value_range, quantizations["frame"])
+    levels = quantize_frames(calibration.frames, value_range, quantizations["frame"])
     with IsolatedInterpreter() as interpreter:
         interpreter.load(trunk)
         rows = [interpreter.run({"image": level[None]})["features"].ravel() for level in levels]

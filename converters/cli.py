@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.converters.conversion_options import DEFAULT_PASSES
-from stn_rectify.converters.tflite.stderr_muting import muted_stderr
+from stn_rectify.converters.options import DEFAULT_PASSES, BatchOptions, ConversionOptions
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.model.labels import read_labels
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
     from stn_rectify.converters.batch.jobs import ModelPool
-    from stn_rectify.converters.conversion_options import ConversionOptions
 
 __all__ = ["main"]
 
@@ -100,52 +97,57 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
-    args = _parser().parse_args(argv)
+    words = _parser().parse_args(argv)
+    batch = BatchOptions(tuple(words.inputs), words.out, words.jobs, words.scheduler, words.force, words.debug)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name can be any bytes
-    stopped = "stopped; run the same command again to go on"
-    return run_command("stn-convert", lambda: _convert_all(args), when_stopped=stopped, debug=args.debug)
+    return run_command(
+        "stn-convert",
+        lambda: _convert_all(batch, _conversion_options(words)),
+        when_stopped="stopped; run the same command again to go on",
+        debug=batch.debug,
+    )
 
 
-def _convert_all(args: argparse.Namespace) -> int:
+def _conversion_options(words: argparse.Namespace) -> ConversionOptions:
+    """How to convert, from the parsed words.
+
+    Raises:
+        UsageError: if they contradict each other, or the labels cannot be read.
+    """
+    low, high = words.value_range
+    if not -math.inf < low <= 0 <= high < math.inf or not low < high:
+        raise UsageError(
+            f"--value-range {low:g} {high:g}: needs numbers LOW <= 0 <= HIGH, because the sampler's margin is 0"
+        )
+    if words.jobs and words.scheduler:
+        raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")
+    return ConversionOptions(
+        calibration=words.calibration,
+        pose_only=words.pose_only,
+        value_range=(low, high),
+        labels=() if words.labels is None else read_labels(words.labels),
+        description=words.description,
+        latency=words.latency,
+        refit_head=words.refit_head,
+        refine_passes=words.refine_passes,
+        overwrite=words.overwrite,
+        validation=words.validation,
+        max_corner_error=words.max_corner_error,
+        min_coverage=words.min_coverage,
+    )
+
+
+def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
     from tqdm import tqdm
 
     from stn_rectify.converters.batch.batch_conversion import convert_batch
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.converters.batch.summary import outcome_line, summary_table, totals_line
-    from stn_rectify.converters.conversion_options import ConversionOptions
-    from stn_rectify.converters.recognizer_names import is_recognizer
     from stn_rectify.models.progress import Progress
-    from stn_rectify.runtime.model.labels import read_labels
 
-    low, high = args.value_range
-    if not -math.inf < low <= 0 <= high < math.inf or not low < high:
-        raise UsageError(
-            f"--value-range {low:g} {high:g}: needs numbers LOW <= 0 <= HIGH, because the sampler's margin is 0"
-        )
-    if args.jobs and args.scheduler:
-        raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")
-    options = ConversionOptions(
-        calibration=args.calibration,
-        pose_only=args.pose_only,
-        value_range=(low, high),
-        labels=() if args.labels is None else read_labels(args.labels),
-        description=args.description,
-        latency=args.latency,
-        refit_head=args.refit_head,
-        refine_passes=args.refine_passes,
-        overwrite=args.overwrite,
-        validation=args.validation,
-        max_corner_error=args.max_corner_error,
-        min_coverage=args.min_coverage,
-    )
-    found = find_models(args.inputs)
-    recognizers = [model for model in found if is_recognizer(model)]
-    models = [model for model in found if model not in recognizers]
-    failed_recognizers = _convert_recognizers(recognizers, args.out, options, force=args.force, debug=args.debug)
-    if not models:
-        return 1 if failed_recognizers else 0
+    models = find_models(batch.inputs)
     with Progress("conversion", len(models), unit="model") as progress:
         warned: set[str] = set()
 
@@ -155,9 +157,9 @@ def _convert_all(args: argparse.Namespace) -> int:
                     warned.add(warning)
                     tqdm.write(f"stn-convert: warning: {warning}", file=sys.stderr)
             failed = not outcome.record.passed
-            lines = [outcome_line(outcome, args.out)]
+            lines = [outcome_line(outcome, batch.out)]
             if outcome.result is not None:
-                if failed and args.debug:
+                if failed and batch.debug:
                     lines = [*outcome.result.log, *lines]
                 elif not failed and len(models) == 1:
                     lines = [outcome.result.details, *lines]
@@ -165,41 +167,22 @@ def _convert_all(args: argparse.Namespace) -> int:
             (sys.stderr if failed else sys.stdout).flush()
             progress.advance(note=outcome.name)
 
-        outcomes = convert_batch(models, args.out, options, lambda: _open_pool(args), force=args.force, on_outcome=tell)
+        outcomes = convert_batch(
+            models, batch.out, options, lambda: _open_pool(batch), force=batch.force, on_outcome=tell
+        )
     if len(models) > 1:
         print(summary_table(outcomes))
     print(totals_line(outcomes))
-    return 0 if all(outcome.record.passed for outcome in outcomes) and not failed_recognizers else 1
+    return 0 if all(outcome.record.passed for outcome in outcomes) else 1
 
 
-def _convert_recognizers(
-    sources: Sequence[Path], out: Path, options: ConversionOptions, *, force: bool, debug: bool
-) -> int:
-    """Converts classifiers without a spatial transformer, here and one after the other; how many failed."""
-    failed = 0
-    for source in sources:
-        try:
-            with contextlib.nullcontext() if debug else muted_stderr():  # our own errors are raised, not written
-                from stn_rectify.converters.recognizer_conversion import convert_recognizer
-
-                conversion = convert_recognizer(source, out, options, force=force)
-        except StnRectifyError as error:
-            print(f"{source.stem}  failed: {error}", file=sys.stderr, flush=True)
-            failed += 1
-            continue
-        for warning in conversion.warnings:
-            print(f"stn-convert: warning: {warning}", file=sys.stderr)
-        print(conversion, flush=True)
-    return failed
-
-
-def _open_pool(args: argparse.Namespace) -> ModelPool:
-    if args.scheduler:
+def _open_pool(batch: BatchOptions) -> ModelPool:
+    if batch.scheduler:
         from tqdm import tqdm
 
         from stn_rectify.converters.batch.dask_cluster import DaskCluster
 
-        return DaskCluster(args.scheduler, tell=lambda line: tqdm.write(line, file=sys.stderr))
+        return DaskCluster(batch.scheduler, tell=lambda line: tqdm.write(line, file=sys.stderr))
     from stn_rectify.converters.batch.local_pool import LocalPool, default_processes
 
-    return LocalPool(args.jobs or default_processes())
+    return LocalPool(batch.jobs or default_processes())

@@ -5,87 +5,80 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from stn_rectify.converters.assembly import Assembly, assemble
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.file_metadata import file_metadata
-from stn_rectify.converters.proof.proof import Check, Proof, prove
-from stn_rectify.converters.reading.calibration import (
-    VALIDATION_FRAMES,
-    FrameSet,
-    calibration_warnings,
-    read_frames,
-    refuse_unknown_labels,
-)
-from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.reading.stn_source import output_name, read_stn
-from stn_rectify.converters.refine_network import AssembledRefine, read_refine
-from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.networks.network import Network
+from stn_rectify.converters.networks.reading import read_networks
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.proof.proof import Proof, prove
+from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.contents import report_dict
-from stn_rectify.converters.report.delegation import Delegation, find_delegations
+from stn_rectify.converters.report.delegation import find_delegations
 from stn_rectify.converters.report.files import write_report
-from stn_rectify.converters.report.latency import Latency, measure_latencies
-from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture, take_alignment, take_pictures
-from stn_rectify.converters.report.refine_report import RefineReport
-from stn_rectify.converters.report.thresholds import gate
+from stn_rectify.converters.report.latency import Latency
+from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.packing import pack
-from stn_rectify.models.files import sha256_of
-from stn_rectify.models.network.cost import StnCost
-from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.geometry import theta_to_corners
-from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
+from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
-__all__ = ["Conversion", "ConversionOptions", "convert"]
-
-_PROOF_FRAMES = 50
-_LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
-_MOST_LEVELS = 2.5  # docs/integer-sampler.md
+__all__ = ["Conversion", "convert"]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A finished conversion.
+    """A finished conversion; ``str()`` is one line for a person.
 
     Attributes:
         path: the model file.
         size_bytes: of the file.
         proof: what was proved of it.
-        comparison: against the Keras model.
+        networks: what the report says of each network in it, the comparison with Keras above all.
         latencies: beside the float32 twin of the same model, in each installed interpreter; empty if not measured.
-        theta_readout: with the trained head and with the refitted one: corner errors, and which is in the file.
-        cost: of the converted model.
-        refine: what was found of its refine network; None for a model without one.
     """
 
     path: Path
     size_bytes: int
     proof: Proof
-    comparison: Comparison
-    latencies: Sequence[Latency]
-    theta_readout: list[dict[str, Any]] = field(repr=False)
-    cost: StnCost = field(repr=False)
-    refine: RefineReport | None = None
+    networks: tuple[NetworkReport, ...]
+    latencies: Sequence[Latency] = field(repr=False)
+
+    def __str__(self) -> str:
+        count = "" if len(self.networks) == 1 else f", {len(self.networks)} networks"
+        phrases = ["proved all-integer", f"{self.size_bytes / 1000:.0f} KB{count}"]
+        phrases += [phrase for network in self.networks for phrase in network.summary]
+        speeds = [f"{timed.speed:.1f}x" for timed in self.latencies if timed.speed is not None]
+        phrases += [f"{', '.join(speeds)} float32 speed"] if speeds else []
+        report = self.path.with_suffix(".report.html")
+        return f"{self.path.stem}  {' · '.join(phrases)} · report {report}"
+
+    def details(self) -> str:
+        """What each network costs, and the proof, as tables."""
+        first, *others = self.networks
+        costs = [str(first.cost), *(f"{network.kind} network, each pass\n{network.cost}" for network in others)]
+        return "\n".join([*costs, str(self.proof)])
 
 
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
 
-    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file (`reading.refine_files`).
+    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file; a ``NAME.recognizer.keras`` becomes a file of
+    its own, calibrated and labelled with what lies beside it (`reading.model_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.
 
     Raises:
-        UsageError: an output exists without ``overwrite`` or cannot be written; options contradict the model.
-        DataError: the model or the frames cannot be read.
-        ModelFileError: the model cannot be converted, or the proof failed; then only the report is written.
+        UsageError: if an output exists without ``overwrite`` or cannot be written, or options contradict the model.
+        DataError: if the model or the frames cannot be read.
+        ModelFileError: if the model cannot be converted, or the proof failed; then only the report is written.
+        StnRectifyError: if no interpreter is installed, so that nothing could be proved.
     """
     try:
         return _convert(source, out, options)
@@ -95,59 +88,26 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
 
 
 def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
-    name = output_name(source)
-    target = out / f"{name}.tflite"
+    target = out / f"{output_name(source)}.tflite"
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
+    if not installed_packages():
+        raise StnRectifyError("no interpreter is installed to prove files with: pip install ai-edge-litert")
     with _reading(source):
-        parts = read_stn(source)
-        refine = read_refine(source, parts, options.value_range)
-        sha256 = sha256_of(source)
-        _check_options(source, parts, options)
-        calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
-        if options.validation is not None:
-            known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
-        refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
-    assembly = assemble(parts, calibration, options.value_range, pose_only=options.pose_only, refit=options.refit_head)
-    flatbuffer, second = assembly.flatbuffer, None
-    if refine is not None:
-        second = refine.assemble(options.value_range, options.refine_passes, refit=options.refit_head)
-        flatbuffer = join_subgraph(flatbuffer, second.assembly.flatbuffer, REFINE_SIGNATURE)
-    refine_entry = None if second is None else second.metadata()
-    metadata = file_metadata(
-        name, options.description, parts, assembly, options.value_range, sha256, flatbuffer, refine_entry
-    )
+        networks = read_networks(source, options)
+    flatbuffer = _joined(networks)
+    metadata = networks[0].metadata(flatbuffer, networks[1:])
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
-        partial.write_bytes(pack(flatbuffer, metadata, options.labels))
-        written = ModelFile.open(partial)
-        frames = assembly.quantize_frames(calibration.frames[:_PROOF_FRAMES])
-        crops = None if second is None else second.reference(_PROOF_FRAMES)
-        proof = prove(written.flatbuffer, assembly.head, assembly.plan, frames, assembly.recognizer, crops)
-        evaluation = None
-        if proof.passed:
-            evaluation = _evaluate(written, parts, known, assembly, second, options)
-            proof = replace(proof, checks=(*proof.checks, *_comparison_checks(evaluation.comparison)))
-        warnings = calibration_warnings(calibration)
-        if evaluation is not None:
-            warnings += _pose_warnings(parts, known, evaluation.comparison)
-        if refine is not None:
-            about = calibration_warnings(refine.calibration)
-            if evaluation is not None and evaluation.refine is not None:
-                about += _pose_warnings(refine.parts, refine.calibration, evaluation.refine.comparison)
-            warnings += [f"refine network: {warning}" for warning in about]
-        failures = _report(source, out, options, written, assembly, proof, evaluation, warnings)
-        if evaluation is None or failures:
-            raise ModelFileError(f"{source}: {failures}")
-        size = partial.stat().st_size
+        partial.write_bytes(pack(flatbuffer, metadata, networks[0].options.labels))
+        written = networks[0].open(partial)
+        proof = prove(written.flatbuffer, networks)
+        conversion = _reported(networks, written, proof, msgspec.to_builtins(metadata))
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    readout = assembly.refit.table()
-    return Conversion(
-        target, size, proof, evaluation.comparison, evaluation.latencies, readout, assembly.cost, evaluation.refine
-    )
+    return replace(conversion, path=target)
 
 
 @contextmanager
@@ -159,120 +119,40 @@ def _reading(source: Path) -> Iterator[None]:
         raise DataError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    """What is measured of a proved file."""
-
-    comparison: Comparison
-    thresholds: list[Check]
-    pictures: Sequence[FramePicture]
-    alignment: Sequence[AlignmentPicture]
-    delegations: list[Delegation]
-    latencies: Sequence[Latency]
-    refine: RefineReport | None
+def _joined(networks: Sequence[Network]) -> bytes:
+    """All networks in integers, a subgraph and a SignatureDef each."""
+    first, *others = networks
+    flatbuffer = first.flatbuffer
+    for network in others:
+        flatbuffer = join_subgraph(flatbuffer, network.flatbuffer, network.signature)
+    return flatbuffer
 
 
-def _evaluate(
-    written: ModelFile,
-    parts: StnParts,
-    known: FrameSet,
-    assembly: Assembly,
-    second: AssembledRefine | None,
-    options: ConversionOptions,
-) -> _Evaluation:
-    quantized = assembly.quantize_frames(known.frames)
-    comparison = compare(written, parts, known, quantized)
-    refine = None if second is None else second.report(written)
-    thresholds = gate(comparison, options.max_corner_error, options.min_coverage)
-    if refine is not None:
-        checks = gate(refine.comparison, options.max_corner_error, None)
-        thresholds += [replace(check, name=f"refine network: {check.name}") for check in checks]
-    return _Evaluation(
-        comparison,
-        thresholds,
-        take_pictures(written, parts, known, comparison),
-        take_alignment(written, parts, known, comparison),
-        find_delegations(written.flatbuffer),
-        measure_latencies(written, parts, known.frames, quantized) if options.latency else [],
-        refine,
-    )
+def _reported(
+    networks: Sequence[Network], written: ModelFile | RecognizerFile, proof: Proof, metadata: dict[str, Any]
+) -> Conversion:
+    """Compares a file that passed its proof with Keras, and writes the report, in any case.
 
-
-def _report(
-    source: Path,
-    out: Path,
-    options: ConversionOptions,
-    written: ModelFile,
-    assembly: Assembly,
-    proof: Proof,
-    evaluation: _Evaluation | None,
-    warnings: Sequence[str],
-) -> str:
-    """Writes the report; returns what failed, in one line."""
-    measured: dict[str, Any] = {}
-    if evaluation is not None:
-        measured = {
-            f.name: getattr(evaluation, f.name) for f in fields(evaluation) if f.name not in ("pictures", "alignment")
-        }
+    Raises:
+        ModelFileError: if a check or a threshold failed.
+    """
+    first, measured = networks[0], proof.passed
+    reports = tuple(network.report(written.path if measured else None) for network in networks)
+    proof = replace(proof, checks=(*proof.checks, *(check for report in reports for check in report.checks)))
+    latencies = first.latencies(written.flatbuffer) if measured and first.options.latency else []
     report = report_dict(
-        source,
-        written,
+        first.source,
+        written.size_bytes,
+        written.flatbuffer,
         proof,
-        assembly.cost,
-        theta_readout=assembly.refit.table(),
-        metadata=msgspec.to_builtins(written.metadata),
-        options=asdict(options),
-        compared_on="the calibration frames" if options.validation is None else "the validation frames",
-        warnings=warnings,
-        **measured,
+        reports,
+        delegations=find_delegations(written.flatbuffer) if measured else [],
+        latencies=latencies,
+        metadata=metadata,
+        options=asdict(first.options),
+        compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
-    images = () if evaluation is None else (evaluation.pictures, evaluation.alignment)
-    write_report(out, report, *images)
-    return "; ".join(report["failures"])
-
-
-def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
-    if options.pose_only and parts.classes is not None:
-        raise UsageError(
-            f"{source}: --pose-only leaves the sampler out, but a recognizer follows it; save the STN alone"
-        )
-    if parts.classes is not None and options.labels and len(options.labels) != parts.classes:
-        raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
-
-
-def _pose_warnings(parts: StnParts, known: FrameSet, comparison: Comparison) -> list[str]:
-    theta = comparison.outputs.theta_float
-    corners = theta_to_corners(theta, parts.input_size[1], parts.input_size[0])
-    if (known.frames == known.frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
-        return []
-    return [
-        "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
-        "with (--value-range)"
-    ]
-
-
-def _comparison_checks(comparison: Comparison) -> list[Check]:
-    if comparison.levels_max is None:
-        return []
-    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
-    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
-
-
-def summary_line(conversion: Conversion) -> str:
-    """One line for a person."""
-    c = conversion.comparison
-    said = [
-        "proved all-integer",
-        f"{conversion.size_bytes / 1000:.0f} KB{'' if conversion.refine is None else ', 2 networks'}",
-        f"corner error float→INT8 {c.corners_mean_px:.2f} px mean, {c.corners_max_px:.2f} max",
-    ]
-    if conversion.refine is not None:
-        r = conversion.refine.comparison
-        said.append(f"refine network {r.corners_mean_px:.2f} px mean, {r.corners_max_px:.2f} max")
-    if c.class_scores is not None:
-        said.append(f"same class in {100 * c.class_scores.top1_agreement:.1f} %")
-    speeds = [f"{timed.speed:.1f}x" for timed in conversion.latencies if timed.speed is not None]
-    if speeds:
-        said.append(f"{', '.join(speeds)} float32 speed")
-    report = conversion.path.with_suffix(".report.html")
-    return f"{conversion.path.stem}  {' · '.join(said)} · report {report}"
+    write_report(written.path.parent, report, reports[0].pictures, reports[0].alignment)
+    if report["failures"]:
+        raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")
+    return Conversion(written.path, written.size_bytes, proof, reports, latencies)

@@ -14,10 +14,15 @@ from pathlib import Path
 from stn_rectify.runtime.errors import DataError, UsageError
 
 __all__ = [
+    "NETWORK_SUFFIXES",
+    "RECOGNIZER",
     "RECOGNIZER_SUFFIX",
+    "REFINE",
     "REFINE_SUFFIX",
+    "SCAN",
     "check_refine_name",
     "is_refine_file",
+    "kind_by_name",
     "partial_file",
     "refine_file_of",
     "scan_file_of",
@@ -51,6 +56,17 @@ def partial_file(file: Path) -> Iterator[Path]:
 
 #: A network that corrects the poses of ``NAME.keras``, and a classifier of what it rectifies.
 REFINE_SUFFIX, RECOGNIZER_SUFFIX = ".refine.keras", ".recognizer.keras"
+
+#: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
+SCAN, REFINE, RECOGNIZER = "scan", "refine", "recognizer"
+
+#: How a file is called by the kind of its network.
+NETWORK_SUFFIXES = {REFINE: REFINE_SUFFIX, RECOGNIZER: RECOGNIZER_SUFFIX, SCAN: ".keras"}
+
+
+def kind_by_name(file: Path) -> str:
+    """The kind of network that a file holds by its name."""
+    return next((kind for kind, suffix in NETWORK_SUFFIXES.items() if file.name.endswith(suffix)), SCAN)
 
 
 def is_refine_file(file: Path) -> bool:

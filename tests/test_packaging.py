@@ -44,6 +44,14 @@ sys.exit(", ".join(sorted(heavy)) or 0)
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ""})
 
 
+def test_the_converters_names_are_handed_on_when_they_are_used():
+    import stn_rectify.converters as converters
+
+    assert all(callable(getattr(converters, name)) for name in converters.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        converters.missing  # noqa: B018
+
+
 def test_nothing_points_outside_the_project():
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:

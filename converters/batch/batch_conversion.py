@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -18,12 +19,11 @@ from stn_rectify.converters.batch.manifest import Manifest, ModelRecord, output_
 from stn_rectify.converters.batch.model_inputs import unusable_name
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES
-from stn_rectify.converters.reading.refine_files import sha256_of_model
-from stn_rectify.converters.reading.stn_source import output_name
+from stn_rectify.converters.reading.model_files import output_name, own_frames, own_options, sha256_of_model
 from stn_rectify.models.files import sha256_of
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 
 __all__ = ["ModelOutcome", "convert_batch"]
 
@@ -58,7 +58,7 @@ def convert_batch(
 
     A model is skipped if the manifest says that it was converted from the same content (that of its refine network
     included) with the same frames, options and versions, and its files are as they were written. After Ctrl-C or a kill
-    the same call goes on.
+    the same call goes on. Frames and labels of a recognizer are those beside it, if there are any (`own_options`).
 
     Args:
         sources: .keras files and SavedModel folders, of different names (`find_models`).
@@ -72,15 +72,14 @@ def convert_batch(
         The outcomes in the order of ``sources``.
 
     Raises:
-        DataError: the frames or the manifest cannot be read.
-        UsageError: ``out`` cannot be written, or another run is writing to it.
+        DataError: if the manifest, or frames that models share, cannot be read.
+        UsageError: if ``out`` cannot be written, or another run is writing to it.
         KeyboardInterrupt: after SIGINT or SIGTERM; no process is left, no file is half-written.
     """
     with StopSignals() as signals:
-        frames = _Frames(
-            sha256_of_frames(options.calibration, CALIBRATION_FRAMES),
-            None if options.validation is None else sha256_of_frames(options.validation, VALIDATION_FRAMES),
-        )
+        frames = _Frames()
+        if any(own_frames(source) is None for source in sources):  # without those that models share there is no batch
+            frames.hashes(options)
         staging = StagingFolder(out)
         try:
             batch = _Batch(out, options, frames, Manifest(out), staging, signals, on_outcome)
@@ -99,10 +98,21 @@ def convert_batch(
     return [batch.outcomes[output_name(source)] for source in sources]
 
 
-@dataclass(frozen=True)
 class _Frames:
-    calibration_sha256: str
-    validation_sha256: str | None
+    """Hashes of frames; each set is read once."""
+
+    def __init__(self) -> None:
+        self._sha256 = functools.cache(sha256_of_frames)
+
+    def hashes(self, options: ConversionOptions) -> tuple[str, str | None]:
+        """Of the calibration frames, and of those with known truth, if there are any.
+
+        Raises:
+            DataError: if there are none, or they cannot be read.
+        """
+        validation = options.validation
+        calibration = self._sha256(options.calibration, CALIBRATION_FRAMES)
+        return calibration, None if validation is None else self._sha256(validation, VALIDATION_FRAMES)
 
 
 class _Batch:
@@ -121,41 +131,36 @@ class _Batch:
         self._out, self._options, self._frames = out, options, frames
         self._manifest, self._staging, self._signals, self._on_outcome = manifest, staging, signals, on_outcome
         self._versions = installed_versions()
-        self._source_sha256: dict[str, str] = {}
+        self._records: dict[str, ModelRecord] = {}  # of each model as it was found, nothing converted
         self.outcomes: dict[str, ModelOutcome] = {}
 
     def prepare(self, source: Path, force: bool) -> ModelJob | None:
         """What is to be done for a model; None if that is nothing."""
-        name = output_name(source)
-        unusable = unusable_name(source, self._out)
-        if unusable is not None:
-            self._fail(name, source, None, unusable)
-            return None
+        name, options = output_name(source), self._options
+        record = self._record(source, options)
         try:
-            source_sha256 = sha256_of_model(source)
-        except OSError as error:
-            self._fail(name, source, None, f"{source} cannot be read: {error.strerror or error}")
+            unusable = unusable_name(source, self._out)
+            if unusable is not None:
+                raise UsageError(unusable)
+            options = own_options(source, options)
+            record = self._records[name] = self._hashed(source, options)
+        except StnRectifyError as error:
+            self._fail(name, record, str(error))
             return None
-        self._source_sha256[name] = source_sha256
         before = self._manifest.get(name)
         target = self._out / f"{name}.tflite"
-        if before is not None and not force and self._is_done(before, source_sha256):
+        if before is not None and not force and self._is_done(before, record):
             self._tell(ModelOutcome(name, before, skipped=True))
             return None
         if target.exists() and not self._options.overwrite:
-            ours = before is not None and before.wrote(target)
-            if not ours:
-                self._fail(
-                    name, source, source_sha256, f"{target} exists: give --overwrite to replace it, or another --out"
-                )
+            if before is None or not before.wrote(target):
+                self._fail(name, record, f"{target} exists: give --overwrite to replace it, or another --out")
                 return None
-            if before is not None and before.source != relative_source(source, self._out):
+            if before.source != record.source:
                 made_from = f"{target} was made from another model, {before.source} (seen from {self._out})"
-                self._fail(
-                    name, source, source_sha256, f"{made_from}: give --overwrite to replace it, or another --out"
-                )
+                self._fail(name, record, f"{made_from}: give --overwrite to replace it, or another --out")
                 return None
-        return ModelJob(name, source, self._options, self._out, self._staging.folder(name))
+        return ModelJob(name, source, options, self._out, self._staging.folder(name))
 
     def finish(self, finished: FinishedModel) -> None:
         """Records a result, then gives its files their final names, the model file last."""
@@ -173,7 +178,8 @@ class _Batch:
         if not result.passed and not result.rejected:  # nothing is known of the model: all stays as it was
             files, outputs = [], {} if before is None else before.outputs
         record = replace(
-            self._record(job.source, self._source_sha256[job.name], result.versions),
+            self._records[job.name],
+            versions=result.versions,
             result="passed" if result.passed else "failed",
             reason=result.reason,
             outputs=outputs,
@@ -190,44 +196,48 @@ class _Batch:
             self._staging.publish(file)
         self._tell(ModelOutcome(job.name, record, result=result))
 
-    def _is_done(self, before: ModelRecord, source_sha256: str) -> bool:
-        return (
-            before.passed
-            and before.fingerprint == self._fingerprint(source_sha256)
-            and before.outputs_are_there(self._out)
-        )
-
-    def _fingerprint(self, source_sha256: str) -> str:
-        frames = self._frames
-        return fingerprint(
-            source_sha256, frames.calibration_sha256, frames.validation_sha256, self._options, self._versions
-        )
+    def _is_done(self, before: ModelRecord, record: ModelRecord) -> bool:
+        return before.passed and before.fingerprint == record.fingerprint and before.outputs_are_there(self._out)
 
     def _unchanged(self, job: ModelJob) -> bool:
         try:
-            return sha256_of_model(job.source) == self._source_sha256[job.name]
+            return sha256_of_model(job.source) == self._records[job.name].source_sha256
         except OSError:
             return False
 
-    def _fail(self, name: str, source: Path, source_sha256: str | None, reason: str) -> None:
+    def _fail(self, name: str, record: ModelRecord, reason: str) -> None:
         """A model that no process was started for; what the manifest knows of files in ``out`` it goes on knowing."""
-        before = self._manifest.get(name)
-        record = replace(self._record(source, source_sha256, self._versions), reason=reason)
-        if before is None:
+        record = replace(record, reason=reason)
+        if self._manifest.get(name) is None:
             with self._signals.held():
                 self._manifest.put(name, record, self._staging)
         self._tell(ModelOutcome(name, record))
 
-    def _record(self, source: Path, source_sha256: str | None, versions: dict[str, str]) -> ModelRecord:
+    def _hashed(self, source: Path, options: ConversionOptions) -> ModelRecord:
+        """The record of a model and its frames, which can be read."""
+        try:
+            sha256 = sha256_of_model(source)
+        except OSError as error:
+            raise DataError(f"{source} cannot be read: {error.strerror or error}") from error
+        calibration, validation = self._frames.hashes(options)
+        return replace(
+            self._record(source, options),
+            source_sha256=sha256,
+            fingerprint=fingerprint(sha256, calibration, validation, options, self._versions),
+            calibration_sha256=calibration,
+            validation_sha256=validation,
+        )
+
+    def _record(self, source: Path, options: ConversionOptions) -> ModelRecord:
         return ModelRecord(
             source=relative_source(source, self._out),
-            source_sha256=source_sha256,
-            fingerprint=None if source_sha256 is None else self._fingerprint(source_sha256),
-            options=options_summary(self._options),
-            calibration=str(self._options.calibration),
-            calibration_sha256=self._frames.calibration_sha256,
-            validation_sha256=self._frames.validation_sha256,
-            versions=versions,
+            source_sha256=None,
+            fingerprint=None,
+            options=options_summary(options),
+            calibration=str(options.calibration),
+            calibration_sha256=None,
+            validation_sha256=None,
+            versions=self._versions,
             result="failed",
             reason=None,
             outputs={},

@@ -14,7 +14,7 @@ from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
 from stn_rectify.converters.batch.jobs import ModelResult
 from stn_rectify.converters.batch.packed_files import PackedFiles
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import UsageError
 
 __all__ = ["ClusterResult", "ClusterTask", "FramesPlugin", "convert_on_worker", "must_agree"]

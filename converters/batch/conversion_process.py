@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import StnRectifyError, first_line
 
 __all__ = ["ConversionRequest", "main"]
@@ -64,7 +64,7 @@ def _end_with_the_other_end() -> None:
 
 def _convert(request: ConversionRequest) -> dict[str, Any]:
     try:
-        from stn_rectify.converters.conversion import convert, summary_line
+        from stn_rectify.converters.conversion import convert
 
         conversion = convert(request.source, request.out, request.options)
     except StnRectifyError as error:
@@ -73,9 +73,7 @@ def _convert(request: ConversionRequest) -> dict[str, Any]:
     except Exception as error:  # whatever TensorFlow and Keras make of a model
         traceback.print_exc()
         return {"reason": f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)"}
-    refine = "" if conversion.refine is None else f"refine network, each pass\n{conversion.refine.cost}\n"
-    details = f"{conversion.cost}\n{refine}{conversion.proof}"
-    return {"reason": None, "line": summary_line(conversion), "details": details}
+    return {"reason": None, "line": str(conversion), "details": conversion.details()}
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.reading.calibration import image_files, thinned
-from stn_rectify.models.evaluation.known_frames import find_truth
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.calibration import frame_files
 from stn_rectify.models.files import sha256_of, sha256_of_files
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["fingerprint", "frame_files", "installed_versions", "options_summary", "sha256_of_frames"]
+__all__ = ["fingerprint", "installed_versions", "options_summary", "sha256_of_frames"]
 
 _NOT_IN_THE_RESULT = ("calibration", "validation", "overwrite")  # the frames count by content
 _INTERPRETERS = ("tflite-runtime", "ai-edge-litert")
@@ -34,23 +33,6 @@ def sha256_of_frames(source: Path, limit: int) -> str:
         return sha256_of(source) if source.is_file() else sha256_of_files(files)
     except OSError as error:
         raise DataError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
-
-
-def frame_files(source: Path, limit: int) -> dict[str, Path]:
-    """The files that a conversion reads of a source of frames, by the names they can have in another folder.
-
-    Raises:
-        DataError: there are none.
-    """
-    if source.is_file():
-        return {source.name: source}
-    if not source.is_dir():
-        raise DataError(f"{source}: no such calibration folder or .npz file")
-    images = image_files(source)
-    truth = find_truth(source)
-    if truth is None:
-        return {str(images[k].relative_to(source)): images[k] for k in thinned(len(images), limit)}
-    return {"truth.json": truth, **{str(image.relative_to(source)): image for image in images}}
 
 
 def installed_versions() -> dict[str, str]:

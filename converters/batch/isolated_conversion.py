@@ -18,7 +18,7 @@ from typing import Any
 from stn_rectify.converters.batch.conversion_process import ConversionRequest
 from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.jobs import ModelResult
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 
 __all__ = ["IsolatedConversion"]
 
@@ -113,7 +113,7 @@ class IsolatedConversion:
             line=self._readable(answer.get("line", "")),
             details=self._readable(answer.get("details", "")),
             warnings=tuple(report.get("warnings", ())),
-            numbers=report.get("comparison") or {},
+            numbers=report["networks"][0]["comparison"] or {} if report else {},
             seconds=round(time.monotonic() - self._started, 2),
             versions=installed_versions(),
             log=self._last_lines(),

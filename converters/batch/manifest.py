@@ -59,7 +59,7 @@ class ModelRecord:
     fingerprint: str | None
     options: dict[str, Any]
     calibration: str
-    calibration_sha256: str
+    calibration_sha256: str | None
     validation_sha256: str | None
     versions: dict[str, str]
     result: str

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stn_rectify.converters.reading.refine_files import model_of_refine_file
-from stn_rectify.converters.reading.stn_source import is_saved_model, output_name
+from stn_rectify.converters.reading.model_files import is_saved_model, model_of_refine_file, output_name
 from stn_rectify.runtime.errors import UsageError
 
 __all__ = ["find_models", "unusable_name"]

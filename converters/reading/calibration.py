@@ -26,6 +26,7 @@ __all__ = [
     "VALIDATION_FRAMES",
     "FrameSet",
     "calibration_warnings",
+    "frame_files",
     "image_files",
     "read_frames",
     "refuse_unknown_labels",
@@ -112,6 +113,23 @@ def refuse_unknown_labels(source: Path, known: FrameSet, classes: int | None) ->
             f"{source}: label {wrong[0]} is no class of the recognizer, and so with {len(wrong)} of {len(known)} "
             f"frames: it has {classes}, numbered from 0; -1 stands for an unknown one"
         )
+
+
+def frame_files(source: Path, limit: int) -> dict[str, Path]:
+    """The files that a conversion reads of a source of frames, by the names they can have in another folder.
+
+    Raises:
+        DataError: if there are none.
+    """
+    if source.is_file():
+        return {source.name: source}
+    if not source.is_dir():
+        raise DataError(f"{source}: no such calibration folder or .npz file")
+    images = image_files(source)
+    truth = find_truth(source)
+    if truth is None:
+        return {str(images[k].relative_to(source)): images[k] for k in thinned(len(images), limit)}
+    return {"truth.json": truth, **{str(image.relative_to(source)): image for image in images}}
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
 from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
@@ -21,7 +22,7 @@ from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
-__all__ = ["Agreement", "ClassAgreement", "Comparison", "Outputs", "TargetsKept", "compare"]
+__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare"]
 
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
@@ -33,23 +34,6 @@ class Agreement:
 
     mean: float
     max: float
-
-
-@dataclass(frozen=True)
-class ClassAgreement:
-    """What the recognizer says in float and in INT8.
-
-    Attributes:
-        top1_agreement: share of frames for which both name the same class.
-        labelled: frames whose class is known.
-        accuracy_float: share of them that the float model names rightly; None if none is known.
-        accuracy_int8: the same for the file.
-    """
-
-    top1_agreement: float
-    labelled: int
-    accuracy_float: float | None
-    accuracy_int8: float | None
 
 
 @dataclass(frozen=True)
@@ -146,7 +130,7 @@ def compare(
     quantized: npt.NDArray[np.int8],
     package: str | None = None,
     *,
-    refine: bool = False,
+    signature: str = SIGNATURE,
 ) -> Comparison:
     """Runs the float model and the file over the same frames.
 
@@ -156,17 +140,16 @@ def compare(
         known: frames float32 [N, H, W, C], with corners and labels where they are known.
         quantized: the same frames int8, as the file takes them.
         package: the interpreter, see `IsolatedInterpreter`.
-        refine: compare the file's refine network; ``parts`` and frames are then of that one.
+        signature: of the network that ``parts`` and frames belong to.
 
     Raises:
-        ModelFileError: the interpreter refuses the file or dies of it.
+        ModelFileError: if the interpreter refuses the file or dies of it.
     """
-    network = model.metadata.refine if refine else model.metadata
+    network = model.metadata.refine if signature == REFINE_SIGNATURE else model.metadata
     if network is None:
         raise ModelFileError(f"{model.path} has no refine network to compare")
     with IsolatedInterpreter(package) as interpreter:
         interpreter.load(model.flatbuffer)
-        signature = REFINE_SIGNATURE if refine else SIGNATURE
         runs = [interpreter.run({"frame": frame[None]}, signature) for frame in quantized]
     of_file = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
     of_float = parts.run(known.frames)
@@ -194,7 +177,11 @@ def compare(
         rectified_levels_mean=None if levels_beside_float is None else float(levels_beside_float.mean()),
         rectified_levels_p95=None if levels_beside_float is None else float(np.percentile(levels_beside_float, 95)),
         score=_score_agreement(network.score, of_float, of_file),
-        class_scores=_class_agreement(known, of_float, of_file),
+        class_scores=(
+            class_agreement(of_float["class_scores"], of_file["class_scores"], known.labels)
+            if "class_scores" in of_file
+            else None
+        ),
         known_targets=len(targets),
         float_targets=_targets_kept(theta_float, parts, known, targets),
         int8_targets=_targets_kept(theta_int8, parts, known, targets),
@@ -208,19 +195,6 @@ def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file
     score = (of_file["score"].astype(np.float64) - spec.zero_point) * spec.scale
     difference = np.abs(score - of_float["score"])
     return Agreement(float(difference.mean()), float(difference.max()))
-
-
-def _class_agreement(known: FrameSet, of_float: dict[str, Array], of_file: dict[str, Array]) -> ClassAgreement | None:
-    if "class_scores" not in of_file:
-        return None
-    named_float, named_int8 = (outputs["class_scores"].argmax(axis=1) for outputs in (of_float, of_file))
-    labels = np.full(len(named_int8), -1) if known.labels is None else known.labels
-    labelled = labels >= 0
-    accuracies = [
-        float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
-        for named in (named_float, named_int8)
-    ]
-    return ClassAgreement(float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies)
 
 
 def _known_targets(known: FrameSet) -> list[int]:

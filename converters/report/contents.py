@@ -11,81 +11,63 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.converters.proof.proof import Check, Proof
-from stn_rectify.converters.reading.stn_source import output_name
-from stn_rectify.converters.report.comparison import Comparison
+from stn_rectify.converters.proof.proof import Proof
+from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
+from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
-from stn_rectify.converters.report.refine_report import RefineReport
-from stn_rectify.models.network.cost import StnCost
-from stn_rectify.runtime.model.model_file import ModelFile
 
 __all__ = ["REPORT_FORMAT", "report_dict"]
 
 #: The value of ``format``.
-REPORT_FORMAT = "stn-rectify-report/1"
+REPORT_FORMAT = "stn-rectify-report/2"
 _PACKAGES = ("stn-rectify", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tflite-runtime", "ai-edge-litert")
 
 
 def report_dict(
     source: Path,
-    model: ModelFile,
+    file_bytes: int,
+    flatbuffer: bytes,
     proof: Proof,
-    cost: StnCost,
+    networks: Sequence[NetworkReport],
     *,
-    comparison: Comparison | None = None,
-    thresholds: Sequence[Check] = (),
     delegations: Sequence[Delegation] = (),
     latencies: Sequence[Latency] = (),
-    theta_readout: Sequence[Mapping[str, Any]] = (),
     metadata: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     compared_on: str = "the calibration frames",
-    warnings: Sequence[str] = (),
-    refine: RefineReport | None = None,
 ) -> dict[str, Any]:
     """The report, ready for ``json.dumps``.
 
     Args:
         source: the model that was converted.
-        model: the file, read back.
+        file_bytes: size of the file.
+        flatbuffer: of the file, read back.
         proof: of the file.
-        cost: parameters and multiply-accumulates.
-        comparison: with the float model; None if the proof failed before.
-        thresholds: what `thresholds.gate` found; empty if none were set.
+        networks: what is said of each network of the file.
         delegations: of each installed interpreter.
         latencies: of each installed interpreter; empty if they were not measured.
-        theta_readout: one entry for each way to read θ that was tried: ``name``, ``corners_mean_px``,
-            ``corners_p95_px``, ``corners_max_px`` and ``kept``.
         metadata: what the file's metadata.json says.
         options: of the command.
-        compared_on: which frames, in words.
-        warnings: what makes its numbers doubtful, a line each.
-        refine: the file's refine network; None in a file of one network.
+        compared_on: which frames the first network was compared on, in words.
     """
-    passed = proof.passed and all(check.passed for check in thresholds)
-    operators = read_operators(model.flatbuffer)
+    thresholds = [check for network in networks for check in network.thresholds]
+    operators = read_operators(flatbuffer)
+    failures = [f"{c.name}: {c.found}" for c in (*proof.checks, *thresholds) if not c.passed]
     report: dict[str, Any] = {
         "format": REPORT_FORMAT,
         "name": output_name(source),
         "source": str(source),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "passed": passed,
-        "failures": [f"{c.name}: {c.found}" for c in (*proof.checks, *thresholds) if not c.passed],
-        "warnings": list(warnings),
+        "passed": not failures,
+        "failures": failures,
+        "warnings": [warning for network in networks for warning in network.warnings],
         "proof": asdict(proof),
         "thresholds": [asdict(check) for check in thresholds],
         "compared_on": compared_on,
-        "comparison": None if comparison is None else comparison.summary(),
-        "theta_readout": [dict(entry) for entry in theta_readout],
-        "cost": {**asdict(cost), "parameters": cost.parameters, "macs": cost.macs},
-        "refine": None if refine is None else refine.as_dict(),
-        "bytes": {
-            "file": model.size_bytes,
-            "flatbuffer": len(model.flatbuffer),
-            "constants": constant_bytes(model.flatbuffer),
-        },
+        "networks": [network.as_dict() for network in networks],
+        "bytes": {"file": file_bytes, "flatbuffer": len(flatbuffer), "constants": constant_bytes(flatbuffer)},
         "operators": [asdict(op) for op in operators],
         "operator_groups": [asdict(group) for group in group_operators(operators)],
         "xnnpack": [{**asdict(d), "taken": sorted(d.taken)} for d in delegations],

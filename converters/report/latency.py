@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
+from stn_rectify.converters.tflite.object_tree import read_model
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.model.model_file import ModelFile
+
+if TYPE_CHECKING:
+    from stn_rectify.converters.tflite.quantizer import TensorFunction
 
 __all__ = ["Latency", "float_twin", "measure_latencies", "measure_latency"]
 
@@ -44,33 +46,42 @@ class Latency:
     problem: str | None = None
 
 
-def float_twin(parts: StnParts, outputs: Collection[str]) -> bytes:
-    """The float model as a float32 TFLite file of built-in operators, with the outputs that the INT8 file has.
+def float_twin(function: TensorFunction, outputs: Collection[str], shape: Sequence[int]) -> bytes:
+    """A float model of one image as a float32 TFLite file of built-in operators, with the outputs that the file has.
 
     Raises:
-        ModelFileError: TensorFlow cannot convert it.
+        ModelFileError: if TensorFlow cannot convert it.
     """
     from stn_rectify.converters.tflite.quantizer import to_tflite  # brings TensorFlow
 
-    def of_file(frame: Any) -> dict[str, Any]:
-        return {name: value for name, value in parts.whole(frame).items() if name in outputs}
+    def of_file(image: Any) -> dict[str, Any]:
+        return {name: value for name, value in function(image).items() if name in outputs}
 
-    return to_tflite(of_file, parts.frame_shape, "float model")
+    height, width, channels = shape
+    return to_tflite(of_file, (height, width, channels), "float model")
 
 
 def measure_latencies(
-    model: ModelFile, parts: StnParts, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
+    flatbuffer: bytes, function: TensorFunction, frames: npt.NDArray[np.float32], quantized: npt.NDArray[np.int8]
 ) -> list[Latency]:
-    """`measure_latency` on the first of ``frames`` [N, H, W, C] in each installed interpreter."""
+    """`measure_latency` of a file and its float model on the first frame, in each installed interpreter.
+
+    Args:
+        flatbuffer: the file; its first signature counts.
+        function: the float model.
+        frames: [N, H, W, C] as the float model takes them.
+        quantized: the same as the file takes them.
+    """
+    outputs = {entry.name.decode() for entry in read_model(flatbuffer).signatureDefs[0].outputs}
     try:
-        twin = float_twin(parts, model.signature.outputs.keys())
+        twin = float_twin(function, outputs, frames.shape[1:])
     except StnRectifyError as error:
         return [Latency(package, problem=str(error)) for package in installed_packages()]
-    return [measure_latency(model, twin, frames[0], quantized[0], package) for package in installed_packages()]
+    return [measure_latency(flatbuffer, twin, frames[0], quantized[0], package) for package in installed_packages()]
 
 
 def measure_latency(
-    model: ModelFile,
+    flatbuffer: bytes,
     twin: bytes,
     frame: npt.NDArray[np.float32],
     quantized: npt.NDArray[np.int8],
@@ -82,7 +93,7 @@ def measure_latency(
     try:
         with IsolatedInterpreter(package) as interpreter:
             name = interpreter.package
-            seconds = interpreter.time([(model.flatbuffer, quantized[None]), (twin, frame[None])], rounds)
+            seconds = interpreter.time([(flatbuffer, quantized[None]), (twin, frame[None])], rounds)
     except StnRectifyError as error:
         return Latency(name, problem=str(error))
     int8_s, float_s = np.median(seconds, axis=0)

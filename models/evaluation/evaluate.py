@@ -13,7 +13,7 @@ from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.files import is_refine_file, refine_file_of, scan_file_of
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import THETA_SIZE
 
 __all__ = ["Evaluation", "can_be_evaluated", "evaluate"]

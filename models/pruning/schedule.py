@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.files import partial_file, sha256_of_file
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.files import REFINE, SCAN, sha256_of_file
+from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.network.pose import pose_model, pose_predictor
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
@@ -93,8 +93,7 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
             stn = load_model(files[step])
         else:
             stn = pruned(stn, pool, course, whole * (1 - course.fraction) ** (step / course.steps))
-            with partial_file(files[step]) as partial:
-                stn.save(partial)
+            save_model(stn, files[step], SCAN if course.refine_margin is None else REFINE)
         tune(stn, pool, course.step(step), checkpoints[step])
     write_result(stn, pool, course, out, list(checkpoints.values()))
     return stn

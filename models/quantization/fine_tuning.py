@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from stn_rectify.models.files import sha256_of_file
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.losses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
 from stn_rectify.models.training.checkpoint import Checkpoint

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from stn_rectify.models.files import partial_file
+from stn_rectify.models.files import RECOGNIZER as RECOGNIZER_KIND
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, partial_file
+from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.network.losses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
 from stn_rectify.models.recognition.labelled_images import LabelledImages
@@ -200,14 +202,11 @@ def _write_result(model: keras.Model, course: RecognizerCourse, data: LabelledIm
     _write_arrays(out.with_suffix(".calibration.npz"), frames=_pixels(batch.frames), labels=batch.labels)
     with partial_file(out.with_suffix(".labels.txt")) as partial:
         partial.write_text("".join(f"{name}\n" for name in data.names), encoding="utf-8")
-    halves = {".stn.keras": without_recognizer(model), ".recognizer.keras": model.get_layer(RECOGNIZER)}
-    for suffix, half in halves.items():
-        with partial_file(out.with_suffix(suffix)) as partial:
-            half.save(partial)
+    save_model(without_recognizer(model), out.with_suffix(".stn.keras"), SCAN)
+    save_model(model.get_layer(RECOGNIZER), out.with_suffix(RECOGNIZER_SUFFIX), RECOGNIZER_KIND)
     rectified = keras.Model(model.input, model.get_layer("rectified").output).predict(batch.frames, verbose=0)
     _write_arrays(out.with_suffix(".recognizer.calibration.npz"), frames=_pixels(rectified), labels=batch.labels)
-    with partial_file(out) as partial:
-        model.save(partial)
+    save_model(model, out, SCAN)
     shutil.rmtree(out.with_suffix(".training"))
 
 

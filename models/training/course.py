@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.files import partial_file
+from stn_rectify.models.files import REFINE, SCAN, partial_file
+from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
@@ -167,8 +168,7 @@ def write_result(
     """
     _write_calibration(pool, course, out)
     write_curve(out, [checkpoint.curve_file for checkpoint in checkpoints])
-    with partial_file(out) as partial:
-        stn.save(partial)
+    save_model(stn, out, SCAN if course.refine_margin is None else REFINE)
     shutil.rmtree(out.with_suffix(".training"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from stn_rectify.models.files import sha256_of_file
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.pose import pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint

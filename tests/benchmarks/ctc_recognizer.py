@@ -3,7 +3,7 @@
     python tests/benchmarks/ctc_recognizer.py FOLDER [--steps N] [--plates N]
 
 trains a convolutional network of 88,000 parameters on synthesised upright plates (letters and digits in OpenCV's
-fonts, a little out of place as a rectified image is, blurred, noisy), converts it with `convert_recognizer`, and prints
+fonts, a little out of place as a rectified image is, blurred, noisy), converts it with `convert`, and prints
 how many plates of another seed `Recognizer` reads without a mistake. What is trained already is not trained again.
 """
 
@@ -20,8 +20,8 @@ import cv2
 import keras
 import numpy as np
 
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.recognizer_conversion import convert_recognizer
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.tflite.quantizer import to_tflite
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.recognition.recognizer import Recognizer
@@ -140,7 +140,7 @@ def main() -> None:
     source = args.folder / "plates.recognizer.keras"
     if not source.exists():
         trained(source, args.steps, seed=1)
-    conversion = convert_recognizer(source, args.folder, ConversionOptions(calibration=source, overwrite=True))
+    conversion = convert(source, args.folder, ConversionOptions(calibration=source, overwrite=True))
     print(conversion)
     rng = np.random.default_rng(2)
     texts = [random_text(rng) for _ in range(args.plates)]

@@ -51,7 +51,7 @@ def int8_error(model: str, recognizer: str | None, frames: np.ndarray, labels: n
 
 _FLOAT = """
 import sys, json, keras, numpy as np
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from digits_error import held_out

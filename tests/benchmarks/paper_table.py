@@ -28,7 +28,6 @@ import numpy as np
 from digits_error import HELD_OUT, float_errors
 
 from stn_rectify.converters.conversion import ConversionOptions, convert
-from stn_rectify.converters.recognizer_conversion import convert_recognizer
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.files import partial_file
 from stn_rectify.models.recognition.labelled_images import LabelledImages, read_labelled_images
@@ -86,7 +85,7 @@ def measure_stn(mnist: Path, keras_file: Path, kind: str) -> dict[str, float]:
     labels = tuple("0123456789")
     errors = {"float": float_errors(keras_file, mnist, (kind,))[kind]}
     options = ConversionOptions(calibration, latency=False, overwrite=True, labels=labels)
-    recognizer = str(convert_recognizer(keras_file.with_suffix(".recognizer.keras"), build, options).path)
+    recognizer = str(convert(keras_file.with_suffix(".recognizer.keras"), build, options).path)
     one = convert(keras_file, build, options).path
     errors["one file"] = int8_error(mnist, one, "none", kind)
     stn = keras_file.with_suffix(".stn.keras")

@@ -15,7 +15,7 @@ import numpy as np
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.tflite.quantizer import quantize
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
 
 

@@ -78,10 +78,11 @@ def main() -> None:
         np.savez(folder / "held-out.npz", frames=frames[-HELD_OUT:], labels=labels[-HELD_OUT:])
         options = ConversionOptions(folder / "calibration.npz", validation=folder / "held-out.npz", latency=False)
         conversion = convert(folder / "digit_reader.keras", folder / "build", options)
-    classes = conversion.comparison.class_scores
+    (network,) = conversion.networks
+    classes = network.comparison.class_scores
     print(f"{HELD_OUT} held-out digits: float {100 * classes.accuracy_float:.1f} %, one INT8 file "
           f"{100 * classes.accuracy_int8:.1f} %, same class in {100 * classes.top1_agreement:.1f} %")  # fmt: skip
-    for row in conversion.theta_readout:
+    for row in network.theta_readout:
         kept = "  (in the file)" if row["kept"] else ""
         print(f"{row['name']:<40}{row['corners_mean_px']:.3f} px mean, {row['corners_max_px']:.2f} max{kept}")
 

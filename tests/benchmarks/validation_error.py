@@ -71,7 +71,7 @@ def by_file(model: str, known: KnownFrames, most_passes: int) -> Iterator[Found]
 def by_keras(file: Path, known: KnownFrames, most_passes: int) -> Iterator[Found]:
     """What the Keras models find: NAME.keras, and NAME.refine.keras if it is beside it."""
     from stn_rectify.models.evaluation.refined_pose import find_targets
-    from stn_rectify.models.network.loading import load_model
+    from stn_rectify.models.network.keras_file import load_model
 
     refine_file = file.with_suffix(".refine.keras")
     refine = load_model(refine_file) if refine_file.is_file() else None

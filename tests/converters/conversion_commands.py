@@ -35,6 +35,15 @@ def save_tiny_refine(model: Path) -> None:
     np.savez(refine.with_suffix(".calibration.npz"), frames=smooth_frames((16, 16, 3), 20))
 
 
+def save_tiny_recognizer(file: Path) -> None:
+    """The least recognizer that converts, its images and its three labels: 8×8×1."""
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(file)
+    np.savez(file.with_suffix(".calibration.npz"), frames=smooth_frames((8, 8, 1), 20))
+    file.with_name(file.name.replace(".recognizer.keras", ".labels.txt")).write_text("a\nb\nc\n")
+
+
 def start_command(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     """Starts `stn-convert` in a folder."""
     script = Path(sys.executable).with_name("stn-convert")

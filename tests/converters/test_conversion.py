@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.assembly import assemble
-from stn_rectify.converters.conversion import ConversionOptions, convert
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.tflite.object_tree import operator_name, read_model
@@ -50,7 +51,7 @@ def test_a_model_converts_and_is_proved(tmp_path, variant):
     assert report["passed"]
     assert report["proof"]["checks"][0] == {"name": "float tensors", "passed": True, "found": "0"}
     assert any("equals the integer reference" in check["found"] for check in report["proof"]["checks"])
-    assert report["comparison"]["levels_max"] <= 2
+    assert report["networks"][0]["comparison"]["levels_max"] <= 2
     model = ModelFile.open(tmp_path / "out" / "stn.tflite")
     assert model.metadata.kind == "in-graph"
     assert (model.metadata.score is not None) == options.get("score", True)
@@ -90,7 +91,7 @@ def test_another_value_range_keeps_its_zero_as_the_margin(tmp_path):
     spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
     assert spec.value_range == (-1, 1)
     assert spec.zero_point in (-1, 0)
-    assert json.loads((tmp_path / "stn.report.json").read_text())["comparison"]["levels_max"] <= 2
+    assert json.loads((tmp_path / "stn.report.json").read_text())["networks"][0]["comparison"]["levels_max"] <= 2
 
 
 def test_a_trunk_of_other_layers_converts(tmp_path):

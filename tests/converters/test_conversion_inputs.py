@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.converters.conversion import ConversionOptions, convert
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import DataError, UsageError
 from tests.converters.keras_models import save_frames, save_recognizing_model, stn_with_trunk
 

@@ -15,6 +15,8 @@ from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.converters.tflite.schema import schema
 from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.models.files import RECOGNIZER
+from stn_rectify.models.network.keras_file import save_model as save_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import save_frames, save_model, stn_with_trunk
@@ -46,13 +48,13 @@ def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, mon
     """A real defect: one number of the head in the file is not the one it should be."""
     source, frames = save_model(tmp_path, "stn"), save_frames(tmp_path, (32, 32, 3))
 
-    def prove_a_damaged_file(flatbuffer, head, *others):
-        model = read_model(flatbuffer)
+    def prove_a_damaged_file(flatbuffer, networks):
+        model, head = read_model(flatbuffer), networks[0].assembly.head
         damaged = head.bias.copy()
         damaged[-1] += 1 << 20
         (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == head.bias.tobytes())
         buffer.data = np.frombuffer(damaged.tobytes(), np.uint8)
-        return proof.prove(write_model(model), head, *others)
+        return proof.prove(write_model(model), networks)
 
     monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
     with pytest.raises(ModelFileError, match="12 differ: theta of frame 0"):
@@ -135,18 +137,18 @@ def test_the_proof_finds_floats_custom_operators_and_new_versions():
     graph = FlatbufferGraph()
     frame = graph.input((1, 4), "int8")
     flatbuffer = graph.finish({"frame": frame}, {"wide": graph.cast(frame, "float32")})
-    assert "float tensors: 1" in proof.prove(flatbuffer, None, None, np.zeros((0, 1), np.int8)).failures
+    assert "float tensors: 1" in proof.prove(flatbuffer, []).failures
 
     graph = FlatbufferGraph()
     frame = graph.input((1, 4), "int8")
     wide = graph.cast(frame, "int32")
     graph.model.operatorCodes[0].version = VERSIONS["CAST"] + 1
-    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), None, None, np.zeros((0, 1), np.int8))
+    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), [])
     assert "CAST v6" in result.failures
 
     graph.model.operatorCodes[0].customCode = "FlexCast"
     graph.model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), None, None, np.zeros((0, 1), np.int8))
+    result = proof.prove(graph.finish({"frame": frame}, {"wide": wide}), [])
     assert "CUSTOM:FlexCast" in result.failures
 
 
@@ -166,3 +168,10 @@ def test_a_layer_that_gives_only_zeros_is_refused_by_name(tmp_path):
     stn_with_trunk(trunk).save(tmp_path / "dead.keras")
     with pytest.raises(ModelFileError, match=r"computes nothing in .*dead_layer"):
         run(tmp_path / "dead.keras", tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))
+
+
+def test_a_file_of_another_kind_than_its_name_says_is_refused(tmp_path):
+    file = tmp_path / "plate.keras"
+    save_kind(stn_with_trunk(keras.layers.Conv2D(4, 3, activation="relu")), file, RECOGNIZER)
+    with pytest.raises(DataError, match=r"holds a recognizer network, .*: rename it to plate\.recognizer\.keras"):
+        run(file, tmp_path / "out", save_frames(tmp_path, (16, 16, 3)))

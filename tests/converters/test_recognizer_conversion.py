@@ -12,14 +12,15 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.converters import recognizer_conversion
+from stn_rectify.converters import conversion
 from stn_rectify.converters.cli import main
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.proof.proof import inspect_file
-from stn_rectify.converters.recognizer_conversion import convert_recognizer
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.proof import proof
+from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
 from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError
-from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
+from tests.converters.conversion_commands import manifest
 from tests.converters.keras_models import save_frames, smooth_frames
 
 SHAPE = (20, 20, 1)
@@ -38,63 +39,102 @@ def source(tmp_path_factory):
     return folder / "shapes.recognizer.keras"
 
 
+@pytest.fixture(scope="module")
+def built(source):
+    """The folder with what the command makes of it."""
+    assert main([str(source), "--out", str(source.parent / "build"), "--calibration", "no-such-folder"]) == 0
+    return source.parent / "build"
+
+
 def options(**chosen):
-    return ConversionOptions(**{"calibration": Path("no-such-folder"), **chosen})
+    return ConversionOptions(**{"calibration": Path("no-such-folder"), "latency": False, **chosen})
 
 
-def test_the_file_is_all_integer_and_says_what_keras_says(source, tmp_path):
-    conversion = convert_recognizer(source, tmp_path, options())
-    assert conversion.path == tmp_path / "shapes.recognizer.tflite"
-    assert all(check.passed for check in conversion.checks)
-    assert conversion.agreement >= 0.9
+def test_the_file_is_all_integer_and_says_what_keras_says(source, built):
+    target = built / "shapes.recognizer.tflite"
     frames = smooth_frames(SHAPE, 10, seed=9)
     expected = keras.models.load_model(source).predict(frames / np.float32(255), verbose=0)
-    with Recognizer(conversion.path) as recognizer:
-        assert all(check.passed for check in inspect_file(recognizer.file.flatbuffer))
+    with Recognizer(target) as recognizer:
+        assert all(check.passed for check in proof.inspect_file(recognizer.file.flatbuffer))
         assert (recognizer.file.labels, recognizer.file.name) == (("a", "b", "c"), "shapes")
         found = [recognizer.recognize(frame[..., 0]) for frame in frames]
     np.testing.assert_allclose([f.class_scores for f in found], expected, atol=0.15)
 
 
-def test_the_command_takes_it_by_its_name_and_skips_what_is_unchanged(source, tmp_path, capsys):
-    arguments = [str(source), "--out", str(tmp_path), "--calibration", "no-such-folder"]
-    assert main(arguments) == 0
+def test_it_has_a_report_and_an_entry_in_the_manifest(built):
+    report = json.loads((built / "shapes.recognizer.report.json").read_text())
+    assert report["passed"]
+    assert any("equals the quantized recognizer" in check["found"] for check in report["proof"]["checks"])
+    (network,) = report["networks"]
+    assert (network["kind"], network["comparison"]["frames"]) == ("recognizer", 30)
+    classes = network["comparison"]["class_scores"]
+    assert classes["top1_agreement"] >= 0.9
+    assert classes["labelled"] == 30
+    assert abs(classes["accuracy_int8"] - classes["accuracy_float"]) <= 0.1
+    assert network["cost"]["parameters"] > 1000
+    assert all(latency["speed"] > 0 for latency in report["latency"])
+    page = (built / "shapes.recognizer.report.html").read_text()
+    assert "Classes or texts" in page
+    record = manifest(built)["shapes.recognizer"]
+    names = {f"shapes.recognizer.{suffix}" for suffix in ("tflite", "report.json", "report.html")}
+    assert (record["result"], set(record["outputs"])) == ("passed", names)
+    assert record["calibration"].endswith("shapes.recognizer.calibration.npz")
+    assert record["options"]["labels"] == ["a", "b", "c"]
+
+
+def test_it_is_a_model_of_the_batch_like_any_other(source, built, tmp_path, capsys):
+    shutil.copytree(built, tmp_path / "build")
+    for file in source.parent.glob("shapes.*"):
+        shutil.copy(file, tmp_path)
+    arguments = [str(tmp_path / source.name), "--out", str(tmp_path / "build"), "--calibration", "no-such-folder"]
+    changed_place = main(arguments)
+    assert changed_place == 0
+    assert "0 converted, 0 failed, 1 unchanged" in capsys.readouterr().out  # the content counts
+    assert main([*arguments, "--max-corner-error", "1", "--pose-only"]) == 0
+    assert "1 unchanged" in capsys.readouterr().out  # it has no pose
+    (tmp_path / "shapes.labels.txt").write_bytes(b"\xef\xbb\xbfx\ny\nz\n\n")
+    assert main([*arguments, "--no-latency", "--overwrite"]) == 0
     assert "shapes.recognizer  proved all-integer" in capsys.readouterr().out
-    assert main(arguments) == 0
-    assert "unchanged" in capsys.readouterr().out
-    assert main([*arguments, "--force"]) == 0
-    assert "proved all-integer" in capsys.readouterr().out
-    labels = tmp_path / "other.txt"
-    labels.write_bytes(b"\xef\xbb\xbfx\ny\nz\n\n")
-    assert main([*arguments, "--labels", str(labels)]) == 0  # replaces what an earlier run has written
-    with zipfile.ZipFile(tmp_path / "shapes.recognizer.tflite") as archive:
+    with zipfile.ZipFile(tmp_path / "build" / "shapes.recognizer.tflite") as archive:
         assert archive.read("labels.txt") == b"x\ny\nz\n"
         assert json.loads(archive.read("metadata.json"))["class_scores"]["activation"] == "softmax"
 
 
-def test_a_file_that_no_conversion_has_written_is_kept(source, tmp_path, capsys):
+def test_a_file_that_no_conversion_has_written_is_kept(source, built, tmp_path, capsys):
     target = tmp_path / "shapes.recognizer.tflite"
-    arguments = [str(source), "--out", str(tmp_path), "--calibration", "no-such-folder"]
-    assert main(arguments) == 0
-    altered = bytearray(target.read_bytes())
+    altered = bytearray((built / target.name).read_bytes())
     altered[1000] ^= 1
     target.write_bytes(altered)
-    assert main([*arguments, "--force"]) == 1
+    shutil.copy(built / "manifest.json", tmp_path)
+    assert main([str(source), "--out", str(tmp_path), "--calibration", "no-such-folder", "--force"]) == 1
     assert "exists: give --overwrite" in capsys.readouterr().err
     assert target.read_bytes() == altered
-    assert main([*arguments, "--overwrite"]) == 0
 
 
-def test_labels_beside_it_are_read_like_those_of_the_option(source, tmp_path):
-    labels = tmp_path / "shapes.labels.txt"
+def test_labels_beside_it_that_cannot_be_read_fail_it_and_no_other_model(source, tmp_path, capsys):
     for file in (source, source.with_suffix(".calibration.npz")):
         shutil.copy(file, tmp_path)
-    labels.write_bytes("ä\n".encode("latin-1"))
+    (tmp_path / "shapes.labels.txt").write_bytes("ä\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"shapes\.labels\.txt cannot be read"):
-        convert_recognizer(tmp_path / source.name, tmp_path, options())
-    labels.write_bytes(b"\xef\xbb\xbfa\nb\nc\n\n")
-    conversion = convert_recognizer(tmp_path / source.name, tmp_path, options())
-    assert RecognizerFile.open(conversion.path).labels == ("a", "b", "c")
+        convert(tmp_path / source.name, tmp_path, options())
+    assert main([str(tmp_path), "--out", str(tmp_path / "build"), "--calibration", "no-such-folder"]) == 1
+    assert "shapes.recognizer  FAILED: " in capsys.readouterr().err
+    assert "cannot be read" in manifest(tmp_path / "build")["shapes.recognizer"]["reason"]
+
+
+def test_the_proof_finds_one_that_is_not_what_the_quantizer_made(source, tmp_path, monkeypatch):
+    """A real defect: one weight in the file is not the one it should be."""
+
+    def prove_a_damaged_file(flatbuffer, networks):
+        model = read_model(flatbuffer)
+        weights = max((b for b in model.buffers if b.data is not None), key=lambda b: len(b.data))
+        weights.data = (np.frombuffer(bytes(weights.data), np.int8) // 2).view(np.uint8)
+        return proof.prove(write_model(model), networks)
+
+    monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
+    with pytest.raises(ModelFileError, match="class_scores of frame 0"):
+        convert(source, tmp_path, options())
+    assert not (tmp_path / "shapes.recognizer.tflite").exists()
 
 
 def test_a_network_that_reads_texts_is_converted_with_its_alphabet(tmp_path):
@@ -107,15 +147,15 @@ def test_a_network_that_reads_texts_is_converted_with_its_alphabet(tmp_path):
     model.save(source)
     frames = save_frames(tmp_path, (8, 32, 1), 40)
     with pytest.raises(UsageError, match="no labels for an output of 8 by 4: a sequence recognizer needs one for each"):
-        convert_recognizer(source, tmp_path, options(calibration=frames))
+        convert(source, tmp_path, options(calibration=frames))
     with pytest.raises(UsageError, match=r"7 labels for 4 classes: .* gives \[batch, steps, classes\]"):
-        convert_recognizer(source, tmp_path, options(calibration=frames, labels=tuple("abcdefg")))
+        convert(source, tmp_path, options(calibration=frames, labels=tuple("abcdefg")))
     (tmp_path / "plates.labels.txt").write_text("<blank>\na\nb\n \n")
-    conversion = convert_recognizer(source, tmp_path, options(calibration=frames))
-    assert all(check.passed for check in conversion.checks)
-    assert conversion.agreement > 0.5
+    done = convert(source, tmp_path, options(calibration=frames))
+    assert done.proof.passed
+    assert done.networks[0].comparison.class_scores.top1_agreement > 0.5
     read = []
-    with Recognizer(conversion.path) as recognizer:
+    with Recognizer(done.path) as recognizer:
         assert (recognizer.file.labels, recognizer.file.sequence.blank) == (("", "a", "b", " "), 0)
         for frame in smooth_frames((8, 32, 1), 20, seed=9):
             steps = model.predict(frame[None] / np.float32(255), verbose=0)[0].argmax(axis=1)
@@ -125,20 +165,20 @@ def test_a_network_that_reads_texts_is_converted_with_its_alphabet(tmp_path):
 
 
 def test_nothing_is_converted_that_cannot_be_proved(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(recognizer_conversion, "installed_packages", list)
+    monkeypatch.setattr(conversion, "installed_packages", list)
     with pytest.raises(StnRectifyError, match="no interpreter is installed"):
-        convert_recognizer(source, tmp_path, options())
+        convert(source, tmp_path, options())
 
 
 def test_what_is_no_classifier_is_refused(source, tmp_path):
     with pytest.raises(UsageError, match="2 labels for 3 classes"):
-        convert_recognizer(source, tmp_path, options(labels=("a", "b")))
+        convert(source, tmp_path, options(labels=("a", "b")))
     odd = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
     odd.save(tmp_path / "odd.recognizer.keras")
     with pytest.raises(ModelFileError, match="takes one image"):
-        convert_recognizer(tmp_path / "odd.recognizer.keras", tmp_path, options())
+        convert(tmp_path / "odd.recognizer.keras", tmp_path, options())
     frames = save_frames(tmp_path, SHAPE)
     shape = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(4, 3)])
     shape.save(tmp_path / "map.recognizer.keras")
     with pytest.raises(ModelFileError, match="gives class scores"):
-        convert_recognizer(tmp_path / "map.recognizer.keras", tmp_path, options(calibration=frames))
+        convert(tmp_path / "map.recognizer.keras", tmp_path, options(calibration=frames))

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from stn_rectify.converters import conversion
-from stn_rectify.converters.conversion import ConversionOptions, convert
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
@@ -46,7 +47,7 @@ def test_the_file_has_all_outputs_and_is_proved(converted):
 
 
 def test_its_class_scores_are_compared_with_keras(converted):
-    comparison = json.loads(converted[1].with_name("reader.report.json").read_text())["comparison"]
+    comparison = json.loads(converted[1].with_name("reader.report.json").read_text())["networks"][0]["comparison"]
     classes = comparison["class_scores"]
     assert classes["top1_agreement"] >= 0.9
     assert abs(classes["accuracy_int8"] - classes["accuracy_float"]) <= 0.1
@@ -101,12 +102,12 @@ def test_the_proof_finds_a_recognizer_that_is_not_the_one_alone(tmp_path, monkey
     """A real defect: one weight of the recognizer in the file is not the one it should be."""
     source = save_recognizing_model(tmp_path, "reader")
 
-    def prove_a_damaged_file(flatbuffer, head, plan, frames, recognizer, *others):
-        model, alone = read_model(flatbuffer), read_model(recognizer)
+    def prove_a_damaged_file(flatbuffer, networks):
+        model, alone = read_model(flatbuffer), read_model(networks[0].assembly.recognizer)
         weights = max((b for b in alone.buffers if b.data is not None), key=lambda b: len(b.data))
         (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == bytes(weights.data))
         buffer.data = (np.frombuffer(bytes(buffer.data), np.int8) // 2).view(np.uint8)
-        return proof.prove(write_model(model), head, plan, frames, recognizer, *others)
+        return proof.prove(write_model(model), networks)
 
     monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
     with pytest.raises(ModelFileError, match="class_scores of frame 0"):

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters import conversion
-from stn_rectify.converters.conversion import ConversionOptions, convert, summary_line
+from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.networks.reading import read_networks
+from stn_rectify.converters.networks.stn import read_refine, read_scan
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.proof.proof import inspect_file
-from stn_rectify.converters.reading.stn_source import read_stn
-from stn_rectify.converters.refine_network import read_refine
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -90,10 +91,10 @@ def test_both_networks_are_in_the_file_and_the_metadata_says_so(pair):
     assert (refine.input.width, refine.input.height, refine.input.channels) == (32, 32, 3)
     assert (refine.theta.size, refine.margin, refine.passes) == (8, 0.2, 2)
     assert refine.score is not None
-    assert (refine.parameters, refine.macs) == (done.refine.cost.parameters, done.refine.cost.macs)
+    assert (refine.parameters, refine.macs) == (done.networks[1].cost.parameters, done.networks[1].cost.macs)
     assert set(model.refine_signature.outputs) == {"theta", "score"}
     assert set(model.signature.outputs) == {"rectified", "theta", "score"}
-    assert "2 networks" in summary_line(done)
+    assert "2 networks" in str(done)
 
 
 def test_the_proof_covers_both_networks(pair):
@@ -107,14 +108,14 @@ def test_the_proof_covers_both_networks(pair):
 
 def test_the_report_says_what_the_refine_network_costs_and_loses(pair):
     folder, done = pair
-    report = json.loads((folder / "out" / "stn.report.json").read_text())["refine"]
-    assert report["cost"]["parameters"] == done.refine.cost.parameters > 1000
+    report = json.loads((folder / "out" / "stn.report.json").read_text())["networks"][1]
+    assert report["cost"]["parameters"] == done.networks[1].cost.parameters > 1000
     assert 0 < report["comparison"]["corners_mean_px"] < 0.5
     assert report["comparison"]["known_targets"] == 24
     assert report["passes"] == 2
     page = (folder / "out" / "stn.report.html").read_text()
     assert "The refine network" in page
-    assert f"{done.refine.cost.parameters:,}".replace(",", "\u202f") in page
+    assert f"{done.networks[1].cost.parameters:,}".replace(",", "\u202f") in page
 
 
 @pytest.mark.parametrize("key", NETWORKS)
@@ -172,14 +173,14 @@ def test_the_passes_are_those_of_the_float_networks(pair, tmp_path):
 def test_a_refine_network_that_is_not_the_one_that_was_meant_fails_the_proof(copied, monkeypatch):
     """A real defect: one number of its head in the file is not the one it should be."""
 
-    def prove_a_damaged_file(flatbuffer, head, plan, frames, recognizer, refine):
+    def prove_a_damaged_file(flatbuffer, networks):
         model = read_model(flatbuffer)
-        bias = refine.head.bias
+        bias = networks[1].assembly.head.bias
         (buffer,) = (b for b in model.buffers if b.data is not None and bytes(b.data) == bias.tobytes())
         damaged = bias.copy()
         damaged[-1] += 1 << 20
         buffer.data = np.frombuffer(damaged.tobytes(), np.uint8)
-        return proof.prove(write_model(model), head, plan, frames, recognizer, refine)
+        return proof.prove(write_model(model), networks)
 
     monkeypatch.setattr(conversion, "prove", prove_a_damaged_file)
     with pytest.raises(ModelFileError, match=r"refine network, .*: 24 differ: theta of frame 0"):
@@ -217,7 +218,7 @@ def test_thresholds_are_for_both_networks(copied):
 def test_crops_can_say_their_margin(copied):
     save_crops(copied, margin=0.35)
     source = copied / "stn.keras"
-    refine = read_refine(source, read_stn(source), (0.0, 1.0))
+    refine = read_refine(read_scan(source, ConversionOptions(copied / "frames3.npz")))
     assert refine.margin == 0.35
     assert len(refine.calibration) == 24
 
@@ -282,4 +283,7 @@ def test_a_refine_network_that_does_not_fit_is_refused(copied, spoil, message):
 
 
 def test_a_lone_refine_network_is_an_ordinary_model(copied):
-    assert read_refine(copied / "stn.refine.keras", None, (0.0, 1.0)) is None
+    lone = copied / "lone.refine.keras"
+    (copied / "stn.refine.keras").rename(lone)
+    (network,) = read_networks(lone, ConversionOptions(copied / "frames3.npz"))
+    assert network.signature == "serving_default"

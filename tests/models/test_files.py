@@ -1,12 +1,17 @@
-"""Model files that cannot be loaded, each told in one line what to do."""
+"""Model files: what they say of themselves, and those that cannot be loaded, each told in one line what to do."""
 
 from __future__ import annotations
 
+import shutil
+import zipfile
+
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.files import RECOGNIZER, REFINE, SCAN
+from stn_rectify.models.network.keras_file import load_model, network_kind, save_model
 from stn_rectify.runtime.errors import DataError
 
 
@@ -39,3 +44,69 @@ def test_an_hdf5_file_is_told_what_to_become(tmp_path):
     keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save(tmp_path / "old.h5")
     with pytest.raises(DataError, match=r"is an HDF5 file: load it .* save it again as NAME\.keras"):
         load_model(tmp_path / "old.h5")
+
+
+def tiny_model():
+    return keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.keras", SCAN), ("a.stn.keras", SCAN), ("a.refine.keras", REFINE), ("a.recognizer.keras", RECOGNIZER)],
+)
+def test_a_file_says_its_kind_and_is_a_keras_file_all_the_same(tmp_path, name, kind):
+    model = tiny_model()
+    save_model(model, tmp_path / name, kind)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert network_kind(tmp_path / name) == kind
+    for load in (load_model, keras.models.load_model):
+        loaded = load(tmp_path / name)
+        for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(after, before)
+    model.save(tmp_path / name)  # as Keras writes it: judged by its name
+    assert network_kind(tmp_path / name) == kind
+
+
+def test_what_says_the_kind_is_the_same_bytes_whenever_it_is_written(tmp_path):
+    for name in ("a.keras", "b.keras"):
+        save_model(tiny_model(), tmp_path / name, SCAN)
+    entries = []
+    for name in ("a.keras", "b.keras"):
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            entries.append((archive.read("stn_rectify.json"), archive.getinfo("stn_rectify.json").date_time))
+    assert entries[0] == entries[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "renamed"),
+    [
+        (REFINE, "a.keras", "a.refine.keras"),
+        (SCAN, "a.refine.keras", "a.keras"),
+        (RECOGNIZER, "a.keras", "a.recognizer.keras"),
+        (SCAN, "a.recognizer.keras", "a.keras"),
+    ],
+)
+def test_a_kind_that_contradicts_the_name_is_one_clear_line(tmp_path, kind, name, renamed):
+    save_model(tiny_model(), tmp_path / name, kind)
+    with pytest.raises(DataError, match=f"holds a {kind} network, but .*: rename it to {renamed}$"):
+        network_kind(tmp_path / name)
+    shutil.move(tmp_path / name, tmp_path / renamed)
+    assert network_kind(tmp_path / renamed) == kind
+
+
+def test_a_kind_of_a_newer_version_or_a_damaged_one_is_one_clear_line(tmp_path):
+    save_model(tiny_model(), tmp_path / "new.keras", "dense")
+    with pytest.raises(DataError, match="of an unknown kind, 'dense': a newer version wrote it, update"):
+        network_kind(tmp_path / "new.keras")
+    tiny_model().save(tmp_path / "damaged.keras")
+    with zipfile.ZipFile(tmp_path / "damaged.keras", "a") as archive:
+        archive.writestr("stn_rectify.json", "[]")
+    with pytest.raises(DataError, match=r"stn_rectify\.json in it is damaged"):
+        network_kind(tmp_path / "damaged.keras")
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "a.keras").mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        save_model(tiny_model(), tmp_path / "a.keras", SCAN)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.keras"]

@@ -30,13 +30,13 @@ import numpy as np
 from instruction_table import read_log
 
 from stn_rectify.converters.conversion import convert
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, synthesised_hold_out
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.files import partial_file, sha256_of
 from stn_rectify.models.network.cost import stn_cost
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.schedule import pruned, tune

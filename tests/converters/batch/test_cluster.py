@@ -14,12 +14,14 @@ import pytest
 
 from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.cli import main
-from stn_rectify.converters.reading.refine_files import sha256_of_model
+from stn_rectify.converters.reading.model_files import sha256_of_model
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from tests.converters.conversion_commands import (
     held_conversion,
     manifest,
     save_tiny_model,
+    save_tiny_recognizer,
     save_tiny_refine,
     start_command,
 )
@@ -120,6 +122,23 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_published_twice(inputs, cl
         report = (tmp_path / "out" / f"{name}.report.json").read_text()
         assert json.loads(report)["source"] == f"{name}.keras"
         assert str(cluster.folder) not in report  # no paths of a worker
+
+
+def test_a_recognizer_takes_its_own_images_and_labels_along(cluster, tmp_path):
+    """They travel, and the file is the same bytes as from one machine."""
+    save_tiny_recognizer(tmp_path / "plate.recognizer.keras")
+    cluster.start_worker()
+    for out, where in (("there", ["--scheduler", cluster.address]), ("here", [])):
+        command = start_command(
+            tmp_path, "plate.recognizer.keras", "--out", out, "--calibration", "missing", "--no-latency", *where
+        )
+        _, err = command.communicate()
+        assert command.returncode == 0, err
+    there, here = (tmp_path / out / "plate.recognizer.tflite" for out in ("there", "here"))
+    assert there.read_bytes() == here.read_bytes()
+    assert RecognizerFile.open(there).labels == ("a", "b", "c")
+    options = json.loads((tmp_path / "there" / "plate.recognizer.report.json").read_text())["options"]
+    assert options["calibration"] == "plate.recognizer.calibration.npz"
 
 
 @pytest.mark.parametrize("cluster", [{"allowed_failures": 0}], indirect=True)

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.converters.batch.fingerprint import fingerprint, frame_files, sha256_of_frames
+from stn_rectify.converters.batch.fingerprint import fingerprint, sha256_of_frames
 from stn_rectify.converters.batch.model_inputs import find_models, unusable_name
 from stn_rectify.converters.batch.packed_files import pack_files
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
-from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.reading.refine_files import companion_files, refine_calibration, sha256_of_model
-from stn_rectify.converters.reading.stn_source import output_name
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.calibration import frame_files
+from stn_rectify.converters.reading.model_files import calibration_of, companion_files, output_name, sha256_of_model
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError, UsageError
 
@@ -97,7 +97,7 @@ def test_refine_network_and_its_frames_are_part_of_a_models_content(refined):
     known = {sha256_of_model(Path("models/b.keras")), sha256_of_model(model)}
     assert sha256_of(model) in known  # alone a model has the hash of its file: b is as empty as a
     assert companion_files(model) == (refine,)
-    frames = refine_calibration(refine)
+    frames = calibration_of(refine)
     for change in (lambda: refine.write_bytes(b"other"), frames.touch, lambda: frames.write_bytes(b"other")):
         change()
         known.add(sha256_of_model(model))

@@ -13,7 +13,7 @@ import pytest
 from stn_rectify.converters.batch.batch_conversion import convert_batch
 from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelResult
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from tests.converters.batch.test_conversion import run
 from tests.converters.conversion_commands import held_conversion, manifest, save_tiny_model, start_command
 from tests.converters.keras_models import save_frames

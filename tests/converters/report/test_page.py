@@ -14,17 +14,13 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.proof.proof import Check, Proof
-from stn_rectify.converters.report.comparison import (
-    Agreement,
-    ClassAgreement,
-    Comparison,
-    Outputs,
-    TargetsKept,
-)
+from stn_rectify.converters.report.class_agreement import ClassAgreement, RecognizerComparison
+from stn_rectify.converters.report.comparison import Agreement, Comparison, Outputs, TargetsKept
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency
+from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -92,21 +88,30 @@ def make_picture(**changes) -> FramePicture:
     return replace(picture, **changes)
 
 
-def make_report(**changes) -> dict:
+SCAN = NetworkReport(
+    kind="scan",
+    signature="serving_default",
+    source=Path("models/general.keras"),
+    cost=COST,
+    comparison=COMPARISON,
+    thresholds=[Check("corner error at most 1 px", True, "0.35 px")],
+    theta_readout=[
+        {"name": "as it was", "corners_mean_px": 0.11, "corners_p95_px": 0.2, "corners_max_px": 0.3, "kept": False},
+        {"name": "refitted", "corners_mean_px": 0.08, "corners_p95_px": 0.1, "corners_max_px": 0.2, "kept": True},
+    ],
+)
+
+
+def make_report(network: NetworkReport = SCAN, **changes) -> dict:
     model = ModelFile.open()
     arguments = {
         "source": Path("models/general.keras"),
-        "model": model,
+        "file_bytes": model.size_bytes,
+        "flatbuffer": model.flatbuffer,
         "proof": PROOF,
-        "cost": COST,
-        "comparison": COMPARISON,
-        "thresholds": [Check("corner error at most 1 px", True, "0.35 px")],
+        "networks": [network],
         "delegations": [Delegation("litert 2.3", 154, ((0, 1, 2), (5,))), Delegation("other 1", 0, (), "it crashed")],
         "latencies": [Latency("litert 2.3", 60, 1.5, 3.0, 2.0, 1.8, 2.2), Latency("other 1", problem="it crashed")],
-        "theta_readout": [
-            {"name": "as it was", "corners_mean_px": 0.11, "corners_p95_px": 0.2, "corners_max_px": 0.3, "kept": False},
-            {"name": "refitted", "corners_mean_px": 0.08, "corners_p95_px": 0.1, "corners_max_px": 0.2, "kept": True},
-        ],
         "metadata": {"name": "general", "input": {"width": 64, "height": 64}},
         "options": {"calibration": Path("frames"), "value_range": (0.0, 1.0), "validation": None},
     }
@@ -214,7 +219,8 @@ def test_a_hostile_name_is_text_and_nothing_else(tmp_path):
 
 def test_a_failed_proof_has_a_page_that_says_so_first(tmp_path):
     proof = Proof((Check("float tensors", False, "3: a, b, c"), Check("signature", True, "1")), (), {})
-    report = make_report(proof=proof, comparison=None, thresholds=[], delegations=[], latencies=[], theta_readout=[])
+    network = replace(SCAN, comparison=None, thresholds=[], theta_readout=[])
+    report = make_report(network, proof=proof, delegations=[], latencies=[])
     assert not report["passed"]
     text, page = written(tmp_path, report)
     assert "general: FAILED" in page.words()
@@ -225,7 +231,7 @@ def test_a_failed_proof_has_a_page_that_says_so_first(tmp_path):
 
 
 def test_an_exceeded_threshold_fails_the_report(tmp_path):
-    report = make_report(thresholds=[Check("coverage of the target at least 95 %", False, "81.0 %")])
+    report = make_report(replace(SCAN, thresholds=[Check("coverage of the target at least 95 %", False, "81.0 %")]))
     assert not report["passed"]
     _, page = written(tmp_path, report, [make_picture()])
     assert "What failed" in page.words()
@@ -246,7 +252,8 @@ def test_without_truth_sampler_or_recognizer_the_page_leaves_them_out(tmp_path):
         int8_targets=None,
     )
     picture = make_picture(truth=None, rectified_int8=None, difference=None)
-    report = make_report(comparison=bare, thresholds=[], latencies=[], delegations=[], theta_readout=[], options={})
+    network = replace(SCAN, comparison=bare, thresholds=[], theta_readout=[])
+    report = make_report(network, latencies=[], delegations=[], options={})
     _, page = written(tmp_path, report, [picture])
     words = page.words()
     assert "no frame has known corners" in words
@@ -257,10 +264,20 @@ def test_without_truth_sampler_or_recognizer_the_page_leaves_them_out(tmp_path):
         assert absent not in words
 
 
+def test_a_recognizers_page_says_how_often_it_agrees_and_is_right(tmp_path):
+    comparison = RecognizerComparison(40, ClassAgreement(0.98, 30, 0.9, 0.8))
+    network = NetworkReport("recognizer", "serving_default", Path("a.recognizer.keras"), COST, comparison=comparison)
+    _, page = written(tmp_path, make_report(network))
+    words = page.words()
+    for part in ("On 40 calibration images", "98.0 %", "right class in INT8 80.0 %", "litert 2.3 1.500 3.000"):
+        assert part in words
+    assert "corners" not in words
+
+
 def test_numbers_that_are_not_finite_do_not_stop_the_report(tmp_path):
     broken = replace(COMPARISON, corners_mean_px=float("nan"), corners_max_px=float("inf"))
-    report = make_report(comparison=broken)
-    assert report["comparison"]["corners_mean_px"] is None
+    report = make_report(replace(SCAN, comparison=broken))
+    assert report["networks"][0]["comparison"]["corners_mean_px"] is None
     _, page = written(tmp_path, report)
     assert "95th percentile; mean –, largest –" in page.words()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.conversion import convert
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.keras_parts import split_keras_model
 from stn_rectify.converters.report.comparison import compare
@@ -19,7 +19,7 @@ from stn_rectify.converters.report.latency import float_twin, measure_latencies
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
 from stn_rectify.runtime.model.model_file import ModelFile
 from tests.converters.keras_models import save_frames, save_model, save_recognizing_model
@@ -68,6 +68,9 @@ class Converted:
 
     def compare(self, **known):
         return compare(self.file, self.parts, replace(self.known, **known), self.quantized)
+
+    def latencies(self, function):
+        return measure_latencies(self.file.flatbuffer, function, self.known.frames, self.quantized)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +232,7 @@ def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
 
 @pytest.mark.slow
 def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
-    twin = float_twin(recognizing.parts, {"theta", "rectified", "class_scores"})
+    twin = float_twin(recognizing.parts.whole, {"theta", "rectified", "class_scores"}, (SIDE, SIDE, 1))
     frame = recognizing.known.frames[:1]
     with IsolatedInterpreter() as interpreter:
         interpreter.load(twin)
@@ -242,7 +245,7 @@ def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
 
 
 def test_latency_is_measured_in_every_installed_interpreter(recognizing, interpreter):
-    latencies = measure_latencies(recognizing.file, recognizing.parts, recognizing.known.frames, recognizing.quantized)
+    latencies = recognizing.latencies(recognizing.parts.whole)
     (latency,) = (one for one in latencies if one.interpreter == interpreter.package)
     assert latency.problem is None
     assert latency.rounds >= 50
@@ -254,12 +257,7 @@ def test_a_float_model_that_tensorflow_cannot_convert_is_said_not_raised(recogni
     def unknown_to_tflite(frame):
         return {"theta": keras.ops.fft((frame, frame))[0]}
 
-    latencies = measure_latencies(
-        recognizing.file,
-        replace(recognizing.parts, whole=unknown_to_tflite),
-        recognizing.known.frames,
-        recognizing.quantized,
-    )
+    latencies = recognizing.latencies(unknown_to_tflite)
     assert all(latency.speed is None and "TensorFlow cannot convert" in latency.problem for latency in latencies)
 
 

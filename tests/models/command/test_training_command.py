@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from tests.waiting import DEADLINE_S
 
 # The body of fewer layers is the one that TensorFlow is ready with sooner.

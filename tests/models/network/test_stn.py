@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models import lightweight_stn, stn_cost
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError
 
 

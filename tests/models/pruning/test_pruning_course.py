@@ -10,10 +10,10 @@ import pytest
 from keras import layers
 
 from stn_rectify.converters.conversion import convert
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models import stn_cost
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.pruning import PruningCourse, prune
 from stn_rectify.runtime.errors import DataError
 from tests.models.small_networks import SIZE, of_layers, ours, stirred

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.quantization import FineTuning, fine_tune
 from stn_rectify.runtime.errors import DataError
 from tests.models.command.test_training_command import exit_status

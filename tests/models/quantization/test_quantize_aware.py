@@ -9,12 +9,12 @@ import tensorflow as tf
 from keras import layers
 
 from stn_rectify.converters.conversion import convert
-from stn_rectify.converters.conversion_options import ConversionOptions
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models import AffineGrid, BilinearSampler, lightweight_stn
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.quantization import QuantizeAware
 from stn_rectify.models.quantization.fake_quantization import rounded_activation, rounded_kernel
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.network.loading import load_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizer_training import (

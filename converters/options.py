@@ -1,11 +1,11 @@
-"""How a model is converted; importing it does not import TensorFlow."""
+"""How models are converted, and which; importing it does not import TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_PASSES", "ConversionOptions"]
+__all__ = ["DEFAULT_PASSES", "BatchOptions", "ConversionOptions"]
 
 
 #: Refinement passes that a file asks for if nobody says otherwise.
@@ -43,3 +43,24 @@ class ConversionOptions:
     validation: Path | None = None
     max_corner_error: float | None = None
     min_coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Which models ``stn-convert`` converts, and where.
+
+    Attributes:
+        inputs: files, folders and patterns, see `find_models`.
+        out: the folder for the results.
+        jobs: conversions at a time on this machine; None: by cores and memory.
+        scheduler: address of a Dask scheduler, on whose workers to convert; None: on this machine.
+        force: convert unchanged models, too.
+        debug: show tracebacks and what TensorFlow printed.
+    """
+
+    inputs: tuple[str, ...]
+    out: Path
+    jobs: int | None = None
+    scheduler: str | None = None
+    force: bool = False
+    debug: bool = False

@@ -1,0 +1,53 @@
+"""From what stn-convert takes to the networks of one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stn_rectify.converters.networks.network import Network
+from stn_rectify.converters.networks.recognizer import read_recognizer
+from stn_rectify.converters.networks.stn import read_refine, read_scan
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.model_files import own_options
+from stn_rectify.models.files import RECOGNIZER, REFINE, SCAN
+from stn_rectify.models.network.keras_file import network_kind
+
+__all__ = ["read_networks"]
+
+
+def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    """Reads a model, what lies beside it, and the frames; refuses what cannot be converted before any long work.
+
+    Args:
+        source: .keras file or SavedModel folder.
+        options: how to convert.
+
+    Returns:
+        The networks of the file, in the order of its subgraphs; the first gives it its name.
+
+    Raises:
+        DataError: if the model or the frames cannot be read.
+        ModelFileError: if a network cannot be converted, or does not fit the first.
+        UsageError: if the options contradict the model.
+    """
+    kind = SCAN if source.is_dir() else network_kind(source)
+    return _READERS[kind](source, own_options(source, options))
+
+
+def _scan_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    scan = read_scan(source, options)
+    refine = read_refine(scan)
+    return (scan,) if refine is None else (scan, refine)
+
+
+def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    return (read_recognizer(source, options),)
+
+
+#: A refine network without the model that it belongs to is converted as any STN.
+_READERS: dict[str, Callable[[Path, ConversionOptions], tuple[Network, ...]]] = {
+    SCAN: _scan_and_refine,
+    REFINE: _scan_and_refine,
+    RECOGNIZER: _recognizer,
+}

@@ -1,0 +1,225 @@
+"""A recognizer of its own, ``NAME.recognizer.keras``, on its way into a file for ``stn-rectify --recognizer``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET
+
+from stn_rectify.converters.assembly import class_activation, quantize_frames
+from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
+from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.proof.bits import RecognizerReference
+from stn_rectify.converters.reading.calibration import (
+    CALIBRATION_FRAMES,
+    calibration_warnings,
+    frame_files,
+    read_frames,
+    refuse_unknown_labels,
+)
+from stn_rectify.converters.reading.keras_trace import KerasTrace
+from stn_rectify.converters.reading.layer_check import check_layers
+from stn_rectify.converters.report.class_agreement import compare_recognizer
+from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.tflite.cost import network_cost
+from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
+from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
+from stn_rectify.models.network.cost import StageCost, StnCost
+from stn_rectify.models.network.keras_file import load_model
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
+
+__all__ = ["RecognizerNetwork", "read_recognizer"]
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class RecognizerAssembly:
+    """A quantized recognizer.
+
+    Attributes:
+        alone: as TensorFlow's quantizer wrote it.
+        flatbuffer: the same with our names of input and output.
+        image: of the input.
+        scores: of the output.
+    """
+
+    alone: bytes = field(repr=False)
+    flatbuffer: bytes = field(repr=False)
+    image: Quantization
+    scores: Quantization
+
+
+@dataclass(frozen=True)
+class RecognizerNetwork(Network):
+    """A classifier, or a network that reads texts (CTC), without a spatial transformer.
+
+    Attributes:
+        model: one image in; class scores [batch, classes] out, or [batch, steps, classes].
+        sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
+        digest: SHA-256 of all that the file is made of.
+    """
+
+    model: keras.Model = field(repr=False)
+    sequence: SequenceLayout | None
+    digest: str
+    kind: ClassVar[str] = RECOGNIZER
+
+    @cached_property
+    def _scores(self) -> npt.NDArray[np.float32]:
+        """Of the float model, for the calibration images."""
+        return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
+
+    @cached_property
+    def assembly(self) -> RecognizerAssembly:
+        """The network in integers; takes seconds.
+
+        Raises:
+            ModelFileError: if it cannot become integers.
+        """
+        alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "recognizer")
+        graph = FlatbufferGraph(alone)
+        signature = graph.model.signatureDefs[0]
+        image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
+        if image.quantization is None or scores.quantization is None:
+            raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
+        flatbuffer = graph.finish({"image": image}, {"class_scores": scores})
+        return RecognizerAssembly(alone, flatbuffer, image.quantization, scores.quantization)
+
+    @property
+    def flatbuffer(self) -> bytes:
+        """The quantized recognizer."""
+        return self.assembly.flatbuffer
+
+    @property
+    def reference(self) -> RecognizerReference:
+        """What the quantizer made of it."""
+        frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
+        return RecognizerReference(frames, self.assembly.alone)
+
+    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """Images [N, H, W, C] as the file takes them on a device."""
+        return quantize_frames(frames, self.options.value_range, self.assembly.image)
+
+    def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> RecognizerMetadata:
+        """The content of metadata.json (docs/model-file.md)."""
+        image, scores = self.assembly.image, self.assembly.scores
+        height, width, channels = self.model.input_shape[1:]
+        *steps, classes = self.model.output_shape[1:]
+        parameters, macs = network_cost(self.flatbuffer)
+        colour = "GREY" if channels == 1 else "RGB"
+        return RecognizerMetadata(
+            name=self.source.name.removesuffix(RECOGNIZER_SUFFIX),
+            description=self.options.description,
+            input=InputSpec(height, width, channels, colour, self.options.value_range, image.scale, image.zero_point),
+            class_scores=ClassScoresSpec(
+                size=classes,
+                steps=steps[0] if steps else UNSET,
+                scale=scores.scale,
+                zero_point=scores.zero_point,
+                activation=class_activation(self._scores),
+            ),
+            parameters=parameters,
+            macs=macs,
+            converter=versions(),
+            source_sha256=self.digest,
+            flatbuffer=flatbuffer_spec(flatbuffer),
+        )
+
+    def open(self, file: Path) -> RecognizerFile:
+        """Reads a recognizer's file."""
+        return RecognizerFile.open(file)
+
+    def report(self, file: Path | None) -> NetworkReport:
+        """How often INT8 and float say the same, and how often each is right."""
+        cost = StnCost((StageCost("recognizer", *network_cost(self.flatbuffer)),))
+        report = NetworkReport(self.kind, self.signature, self.source, cost, calibration_warnings(self.calibration))
+        if file is None:
+            return report
+        quantized, labels = self.quantized(self.known.frames), self.known.labels
+        comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self._scores, labels, self.sequence)
+        classes = comparison.class_scores
+        summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
+        if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
+            right = f"right in {100 * classes.accuracy_float:.1f} % float"
+            summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
+        return replace(report, comparison=comparison, summary=summary)
+
+    def float_outputs(self, image: Any) -> dict[str, Any]:
+        """The model itself."""
+        return {"class_scores": self.model(image, training=False)}
+
+
+def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwork:
+    """Reads a recognizer and its calibration images.
+
+    Args:
+        source: the .keras file.
+        options: those of `own_options`; labels of a network that reads texts are its alphabet.
+
+    Raises:
+        DataError: if the model or the images cannot be read.
+        ModelFileError: if the model is no classifier that can be converted.
+        UsageError: if there are more or fewer labels than classes.
+    """
+    model = load_model(source)
+    sequence = _check_model(source, model, options.labels)
+    images = read_frames(options.calibration, model.input_shape[1:], options.value_range)
+    refuse_unknown_labels(options.calibration, images, None if sequence else model.output_shape[1])
+    return RecognizerNetwork(source, options, images, images, model, sequence, _digest(source, options))
+
+
+def _digest(source: Path, options: ConversionOptions) -> str:
+    files = {"model": source}
+    if options.calibration.is_dir():
+        files |= frame_files(options.calibration, CALIBRATION_FRAMES)
+    else:
+        files["calibration"] = options.calibration
+    chosen = json.dumps([options.value_range, options.labels, options.description, versions()])
+    return sha256_of_files({**files, chosen: source})
+
+
+def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> SequenceLayout | None:
+    """Where steps, classes and blank are, if it reads texts."""
+    trace = KerasTrace(model)
+    image, scores = model.input_shape, model.output_shape
+    is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:] and image[3] in (1, 3)
+    is_scores = isinstance(scores, tuple) and len(scores) in (2, 3) and min(n or 0 for n in scores[1:]) > 1
+    if not is_image or not is_scores:
+        raise ModelFileError(
+            f"{source}: from {image} to {scores}, but a recognizer takes one image [batch, height, width, 1 or 3] and "
+            "gives class scores [batch, classes], or [batch, steps, classes] for a text"
+        )
+    check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
+    if len(scores) == 3:
+        return _sequence(source, (scores[1], scores[2]), labels)
+    if labels and len(labels) != scores[1]:
+        raise UsageError(
+            f"{source}: {len(labels)} labels for {scores[1]} classes: give --labels FILE of {scores[1]} lines"
+        )
+    return None
+
+
+def _sequence(source: Path, sides: tuple[int, int], labels: Sequence[str]) -> SequenceLayout:
+    try:
+        sequence, _ = SequenceLayout.of(sides, labels)
+    except DataError as error:
+        raise UsageError(f"{source}: {error}") from error
+    if sequence.classes_first:
+        raise UsageError(
+            f"{source}: {len(labels)} labels for {sides[1]} classes: a network that reads texts gives [batch, steps, "
+            "classes]; give --labels FILE with a line for each class"
+        )
+    return sequence

@@ -1,0 +1,278 @@
+"""Spatial Transformers on their way into a file: the scan network and the refine network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.assembly import Assembly, assemble
+from stn_rectify.converters.file_metadata import file_metadata, refine_metadata
+from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.proof.bits import StnReference
+from stn_rectify.converters.proof.proof import Check
+from stn_rectify.converters.reading.calibration import (
+    VALIDATION_FRAMES,
+    calibration_warnings,
+    read_frames,
+    refuse_unknown_labels,
+)
+from stn_rectify.converters.reading.model_files import calibration_of, output_name, refine_file
+from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_source import read_stn
+from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.pictures import take_alignment, take_pictures
+from stn_rectify.converters.report.thresholds import gate
+from stn_rectify.models.files import REFINE, SCAN, sha256_of
+from stn_rectify.models.network.keras_file import network_kind
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.geometry import theta_to_corners
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
+from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+
+__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan"]
+
+_LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
+_MOST_LEVELS = 2.5  # docs/integer-sampler.md
+
+
+@dataclass(frozen=True)
+class StnNetwork(Network):
+    """What both have in common.
+
+    Attributes:
+        parts: what the model was taken apart into.
+    """
+
+    parts: StnParts = field(repr=False)
+
+    @cached_property
+    def assembly(self) -> Assembly:
+        """The network in integers; takes seconds.
+
+        Raises:
+            ModelFileError: if a part cannot become integers.
+        """
+        value_range, pose_only, refit = self.options.value_range, self.options.pose_only, self.options.refit_head
+        return assemble(self.parts, self.calibration, value_range, pose_only=pose_only, refit=refit)
+
+    @property
+    def flatbuffer(self) -> bytes:
+        """Trunk, head and, but for a pose-only network, sampler and recognizer."""
+        return self.assembly.flatbuffer
+
+    @property
+    def reference(self) -> StnReference:
+        """The integers that head and sampler should compute with, and the recognizer alone."""
+        assembly = self.assembly
+        frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
+        return StnReference(frames, assembly.head, assembly.plan, assembly.recognizer)
+
+    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """Frames [N, H, W, C] as the file takes them on a device."""
+        return self.assembly.quantize_frames(frames)
+
+    def open(self, file: Path) -> ModelFile:
+        """Reads a model file."""
+        return ModelFile.open(file)
+
+    def report(self, file: Path | None) -> NetworkReport:
+        """Corners, what the sampler gives, classes of a recognizer behind it; thresholds."""
+        warnings = calibration_warnings(self.calibration)
+        report = NetworkReport(
+            self.kind, self.signature, self.source, self.assembly.cost, warnings,
+            theta_readout=self.assembly.refit.table(),
+        )  # fmt: skip
+        if file is None:
+            return report
+        quantized = self.quantized(self.known.frames)
+        comparison = compare(self.open(file), self.parts, self.known, quantized, signature=self.signature)
+        summary = [f"{comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"]
+        if comparison.class_scores is not None:
+            summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+        return replace(
+            report,
+            comparison=comparison,
+            warnings=[*warnings, *_pose_warnings(self, comparison)],
+            checks=_sampler_checks(comparison),
+            thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
+            summary=summary,
+        )
+
+    def float_outputs(self, image: Any) -> dict[str, Any]:
+        """The whole float model."""
+        return self.parts.whole(image)
+
+
+@dataclass(frozen=True)
+class ScanNetwork(StnNetwork):
+    """A network that sees the whole frame, with its sampler and the recognizer behind it, if there is one.
+
+    Attributes:
+        source_sha256: of the source.
+    """
+
+    source_sha256: str
+    kind: ClassVar[str] = SCAN
+
+    def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> Metadata:
+        """The content of metadata.json, with that of the refine network if there is one."""
+        options = self.options
+        return file_metadata(
+            output_name(self.source), options.description, self.parts, self.assembly, options.value_range,
+            self.source_sha256, flatbuffer, next((o.spec for o in others if isinstance(o, RefineNetwork)), None),
+        )  # fmt: skip
+
+    def report(self, file: Path | None) -> NetworkReport:
+        """The same, with pictures of the frames."""
+        report = super().report(file)
+        if file is None or not isinstance(report.comparison, Comparison):
+            return report
+        pictured = self.open(file), self.parts, self.known, report.comparison
+        corners, *others = report.summary
+        return replace(
+            report,
+            summary=[f"corner error float→INT8 {corners}", *others],
+            pictures=take_pictures(*pictured),
+            alignment=take_alignment(*pictured),
+        )
+
+
+@dataclass(frozen=True)
+class RefineNetwork(StnNetwork):
+    """A network that sees the target as rectified so far and corrects the pose; pose-only, the runtime makes the crops.
+
+    Attributes:
+        margin: of the crops that it was trained with, as a share of the target's side.
+    """
+
+    margin: float
+    kind: ClassVar[str] = REFINE
+
+    @property
+    def signature(self) -> str:
+        """It is always the second network of a file."""
+        return REFINE_SIGNATURE
+
+    @property
+    def flatbuffer(self) -> bytes:
+        """Trunk and head; an error names the file, which is not the one that is converted."""
+        try:
+            return super().flatbuffer
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.source}: {error}") from error
+
+    @property
+    def spec(self) -> RefineSpec:
+        """The content of metadata.json under ``refine``."""
+        value_range, passes = self.options.value_range, self.options.refine_passes
+        return refine_metadata(self.parts, self.assembly, value_range, margin=self.margin, passes=passes)
+
+    def report(self, file: Path | None) -> NetworkReport:
+        """The same in pixels of the crop; phrases, warnings and thresholds say whose they are."""
+        report = super().report(file)
+        return replace(
+            report,
+            settings={"margin": self.margin, "passes": self.options.refine_passes},
+            summary=[f"refine network {phrase}" for phrase in report.summary],
+            warnings=[f"refine network: {warning}" for warning in report.warnings],
+            thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
+        )
+
+
+def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
+    """Reads a model and its frames.
+
+    Raises:
+        DataError: if the model or the frames cannot be read.
+        ModelFileError: if it is no STN that can be converted.
+        UsageError: if the options contradict the model.
+    """
+    parts = read_stn(source)
+    sha256 = sha256_of(source)
+    _check_options(source, parts, options)
+    calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    if options.validation is not None:
+        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+    refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
+    return ScanNetwork(source, options, calibration, known, parts, sha256)
+
+
+def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
+    """Reads the refine network beside a model, and its calibration frames; None if there is none.
+
+    Raises:
+        DataError: if its file or frames are missing or cannot be read.
+        ModelFileError: if it is no STN that can be converted, or does not fit the model.
+    """
+    file = refine_file(scan.source)
+    if file is None:
+        return None
+    frames = calibration_of(file)
+    if not frames.is_file():
+        raise DataError(
+            f"{file} needs {frames.name} beside it, crops to calibrate it with (stn-train writes them); to convert "
+            f"{scan.source.name} alone move it away"
+        )
+    network_kind(file)
+    parts = read_stn(file)
+    _check_fit(file, parts, scan.parts)
+    options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
+    calibration = read_frames(frames, parts.frame_shape, options.value_range)
+    return RefineNetwork(file, options, calibration, calibration, parts, _margin(frames))
+
+
+def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
+    if options.pose_only and parts.classes is not None:
+        raise UsageError(
+            f"{source}: --pose-only leaves the sampler out, but a recognizer follows it; save the STN alone"
+        )
+    if parts.classes is not None and options.labels and len(options.labels) != parts.classes:
+        raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
+
+
+def _check_fit(file: Path, parts: StnParts, scan: StnParts) -> None:
+    if parts.transform != "projective":
+        raise ModelFileError(f"{file}: its transform is {parts.transform}, but a refine network's must be projective")
+    if scan.transform == "tps":
+        raise ModelFileError(f"{file}: the model is a thin-plate spline (tps), whose poses cannot be refined")
+    if parts.classes is not None:
+        raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone as the refine network")
+    images = (1, 3)  # grey and RGB can be made of each other, other channels cannot
+    if parts.channels != scan.channels and not (parts.channels in images and scan.channels in images):
+        raise ModelFileError(f"{file}: reads {parts.channels} channels, the model {scan.channels}; they must agree")
+
+
+def _margin(frames: Path) -> float:
+    """The number ``margin`` in the file of frames, if it is there."""
+    with np.load(frames) as stored:
+        margin = stored["margin"] if "margin" in stored else np.float64(REFINE_MARGIN)
+    if margin.shape != () or not np.issubdtype(margin.dtype, np.floating) or not 0 <= margin <= MAX_MARGIN:
+        raise DataError(f"{frames}: margin is {margin.tolist()!r:.60}, expected one number from 0 to {MAX_MARGIN:g}")
+    return float(margin)
+
+
+def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
+    theta, frames = comparison.outputs.theta_float, network.known.frames
+    corners = theta_to_corners(theta, network.parts.input_size[1], network.parts.input_size[0])
+    if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
+        return []
+    return [
+        "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
+        "with (--value-range)"
+    ]
+
+
+def _sampler_checks(comparison: Comparison) -> list[Check]:
+    if comparison.levels_max is None:
+        return []
+    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
+    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]

@@ -1,0 +1,118 @@
+"""The files of a model, by their names: what its outputs are called, and what beside it goes into them.
+
+``NAME.refine.keras`` is the network that improves the poses of ``NAME.keras``; ``NAME.refine.calibration.npz`` are
+frames to calibrate it with. ``NAME.recognizer.keras`` is a recognizer of its own; its images and classes are in
+``NAME.recognizer.calibration.npz`` and ``NAME.labels.txt``. Importing this does not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.models.files import (
+    RECOGNIZER_SUFFIX,
+    is_refine_file,
+    refine_file_of,
+    scan_file_of,
+    sha256_of,
+    sha256_of_files,
+)
+from stn_rectify.runtime.model.labels import read_labels
+
+__all__ = [
+    "calibration_of",
+    "companion_files",
+    "is_recognizer",
+    "is_saved_model",
+    "model_of_refine_file",
+    "output_name",
+    "own_frames",
+    "own_options",
+    "refine_file",
+    "sha256_of_model",
+]
+
+
+def output_name(source: Path) -> str:
+    """NAME of what comes out of a model, ``NAME.tflite`` for one: a folder's whole name, a file's without suffix."""
+    return source.name if source.is_dir() else source.stem
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a folder is a SavedModel."""
+    return (path / "saved_model.pb").is_file()
+
+
+def is_recognizer(source: Path) -> bool:
+    """Whether a model is by its name a recognizer, and no spatial transformer."""
+    return source.name.endswith(RECOGNIZER_SUFFIX) and not source.is_dir()
+
+
+def refine_file(source: Path) -> Path | None:
+    """The refine network of a .keras file; None if none lies beside it."""
+    beside = refine_file_of(source)
+    return beside if source.suffix == ".keras" and source.is_file() and beside.is_file() else None
+
+
+def model_of_refine_file(file: Path) -> Path | None:
+    """The .keras file that a refine network belongs to; None if it is no refine network, or a lone one."""
+    model = scan_file_of(file)
+    return model if is_refine_file(file) and model.is_file() else None
+
+
+def calibration_of(network: Path) -> Path:
+    """Where the calibration frames of a refine network must lie, and those of a recognizer may."""
+    return network.with_name(f"{network.stem}.calibration.npz")
+
+
+def own_frames(source: Path) -> Path | None:
+    """The calibration images beside a recognizer; None of a model that is calibrated with what all share."""
+    beside = calibration_of(source)
+    return beside if is_recognizer(source) and beside.is_file() else None
+
+
+def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
+    """The options that count for a model.
+
+    A recognizer has no pose, so only calibration, value_range, labels, description, latency and overwrite are left of
+    them, and what lies beside it stands in for the first and, if none were chosen, the labels.
+
+    Raises:
+        UsageError: if the labels beside a recognizer cannot be read.
+    """
+    if not is_recognizer(source):
+        return options
+    names = source.with_name(source.name.removesuffix(RECOGNIZER_SUFFIX) + ".labels.txt")
+    return ConversionOptions(
+        calibration=own_frames(source) or options.calibration,
+        value_range=options.value_range,
+        labels=options.labels or (read_labels(names) if names.is_file() else ()),
+        description=options.description,
+        latency=options.latency,
+        overwrite=options.overwrite,
+    )
+
+
+def companion_files(source: Path) -> tuple[Path, ...]:
+    """What a conversion reads of a model besides the model: its refine network and that one's frames, as far as there.
+
+    What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
+    """
+    refine = refine_file(source)
+    if refine is None:
+        return ()
+    calibration = calibration_of(refine)
+    return (refine, calibration) if calibration.is_file() else (refine,)
+
+
+def sha256_of_model(source: Path) -> str:
+    """SHA-256 of a model's content, that of its refine network and its frames included.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    companions = companion_files(source)
+    if not companions:
+        return sha256_of(source)
+    return sha256_of_files({file.name: file for file in (source, *companions)})

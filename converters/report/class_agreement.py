@@ -1,0 +1,92 @@
+"""What a recognizer says in float and in INT8, behind a sampler or in a file of its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
+from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.recognition.ctc import best_path
+from stn_rectify.runtime.recognition.recognizer_file import SequenceLayout
+
+__all__ = ["ClassAgreement", "RecognizerComparison", "class_agreement", "compare_recognizer"]
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """What the recognizer says in float and in INT8.
+
+    Attributes:
+        top1_agreement: share of frames for which both name the same class, or read the same text.
+        labelled: frames whose class is known.
+        accuracy_float: share of them that the float model names rightly; None if none is known.
+        accuracy_int8: the same for the file.
+    """
+
+    top1_agreement: float
+    labelled: int
+    accuracy_float: float | None
+    accuracy_int8: float | None
+
+
+@dataclass(frozen=True)
+class RecognizerComparison:
+    """INT8 against float, of a recognizer in a file of its own.
+
+    Attributes:
+        frames: how many were compared.
+        class_scores: the classes or texts.
+    """
+
+    frames: int
+    class_scores: ClassAgreement
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, for the report."""
+        return asdict(self)
+
+
+def class_agreement(of_float: Array, of_file: Array, labels: npt.NDArray[np.int64] | None) -> ClassAgreement:
+    """Compares class scores [N, K]; ``labels`` int64 [N], -1 where the class is not known."""
+    named_float, named_int8 = (scores.argmax(axis=1) for scores in (of_float, of_file))
+    labels = np.full(len(named_int8), -1) if labels is None else labels
+    labelled = labels >= 0
+    accuracies = [
+        float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
+        for named in (named_float, named_int8)
+    ]
+    return ClassAgreement(float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies)
+
+
+def compare_recognizer(
+    flatbuffer: bytes,
+    images: npt.NDArray[np.int8],
+    of_float: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64] | None,
+    sequence: SequenceLayout | None,
+) -> RecognizerComparison:
+    """Runs a recognizer's file over images whose float class scores are known.
+
+    Args:
+        flatbuffer: of the file, read back.
+        images: int8 [N, H, W, C], as the file takes them.
+        of_float: the float model's class scores of them, [N, K], or [N, T, K] of a text.
+        labels: the true classes [N], -1 where not known; None if none is. Of texts they are not looked at.
+        sequence: where the blank is, of a recognizer that reads texts; None of a classifier.
+
+    Raises:
+        ModelFileError: if the interpreter refuses the file or dies of it.
+    """
+    with IsolatedInterpreter() as interpreter:
+        interpreter.load(flatbuffer)
+        of_file = np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
+    if sequence is None:
+        return RecognizerComparison(len(images), class_agreement(of_float, of_file, labels))
+    same = [
+        best_path(a, sequence.blank) == best_path(b, sequence.blank) for a, b in zip(of_float, of_file, strict=True)
+    ]
+    return RecognizerComparison(len(images), ClassAgreement(float(np.mean(same)), 0, None, None))

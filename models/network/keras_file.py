@@ -1,0 +1,107 @@
+"""Trained models in .keras files, written and read; a file says what kind of network is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import keras
+
+from stn_rectify.models.files import NETWORK_SUFFIXES, kind_by_name, partial_file
+from stn_rectify.runtime.errors import DataError, first_line
+
+__all__ = ["load_model", "network_kind", "save_model"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+# One more file in the archive that Keras writes; Keras does not look at it.
+_KIND_FILE, _KIND_FORMAT = "stn_rectify.json", "stn-rectify-network/1"
+
+
+def save_model(model: keras.Model, file: Path, kind: str) -> None:
+    """Writes a trained model as a .keras file, whole or not at all.
+
+    Args:
+        model: the network.
+        file: where to; an existing file is replaced.
+        kind: what the network is for: `SCAN`, `REFINE` or `RECOGNIZER` of `stn_rectify.models.files`.
+
+    Raises:
+        DataError: if the file cannot be written.
+    """
+    with partial_file(file) as partial:
+        model.save(partial)
+        with zipfile.ZipFile(partial, "a") as archive:
+            # ZipInfo's own date, 1980: the entry is the same bytes whenever it is written.
+            archive.writestr(zipfile.ZipInfo(_KIND_FILE), json.dumps({"format": _KIND_FORMAT, "kind": kind}) + "\n")
+
+
+def network_kind(file: Path) -> str:
+    """Reads what kind of network a .keras file holds; a file that does not say it is judged by its name.
+
+    Networks that belong together find each other by their names, so a stored kind must agree with the name.
+
+    Raises:
+        DataError: if the file cannot be read, or its kind is unknown, or another than its name says.
+    """
+    named = kind_by_name(file)
+    stored = _stored_kind(file)
+    if stored is None or stored == named:
+        return named
+    if stored not in NETWORK_SUFFIXES:
+        raise DataError(
+            f"{file} holds a network of an unknown kind, {stored!r}: a newer version wrote it, update stn-rectify"
+        )
+    name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
+    raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
+
+
+def _stored_kind(file: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if _KIND_FILE not in archive.namelist():
+                return None
+            return str(json.loads(archive.read(_KIND_FILE))["kind"])
+    except (OSError, zipfile.BadZipFile):
+        return None  # `load_model` says what is wrong with it
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: {_KIND_FILE} in it is damaged ({error}): save the model again") from error
+
+
+def load_model(file: Path) -> keras.Model:
+    """Loads a trained .keras file.
+
+    Raises:
+        DataError: missing, truncated, or not a Keras model that can be loaded.
+    """
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    with file.open("rb") as stream:
+        if stream.read(len(_HDF5)) == _HDF5:
+            raise DataError(f"{file} is an HDF5 file: load it in Keras and save it again as NAME.keras")
+    if not zipfile.is_zipfile(file):
+        raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
+    try:
+        return keras.models.load_model(file, compile=False)
+    except Exception as error:  # Keras raises whatever its parts raise
+        raise DataError(f"{file} {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be loaded, and what to do, in one line."""
+    said = str(error)
+    missing = re.search(r"Could not locate (class|function) '([^']+)'", said)
+    if missing is not None:
+        kind, name = missing.groups()
+        return (
+            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: build the model from Keras layers, "
+            "or export it as a SavedModel"
+        )
+    if "safe_mode=False" in said:
+        return (
+            "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
+            "SavedModel"
+        )
+    return f"is not a Keras model that can be loaded: {first_line(error)}"
