@@ -19,7 +19,7 @@ def load_model(file: Path) -> keras.Model:
     """Loads a trained .keras file.
 
     Raises:
-        DataError: missing, truncated, or not a Keras model that can be loaded.
+        DataError: if the file is missing, truncated, or no Keras model that can be loaded.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file")
@@ -35,7 +35,7 @@ def load_model(file: Path) -> keras.Model:
 
 
 def _reason(error: Exception) -> str:
-    """Why a file cannot be loaded, and what to do, in one line."""
+    """Says in one line why a file cannot be loaded, and what to do."""
     said = str(error)
     missing = re.search(r"Could not locate (class|function) '([^']+)'", said)
     if missing is not None:
