@@ -39,7 +39,7 @@ def partial_file(file: Path) -> Iterator[Path]:
     After an error nothing of it is left, and ``file`` is as it was.
 
     Raises:
-        DataError: it cannot be written, the disk being full for one.
+        DataError: if the file cannot be written, because the disk is full for instance.
     """
     partial = file.with_name(f"{file.stem}.partial{file.suffix}")
     try:
@@ -70,7 +70,7 @@ def kind_by_name(file: Path) -> str:
 
 
 def is_refine_file(file: Path) -> bool:
-    """Whether a file is called as a refine network is."""
+    """Tells whether a file is called as a refine network is."""
     return file.name.endswith(REFINE_SUFFIX)
 
 
@@ -78,19 +78,19 @@ def check_refine_name(out: Path, *, refines: bool) -> None:
     """Checks that a result is called as a refine network is, if and only if it is one.
 
     Raises:
-        UsageError: it is not.
+        UsageError: if the name and the kind of the network do not agree.
     """
     if refines != is_refine_file(out):
         raise UsageError(f"--out {out}: a refine network, and no other, is called NAME{REFINE_SUFFIX}")
 
 
 def refine_file_of(scan: Path) -> Path:
-    """Where the refine network of ``NAME.keras`` lies, if there is one."""
+    """The file of the refine network of ``NAME.keras``, which need not exist."""
     return scan.with_name(scan.name.removesuffix(".keras") + REFINE_SUFFIX)
 
 
 def scan_file_of(refine: Path) -> Path:
-    """Where the network lies whose poses a refine network corrects."""
+    """The file of the network whose poses a refine network corrects."""
     return refine.with_name(refine.name.removesuffix(REFINE_SUFFIX) + ".keras")
 
 
@@ -98,7 +98,7 @@ def sha256_of_file(file: Path) -> str:
     """SHA-256 of a model's file: a stopped training goes on with the same ones only.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: if the file cannot be read.
     """
     try:
         return sha256_of(file)
@@ -110,7 +110,7 @@ def sha256_of(source: Path) -> str:
     """SHA-256 of a file's content; of a folder's, over the names and contents of all files in it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: if the file, or one in the folder, cannot be read.
     """
     if not source.is_dir():
         return _digest_of(source)
@@ -121,7 +121,7 @@ def sha256_of_files(files: Mapping[str, Path]) -> str:
     """SHA-256 over names and contents.
 
     Raises:
-        OSError: one cannot be read.
+        OSError: if a file cannot be read.
     """
     digest = hashlib.sha256()
     for name in sorted(files):

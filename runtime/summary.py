@@ -147,8 +147,8 @@ class RunSummary:
         if not self.frames:
             return counts
         p50, p99 = self.latency_ms(50), self.latency_ms(99)
-        found = round(100 * self._found / self.frames)
-        line = f"{counts} · latency p50 {p50:.1f} ms, p99 {p99:.1f} ms · target found in {found} %"
+        found_percent = round(100 * self._found / self.frames)
+        line = f"{counts} · latency p50 {p50:.1f} ms, p99 {p99:.1f} ms · target found in {found_percent} %"
         if self._rule == MissRule():
             return line
         fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.network.layer_steps import Step, flat_steps
-from stn_rectify.models.pruning.channel_rules import given_channels
+from stn_rectify.models.pruning.channel_rules import output_channels
 from stn_rectify.models.pruning.weight_channels import Channels, WeightChannels, has_channels, weight_channels
 from stn_rectify.models.quantization.pose_steps import pose_steps
 
@@ -130,7 +130,7 @@ class _Walk:
         self._tensors |= dict(zip(step.outputs, made, strict=True))
         inputs = [self.channels[number] for number in step.inputs]
         shapes = [tuple(self._tensors[number].shape) for number in step.inputs]
-        outputs = given_channels(step, inputs, shapes, self) if in_localization else None
+        outputs = output_channels(step, inputs, shapes, self) if in_localization else None
         if outputs is None:
             for channels in inputs:
                 self.fix(channels)

@@ -1,4 +1,4 @@
-"""What each kind of layer does with channels: pass them on, join them, or make new ones."""
+"""The rules of what layers do with channels: pass them on, join them, or make new ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.pruning.weight_channels import Channels, has_channels, makes_channels
 from stn_rectify.models.quantization.rounding_plan import DROPPED
 
-__all__ = ["given_channels"]
+__all__ = ["output_channels"]
 
 # Each channel of the output comes from the same channel of the input, and from no other.
 _PASSING = (
@@ -44,55 +44,55 @@ _ELEMENTWISE = (
 
 
 class Numbering(Protocol):
-    """Where channels get their numbers."""
+    """The place where channels get their numbers."""
 
     def new(self, count: int) -> Channels:
-        """So many channels of their own."""
+        """Makes ``count`` channels that are joined to no others."""
 
     def join(self, a: Channels, b: Channels) -> None:
-        """Each of ``a`` is the same as that of ``b`` from now on."""
+        """Makes each of ``a`` the same channel as that of ``b``, if there are as many."""
 
 
-def given_channels(
-    step: Step, taken: Sequence[Channels], shapes: Sequence[tuple[int, ...]], numbering: Numbering
+def output_channels(
+    step: Step, inputs: Sequence[Channels], shapes: Sequence[tuple[int, ...]], numbering: Numbering
 ) -> Channels | None:
-    """Channels of a step's output; None without a rule.
+    """Gives the channels of a step's output; None if there is no rule for the step.
 
     Args:
         step: a call with one output.
-        taken: channels of each of its inputs.
+        inputs: channels of each of its inputs.
         shapes: of its inputs, with the batch axis.
         numbering: gives numbers to new channels, and joins old ones.
     """
     layer = step.layer
-    if len(step.outputs) != 1 or not taken or not _acts_on_each_channel(layer):
+    if len(step.outputs) != 1 or not inputs or not _acts_on_each_channel(layer):
         return None
     if makes_channels(layer):
         return numbering.new(int(layer.weights[-1].shape[-1])) if _is_known(layer, shapes[0]) else None
     if isinstance(layer, layers.DepthwiseConv2D):
-        return np.repeat(taken[0], layer.depth_multiplier) if _is_known(layer, shapes[0]) else None
+        return np.repeat(inputs[0], layer.depth_multiplier) if _is_known(layer, shapes[0]) else None
     if type(layer) in _PASSING or _is_operation(layer, _PASSING_OPERATIONS):
-        return taken[0] if _is_known(layer, shapes[0]) and len(taken) == 1 else None
+        return inputs[0] if _is_known(layer, shapes[0]) and len(inputs) == 1 else None
     if type(layer) is layers.Flatten:
-        return np.tile(taken[0], prod(shapes[0][1:-1]))
+        return np.tile(inputs[0], prod(shapes[0][1:-1]))
     if type(layer) is layers.Concatenate and layer.axis in (-1, len(shapes[0]) - 1):
-        return np.concatenate(taken)
-    if (type(layer) in _MEETING or _is_operation(layer, _MEETING_OPERATIONS)) and len(taken) > 1:
-        for other in taken[1:]:
-            numbering.join(taken[0], other)
-        return taken[0] if len({len(channels) for channels in taken}) == 1 else None
+        return np.concatenate(inputs)
+    if (type(layer) in _MEETING or _is_operation(layer, _MEETING_OPERATIONS)) and len(inputs) > 1:
+        for other in inputs[1:]:
+            numbering.join(inputs[0], other)
+        return inputs[0] if len({len(channels) for channels in inputs}) == 1 else None
     return None
 
 
 def _acts_on_each_channel(layer: Any) -> bool:
-    """False for a softmax over the channels, for one, and for channels that are not the last axis."""
+    """Tells whether the layer looks at each channel alone, in the last axis; a softmax over the channels does not."""
     activation = getattr(layer, "activation", None)
     known = activation is None or getattr(activation, "__name__", "") in _ELEMENTWISE
     return known and getattr(layer, "data_format", "channels_last") in ("channels_last", None)
 
 
 def _is_known(layer: Any, shape: tuple[int, ...]) -> bool:
-    """Whether its weights, if it has any, can be cut."""
+    """Tells whether the layer's weights, if it has any, can be cut."""
     return not getattr(layer, "weights", None) or has_channels(layer, len(shape))
 
 

@@ -1,4 +1,4 @@
-"""The curve of a training: what was measured in each epoch, in a CSV file that grows while the training runs."""
+"""The curve of a training: the measurements of each epoch, in a CSV file that grows while the training runs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Curve:
     - ``loss`` and, of a model of several outputs, ``OUTPUT_loss`` without its weight in the sum: means over the batches
       as they were trained on, with the weights of that moment and not the averaged ones of the end;
     - ``learning_rate`` after the last batch; ``seconds`` of training;
-    - what else was seen at the end of the epoch.
+    - what else was measured at the end of the epoch.
 
     An epoch that was stopped and gone on with is one row, with the means over all of its batches. Of a run that was
-    begun without a curve, the epochs before are missing, and ``batches`` says how much of the first one was seen.
+    begun without a curve, the epochs before are missing, and ``batches`` says how many of the first one were measured.
 
     Args:
         file: ``.csv``; is read if it is there.
 
     Raises:
-        DataError: it is there and cannot be read.
+        DataError: if the file exists and cannot be read.
     """
 
     def __init__(self, file: Path) -> None:
@@ -47,9 +47,9 @@ class Curve:
 
     def go_on(self, epoch: int, batch: int) -> None:
         """Forgets what will be trained again when a run goes on with ``batch`` of ``epoch``, both from 0."""
-        here = [row for row in self.rows if row["epoch"] == epoch + 1 and row["batches"] == batch]
-        self._begun = here[-1] if here else {}
-        self.rows = [row for row in self.rows if row["epoch"] <= epoch] + here
+        resumed = [row for row in self.rows if row["epoch"] == epoch + 1 and row["batches"] == batch]
+        self._begun = resumed[-1] if resumed else {}
+        self.rows = [row for row in self.rows if row["epoch"] <= epoch] + resumed
 
     def record(
         self,
@@ -73,16 +73,16 @@ class Curve:
             The row. Nothing is written of an epoch of which nothing was measured; its loss is NaN.
 
         Raises:
-            DataError: the file cannot be written.
+            DataError: if the file cannot be written.
         """
         begun = self._begun if self._begun.get("epoch") == epoch + 1 else {}
-        before = begun.get("batches", 0)
-        count = before + len(measured)
+        batches_before = begun.get("batches", 0)
+        count = batches_before + len(measured)
         if not count:
             return {"loss": math.nan}
         row = {**begun, "epoch": epoch + 1, "batches": count}
         for name in measured[0] if measured else ():
-            total = before * begun.get(name, 0.0) + sum(losses[name] for losses in measured)
+            total = batches_before * begun.get(name, 0.0) + sum(losses[name] for losses in measured)
             row[name] = total / count
         row |= {"learning_rate": learning_rate, "seconds": begun.get("seconds", 0.0) + seconds, **more}
         self.rows = [r for r in self.rows if r["epoch"] <= epoch] + [row]
@@ -99,7 +99,7 @@ def write_curve(out: Path, parts: Sequence[Path]) -> None:
             through, and a column ``step`` says of which course they are, from 1 on. Those without a file are left out.
 
     Raises:
-        DataError: one cannot be read, or the two cannot be written.
+        DataError: if a part cannot be read, or the two files cannot be written.
     """
     rows: list[Row] = []
     starts = []

@@ -91,8 +91,8 @@ def _command_named(word: str) -> Callable[[Sequence[str]], int]:
 def _opencv_log_level() -> Callable[[int], object]:
     """OpenCV 4.14 has it elsewhere."""
     opencv: Any = cv2
-    found: Callable[[int], object] = getattr(opencv, "setLogLevel", None) or opencv.utils.logging.setLogLevel
-    return found
+    set_level: Callable[[int], object] = getattr(opencv, "setLogLevel", None) or opencv.utils.logging.setLogLevel
+    return set_level
 
 
 def _print_config(options: RunOptions) -> int:

@@ -92,9 +92,9 @@ def _read_toml(path: str) -> dict[str, Any]:
 def _words(option: Option, value: Any) -> list[str]:
     """The value as words; a value stands in one word with its option, as it may begin with a dash."""
     if not _fits(option, value):
-        what = _TOML_TYPES.get(type(value), "a table" if isinstance(value, dict) else "a date or time")
+        toml_type = _TOML_TYPES.get(type(value), "a table" if isinstance(value, dict) else "a date or time")
         also = " of other things" if option.kind is list and isinstance(value, list) else ""
-        raise ValueError(f"takes {_TAKES[option.kind]}, not {what}{also}")
+        raise ValueError(f"takes {_TAKES[option.kind]}, not {toml_type}{also}")
     if isinstance(value, bool):
         if value:
             return [f"--{option.name}"]

@@ -80,8 +80,8 @@ def examine(sample: Path) -> Iterator[Check]:
     yield python_check(sys.version_info[:3], struct.calcsize("P") * 8)
     yield package_check(_version("stn-rectify"))
     yield numpy_check(np.__version__, _version("numpy"))
-    found = {name: _version(name) for name in OPENCV_DISTRIBUTIONS}
-    yield opencv_check(cv2.__version__, {name: version for name, version in found.items() if version is not None})
+    versions = {name: _version(name) for name in OPENCV_DISTRIBUTIONS}
+    yield opencv_check(cv2.__version__, {name: version for name, version in versions.items() if version is not None})
     interpreter = _interpreter()
     yield interpreter
     if interpreter.status == "ok":
@@ -173,22 +173,22 @@ Status = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was examined, how it is, and what to do about it; `str` gives the line.
+    """The result of one examination; `str` gives the line.
 
     Attributes:
-        name: of what was examined.
+        name: of the thing that was examined.
         status: how it is.
-        found: what was found.
-        mend: what to do; empty where all is well.
+        finding: its version or its state, in a few words.
+        mend: the remedy; empty where all is well.
     """
 
     name: str
     status: Status
-    found: str
+    finding: str
     mend: str = ""
 
     def __str__(self) -> str:
-        return f"{self.status:<7}  {self.name}: {self.found}" + (f": {self.mend}" if self.mend else "")
+        return f"{self.status:<7}  {self.name}: {self.finding}" + (f": {self.mend}" if self.mend else "")
 
 
 def cameras_check(cameras: Sequence[CameraInfo], denied: Sequence[str], user: str) -> Check:
@@ -231,11 +231,11 @@ _TOO_FEW = 50_000_000
 def disk_check(folder: str, free_bytes: int) -> Check:
     """The free space of the folder that results go to."""
     free = f"{free_bytes / 1e9:.1f} GB" if free_bytes >= _FEW else f"{free_bytes / 1e6:.0f} MB"
-    found = f"{free} free in {folder}"
+    finding = f"{free} free in {folder}"
     if free_bytes >= _FEW:
-        return Check("disk", "ok", found)
+        return Check("disk", "ok", finding)
     status: Status = "problem" if free_bytes < _TOO_FEW else "warning"
-    return Check("disk", status, found, "make room before --save and --jsonl fill it, or name another folder")
+    return Check("disk", status, finding, "make room before --save and --jsonl fill it, or name another folder")
 
 
 # Bits of get_throttled (Raspberry Pi documentation, vcgencmd); the same 16 places further up: since it was switched on.
@@ -262,22 +262,22 @@ def throttling_value(text: str) -> int | None:
 
 
 def throttling_check(value: int | None) -> Check:
-    """Whether the board runs slower than it could, from the bits of get_throttled."""
+    """Checks that the board runs as fast as it can, by the bits of get_throttled; None if they cannot be read."""
     if value is None:
         mend = "sudo usermod -aG video $USER, log in again and see what vcgencmd get_throttled prints"
         return Check("throttling", "warning", "cannot be read", mend)
-    now, before = _states(value), _states(value >> _SINCE_START)
-    if not now and not before:
+    now, earlier = _states(value), _states(value >> _SINCE_START)
+    if not now and not earlier:
         return Check("throttling", "ok", "none since the start")
-    found = "; ".join(
-        [*([f"now {', '.join(now)}"] if now else []), *([f"since the start {', '.join(before)}"] if before else [])]
+    finding = "; ".join(
+        [*([f"now {', '.join(now)}"] if now else []), *([f"since the start {', '.join(earlier)}"] if earlier else [])]
     )
-    seen = value | value >> _SINCE_START
+    states = value | value >> _SINCE_START
     # Low voltage makes a board throttle as well, so that heat is only blamed where voltage was never low.
-    mend = _POWER if seen & _UNDER_VOLTAGE else _COOLING
-    if seen & _UNDER_VOLTAGE and seen & 0x8:
+    mend = _POWER if states & _UNDER_VOLTAGE else _COOLING
+    if states & _UNDER_VOLTAGE and states & 0x8:
         mend = f"{_POWER}, and {_COOLING}"
-    return Check("throttling", "problem" if value & _UNDER_VOLTAGE else "warning", found, mend)
+    return Check("throttling", "problem" if value & _UNDER_VOLTAGE else "warning", finding, mend)
 
 
 def _states(bits: int) -> list[str]:
@@ -297,13 +297,13 @@ _OLDEST_PYTHON = (3, 10)
 
 def python_check(version: tuple[int, int, int], bits: int) -> Check:
     """Python's own version and the size of its pointers in bits."""
-    found = f"{'.'.join(map(str, version))}, {bits}-bit"
+    finding = f"{'.'.join(map(str, version))}, {bits}-bit"
     if version < _OLDEST_PYTHON:
-        return Check("Python", "problem", found, f"install Python {'.'.join(map(str, _OLDEST_PYTHON))} or later")
+        return Check("Python", "problem", finding, f"install Python {'.'.join(map(str, _OLDEST_PYTHON))} or later")
     if bits != 64:
         # A Raspberry Pi may run a 64-bit kernel below 32-bit programs; what counts is Python.
-        return Check("Python", "problem", found, "install a 64-bit system; the interpreters have no 32-bit packages")
-    return Check("Python", "ok", found)
+        return Check("Python", "problem", finding, "install a 64-bit system; the interpreters have no 32-bit packages")
+    return Check("Python", "ok", finding)
 
 
 def package_check(version: str | None) -> Check:
@@ -340,8 +340,8 @@ def opencv_check(version: str, installed: Mapping[str, str]) -> Check:
 
 def interpreter_check(name: str, version: str, numpy_version: str) -> Check:
     """The TensorFlow Lite interpreter's package beside NumPy."""
-    found = f"{name} {version}"
+    finding = f"{name} {version}"
     if name == "tflite-runtime" and int(numpy_version.partition(".")[0]) >= 2:
         mend = "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
-        return Check("interpreter", "problem", f"{found} does not work with NumPy {numpy_version}", mend)
-    return Check("interpreter", "ok", found)
+        return Check("interpreter", "problem", f"{finding} does not work with NumPy {numpy_version}", mend)
+    return Check("interpreter", "ok", finding)

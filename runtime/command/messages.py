@@ -24,8 +24,8 @@ def model_line(rectifier: Rectifier) -> str:
     threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
     networks = f"{model.networks} networks, " if model.networks > 1 else ""
     passes = f", {_passes(rectifier.refine)}" if model.networks > 1 else ""
-    what = f"INT8, {networks}{model.size_bytes / 1000:.0f} KB"
-    return f"model {model.metadata.name} ({what}) on {rectifier.package}, {threads}{passes}"
+    kind = f"INT8, {networks}{model.size_bytes / 1000:.0f} KB"
+    return f"model {model.metadata.name} ({kind}) on {rectifier.package}, {threads}{passes}"
 
 
 def _passes(number: int) -> str:
@@ -35,13 +35,13 @@ def _passes(number: int) -> str:
 def recognizer_line(recognizer: Recognizer) -> str:
     """The recognizer and how many classes or characters it knows."""
     file = recognizer.file
-    what = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
+    kind = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
     knows = f"{file.classes} classes" if file.sequence is None else f"texts of {file.classes - 1} characters"
-    return f"recognizer {file.name} ({what}, {knows})"
+    return f"recognizer {file.name} ({kind}, {knows})"
 
 
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
-    """What was found in one frame."""
+    """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
     label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
     return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"

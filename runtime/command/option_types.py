@@ -1,4 +1,4 @@
-"""What an option takes: each function turns its text into a value, or says what is wrong with it.
+"""The values of options: each function turns a text into a value, or says what is wrong with it.
 
 `str` of a value gives its text again.
 """

@@ -40,7 +40,7 @@ PROGRAM = "stn-rectify"
 
 @dataclass(frozen=True)
 class ProgramOptions(OptionGroup):
-    """What is asked of the program, whatever it runs on."""
+    """The options of the program itself, whatever it runs on."""
 
     config: str | None = option(None, "a TOML file of options; those given here win over it", metavar="FILE")
     print_config: bool = flag("print the options as such a file; then end")
@@ -160,7 +160,7 @@ def _config_options() -> list[Option]:
 
 
 def _words_of_file(path: str, options: RunOptions) -> list[str]:
-    """What a file says, but for what the command line's own options replace."""
+    """Reads a file as words, without those that the command line's own options replace."""
     of_file = read_config(path, make_parser(exit_on_error=False), _config_options())
     sources = [key for key in SourceOptions.names() if of_file.get(key)]
     if len(sources) > 1:

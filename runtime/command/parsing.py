@@ -1,4 +1,4 @@
-"""What the command lines of all three programs share: the parser, and numbers as they are written.
+"""The common part of the command lines of all three programs: the parser, and numbers as they are written.
 
 ``stn-rectify``, ``stn-train`` and ``stn-convert`` say what is wrong in one line, take no abbreviated options, and name
 the option that was probably meant.
@@ -54,7 +54,7 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
     def _unknown_option(self, words: Sequence[str]) -> str | None:
-        """What is wrong with the first option among the words that this parser does not have."""
+        """Names the first option among the words that this parser does not have; None if it has them all."""
         known = re.findall(r"-{1,2}[a-z][a-z-]*", self.format_usage())
         options = (word.partition("=")[0] for word in words if re.match(r"-{1,2}[A-Za-z]", word))
         option = next((option for option in options if option not in known), None)

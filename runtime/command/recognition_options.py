@@ -1,4 +1,4 @@
-"""Who reads the rectified image, and when: the options, and the recognizer they ask for."""
+"""The options of recognition, and the recognizer and its schedule that they ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where results go: the options, and the sinks they ask for."""
+"""The options for results, and the sinks that they ask for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MQTT_INTERVAL_S = 1.0  # of cameras; of files each result is sent
 
 @dataclass(frozen=True)
 class ResultOptions(OptionGroup):
-    """What becomes of all results."""
+    """The outputs that get all results, and the number of frames after which the run stops."""
 
     title: ClassVar[str] = "results"
 

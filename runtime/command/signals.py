@@ -39,9 +39,9 @@ class StopSignals:
 def stop_signals() -> Iterator[StopSignals]:
     """Handles SIGINT and SIGTERM inside the block (main thread only), and restores the handlers after it."""
     signals = StopSignals()
-    before = {number: signal.signal(number, signals._handle) for number in _SIGNALS}
+    handlers = {number: signal.signal(number, signals._handle) for number in _SIGNALS}
     try:
         yield signals
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

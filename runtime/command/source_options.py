@@ -1,4 +1,4 @@
-"""Where frames come from: the options, and the source they name."""
+"""The options for frames, and the source that they name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 @dataclass(frozen=True)
 class SourceOptions(OptionGroup):
-    """What names a source, or asks for a list of cameras. None of it is required: a file may name it."""
+    """The name of a source, or a wish for a list of cameras. None of it is required: a file may name it."""
 
     title: ClassVar[str] = "frames (one of)"
     is_choice: ClassVar[bool] = True
@@ -38,18 +38,18 @@ class SourceOptions(OptionGroup):
 
     @property
     def is_named(self) -> bool:
-        """Whether there is any of them."""
+        """Tells whether any of these options is used."""
         return bool(self.changed())
 
     @property
     def frames_follow(self) -> bool:
-        """Whether its frames follow one another, as those of cameras and videos."""
+        """Tells whether the source's frames follow one another, as those of cameras and videos do."""
         return self.camera is not None or self.video is not None
 
 
 @dataclass(frozen=True)
 class CameraOptions(OptionGroup):
-    """What only cameras take, by the names that `open_camera` has for it."""
+    """The options that only cameras take, by the names that `open_camera` has for them."""
 
     title: ClassVar[str] = "camera"
 
@@ -61,7 +61,7 @@ class CameraOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class ReconnectionOptions(OptionGroup):
-    """What becomes of a source that fails."""
+    """The treatment of a source that fails."""
 
     title: ClassVar[str] = "a camera or live stream that is lost"
 

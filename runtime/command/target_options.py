@@ -1,4 +1,4 @@
-"""How the target is found and made upright: the options, and the rectifier they ask for."""
+"""The options for finding the target and making it upright, and the rectifier that they ask for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelOptions(OptionGroup):
 
     @property
     def pixel_source(self) -> str | None:
-        """Where ``--output`` takes the pixels of the rectified image from, by its last word; None if none says it."""
+        """The origin of the rectified image's pixels, by the last such word of ``--output``; None if there is none."""
         return next((word for word in reversed(self.output or ()) if word in PIXEL_SOURCES), None)
 
     @property
@@ -54,7 +54,7 @@ class ModelOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class TargetOptions(OptionGroup):
-    """What counts as a target, and what becomes of it."""
+    """The rule by which something counts as a target, and the treatment of its corners and of misses."""
 
     title: ClassVar[str] = "targets"
 

@@ -109,19 +109,19 @@ def open_interpreter(
     if threads < 1:
         raise UsageError(f"threads is {threads}: must be 1 or more")
     content = flatbuffer if isinstance(flatbuffer, bytes) else _read(Path(flatbuffer))
-    found = find_interpreter_package(package)
+    interpreter_package = find_interpreter_package(package)
     try:
-        tflite = found.module.Interpreter(model_content=content, num_threads=threads)
+        tflite = interpreter_package.module.Interpreter(model_content=content, num_threads=threads)
         tflite.allocate_tensors()
     except SystemError as error:
         # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
         raise StnRectifyError(
-            f"{found} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
+            f"{interpreter_package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
             "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
         ) from error
     except (ValueError, RuntimeError) as error:
-        raise _refused(found, error) from error
-    return Interpreter(tflite, found, threads)
+        raise _refused(interpreter_package, error) from error
+    return Interpreter(tflite, interpreter_package, threads)
 
 
 def _refused(package: InterpreterPackage, error: Exception) -> ModelFileError:

@@ -1,4 +1,4 @@
-"""What metadata.json of a model or recognizer file says: one schema for who writes it and who reads it.
+"""The content of metadata.json in model and recognizer files: one schema for who writes it and who reads it.
 
 The format is written down in docs/model-file.md. Types and ranges are checked when a file is read; that parts fit each
 other, whenever an object is made. Keys that the schema does not know are skipped: a newer version may write more.
@@ -83,14 +83,14 @@ class InputSpec(ImageSpec, frozen=True):
 
 
 class ThetaSpec(Struct, frozen=True):
-    """How θ is stored: ``size`` int32 numbers, divided by 2^``fractional_bits``."""
+    """The stored form of θ: ``size`` int32 numbers, to be divided by 2^``fractional_bits``."""
 
     size: int
     fractional_bits: Annotated[int, Meta(ge=0, le=31)]
 
 
 class ScoreSpec(Struct, frozen=True):
-    """How the score is quantized: ``(int8 - zero_point) * scale``."""
+    """The quantization of the score, which is ``(int8 - zero_point) * scale``."""
 
     scale: _Scale
     zero_point: _ZeroPoint
@@ -104,7 +104,7 @@ class ClassScoresSpec(Struct, frozen=True, kw_only=True):
     """The class scores of a recognizer: ``size`` int8 numbers, quantized as the score is.
 
     Attributes:
-        size: how many classes.
+        size: the number of classes.
         steps: of a recognizer that reads texts, in each of which it gives scores; left out of others.
         scale: of the quantization.
         zero_point: of the quantization.
@@ -166,7 +166,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     """The content of a model's metadata.json, in the order in which it is written.
 
     Raises:
-        ValueError: if parts do not fit each other, and which.
+        ValueError: if parts do not fit each other; the message says which.
     """
 
     name: str
@@ -209,17 +209,17 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
     @property
     def theta(self) -> ThetaSpec:
-        """How the pose is stored."""
+        """The stored form of the pose."""
         return self.outputs.theta
 
     @property
     def score(self) -> ScoreSpec | None:
-        """How the score is stored; None if the network gives none."""
+        """The quantization of the score; None if the network gives none."""
         return self.outputs.score
 
     @property
     def class_scores(self) -> ClassScoresSpec | None:
-        """How the scores of the recognizer in the file are stored; None if there is no recognizer in it."""
+        """The quantization of the class scores; None if there is no recognizer in the file."""
         return self.outputs.class_scores
 
 
@@ -244,7 +244,7 @@ def parse_metadata(text: bytes) -> Metadata:
     """Reads metadata.json of a model and checks that every key is there and has the right type and range.
 
     Raises:
-        DataError: if the file is of another kind, or if a key is missing or wrong, and which.
+        DataError: if the file is of another kind, or if a key is missing or wrong; the message says which.
     """
     kind = _format(text)
     if str(kind).startswith("stn-rectify-recognizer/"):
@@ -258,10 +258,10 @@ def parse_recognizer_metadata(text: bytes) -> RecognizerMetadata | None:
     """Reads metadata.json of a recognizer.
 
     Returns:
-        What it says; None if it is of another maker.
+        The content of the file; None if it is of another maker.
 
     Raises:
-        DataError: if it is not JSON or that of a model, or if a key is missing or wrong, and which.
+        DataError: if it is not JSON, or is that of a model, or if a key is missing or wrong; the message says which.
     """
     kind = _format(text)
     if str(kind).startswith("stn-rectify/"):

@@ -203,12 +203,12 @@ def _check_signature(
     ):
         for name, (dtype, shape) in wanted.items():
             position = positions.get(name, -1)
-            found = tensors[position] if 0 <= position < len(tensors) else None
-            if found is None or (found.dtype, found.shape) != (dtype, shape):
-                what = f"{found.dtype} {list(found.shape)}" if found else "missing"
+            tensor = tensors[position] if 0 <= position < len(tensors) else None
+            if tensor is None or (tensor.dtype, tensor.shape) != (dtype, shape):
+                actual = f"{tensor.dtype} {list(tensor.shape)}" if tensor else "missing"
                 whose = "" if key == SIGNATURE else f" of {key!r}"
                 raise DataError(
-                    f"its tensor {name!r}{whose} is {what}, but its metadata promises {dtype} {list(shape)}: "
+                    f"its tensor {name!r}{whose} is {actual}, but its metadata promises {dtype} {list(shape)}: "
                     "convert the Keras model again"
                 )
     return signature

@@ -1,4 +1,4 @@
-"""What an upright target shows: recognizers, when they are asked, and what their answers add up to.
+"""Reading upright targets: recognizers, the frames for which they are asked, and the sum of their answers.
 
 In: rectified images (`Rectification.image`). Out: a `Recognition`, and results with labels. A recognizer's file is read
 here, on top of the model room.

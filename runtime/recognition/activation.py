@@ -1,4 +1,4 @@
-"""What the numbers are that a recognizer of someone else's ends with: probabilities, or logits."""
+"""The meaning of the numbers that a recognizer of someone else's ends with: probabilities, or logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from stn_rectify.runtime.model.operators import operator_name
 
 __all__ = ["score_activation"]
 
-# What the results of an operator are. Softmax of logarithms of probabilities gives these back.
+# The meaning of an operator's results. Softmax of logarithms of probabilities gives these back.
 _ACTIVATIONS = {"LOGISTIC": "sigmoid", "LOG_SOFTMAX": "logits", "RELU_0_TO_1": "softmax", "SOFTMAX": "softmax"}
 # Operators that hand on the same numbers in another shape or dtype.
 _HAND_ON = ("DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE", "TRANSPOSE")
@@ -15,7 +15,7 @@ _LEVELS = {"INT8": (-128, 127), "UINT8": (0, 255)}
 
 
 def score_activation(network: Subgraph, *, is_sequence: bool) -> str:
-    """What the output of a network is, as its graph tells it.
+    """Reads off a network's graph whether its output is probabilities or logits.
 
     The last operator that computes something decides if it is an activation; else the quantization of its result, if
     there is one: values from 0 to 1 are probabilities. All other numbers are logits.
@@ -48,7 +48,7 @@ def _computed(network: Subgraph) -> tuple[str, int]:
 
 
 def _lies_from_0_to_1(tensor: Tensor) -> bool:
-    """Whether all values that its levels stand for are 0 to 1; half a level of slack, as scales are rounded."""
+    """Tells whether all levels stand for values from 0 to 1, with half a level of slack, as scales are rounded."""
     if tensor.dtype not in _LEVELS or tensor.scale <= 0:
         return False
     low, high = ((level - tensor.zero_point) * tensor.scale for level in _LEVELS[tensor.dtype])

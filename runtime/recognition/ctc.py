@@ -147,9 +147,9 @@ class CtcDecoder:
             texts = [best_path(steps, self._blank)]
         else:
             texts = best_texts(steps, self._blank, self._beam_width)
-        found = [(self._written(text), min(1.0, text_probability(steps, self._blank, text))) for text in texts]
-        found.sort(key=lambda entry: -entry[1])  # the beam has lost some of the alignments
-        return Recognition(*found[0], alternatives=tuple(found))
+        readings = [(self._written(text), min(1.0, text_probability(steps, self._blank, text))) for text in texts]
+        readings.sort(key=lambda entry: -entry[1])  # the beam has lost some of the alignments
+        return Recognition(*readings[0], alternatives=tuple(readings))
 
     def _written(self, text: tuple[int, ...]) -> str:
         return "".join(self._labels[number] for number in text)

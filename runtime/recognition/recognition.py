@@ -60,36 +60,36 @@ class ImageRecognizer(Protocol):
         """Says what an upright image shows, BGR uint8 [h, w, 3] or grey [h, w]."""
 
 
-def as_recognition(said: Recognized) -> Recognition | None:
+def as_recognition(answer: Recognized) -> Recognition | None:
     """Brings the answer of a recognizer into one form.
 
     Raises:
         UsageError: if it is nothing that a recognizer may say.
     """
-    if said is None or isinstance(said, Recognition):
-        return said
-    if isinstance(said, str):
-        return Recognition(said, 1.0)
-    if isinstance(said, tuple) and len(said) == 2 and isinstance(said[0], str):
-        score = float(said[1])
+    if answer is None or isinstance(answer, Recognition):
+        return answer
+    if isinstance(answer, str):
+        return Recognition(answer, 1.0)
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str):
+        score = float(answer[1])
         if 0 <= score <= 1:
-            return Recognition(said[0], score)
+            return Recognition(answer[0], score)
     raise UsageError(
-        f"the recognizer said {said!r:.80}: it may return a Recognition, a str, (str, score from 0 to 1) or None"
+        f"the recognizer said {answer!r:.80}: it may return a Recognition, a str, (str, score from 0 to 1) or None"
     )
 
 
-def labelled(result: Rectification, found: Recognition | None, top_k: int = 0) -> Rectification:
-    """The result with what a recognizer has found: label, scores, and the ``top_k`` best labels.
+def labelled(result: Rectification, recognition: Recognition | None, top_k: int = 0) -> Rectification:
+    """The result with the answer of a recognizer: label, scores, and the ``top_k`` best labels.
 
-    None for ``found``: nothing was read; the result has no label then.
+    If ``recognition`` is None, nothing was read, and the result has no label.
     """
-    if found is None:
+    if recognition is None:
         return replace(result, label=None, label_score=None, class_scores=None, top_labels=())
     return replace(
         result,
-        label=found.label,
-        label_score=found.score,
-        class_scores=found.class_scores,
-        top_labels=found.top(top_k),
+        label=recognition.label,
+        label_score=recognition.score,
+        class_scores=recognition.class_scores,
+        top_labels=recognition.top(top_k),
     )

@@ -59,7 +59,7 @@ class RecognizerInput:
         """The tensor [1, h, w, C] of an image, BGR uint8 [H, W, 3] or grey [H, W].
 
         Raises:
-            DataError: the image has the wrong type, dtype or shape.
+            DataError: if the image has the wrong type, dtype or shape.
         """
         levels = self._preprocessor.network_input(check_frame(image, self.spec))
         if self._dtype == "INT8":
@@ -72,7 +72,7 @@ class RecognizerInput:
 
 
 def _value_range(scale: float, zero_point: int) -> tuple[float, float]:
-    """What pixel values 0 and 255 are to a network, seen from the quantization of its int8 input."""
+    """Gives the values that a network takes for pixel values 0 and 255, as its int8 input's quantization tells them."""
     first, last = (-128 - zero_point) * scale, (127 - zero_point) * scale
     slack = 2 * scale  # quantizations are moved by a level, so that 0 has one
     for low, high in _USUAL_RANGES:
@@ -98,14 +98,15 @@ class Recognizer:
             for the most probable text (`CtcDecoder`).
 
     Raises:
-        ModelFileError: the file is missing, damaged or no recognizer of one image, or labels do not fit its classes.
-        UsageError: the labels cannot be read, or the beam width does not fit the recognizer.
-        StnRectifyError: no interpreter works in this environment.
+        ModelFileError: if the file is missing, damaged or no recognizer of one image, or if labels do not fit its
+            classes.
+        UsageError: if the labels cannot be read, or the beam width does not fit the recognizer.
+        StnRectifyError: if no interpreter works in this environment.
 
     Example:
         >>> with Recognizer("digits") as recognizer:  # doctest: +SKIP
-        ...     found = recognizer.recognize(image)
-        ...     print(found.label, found.score)
+        ...     recognition = recognizer.recognize(image)
+        ...     print(recognition.label, recognition.score)
     """
 
     def __init__(
@@ -147,8 +148,8 @@ class Recognizer:
             image: BGR uint8 [h, w, 3] as OpenCV gives it, or grey [h, w]: upright, such as `Rectification.image`.
 
         Raises:
-            DataError: the image has the wrong type, dtype or shape.
-            UsageError: closed.
+            DataError: if the image has the wrong type, dtype or shape.
+            UsageError: if the recognizer is closed.
         """
         if self._interpreter is None:
             raise UsageError("this Recognizer is closed: make a new one")
@@ -166,11 +167,11 @@ class Recognizer:
         if result.score == 0:
             return result
         started = time.perf_counter()
-        found = labelled(result, self.recognize(result.image))
-        return replace(found, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
+        with_label = labelled(result, self.recognize(result.image))
+        return replace(with_label, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
 
     def reads_output_of(self, model: ModelFile) -> bool:
-        """Whether the rectified image that a model's graph makes is just what this network was made for."""
+        """Tells whether the rectified image that a model's graph makes has the shape that this network takes."""
         rectified = model.metadata.rectified
         return rectified is not None and self._file.image.shape[1:] == (
             rectified.height,

@@ -51,8 +51,8 @@ class SequenceLayout:
     """The output of a network that reads a text step by step.
 
     Attributes:
-        steps: how many.
-        classes: how many, the blank among them.
+        steps: the number of steps.
+        classes: the number of classes, the blank among them.
         classes_first: whether the output is [K, T], as LPRNet's, and not [T, K].
         blank: number of the class that stands for no character.
     """
@@ -74,7 +74,7 @@ class SequenceLayout:
             alphabet: the labels there are.
 
         Raises:
-            DataError: it fits neither side.
+            DataError: if the alphabet fits neither side.
         """
         count = len(alphabet)
         fitting = (count,) if BLANK in alphabet else (count, count + 1)
@@ -129,9 +129,9 @@ class RecognizerFile:
         labels: one for each class; empty if a classifier has none. That of a sequence's blank is empty.
         image: the input tensor.
         scores: the output tensor.
-        sequence: where in the output steps and classes are; None of a classifier.
-        value_range: what pixel values 0 and 255 are to the network; None: not known.
-        activation: what the scores are, as `class_probabilities` takes it: from its metadata, else as
+        sequence: the places of steps and classes in the output; None of a classifier.
+        value_range: the values that the network takes for pixel values 0 and 255; None if they are not known.
+        activation: the kind of the scores, as `class_probabilities` takes it: from its metadata, else as
             `score_activation` reads it off the graph.
     """
 
@@ -148,12 +148,12 @@ class RecognizerFile:
 
     @property
     def is_integer(self) -> bool:
-        """Whether it takes and gives integers."""
+        """Tells whether the recognizer takes and gives integers."""
         return self.image.dtype != "FLOAT32" != self.scores.dtype
 
     @property
     def classes(self) -> int:
-        """How many classes it tells apart, the blank of a sequence among them."""
+        """The number of classes that it tells apart, the blank of a sequence among them."""
         return self.scores.shape[-1] if self.sequence is None else self.sequence.classes
 
     @classmethod
@@ -167,8 +167,8 @@ class RecognizerFile:
             labels: in place of the file's.
 
         Raises:
-            ModelFileError: it is missing, damaged, no recognizer of one image, or has operators that have no place
-                in one; or there are more or fewer labels than classes.
+            ModelFileError: if the file is missing, damaged or no recognizer of one image, if it has operators that have
+                no place in one, or if there are more or fewer labels than classes.
         """
         path = _KIND.locate(recognizer)
         content = _KIND.read(path)
@@ -216,8 +216,8 @@ def _network(flatbuffer: bytes) -> Subgraph:
     graph = read_flatbuffer(flatbuffer)
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in _OPERATORS:
-            what = repr(operator.custom) if operator.custom else operator_name(operator.builtin)
-            raise DataError(f"uses the operator {what}, which has no place in a recognizer: convert it without")
+            name = repr(operator.custom) if operator.custom else operator_name(operator.builtin)
+            raise DataError(f"uses the operator {name}, which has no place in a recognizer: convert it without")
     first = graph.subgraphs[0] if graph.subgraphs else None
     if first is None or len(first.inputs) != 1 or len(first.outputs) != 1:
         raise DataError("it has not one input and one output: give a recognizer of one image")

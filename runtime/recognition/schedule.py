@@ -33,18 +33,18 @@ class Steadiness:
         if not most > 0 or frames < 2:
             raise UsageError(f"most is {most}, frames {frames}: must be above 0, and 2 or more")
         self._most = most
-        self._seen: deque[npt.NDArray[np.float64]] = deque(maxlen=frames)
+        self._corners: deque[npt.NDArray[np.float64]] = deque(maxlen=frames)
 
     def is_steady(self, corners: npt.NDArray[np.float64]) -> bool:
         """Takes the corners of the next frame, float64 [4, 2], and says whether the target is steady."""
-        self._seen.append(corners)
-        if len(self._seen) < (self._seen.maxlen or 0):
+        self._corners.append(corners)
+        if len(self._corners) < (self._corners.maxlen or 0):
             return False
-        return bool((corner_error(np.stack(self._seen), corners) <= self._most).all())
+        return bool((corner_error(np.stack(self._corners), corners) <= self._most).all())
 
     def reset(self) -> None:
         """Forgets the target."""
-        self._seen.clear()
+        self._corners.clear()
 
 
 _SIDE, _CELL = 16, 2  # of the small copy that is compared, and of its cells, pixels

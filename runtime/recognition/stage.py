@@ -77,8 +77,8 @@ class LabelVote:
     Example:
         >>> vote = LabelVote(3)
         >>> for label, score in (("B", 0.9), ("8", 0.6), ("B", 0.6)):
-        ...     found = vote.add(Recognition(label, score))
-        >>> found.label, round(found.score, 2)
+        ...     majority = vote.add(Recognition(label, score))
+        >>> majority.label, round(majority.score, 2)
         ('B', 0.5)
     """
 
@@ -159,11 +159,11 @@ class RecognitionStage:
         if not self._track.follows(result.corners, timestamp):
             self._forget()
         if self._schedule.is_due(result):
-            found = as_recognition(self._read(result.image))
+            recognition = as_recognition(self._read(result.image))
             if self._vote is None:
-                self._last = found
-            elif found is not None:
-                self._last = self._vote.add(found)
+                self._last = recognition
+            elif recognition is not None:
+                self._last = self._vote.add(recognition)
         labels = labelled(result, self._last, self._top_k)
         return replace(labels, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
 

@@ -202,7 +202,7 @@ class Rectifier:
                 quadrilateral that `is_valid_quadrilateral` passes.
 
         Returns:
-            What `rectify` gives, at ``corners`` if there are any.
+            The result as `rectify` gives it, at ``corners`` if there are any.
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.

@@ -138,28 +138,28 @@ def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: F
         outline = homography_to_corners(crop_homography(homography, network.margin), width, height)
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
-        seen, score = network.look(
+        pose_in_crop, score = network.look(
             frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else COARSE_SUPERSAMPLING
         )
-        better = compose(homography, seen, network.margin)
+        better = compose(homography, pose_in_crop, network.margin)
         if not is_valid_quadrilateral(homography_to_corners(better, width, height)):
             return RefinedPose(homography, score, number)
         homography = better
     return RefinedPose(homography, score, passes)
 
 
-def compose(homography: FloatArray, seen: FloatArray, margin: float) -> FloatArray:
+def compose(homography: FloatArray, pose_in_crop: FloatArray, margin: float) -> FloatArray:
     """The pose that a pass found.
 
     Args:
         homography: [3, 3], target → frame: the pose whose crop was looked at.
-        seen: [3, 3], target → crop. ``diag(1 / (1 + 2 · margin), 1 / (1 + 2 · margin), 1)`` changes nothing.
+        pose_in_crop: [3, 3], target → crop. ``diag(1 / (1 + 2 · margin), 1 / (1 + 2 · margin), 1)`` changes nothing.
         margin: of the crop.
 
     Returns:
         float64 [3, 3], target → frame, ``[2, 2] = 1``; not finite where the target's middle would be at infinity.
     """
-    composed = crop_homography(homography, margin) @ seen
+    composed = crop_homography(homography, margin) @ pose_in_crop
     scale = float(composed[2, 2])
     return np.asarray(composed / scale) if scale and math.isfinite(scale) else np.full((3, 3), np.nan)
 

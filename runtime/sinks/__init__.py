@@ -1,4 +1,4 @@
-"""Where results go: JSON lines, pictures, video, a window, MQTT.
+"""Places for results: JSON lines, pictures, video, a window, MQTT.
 
 In: frames and their results, one by one. Out: files, messages, lines. Each sink is opened, written to and closed.
 """

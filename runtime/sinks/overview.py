@@ -42,7 +42,7 @@ def boxed(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[
     return box
 
 
-_FOUND, _NOT_FOUND = (80, 220, 60), (60, 60, 230)  # BGR
+_TARGET_COLOUR, _MISS_COLOUR = (80, 220, 60), (60, 60, 230)  # BGR
 _DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie anywhere
 
 
@@ -57,15 +57,15 @@ def draw_overview(frame: npt.NDArray[np.uint8], result: Rectification) -> npt.ND
         uint8 [H, W + w, 3] BGR. The rectified image is scaled to fit, w is at most W. The quadrilateral is
         green where the score is above 0.5, else red; a dot marks its top-left corner.
     """
-    before = _bgr(frame).copy()
-    height, width = before.shape[:2]
+    view = _bgr(frame).copy()
+    height, width = view.shape[:2]
     thickness = max(1, round(max(height, width) / 320))
-    colour = _FOUND if result.score > 0.5 else _NOT_FOUND
+    colour = _TARGET_COLOUR if result.score > 0.5 else _MISS_COLOUR
     points = np.clip(np.rint(result.corners), -_DRAWABLE, _DRAWABLE).astype(np.int32)
-    cv2.polylines(before, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
+    cv2.polylines(view, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
     first = (int(points[0, 0]), int(points[0, 1]))
-    cv2.circle(before, first, 3 * thickness, colour, cv2.FILLED, cv2.LINE_AA)
-    return np.hstack([before, _fit(_bgr(result.image), width, height)])
+    cv2.circle(view, first, 3 * thickness, colour, cv2.FILLED, cv2.LINE_AA)
+    return np.hstack([view, _fit(_bgr(result.image), width, height)])
 
 
 def _fit(image: npt.NDArray[np.uint8], max_width: int, height: int) -> npt.NDArray[np.uint8]:

@@ -19,12 +19,12 @@ class Pace:
 
     def __init__(self, every: int = 1, interval_s: float = 0.0) -> None:
         self._every, self._interval_s = every, interval_s
-        self._seen = 0
+        self._frame_count = 0
         self._last_s: float | None = None
 
     def is_due(self, frame: CapturedFrame) -> bool:
         """Tells whether the result for this frame is taken; is called once for each frame."""
-        number, self._seen = self._seen, self._seen + 1
+        number, self._frame_count = self._frame_count, self._frame_count + 1
         return number % self._every == 0 and self._interval_is_over(frame)
 
     def _interval_is_over(self, frame: CapturedFrame) -> bool:

@@ -42,13 +42,13 @@ class SizeLimit:
 
     def __init__(self, folder: Path, limit_bytes: int, pattern: re.Pattern[str]) -> None:
         self._folder, self._limit = folder, limit_bytes
-        found = []
+        dated_files = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 match = pattern.fullmatch(entry.name)
                 if match is not None and entry.is_file(follow_symlinks=False):
-                    found.append((match["time"], entry.name, _on_disk(entry.stat(follow_symlinks=False).st_size)))
-        self._files = OrderedDict((name, size) for _, name, size in sorted(found))
+                    dated_files.append((match["time"], entry.name, _on_disk(entry.stat(follow_symlinks=False).st_size)))
+        self._files = OrderedDict((name, size) for _, name, size in sorted(dated_files))
         self._total = sum(self._files.values())
 
     def add(self, name: str, size_bytes: int) -> None:

@@ -138,6 +138,6 @@ class VideoSink(ResultSink):
 
     def _is_complete(self) -> bool:
         video = cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG)
-        found = video.get(cv2.CAP_PROP_FRAME_COUNT) if video.isOpened() else 0
+        frames = video.get(cv2.CAP_PROP_FRAME_COUNT) if video.isOpened() else 0
         video.release()
-        return abs(found - self._count) <= 2 + self._count / 50  # some containers only estimate it
+        return abs(frames - self._count) <= 2 + self._count / 50  # some containers only estimate it

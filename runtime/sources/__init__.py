@@ -1,4 +1,4 @@
-"""Where frames come from: images, a video or stream, a camera.
+"""Sources of frames: images, a video or stream, a camera.
 
 In: paths, URLs, devices. Out: `CapturedFrame`, BGR uint8, the newest one where frames come by themselves. Each source
 is iterated once and closed. Nothing here knows of models.

@@ -102,8 +102,8 @@ def _device(camera: int | str) -> str:
     else:
         device = f"/dev/video{int(camera)}" if str(camera).isdecimal() else str(camera)
     if not os.path.exists(device):
-        found = ", ".join(f"{c.device} ({c.name})" for c in list_v4l2_cameras()) or "none"
-        raise SourceError(f"camera {device} does not exist (found: {found}): connect it, or name another one")
+        names = ", ".join(f"{c.device} ({c.name})" for c in list_v4l2_cameras()) or "none"
+        raise SourceError(f"camera {device} does not exist (found: {names}): connect it, or name another one")
     if not os.access(device, os.R_OK | os.W_OK):
         raise SourceError(f"camera {device} may not be opened: add this user to the group video and log in again")
     return device

@@ -67,12 +67,12 @@ class FrameView:
         hflip, vflip = self.hflip != (self.rotation >= 180), self.vflip != (self.rotation >= 180)
         is_turned = self.rotation % 180 == _QUARTER_TURN
         left, top, right, bottom = self._region(image.shape[1], image.shape[0], hflip, vflip, is_turned)
-        seen = image[top:bottom, left:right]
+        view = image[top:bottom, left:right]
         if hflip or vflip:
-            seen = np.asarray(cv2.flip(seen, -1 if hflip and vflip else int(hflip)), np.uint8)
+            view = np.asarray(cv2.flip(view, -1 if hflip and vflip else int(hflip)), np.uint8)
         if is_turned:
-            seen = np.asarray(cv2.rotate(seen, cv2.ROTATE_90_CLOCKWISE), np.uint8)
-        return seen
+            view = np.asarray(cv2.rotate(view, cv2.ROTATE_90_CLOCKWISE), np.uint8)
+        return view
 
     def _region(self, width: int, height: int, hflip: bool, vflip: bool, is_turned: bool) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the region in the frame as the camera gives it, the last two not included."""

@@ -76,9 +76,9 @@ class _Data:
     def find(self, pattern: re.Pattern[bytes], start: int) -> int | None:
         """Waits for the next place of a pattern of at most 8 bytes, and gives it."""
         while True:
-            found = pattern.search(self.buffer, start)
-            if found is not None:
-                return found.start()
+            match = pattern.search(self.buffer, start)
+            if match is not None:
+                return match.start()
             start = max(start, len(self.buffer) - len(_PNG) + 1)
             if not self.has(len(self.buffer) + 1):
                 return None
@@ -127,13 +127,13 @@ def _jpeg_length(data: _Data) -> int:
             break
         at += 2 + int.from_bytes(data.buffer[at + 2 : at + 4], "big")
         if marker == _START_OF_SCAN:
-            found = data.find(_NEXT_MARKER, at)
-            if found is None:
+            next_marker = data.find(_NEXT_MARKER, at)
+            if next_marker is None:
                 break
-            at = found
+            at = next_marker
     return data.rest()
 
 
 def _next_image(data: _Data, start: int) -> int:
-    found = data.find(_START, start)
-    return data.rest() if found is None else found
+    start_of_next = data.find(_START, start)
+    return data.rest() if start_of_next is None else start_of_next

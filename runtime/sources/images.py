@@ -48,15 +48,15 @@ class ImageSource(FrameSource):
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
         super().__init__()
-        given = [paths] if isinstance(paths, str | PathLike) else list(paths)
-        if not given:
+        names = [paths] if isinstance(paths, str | PathLike) else list(paths)
+        if not names:
             raise SourceError("no images given: name files, folders or globs")
-        self._is_piped = "-" in given
-        if self._is_piped and len(given) > 1:
+        self._is_piped = "-" in names
+        if self._is_piped and len(names) > 1:
             raise SourceError("- is standard input, which goes with no other images: name it alone")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
-        self._files = [] if self._is_piped else [file for path in given for file in _expand(os.fspath(path))]
+        self._files = [] if self._is_piped else [file for path in names for file in _expand(os.fspath(path))]
         self._on_error = on_error
         more = len(self._files) - 1
         first = "standard input" if self._is_piped else str(self._files[0])
@@ -130,7 +130,7 @@ def _expand(path: str) -> list[Path]:
     else:
         files = [Path(file) for file in glob.glob(path, recursive=True) if os.path.isfile(file)]
         missing = f"nothing matches {path}: check the pattern"
-    found = sorted(file for file in files if not file.name.startswith("."))
-    if not found:
+    visible = sorted(file for file in files if not file.name.startswith("."))
+    if not visible:
         raise SourceError(missing)
-    return found
+    return visible

@@ -98,8 +98,8 @@ class PiCameraSource(ThreadedSource):
 
 def pi_camera_number(camera: str) -> int | None:
     """The number in ``picamera2:N``, 0 for ``picamera2``; None for other names."""
-    found = re.fullmatch(r"picamera2(?::(\d+))?", camera)
-    return None if found is None else int(found[1] or 0)
+    match = re.fullmatch(r"picamera2(?::(\d+))?", camera)
+    return None if match is None else int(match[1] or 0)
 
 
 def list_pi_cameras() -> list[CameraInfo]:
@@ -117,12 +117,12 @@ def _reason(error: BaseException) -> str:
     """The first cause: what picamera2 itself says of all is "Camera __init__ sequence did not complete."."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    said = str(error) or repr(error)
-    if "busy" in said:
-        return f"{said}: end the program that is using it"
-    if "FrameDurationLimits" in said:
-        return f"{said}: leave out --framerate"
-    return f"{said}: see whether rpicam-hello shows a picture"
+    reason = str(error) or repr(error)
+    if "busy" in reason:
+        return f"{reason}: end the program that is using it"
+    if "FrameDurationLimits" in reason:
+        return f"{reason}: leave out --framerate"
+    return f"{reason}: see whether rpicam-hello shows a picture"
 
 
 def picamera2_import_error() -> str | None:

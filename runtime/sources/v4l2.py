@@ -64,8 +64,8 @@ def list_v4l2_cameras() -> list[CameraInfo]:
     """
     nodes = Path("/sys/class/video4linux").glob("video*")
     numbered = sorted((int(node.name[5:]), node) for node in nodes if node.name[5:].isdigit())
-    found = (_camera(f"/dev/{node.name}", _text(node / "name")) for _, node in numbered)
-    return [camera for camera in found if camera is not None]
+    cameras = (_camera(f"/dev/{node.name}", _text(node / "name")) for _, node in numbered)
+    return [camera for camera in cameras if camera is not None]
 
 
 def has_camera_module() -> bool:
@@ -111,11 +111,11 @@ def _sizes(descriptor: int, code: int) -> Iterator[str]:
             raw = fcntl.ioctl(descriptor, _VIDIOC_ENUM_FRAMESIZES, _FRAME_SIZE.pack(index, code, *[0] * 7))
         except OSError:
             return
-        _, _, kind, first, second, *_ = _FRAME_SIZE.unpack(raw)
+        _, _, kind, width, height, *_ = _FRAME_SIZE.unpack(raw)
         if kind != _DISCRETE:
             return
-        rate = max(_rates(descriptor, code, first, second), default=0.0)
-        yield f"{first}x{second}" + (f"@{rate:.4g}" if rate else "")
+        rate = max(_rates(descriptor, code, width, height), default=0.0)
+        yield f"{width}x{height}" + (f"@{rate:.4g}" if rate else "")
 
 
 def _rates(descriptor: int, code: int, width: int, height: int) -> Iterator[float]:

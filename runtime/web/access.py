@@ -75,13 +75,13 @@ class WrongTokens:
 
 def _network(address: str | None) -> str:
     try:
-        found = ipaddress.ip_address((address or "").partition("%")[0])
+        ip_address = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return str(address)
-    found = getattr(found, "ipv4_mapped", None) or found
-    if found.version == 4 or found.is_loopback:
-        return str(found)
-    return str(ipaddress.ip_network((found, 64), strict=False))
+    ip_address = getattr(ip_address, "ipv4_mapped", None) or ip_address
+    if ip_address.version == 4 or ip_address.is_loopback:
+        return str(ip_address)
+    return str(ipaddress.ip_network((ip_address, 64), strict=False))
 
 
 _SIGN_IN = Path(__file__).parent / "page" / "sign_in.html"
@@ -161,18 +161,18 @@ class Guard:
 
     def _answer_to_stranger(self, request: web.Request, token: str) -> web.StreamResponse | None:
         """None for who has the token or the cookie. A guessed cookie is a guessed token: both are counted."""
-        asked = request.query.get("token") if request.path == "/" and request.method == "GET" else None
-        given = _bearer(request) if asked is None else asked
+        query_token = request.query.get("token") if request.path == "/" and request.method == "GET" else None
+        sent_token = _bearer(request) if query_token is None else query_token
         cookie = request.cookies.get(self._cookie_name)
-        if given is None and cookie is None:
+        if sent_token is None and cookie is None:
             return _unauthorized(request)
         if wait_s := self._wrong_tokens.wait_s(request.remote):
             return _too_many(request, wait_s)
         if cookie is not None and _is_same(cookie, self._cookie):
-            return None if asked is None else web.Response(status=303, headers={"Location": "/"})
-        if given is not None and _is_same(given, token):
-            return None if asked is None else self._signed_in()
-        self._wrong_tokens.add(request.remote, str(cookie if given is None else given))
+            return None if query_token is None else web.Response(status=303, headers={"Location": "/"})
+        if sent_token is not None and _is_same(sent_token, token):
+            return None if query_token is None else self._signed_in()
+        self._wrong_tokens.add(request.remote, str(cookie if sent_token is None else sent_token))
         return _unauthorized(request)
 
     def _signed_in(self) -> web.StreamResponse:
@@ -199,9 +199,9 @@ def _bearer(request: web.Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _is_same(given: str, secret: str) -> bool:
-    """Takes the same time wherever they differ. What was sent may hold bytes that are no text."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+def _is_same(candidate: str, secret: str) -> bool:
+    """Takes the same time wherever they differ. ``candidate``, as it was sent, may hold bytes that are no text."""
+    return hmac.compare_digest(candidate.encode("utf-8", "replace"), secret.encode())
 
 
 def _too_many(request: web.Request, wait_s: float) -> web.Response:

@@ -35,10 +35,10 @@ class ServeAddress:
         Raises:
             UsageError: if the text is none of these.
         """
-        found = _PATTERN.fullmatch(text)
-        if found is None or int(found["port"]) > 65535:
+        match = _PATTERN.fullmatch(text)
+        if match is None or int(match["port"]) > 65535:
             raise UsageError(f"{text!r} is no address to serve at: give [HOST:]PORT, such as 8080 or 0.0.0.0:8080")
-        return cls(found["six"] or found["host"] or "127.0.0.1", int(found["port"]))
+        return cls(match["six"] or match["host"] or "127.0.0.1", int(match["port"]))
 
     def listen(self, *, has_token: bool) -> socket.socket:
         """A socket that listens there.

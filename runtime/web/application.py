@@ -89,9 +89,9 @@ class _Pages:
         self._watchers += 1
         try:
             await socket.prepare(request)
-            seen = 0
+            last_number = 0
             while (await socket.receive()).type is WSMsgType.TEXT:
-                seen, message = await self._broadcast.next_message(seen)
+                last_number, message = await self._broadcast.next_message(last_number)
                 await asyncio.wait_for(socket.send_bytes(message), self._stalled_s)
         except (asyncio.TimeoutError, ConnectionError):
             if request.transport is not None:

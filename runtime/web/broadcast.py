@@ -28,7 +28,7 @@ _HEAD = struct.Struct(">II")
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    seen: int
+    last_number: int
     since_s: float
     answer: asyncio.Future[tuple[int, bytes]]
 
@@ -49,17 +49,17 @@ class Broadcast:
         self._error = ""
         self._pictures: tuple[int, bytes, bytes] = (0, b"", b"")
 
-    async def next_message(self, seen: int) -> tuple[int, bytes]:
+    async def next_message(self, last_number: int) -> tuple[int, bytes]:
         """Waits for pictures newer than those.
 
         Args:
-            seen: number of the newest frame that the asker has; 0 for none.
+            last_number: of the newest frame that the asker has; 0 for none.
 
         Returns:
             The number of the frame that it has then, and the message: without pictures if there is none newer.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(seen, loop.time(), loop.create_future())
+        waiting = _Waiting(last_number, loop.time(), loop.create_future())
         self._waiting.append(waiting)
         self._asked.set()
         return await waiting.answer
@@ -83,17 +83,17 @@ class Broadcast:
     async def _answer(self, now_s: float) -> None:
         newest = self._state.newest
         number = 0 if newest is None else newest[0]
-        asking = [w for w in self._waiting if w.seen != number or now_s - w.since_s >= _IDLE_S]
-        if newest is not None and number != self._pictures[0] and any(w.seen != number for w in asking):
+        asking = [w for w in self._waiting if w.last_number != number or now_s - w.since_s >= _IDLE_S]
+        if newest is not None and number != self._pictures[0] and any(w.last_number != number for w in asking):
             frame, rectified = await asyncio.get_running_loop().run_in_executor(None, _encode_both, newest[1])
             self._pictures = (number, frame, rectified)
         text = json.dumps(self._state.values(newest)).encode()
         with_pictures = _message(text, *self._pictures[1:])
         without = _message(text, b"", b"")
         self._waiting = [w for w in self._waiting if w not in asking]
-        for asked in asking:
-            if not asked.answer.done():  # its connection may have gone
-                asked.answer.set_result((number, with_pictures if asked.seen != number else without))
+        for waiting in asking:
+            if not waiting.answer.done():  # its connection may have gone
+                waiting.answer.set_result((number, with_pictures if waiting.last_number != number else without))
 
 
 def _message(text: bytes, frame: bytes, rectified: bytes) -> bytes:

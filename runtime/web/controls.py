@@ -162,7 +162,7 @@ class Controls:
             done: the newest frame, for a snapshot.
 
         Returns:
-            Whether another model was taken up.
+            True if another model was taken up.
         """
         if self._snapshot_asked:
             self._snapshot_asked = False

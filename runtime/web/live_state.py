@@ -37,7 +37,7 @@ class LiveState:
         self.all_done = False
         self._source, self._summary, self._controls = source, summary, controls
         self._shown_s = time.monotonic()
-        self._before: RunCounts | None = None
+        self._baseline: RunCounts | None = None
 
     def show(self, done: Processed) -> None:
         """Takes the next frame; copies nothing and waits for nobody."""
@@ -48,7 +48,7 @@ class LiveState:
 
     def start_latencies_anew(self) -> None:
         """Leaves the frames so far out of the percentiles, as after a change of the model."""
-        self._before = self._summary.counts()
+        self._baseline = self._summary.counts()
 
     def counts(self) -> RunCounts:
         """The numbers of the run."""
@@ -99,7 +99,7 @@ class LiveState:
 
     def _stats(self) -> dict[str, Any]:
         counts = self.counts()
-        latencies = counts if self._before is None else counts.latencies_since(self._before)
+        latencies = counts if self._baseline is None else counts.latencies_since(self._baseline)
         p50, p99 = latencies.latency_ms(50), latencies.latency_ms(99)
         return {
             "frames": counts.frames,

@@ -88,7 +88,7 @@ class WebView:
             done: what `Pipeline.process` gave, skipped or not.
 
         Returns:
-            Whether the next frame will be another model's. What goes wrong with a button is a line in the page.
+            True if the next frame will be another model's. What goes wrong with a button is a line in the page.
         """
         if self._adds:
             self._summary.add(done.result)
@@ -102,7 +102,7 @@ class WebView:
             done: the newest one.
 
         Returns:
-            Whether another model was taken up.
+            True if another model was taken up.
         """
         is_other = self._controls.act(done)
         if is_other:

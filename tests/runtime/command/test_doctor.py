@@ -163,7 +163,7 @@ def test_throttling_value(text: str, value: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "status", "found", "mend"),
+    ("value", "status", "finding", "mend"),
     [
         (0x0, "ok", "none since the start", ""),
         (0x50000, "warning", "since the start under-voltage, throttled", "power supply"),
@@ -173,8 +173,8 @@ def test_throttling_value(text: str, value: int | None) -> None:
         (None, "warning", "cannot be read", "usermod"),
     ],
 )
-def test_throttling(value: int | None, status: str, found: str, mend: str) -> None:
+def test_throttling(value: int | None, status: str, finding: str, mend: str) -> None:
     check = throttling_check(value)
     assert check.status == status
-    assert found in check.found
+    assert finding in check.finding
     assert mend in check.mend
