@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["curve_chart", "error_histogram", "histogram"]
-
 
 _LOSS, _OUTPUTS, _RATE = TRUTH, (FLOAT, (0, 110, 235), (170, 60, 150), (120, 120, 0)), (186, 180, 174)
 _PANEL, _GRID, _FAINT = (238, 241, 243), (222, 218, 214), (112, 101, 91)

@@ -13,20 +13,6 @@ from PIL import ImageDraw, ImageFont
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.arrays import Array, Image
 
-__all__ = [
-    "FLOAT",
-    "INT8",
-    "TRUTH",
-    "below",
-    "beside",
-    "captioned",
-    "fitted",
-    "outlined",
-    "text",
-    "warped",
-    "write_png",
-]
-
 Colour = tuple[int, int, int]
 
 #: Colours of what the float model, the INT8 file and the truth say, BGR.

@@ -13,24 +13,6 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import DataError, UsageError
 
-__all__ = [
-    "NETWORK_SUFFIXES",
-    "RECOGNIZER",
-    "RECOGNIZER_SUFFIX",
-    "REFINE",
-    "REFINE_SUFFIX",
-    "SCAN",
-    "check_refine_name",
-    "is_refine_file",
-    "kind_by_name",
-    "partial_file",
-    "refine_file_of",
-    "scan_file_of",
-    "sha256_of",
-    "sha256_of_file",
-    "sha256_of_files",
-]
-
 
 @contextmanager
 def partial_file(file: Path) -> Iterator[Path]:

@@ -7,8 +7,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "FloatArray", "Image", "IntArray"]
-
 #: Of any dtype.
 Array: TypeAlias = npt.NDArray[Any]
 #: float64: coordinates, poses, probabilities.

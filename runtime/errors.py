@@ -6,8 +6,6 @@ as one line and exit non-zero.
 
 from __future__ import annotations
 
-__all__ = ["DataError", "ModelFileError", "SourceError", "StnRectifyError", "UsageError", "first_line"]
-
 
 class StnRectifyError(Exception):
     """Base of all errors that stn-rectify raises on purpose."""

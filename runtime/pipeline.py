@@ -16,8 +16,6 @@ from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame, FrameView
 
-__all__ = ["Pipeline", "Processed"]
-
 
 @dataclass(frozen=True, eq=False)
 class Processed:

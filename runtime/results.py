@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["Location", "MissRule", "Rectification"]
-
 
 @dataclass(frozen=True, eq=False)
 class Rectification:

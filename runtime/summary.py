@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.results import MissRule, Rectification
 
-__all__ = ["RunCounts", "RunSummary"]
-
 # Latencies are counted in bins 1 % wide, so that a run of months needs no more memory than one of seconds.
 _SMALLEST_MS = 0.01
 _RATIO = 1.01

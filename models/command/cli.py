@@ -16,8 +16,6 @@ from stn_rectify.models.command.tune import Tune
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
 
-__all__ = ["main", "parse_options"]
-
 _SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Recognizer, Prune, Tune, Evaluate)
 
 #: Options that said what to do before there were subcommands; of several the first one here decides.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from stn_rectify.models.evaluation.known_frames import KnownFrames
 
-__all__ = ["Evaluate", "print_tables", "read_real_frames"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Subcommand):

@@ -21,8 +21,6 @@ from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["ChangeOfModel", "CourseArguments", "FrameTraining", "TrainingFrameOptions"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFrameOptions(FrameOptions):

@@ -16,8 +16,6 @@ from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Pose"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class LocalizationOptions(OptionGroup):

@@ -14,8 +14,6 @@ from stn_rectify.runtime.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Prune"]
-
 _fraction = number("a number above 0 and below 1", lambda value: 0 < value < 1)
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from stn_rectify.models.recognition.labelled_images import LabelledImages
     from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 
-__all__ = ["Recognizer"]
-
 _FRAME, _UPRIGHT = (42, 42, 1), (28, 28)  # of the paper's digits
 _OTHER_ENDINGS = (REFINE_SUFFIX, RECOGNIZER_SUFFIX)
 

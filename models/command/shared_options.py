@@ -11,17 +11,6 @@ from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag,
 from stn_rectify.runtime.command.parsing import positive_number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = [
-    "SEED",
-    "CourseOptions",
-    "EvaluationOptions",
-    "FrameOptions",
-    "NetworkOptions",
-    "ResultOptions",
-    "prepare_out",
-    "sheet_file",
-]
-
 #: An option's type: a seed that Keras takes.
 SEED = whole_number(0, 2**32 - 1)
 

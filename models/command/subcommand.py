@@ -8,8 +8,6 @@ from typing import ClassVar
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag
 
-__all__ = ["Subcommand"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Subcommand(OptionGroup):

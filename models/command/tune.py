@@ -12,8 +12,6 @@ from stn_rectify.runtime.command.option_groups import group
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Tune"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Tune(ChangeOfModel):

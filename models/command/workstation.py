@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
-__all__ = ["require_tensorflow", "run_command"]
-
 
 def require_tensorflow() -> None:
     """Checks that the packages of the workstation side are installed.

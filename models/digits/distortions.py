@@ -22,8 +22,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, transform_points
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
-__all__ = ["DistortedImages", "distort"]
-
 _PAPER_SIDE = 28  # pixels of the image that the paper's lengths are for
 _TURN_R, _TURN_RTS = np.pi / 2, np.pi / 4
 _SCALE_RTS, _SCALE_P = (0.7, 1.2), (0.75, 1.0)

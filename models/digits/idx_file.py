@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["read_idx"]
-
 _GZIP = b"\x1f\x8b"
 _UINT8 = 0x08
 _MAX_BYTES = 1 << 31

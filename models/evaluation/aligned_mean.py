@@ -18,9 +18,6 @@ from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
 
-__all__ = ["WHOLE_FRAME", "AlignedMean", "aligned_mean"]
-
-
 _MARGIN = 0.2
 _BLUR = 0.8  # pixels, before the gradient: noise has edges, too
 _MOST_STRENGTH = 6.0  # of an edge, times the picture's mean

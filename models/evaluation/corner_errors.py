@@ -13,16 +13,6 @@ from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_ove
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral
 
-__all__ = [
-    "GOOD_OVERLAP",
-    "CornerErrors",
-    "FrameErrors",
-    "error_table",
-    "frame_errors",
-    "summarise",
-]
-
-
 #: From this intersection over union on a target counts as found.
 GOOD_OVERLAP = 0.9
 

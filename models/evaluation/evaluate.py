@@ -16,8 +16,6 @@ from stn_rectify.models.files import is_refine_file, refine_file_of, scan_file_o
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["Evaluation", "can_be_evaluated", "evaluate"]
-
 _PASSES = 4  # refinement passes shown, after the scan
 _SHEET_PASSES = 3  # of them in the sheet: what a file's Rectifier makes by default
 

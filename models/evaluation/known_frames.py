@@ -20,18 +20,6 @@ from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 from stn_rectify.runtime.sources.images import read_image
 
-__all__ = [
-    "KnownFrames",
-    "find_truth",
-    "network_input",
-    "read_corners",
-    "read_frame",
-    "read_truth",
-    "refuse_wrong_order",
-    "synthesised_hold_out",
-]
-
-
 _LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
 
 

@@ -8,9 +8,6 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Array
 
-__all__ = ["EMPTY_ACCEPTED", "TARGETS_ACCEPTED", "Presence", "presence"]
-
-
 #: Operating points: thresholds at which at most, or at least, this share of frames is accepted.
 EMPTY_ACCEPTED, TARGETS_ACCEPTED = 0.02, 0.95
 _BINS = 10

@@ -7,8 +7,6 @@ import numpy as np
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 
-__all__ = ["filled_share", "intersection_over_union", "kept_share"]
-
 
 def intersection_over_union(corners: Array, truth: Array) -> float:
     """Area that two convex quadrilaterals share, over the area of both together: 0 (apart) to 1 (the same).

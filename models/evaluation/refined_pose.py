@@ -24,8 +24,6 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN, target_crop
 from stn_rectify.runtime.rectifying.refinement import final_score, refine_pose
 
-__all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
-
 
 @dataclass(frozen=True)
 class FoundTargets:

@@ -24,9 +24,6 @@ from stn_rectify.runtime.geometry import (
     upright_size,
 )
 
-__all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
-
-
 _CELL_PX = (184, 138)
 _MEAN_PX = 96
 _MOST_KINDS = 10

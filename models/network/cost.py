@@ -12,8 +12,6 @@ from keras import layers
 
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 
-__all__ = ["GRID_MACS", "SAMPLER_MACS", "StageCost", "StnCost", "stn_cost"]
-
 #: The stages in the order they run.
 STAGES = ("localization", "head", "grid", "sampler", "other")
 

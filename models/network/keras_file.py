@@ -12,8 +12,6 @@ import keras
 from stn_rectify.models.files import NETWORK_SUFFIXES, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
-__all__ = ["load_model", "network_kind", "save_model"]
-
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.

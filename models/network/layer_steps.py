@@ -8,8 +8,6 @@ from typing import Any
 
 import keras
 
-__all__ = ["Step", "flat_steps", "steps_to"]
-
 
 @dataclass(frozen=True)
 class _Slot:

@@ -17,16 +17,6 @@ from keras import ops
 from stn_rectify.runtime.geometry import CONTROL_POINTS, THETA_SIZE, pixel_matrix_map
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
-__all__ = [
-    "MIN_DENOMINATOR",
-    "PADDINGS",
-    "AffineGrid",
-    "BilinearSampler",
-    "ProjectiveGrid",
-    "SizedGrid",
-    "ThinPlateSplineGrid",
-]
-
 #: The perspective denominator is not let below this, so that points behind the camera stay finite. A power of two:
 #: the integer grid of the converter has the same bound.
 MIN_DENOMINATOR = 1 / 256

@@ -9,8 +9,6 @@ from keras import layers
 
 from stn_rectify.runtime.geometry import identity_theta
 
-__all__ = ["BODIES", "LOCALIZATIONS", "identity_bias", "localization_features", "reduced_copy"]
-
 #: The ways in which the last feature map becomes a vector.
 LOCALIZATIONS = ("profiles", "flatten", "pooled")
 

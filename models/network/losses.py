@@ -10,8 +10,6 @@ from keras import ops
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.geometry import CONTROL_POINTS, CORNER_POINTS, THETA_SIZE, UNIT_CORNERS
 
-__all__ = ["CornerLoss", "corners_to_control_points", "theta_to_corners"]
-
 
 def theta_to_corners(theta: Any) -> Any:
     """Normalised corners [B, 4, 2] (TL, TR, BR, BL) of θ [B, 6], [B, 8] or [B, 32], differentiable."""

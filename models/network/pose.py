@@ -9,8 +9,6 @@ import keras
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["pose_model", "pose_predictor"]
-
 
 def pose_model(stn: keras.Model) -> keras.Model:
     """Frames → [θ, score], or [θ] for a model without a score; the layers are those of ``stn``."""

@@ -17,8 +17,6 @@ from stn_rectify.models.network.localization import (
 )
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["lightweight_stn"]
-
 _GRIDS = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 
 

@@ -16,8 +16,6 @@ from stn_rectify.models.pruning.channel_rules import output_channels
 from stn_rectify.models.pruning.weight_channels import Channels, WeightChannels, has_channels, weight_channels
 from stn_rectify.models.quantization.pose_steps import pose_steps
 
-__all__ = ["FIXED", "ChannelFlow", "LayerCall", "channel_flow"]
-
 #: The number of all channels that must stay: those of the frame, of θ, of anything without a rule.
 FIXED = 0
 

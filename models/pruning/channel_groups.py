@@ -12,8 +12,6 @@ from stn_rectify.models.pruning.channel_flow import FIXED, ChannelFlow
 from stn_rectify.models.pruning.weight_channels import Channels
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["LUMP", "ChannelGroup", "channel_groups", "kept_channels"]
-
 #: Channels are removed eight at a time and at least eight are left: what SIMD kernels fill.
 LUMP = 8
 

@@ -13,8 +13,6 @@ from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.pruning.weight_channels import Channels, has_channels, makes_channels
 from stn_rectify.models.quantization.rounding_plan import DROPPED
 
-__all__ = ["output_channels"]
-
 # Each channel of the output comes from the same channel of the input, and from no other.
 _PASSING = (
     *DROPPED,

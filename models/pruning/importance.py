@@ -13,8 +13,6 @@ from keras import layers
 from stn_rectify.models.pruning.channel_flow import ChannelFlow
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["GradientRecorder", "Importance", "scale_importance", "taylor_importance"]
-
 #: Of each channel, by its number; infinite for those that must not be removed.
 Importance = npt.NDArray[np.float64]
 

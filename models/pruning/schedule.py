@@ -23,8 +23,6 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["PruningCourse", "prune", "pruned", "tune"]
-
 # Small batches: gradients of single frames are large where their mean over many is nearly zero after training.
 _TAYLOR_BATCH, _TAYLOR_BATCHES = 16, 50
 _ESTIMATES = 8  # of Taylor importance, were all the network to go

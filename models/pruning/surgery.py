@@ -11,8 +11,6 @@ import numpy.typing as npt
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, LayerCall
 from stn_rectify.models.pruning.weight_channels import output_count
 
-__all__ = ["without_channels"]
-
 
 def without_channels(model: keras.Model, flow: ChannelFlow, kept: npt.NDArray[np.bool_]) -> keras.Model:
     """Makes a new, flat, functional model of the channels that are kept; nested models are opened.

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-__all__ = ["Channels", "WeightChannels", "has_channels", "makes_channels", "output_count", "weight_channels"]
-
 #: For each element along a tensor's last axis the number of its channel.
 Channels = npt.NDArray[np.intp]
 

@@ -7,8 +7,6 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["rounded_activation", "rounded_kernel"]
-
 _SMALLEST_RANGE = 1e-6  # a tensor that is all zeros still needs a scale
 
 

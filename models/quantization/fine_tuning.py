@@ -27,8 +27,6 @@ from stn_rectify.models.training.frame_batches import Batch
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["FineTuning", "PointLoss", "fine_tune"]
-
 _OBSERVED_FRAMES = 200  # what the converter calibrates with
 
 

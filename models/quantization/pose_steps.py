@@ -11,8 +11,6 @@ from stn_rectify.models.network.layer_steps import Step, flat_steps, steps_to
 from stn_rectify.models.network.layers import BilinearSampler
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["PoseSteps", "pose_steps"]
-
 
 @dataclass(frozen=True)
 class PoseSteps:

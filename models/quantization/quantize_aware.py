@@ -17,8 +17,6 @@ from stn_rectify.models.quantization.pose_steps import pose_steps
 from stn_rectify.models.quantization.rounded_layers import has_known_kernel, linear_part, normalisation
 from stn_rectify.models.quantization.rounding_plan import DROPPED, rounding_plan
 
-__all__ = ["QuantizeAware"]
-
 # A range forgets a batch after about this many: long enough to be calm, short enough to follow the weights.
 _RANGE_MEMORY = 100
 _OBSERVED_AT_ONCE = 64

@@ -7,8 +7,6 @@ from typing import Any
 
 from keras import activations, layers, ops
 
-__all__ = ["has_known_kernel", "is_fused_activation", "is_linear", "linear_part", "normalisation"]
-
 Rounding = Callable[[Any], Any]
 KernelRounding = Callable[[Any, tuple[int, ...]], Any]
 

@@ -12,8 +12,6 @@ from keras import activations, layers
 from stn_rectify.models.network.layer_steps import Step
 from stn_rectify.models.quantization.rounded_layers import has_known_kernel, is_fused_activation, is_linear
 
-__all__ = ["DROPPED", "RoundingPlan", "rounding_plan"]
-
 #: Layers that do nothing at inference.
 DROPPED = (
     layers.ActivityRegularization,

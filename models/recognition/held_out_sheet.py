@@ -14,8 +14,6 @@ from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 from stn_rectify.runtime.geometry import normalised_to_pixels, theta_to_corners, transform_points
 
-__all__ = ["save_held_out_sheet"]
-
 _MOST_FRAMES = 1000
 _STREAM = 1_000_039  # random numbers that neither training nor its errors use
 

@@ -12,8 +12,6 @@ from stn_rectify.models.digits.distortions import distort
 from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
-__all__ = ["LabelledBatch", "draw_frames", "labelled_batches"]
-
 _ORDER, _POSES = 0, 1  # what a random stream decides
 
 

@@ -16,8 +16,6 @@ from stn_rectify.models.evaluation.known_frames import read_frame
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 
-__all__ = ["LabelledImages", "read_labelled_images"]
-
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _IDX_IMAGES, _IDX_LABELS = "train-images", "train-labels"
 

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import theta_to_corners
 
-__all__ = ["PoseWatch", "PoseWatchReport"]
-
 _FLAT_SHARE = 0.1  # of the frame's contrast: a rectified image with less shows nothing
 _OUTSIDE_SHARE = 0.75  # of the rectified pixels outside the frame: the target cannot be whole
 _MOST_LOST = 0.5  # of the frames: from there on it does not come back

@@ -27,8 +27,6 @@ from stn_rectify.models.training.course import Course, EpochReport, Targets, ave
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["WEIGHT_DECAY", "RecognizerCourse", "SlowLocalization", "hold_out_error", "train_through_recognizer"]
-
 _CALIBRATION_FRAMES = 200
 _WATCHED_FRAMES = 256
 _CALIBRATION, _WATCH, _HOLD_OUT = 1_000_003, 1_000_033, 1_000_037  # seeds that training does not use

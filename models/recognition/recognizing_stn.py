@@ -12,8 +12,6 @@ from stn_rectify.models.network.localization import identity_bias, reduced_copy
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = ["RECOGNIZER", "recognizer_network", "recognizing_stn", "without_recognizer"]
-
 #: Name of the recognizer, a model in the model.
 RECOGNIZER = "recognizer"
 

@@ -7,10 +7,9 @@ import numpy as np
 
 from stn_rectify.models.synthesis.bank import Bank
 from stn_rectify.models.synthesis.colours import any_colour, dark, light, muted
-from stn_rectify.models.synthesis.images import Image, blended, filled, shaded
+from stn_rectify.models.synthesis.images import blended, filled, shaded
 from stn_rectify.models.synthesis.pictures import picture_crop
-
-__all__ = ["draw_background"]
+from stn_rectify.runtime.arrays import Image
 
 
 def draw_background(rng: np.random.Generator, bank: Bank, frame_size: tuple[int, int]) -> Image:

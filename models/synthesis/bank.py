@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis.images import Image
 from stn_rectify.models.synthesis.own_targets import load_target
 from stn_rectify.models.synthesis.photographs import load_photograph
 from stn_rectify.models.synthesis.pictures import draw_picture
 from stn_rectify.models.synthesis.surfaces import draw_surface
 from stn_rectify.models.synthesis.targets import TargetTexture, draw_target
 from stn_rectify.models.synthesis.vehicles import draw_vehicle_front
-
-__all__ = ["Bank", "build_bank"]
+from stn_rectify.runtime.arrays import Image
 
 _TARGETS = 1500
 _SURFACES = 120

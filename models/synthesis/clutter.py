@@ -7,12 +7,11 @@ import numpy as np
 
 from stn_rectify.models.synthesis.bank import Bank
 from stn_rectify.models.synthesis.colours import any_colour, dark, scaled, skin
-from stn_rectify.models.synthesis.images import Image, Points
+from stn_rectify.models.synthesis.images import Points
 from stn_rectify.models.synthesis.lettering import text_line
 from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.poses import draw_pose, visible_area
-
-__all__ = ["draw_clutter", "draw_occluder"]
+from stn_rectify.runtime.arrays import Image
 
 
 def draw_clutter(

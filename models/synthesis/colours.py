@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.images import Colour, Image
-
-__all__ = ["any_colour", "contrasting", "dark", "light", "muted", "scaled", "skin", "vivid"]
+from stn_rectify.models.synthesis.images import Colour
+from stn_rectify.runtime.arrays import Image
 
 
 def _colour(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Colour:

@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Image
 
-__all__ = ["Colour", "Image", "Points", "blended", "filled", "resized", "shaded", "smooth_field", "tinted"]
-
 #: float64, [N, 2], x and y in pixels.
 Points = npt.NDArray[np.float64]
 #: Blue, green, red; values outside 0–255 saturate when drawn.

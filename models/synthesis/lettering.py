@@ -7,18 +7,8 @@ import string
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.images import Colour, Image
-
-__all__ = [
-    "bar_code",
-    "glyph",
-    "matrix_code",
-    "paragraph",
-    "random_text",
-    "text_block",
-    "text_line",
-    "word_bars",
-]
+from stn_rectify.models.synthesis.images import Colour
+from stn_rectify.runtime.arrays import Image
 
 _LETTERS = np.array(list(string.ascii_letters + string.digits + "     .,:-"))
 _HERSHEY_FONTS = 8

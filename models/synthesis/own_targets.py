@@ -8,8 +8,6 @@ from stn_rectify.models.synthesis.photographs import load_photograph
 from stn_rectify.models.synthesis.targets import TargetTexture
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["OWN_KIND", "load_target"]
-
 #: The kind of a target from the user's folder.
 OWN_KIND = "own"
 

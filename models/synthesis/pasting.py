@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.images import Image, Points, blended, resized
+from stn_rectify.models.synthesis.images import Points, blended, resized
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import transform_points
-
-__all__ = ["cast_shadow", "outline_mask", "paste_texture", "plane_points"]
 
 _UNIT_SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.images import Image, resized
+from stn_rectify.models.synthesis.images import resized
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
-
-__all__ = ["find_photographs", "load_photograph"]
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 #: A larger JPEG file holds many more pixels than a frame needs; it is decoded at a quarter of its size.

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis.images import Image, resized
-
-__all__ = ["take_photograph"]
+from stn_rectify.models.synthesis.images import resized
+from stn_rectify.runtime.arrays import Image
 
 #: Gain maps are uint8 with this value for a gain of one.
 _UNIT_GAIN = 128

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.colours import any_colour, contrasting
-from stn_rectify.models.synthesis.images import Image, filled, resized, shaded, smooth_field
+from stn_rectify.models.synthesis.images import filled, resized, shaded, smooth_field
 from stn_rectify.models.synthesis.lettering import text_line
-
-__all__ = ["draw_picture", "picture_crop"]
+from stn_rectify.runtime.arrays import Image
 
 
 def draw_picture(rng: np.random.Generator, width: int, height: int) -> Image:

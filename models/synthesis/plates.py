@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.colours import any_colour, dark, light, vivid
-from stn_rectify.models.synthesis.images import Colour, Image, blended, filled, shaded
+from stn_rectify.models.synthesis.images import Colour, blended, filled, shaded
 from stn_rectify.models.synthesis.lettering import glyph, text_line
 from stn_rectify.models.synthesis.pictures import picture_crop
-
-__all__ = ["draw_plate"]
+from stn_rectify.runtime.arrays import Image
 
 _CHARACTERS = np.array(list(string.ascii_uppercase + string.digits))
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX)

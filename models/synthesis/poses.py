@@ -8,8 +8,6 @@ import numpy as np
 from stn_rectify.models.synthesis.images import Points
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 
-__all__ = ["MAX_ROTATION_DEG", "MIN_VISIBLE", "draw_pose", "rotation_deg", "visible_area"]
-
 #: In-plane rotation of a target, either way.
 MAX_ROTATION_DEG = 40.0
 #: The least part of a target's area that lies in the frame.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.colours import any_colour, contrasting, dark, light, scaled, vivid
-from stn_rectify.models.synthesis.images import Colour, Image, filled, shaded
+from stn_rectify.models.synthesis.images import Colour, filled, shaded
 from stn_rectify.models.synthesis.lettering import (
     bar_code,
     matrix_code,
@@ -18,8 +18,7 @@ from stn_rectify.models.synthesis.lettering import (
     word_bars,
 )
 from stn_rectify.models.synthesis.pictures import picture_crop
-
-__all__ = ["draw_card", "draw_form", "draw_grid", "draw_label", "draw_note", "draw_page", "draw_receipt"]
+from stn_rectify.runtime.arrays import Image
 
 
 def draw_page(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis.images import Image, smooth_field
-
-__all__ = ["draw_surface"]
+from stn_rectify.models.synthesis.images import smooth_field
+from stn_rectify.runtime.arrays import Image
 
 _Field = npt.NDArray[np.float32]
 

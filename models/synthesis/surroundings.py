@@ -7,12 +7,11 @@ import numpy as np
 
 from stn_rectify.models.synthesis.bank import Bank
 from stn_rectify.models.synthesis.colours import any_colour, dark, light, muted, scaled
-from stn_rectify.models.synthesis.images import Colour, Image, Points, shaded
+from stn_rectify.models.synthesis.images import Colour, Points, shaded
 from stn_rectify.models.synthesis.pasting import plane_points
 from stn_rectify.models.synthesis.vehicles import PLATE_PLACE
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-
-__all__ = ["draw_holder", "draw_panels", "draw_vehicle"]
 
 
 def draw_vehicle(rng: np.random.Generator, frame: Image, corners: Points, bank: Bank) -> Image:

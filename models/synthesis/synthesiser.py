@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import Bank, build_bank
 from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
-from stn_rectify.models.synthesis.images import Image, Points, shaded, tinted
+from stn_rectify.models.synthesis.images import Points, shaded, tinted
 from stn_rectify.models.synthesis.own_targets import OWN_KIND
 from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture, plane_points
 from stn_rectify.models.synthesis.photographs import find_photographs
@@ -21,9 +21,8 @@ from stn_rectify.models.synthesis.photometry import take_photograph
 from stn_rectify.models.synthesis.poses import draw_pose, visible_area
 from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
 from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
-
-__all__ = ["FrameSynthesiser", "SynthesisedFrame", "target_outline"]
 
 _MIN_FRAME_SIDE = 64
 #: No other rectangle shows more than this part of the target's area.

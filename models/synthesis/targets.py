@@ -10,12 +10,11 @@ import numpy as np
 
 from stn_rectify.models.synthesis import prints
 from stn_rectify.models.synthesis.colours import any_colour, contrasting, dark, light
-from stn_rectify.models.synthesis.images import Image, filled, shaded
+from stn_rectify.models.synthesis.images import filled, shaded
 from stn_rectify.models.synthesis.lettering import text_block, text_line
 from stn_rectify.models.synthesis.pictures import picture_crop
 from stn_rectify.models.synthesis.plates import draw_plate
-
-__all__ = ["TARGET_KINDS", "TargetTexture", "draw_target"]
+from stn_rectify.runtime.arrays import Image
 
 _LONG_SIDE = 288
 _SHORT_SIDE_MIN = 56

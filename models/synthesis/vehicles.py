@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.colours import any_colour, contrasting, dark, light, muted, scaled
-from stn_rectify.models.synthesis.images import Colour, Image, smooth_field
+from stn_rectify.models.synthesis.images import Colour, smooth_field
 from stn_rectify.models.synthesis.lettering import text_line
-
-__all__ = ["PLATE_PLACE", "draw_vehicle_front"]
+from stn_rectify.runtime.arrays import Image
 
 _WIDTH, _HEIGHT = 480, 360
 _PLATE_X, _PLATE_Y, _PLATE_WIDTH, _PLATE_HEIGHT = 165.0, 165.0, 150.0, 44.0

@@ -15,8 +15,6 @@ import numpy as np
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["Checkpoint"]
-
 
 class Checkpoint:
     """One file that is replaced in one step, so that a stop at any time leaves the last good state.

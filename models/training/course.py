@@ -26,8 +26,6 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
-__all__ = ["Course", "EpochReport", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
-
 _CALIBRATION_FRAMES = 200
 
 #: The outputs that are right, and the weight of each sample; a list of one array for each output.

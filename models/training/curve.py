@@ -13,8 +13,6 @@ from stn_rectify.models.drawing import write_png
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["Curve", "Row", "write_curve"]
-
 #: A line of the file: names of columns → values.
 Row = dict[str, float]
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
-__all__ = ["Batch", "Draw", "batches", "frame_drawer", "network_colours"]
-
 
 @dataclass(frozen=True)
 class Batch:

@@ -24,8 +24,6 @@ from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
-__all__ = ["FramePool"]
-
 _CHUNK = 200
 _FRAME_SIZE = (320, 240)
 _EMPTY_SHARE = 0.2

@@ -11,8 +11,6 @@ from stn_rectify.models.network.losses import CornerLoss
 from stn_rectify.models.training.course import Targets
 from stn_rectify.models.training.frame_batches import Batch
 
-__all__ = ["pose_loss", "pose_truth"]
-
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
 _BETA, _REFINE_BETA = 0.05, 0.01
 _SCORE_WEIGHT = 0.15  # of the score's cross-entropy beside the corners' loss

@@ -17,8 +17,6 @@ from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["TrainingRecipe", "train"]
-
 
 @dataclass(frozen=True)
 class TrainingRecipe(Course):

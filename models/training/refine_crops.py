@@ -17,8 +17,6 @@ from stn_rectify.runtime.geometry import (
 )
 from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
 
-__all__ = ["crop_drawer", "perturbation"]
-
 #: Standard deviation of the pose's errors, as a share of the target's side: small ones for the last pass, large ones
 #: for the first. Without the large ones a bad first pass grows worse.
 _SIGMA = (0.01, 0.28)

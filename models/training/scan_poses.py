@@ -15,8 +15,6 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, theta_to_homography
 
-__all__ = ["ScanNetwork"]
-
 _CHUNK = 1024
 
 

@@ -21,8 +21,6 @@ from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.threaded import any_left
 from stn_rectify.runtime.sources.video import without_secrets
 
-__all__ = ["command", "main"]
-
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 

@@ -18,8 +18,6 @@ from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.sources.video import HIDDEN, without_secrets
 
-__all__ = ["config_text", "read_config"]
-
 _URLS = ("video",)  # printed without their secrets, and so not read back
 
 _TAKES = {

@@ -27,25 +27,6 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 
-__all__ = [
-    "OPENCV_DISTRIBUTIONS",
-    "Check",
-    "Status",
-    "board_name",
-    "cameras_check",
-    "disk_check",
-    "doctor",
-    "examine",
-    "interpreter_check",
-    "numpy_check",
-    "opencv_check",
-    "package_check",
-    "picamera2_check",
-    "python_check",
-    "throttling_check",
-    "throttling_value",
-]
-
 _BOARD = Path("/proc/device-tree/model")
 _THROTTLED = "soc*/*firmware/get_throttled"
 _TARGET_SCORE = 0.5

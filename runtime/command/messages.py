@@ -10,8 +10,6 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
-__all__ = ["camera_lines", "model_line", "recognizer_line", "result_line", "say"]
-
 
 def say(line: str) -> None:
     """Prints a line for people; standard output is left to results."""

@@ -16,19 +16,6 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = [
-    "Option",
-    "OptionGroup",
-    "choice",
-    "flag",
-    "group",
-    "option",
-    "positional",
-    "repeated",
-    "required",
-    "texts",
-]
-
 _IS_GROUP, _IS_POSITIONAL = "is_group", "is_positional"
 
 _T = TypeVar("_T")

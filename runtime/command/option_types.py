@@ -14,22 +14,6 @@ from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
 from stn_rectify.runtime.sources.video import HIDDEN, is_url
 
-__all__ = [
-    "PIXEL_SOURCES",
-    "ByteCount",
-    "Region",
-    "Size",
-    "byte_count",
-    "interval",
-    "mqtt_address",
-    "output",
-    "rate",
-    "region",
-    "seconds",
-    "size",
-    "video",
-]
-
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
 

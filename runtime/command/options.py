@@ -25,16 +25,6 @@ from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.web.address import ServeAddress
 
-__all__ = [
-    "PROGRAM",
-    "ProgramOptions",
-    "RunOptions",
-    "check_options",
-    "make_parser",
-    "options_as_toml",
-    "parse_options",
-]
-
 PROGRAM = "stn-rectify"
 
 

@@ -16,9 +16,6 @@ from typing import Any, NoReturn
 
 from stn_rectify.runtime.sources.video import without_secrets
 
-__all__ = ["OneLineParser", "did_you_mean", "number", "positive_number", "share", "whole_number"]
-
-
 _REQUIRED = "arguments are required"
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 

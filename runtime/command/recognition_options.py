@@ -11,8 +11,6 @@ from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule, When
 from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage
 
-__all__ = ["OF_FOLLOWING_FRAMES", "RecognitionOptions", "open_recognizer", "recognition_stage"]
-
 #: The options that frames which do not follow one another have no use for.
 OF_FOLLOWING_FRAMES = ("every", "recognize-when", "vote")
 

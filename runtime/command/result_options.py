@@ -16,8 +16,6 @@ from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink
 from stn_rectify.runtime.sources import FrameSource, ImageSource
 
-__all__ = ["MQTT_VARIABLE", "MqttOptions", "ResultOptions", "SavingOptions", "make_sinks"]
-
 MQTT_VARIABLE = "STN_RECTIFY_MQTT"
 
 _OFF = "off"

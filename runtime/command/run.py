@@ -25,8 +25,6 @@ from stn_rectify.runtime.sources import CapturedFrame, FrameSource, FrameView, I
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
-__all__ = ["run"]
-
 _STAY_POLL_S = 0.1
 
 

@@ -9,8 +9,6 @@ from types import FrameType
 
 from stn_rectify.runtime.sources import FrameSource
 
-__all__ = ["StopSignals", "stop_signals"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

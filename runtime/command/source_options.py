@@ -14,8 +14,6 @@ from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 
-__all__ = ["DEMO_IMAGE", "CameraOptions", "ReconnectionOptions", "SourceOptions", "ViewOptions", "open_source"]
-
 DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 

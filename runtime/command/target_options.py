@@ -14,8 +14,6 @@ from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
-__all__ = ["ModelOptions", "TargetOptions", "open_rectifier"]
-
 
 @dataclass(frozen=True)
 class ModelOptions(OptionGroup):

@@ -17,8 +17,6 @@ from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
-__all__ = ["TOKEN_VARIABLE", "WebOptions", "open_web_view"]
-
 TOKEN_VARIABLE = "STN_RECTIFY_TOKEN"
 
 

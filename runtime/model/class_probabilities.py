@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["class_probabilities"]
-
 
 def class_probabilities(scores: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
     """Gives the probability of each class.

@@ -13,8 +13,6 @@ from typing import Any
 
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["CUSTOM_OPERATOR", "Graph", "Operator", "OperatorCode", "Signature", "Subgraph", "Tensor", "read_flatbuffer"]
-
 #: ``BuiltinOperator.CUSTOM``: the operator's name is its custom code. Flex operators are custom ones as well.
 CUSTOM_OPERATOR = 32
 

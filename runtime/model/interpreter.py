@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
 
-__all__ = ["Interpreter", "InterpreterPackage", "find_interpreter_package", "open_interpreter"]
-
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _INSTALL = "install one with: pip install ai-edge-litert"

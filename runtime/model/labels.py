@@ -8,8 +8,6 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["parse_labels", "read_labels"]
-
 
 def parse_labels(text: bytes) -> tuple[str, ...]:
     """The labels of a text, in UTF-8 with or without a byte order mark, in the order of the classes.

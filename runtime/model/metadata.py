@@ -14,25 +14,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 
-__all__ = [
-    "FORMAT",
-    "MAX_MARGIN",
-    "MAX_PASSES",
-    "RECOGNIZER_FORMAT",
-    "ClassScoresSpec",
-    "FlatbufferSpec",
-    "ImageSpec",
-    "InputSpec",
-    "Metadata",
-    "OutputsSpec",
-    "RecognizerMetadata",
-    "RefineSpec",
-    "ScoreSpec",
-    "ThetaSpec",
-    "parse_metadata",
-    "parse_recognizer_metadata",
-]
-
 #: The values of ``format`` that this version reads: of a model's file, and of a recognizer's.
 FORMAT = "stn-rectify/1"
 RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"

@@ -15,8 +15,6 @@ from stn_rectify.runtime.model.metadata import ImageSpec, InputSpec, Metadata, S
 from stn_rectify.runtime.model.operators import ALLOWED, operator_name
 from stn_rectify.runtime.model.tflite_file import TfliteKind, unaltered_flatbuffer
 
-__all__ = ["DEFAULT_MODEL", "REFINE_SIGNATURE", "SIGNATURE", "ModelFile", "bundled_models"]
-
 #: The bundled model that is taken when none is named.
 DEFAULT_MODEL = "general"
 

@@ -7,8 +7,6 @@ to frame, or draw random numbers.
 
 from __future__ import annotations
 
-__all__ = ["ALLOWED", "ALLOWED_IN_RECOGNIZERS", "operator_name"]
-
 # Head, grid and sampler, as stn_rectify.converters writes them.
 _WRITTEN = {
     "ADD": 0,

@@ -17,8 +17,6 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
 
-__all__ = ["MAX_TEXT_BYTES", "TfliteKind", "unaltered_flatbuffer"]
-
 #: No text in an archive is longer.
 MAX_TEXT_BYTES = 1 << 20
 

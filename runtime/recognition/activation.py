@@ -5,8 +5,6 @@ from __future__ import annotations
 from stn_rectify.runtime.model.flatbuffer import Subgraph, Tensor
 from stn_rectify.runtime.model.operators import operator_name
 
-__all__ = ["score_activation"]
-
 # The meaning of an operator's results. Softmax of logarithms of probabilities gives these back.
 _ACTIVATIONS = {"LOGISTIC": "sigmoid", "LOG_SOFTMAX": "logits", "RELU_0_TO_1": "softmax", "SOFTMAX": "softmax"}
 # Operators that hand on the same numbers in another shape or dtype.

@@ -18,8 +18,6 @@ from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import Recognition
 
-__all__ = ["CtcDecoder", "best_path", "best_texts", "text_probability"]
-
 Text = tuple[int, ...]
 
 

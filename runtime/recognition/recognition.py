@@ -12,8 +12,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import Rectification
 
-__all__ = ["ImageRecognizer", "Recognition", "Recognized", "as_recognition", "labelled"]
-
 
 @dataclass(frozen=True, eq=False)
 class Recognition:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.class_probabilities import class_probabilities
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
@@ -23,8 +23,6 @@ from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
-
-__all__ = ["Recognizer", "RecognizerInput"]
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
@@ -83,7 +81,7 @@ def _value_range(scale: float, zero_point: int) -> tuple[float, float]:
     return first, last
 
 
-class Recognizer:
+class Recognizer(Closing):
     """A network that reads rectified images: a classifier, or a sequence recognizer that reads a text (CTC).
 
     Use one from one thread at a time.
@@ -198,14 +196,6 @@ class Recognizer:
     def close(self) -> None:
         """Lets the network go. Closing twice does no harm."""
         self._interpreter = None
-
-    def __enter__(self) -> Recognizer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _make_decoder(self, beam_width: int) -> CtcDecoder | None:
         sequence = self._file.sequence

@@ -22,14 +22,6 @@ from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator
 from stn_rectify.runtime.model.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
 from stn_rectify.runtime.recognition.activation import score_activation
 
-__all__ = [
-    "BLANK",
-    "RECOGNIZER_SUFFIX",
-    "RecognizerFile",
-    "SequenceLayout",
-    "sequence_sides",
-]
-
 #: The line of an alphabet that says which class is the blank.
 BLANK = "<blank>"
 

@@ -13,8 +13,6 @@ from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.results import Rectification
 
-__all__ = ["PictureChange", "RecognitionSchedule", "Steadiness", "When"]
-
 
 class Steadiness:
     """Watches the corners of one target: it is steady while those of the last frames lie close together.

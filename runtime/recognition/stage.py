@@ -22,8 +22,6 @@ from stn_rectify.runtime.recognition.recognition import (
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
 from stn_rectify.runtime.results import Rectification
 
-__all__ = ["LabelVote", "RecognitionStage", "TargetTrack"]
-
 
 class TargetTrack:
     """Follows a target from frame to frame by its corners; after a frame without one call `reset`.

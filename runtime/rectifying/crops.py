@@ -13,8 +13,6 @@ from stn_rectify.runtime.geometry import map_unit_corners, normalised_to_pixels,
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
 
-__all__ = ["COARSE_SUPERSAMPLING", "FINE_SUPERSAMPLING", "REFINE_MARGIN", "crop_homography", "target_crop"]
-
 #: What the crops of a refine network show beyond each edge of the target, as a share of its side, unless its file says
 #: otherwise.
 REFINE_MARGIN = 0.2

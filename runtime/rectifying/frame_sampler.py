@@ -21,8 +21,6 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, by_channels, resize_antialiased
 from stn_rectify.runtime.rectifying.splines import spline_map
 
-__all__ = ["MAX_OUTPUT_SIDE", "FrameSampler"]
-
 MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 _IDENTITY = identity_theta("projective")

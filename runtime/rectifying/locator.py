@@ -23,8 +23,6 @@ from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score, refine_pose
 from stn_rectify.runtime.results import Location
 
-__all__ = ["Locator"]
-
 
 class Locator:
     """The networks of one model file in their interpreter. Use one from one thread at a time.

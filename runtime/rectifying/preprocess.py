@@ -16,8 +16,6 @@ from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
 
-__all__ = ["OPENCV_CHANNELS", "Preprocessor", "by_channels", "check_frame", "pixel_levels", "resize_antialiased"]
-
 _MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bits
 
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
@@ -26,8 +26,6 @@ from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE, FrameS
 from stn_rectify.runtime.rectifying.locator import Locator
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
-
-__all__ = ["Rectifier", "check_output", "check_refine"]
 
 
 def check_refine(refine: object, output: str, model: ModelFile) -> int:
@@ -81,7 +79,7 @@ def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) ->
     return int(width), int(height)
 
 
-class Rectifier:
+class Rectifier(Closing):
     """A model, ready to rectify frames.
 
     Use one from one thread at a time, and one per thread in parallel.
@@ -267,14 +265,6 @@ class Rectifier:
             raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
         self._locator = None
         self._busy.release()
-
-    def __enter__(self) -> Rectifier:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         metadata = self._model.metadata

@@ -28,8 +28,6 @@ from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPE
 from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 
-__all__ = ["CropReader", "RefineNetwork", "RefinedPose", "compose", "final_score", "refine_pose"]
-
 
 @dataclass(frozen=True, eq=False)
 class RefinedPose:

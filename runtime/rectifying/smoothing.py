@@ -16,8 +16,6 @@ from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral
 
-__all__ = ["CornerSmoother"]
-
 
 @dataclass(frozen=True, eq=False)
 class _Past:

@@ -16,9 +16,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import CONTROL_POINTS, normalised_to_pixels, transform_points
 
-__all__ = ["spline_basis", "spline_map"]
-
-
 #: `spline_map` evaluates the spline on this many nodes along each side, and one more beyond each end. Three divides
 #: the number of cells, so that control points, where the curvature has no bound, are nodes.
 _MAP_NODES = 31

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["discovery_messages", "object_id"]
-
 # Name, key of the JSON line, and what else Home Assistant shall know.
 _SENSORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Label", "label", {"icon": "mdi:label-outline"}),

@@ -11,8 +11,6 @@ from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["JsonlSink", "result_values"]
-
 
 def result_values(frame: CapturedFrame, result: Rectification) -> dict[str, Any]:
     """Gives a result as values of types that JSON has; pictures are left out.

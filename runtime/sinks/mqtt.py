@@ -18,8 +18,6 @@ from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["MqttSink"]
-
 _KEEPALIVE_S = 30  # a broker takes us for dead after one and a half of it
 _LONGEST_DELAY_S = 60  # between attempts to connect
 _FIRST_ANSWER_S = 3.0

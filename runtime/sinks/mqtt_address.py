@@ -10,8 +10,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["MqttAddress"]
-
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _FORM = "mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC] (mqtts:// with TLS)"
 _ENCODED = "in user and password write %3F for ?, %23 for #, %2F for /, %40 for @"

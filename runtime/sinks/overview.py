@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.results import Rectification
 
-__all__ = ["boxed", "draw_overview", "overview_size"]
-
 _BACKGROUND = 32
 
 

@@ -6,8 +6,6 @@ import time
 
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["Pace"]
-
 
 class Pace:
     """Every N-th result, and none before some time has passed since the last one.

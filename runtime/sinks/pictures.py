@@ -20,8 +20,6 @@ from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["SaveSink", "SizeLimit"]
-
 _BLOCK = 4096  # what the smallest file takes on most disks
 
 

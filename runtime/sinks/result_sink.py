@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import errno
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import TypeVar
+from abc import abstractmethod
 
+from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["ResultSink", "cannot_write"]
-
-Self = TypeVar("Self", bound="ResultSink")
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class ResultSink(ABC):
+class ResultSink(Closing):
     """Takes results one by one; a context manager.
 
     Attributes:
@@ -35,16 +30,8 @@ class ResultSink(ABC):
             StnRectifyError: if the result cannot be written; the message says why.
         """
 
-    def close(self) -> None:  # noqa: B027 -- most sinks hold nothing
+    def close(self) -> None:
         """Releases what the sink holds. Closing twice does no harm."""
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def cannot_write(name: str, error: OSError) -> StnRectifyError:

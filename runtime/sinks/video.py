@@ -16,8 +16,6 @@ from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_si
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["VIDEO_SUFFIXES", "VideoSink"]
-
 # MPEG-4, which OpenCV's own packages can write; H.264 they cannot.
 _FOURCC = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "XVID", ".mov": "mp4v"}
 #: What a video's file name may end with.

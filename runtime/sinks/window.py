@@ -14,8 +14,6 @@ from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_si
 from stn_rectify.runtime.sinks.result_sink import ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["ShowSink"]
-
 _TITLE = "stn-rectify"
 _QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27: Esc
 _POLL_MS = 50

@@ -15,8 +15,6 @@ from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
 from stn_rectify.runtime.sources.video import VideoSource, is_url
 
-__all__ = ["list_cameras", "open_camera", "open_video"]
-
 
 def list_cameras() -> list[CameraInfo]:
     """The cameras of this machine, in the order in which ``auto`` takes them: camera modules, then V4L2 devices.

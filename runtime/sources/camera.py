@@ -15,8 +15,6 @@ from stn_rectify.runtime.sources.camera_format import CameraFormat, as_bgr_frame
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import list_v4l2_cameras
 
-__all__ = ["CameraSource"]
-
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 _WAIT_NS = 100_000_000  # how soon `stop` is noticed
 _FAILING_S = 1.0  # one lost buffer or broken picture is no reason to give up; a second without a good one is

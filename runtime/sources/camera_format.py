@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import SourceError, UsageError
 
-__all__ = ["CameraFormat", "FormattedCapture", "as_bgr_frame", "negotiate"]
-
 _AUTO_FOURCC = ("YUYV", "MJPG", None)  # None: what the driver proposes
 # Of large YUYV frames webcams give 5 a second, of MJPG 30; so below this rate the next format is tried.
 _LEAST_RATE = 14.0

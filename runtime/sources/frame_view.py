@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["FrameView"]
-
 _QUARTER_TURN = 90
 _SLACK = 1e-9  # 0.7 + 0.3 may be a little more than 1
 

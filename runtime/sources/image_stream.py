@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 
 from stn_rectify.runtime.errors import SourceError
 
-__all__ = ["split_images"]
-
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _START = re.compile(re.escape(_JPEG) + b"|" + re.escape(_PNG))
 # In a JPEG's compressed data the byte FF is followed by 00, or by one of the restart markers D0 to D7. A PNG there is

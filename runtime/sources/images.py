@@ -21,8 +21,6 @@ from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.image_stream import split_images
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "read_image"]
-
 #: What is taken for an image in a folder.
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 

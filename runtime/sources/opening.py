@@ -8,8 +8,6 @@ from collections.abc import Callable
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
 from stn_rectify.runtime.sources.threaded import DriverThread, ThreadedSource
 
-__all__ = ["Opening"]
-
 
 class Opening:
     """An attempt to open a source.

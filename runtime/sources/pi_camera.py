@@ -15,8 +15,6 @@ from stn_rectify.runtime.errors import SourceError, first_line
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo
 
-__all__ = ["INSTALL", "PiCameraSource", "list_pi_cameras", "pi_camera_number", "picamera2_import_error"]
-
 INSTALL = (
     "on Raspberry Pi OS: sudo apt install -y python3-picamera2, and use an environment made with "
     "python3 -m venv --system-site-packages"

@@ -11,8 +11,6 @@ from stn_rectify.runtime.sources.opening import Opening
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
-__all__ = ["ReconnectingSource"]
-
 _POLL_S = 0.1
 _STABLE_S = 5.0  # what has worked for so long is tried again soon when it is lost
 _MAX_STUCK = 4

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CapturedFrame", "FrameSource"]
-
-Self = TypeVar("Self", bound="FrameSource")
+from stn_rectify.runtime.closing import Closing
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +32,7 @@ class CapturedFrame:
     position_s: float | None = None
 
 
-class FrameSource(ABC):
+class FrameSource(Closing):
     """Iterates over frames once; a context manager that releases the device or file.
 
     Attributes:
@@ -76,11 +72,3 @@ class FrameSource(ABC):
     def close(self) -> None:
         """Releases what the source holds. Closing twice does no harm."""
         self.stop()
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
-__all__ = ["DriverThread", "ThreadedSource", "any_left"]
-
 
 class DriverThread(threading.Thread):
     """A thread for calls of OpenCV that may hang; the process does not wait for it as it ends."""

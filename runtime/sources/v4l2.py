@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CameraInfo", "has_camera_module", "list_v4l2_cameras"]
-
 # struct v4l2_capability: driver, card, bus_info, version, capabilities, device_caps, reserved
 _CAPABILITY = struct.Struct("=16s32s32s3I12x")
 # struct v4l2_fmtdesc: index, type, flags, description, pixelformat, mbus_code, reserved

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
-__all__ = ["HIDDEN", "VideoSource", "is_url", "without_secrets"]
-
 #: What stands for a secret of a URL in a printed configuration.
 HIDDEN = "***"
 

@@ -18,8 +18,6 @@ from aiohttp.typedefs import Handler, Middleware
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.web.address import is_loopback
 
-__all__ = ["Guard", "WrongTokens", "add_headers", "check_token", "json_error"]
-
 _LOG = logging.getLogger(__name__)
 _MOST = 20
 _WINDOW_S = 60.0

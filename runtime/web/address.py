@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
-__all__ = ["ServeAddress", "is_loopback"]
-
 _PATTERN = re.compile(r"(?:(?P<host>[^\[\]:\s/]+|\[(?P<six>[0-9A-Fa-f:.%\w]+)\]):)?(?P<port>[0-9]{1,5})")
 _EVERYWHERE = ("0.0.0.0", "::")
 

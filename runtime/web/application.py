@@ -19,8 +19,6 @@ from stn_rectify.runtime.web.controls import Controls
 from stn_rectify.runtime.web.live_state import LiveState
 from stn_rectify.runtime.web.metrics import metrics_registry
 
-__all__ = ["make_application"]
-
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
     "/": ("index.html", "text/html"),

@@ -15,8 +15,6 @@ import numpy.typing as npt
 from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.web.live_state import LiveState
 
-__all__ = ["Broadcast"]
-
 _LOG = logging.getLogger(__name__)
 _FRAMES_PER_S = 15.0
 _IDLE_S = 0.5  # a page hears of numbers and buttons this often when no frame comes

@@ -16,8 +16,6 @@ from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["Controls", "Notice", "SavingSwitch"]
-
 
 class SavingSwitch(ResultSink):
     """Saves while it is on.

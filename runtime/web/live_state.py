@@ -12,8 +12,6 @@ from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunCounts, RunSummary
 from stn_rectify.runtime.web.controls import Controls
 
-__all__ = ["LiveState"]
-
 _HEALTHY_S = 10.0  # a camera that hangs is noticed and opened again within this time
 
 

@@ -10,8 +10,6 @@ from prometheus_client.registry import Collector
 
 from stn_rectify.runtime.web.live_state import LiveState
 
-__all__ = ["metrics_registry"]
-
 _BUCKETS_MS = (1, 2.5, 5, 10, 20, 33, 50, 66, 100, 200, 500, 1000, 5000)
 
 

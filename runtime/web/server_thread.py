@@ -12,8 +12,6 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-__all__ = ["Connections", "ServerThread"]
-
 
 class Connections:
     """Limits how many are open: anybody can open one, and each takes a file descriptor of the run.

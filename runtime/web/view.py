@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
+from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
@@ -14,10 +14,8 @@ from stn_rectify.runtime.web.address import ServeAddress
 from stn_rectify.runtime.web.controls import Controls, SavingSwitch
 from stn_rectify.runtime.web.live_state import LiveState
 
-__all__ = ["WebView"]
 
-
-class WebView:
+class WebView(Closing):
     """Serves a page with the live frame, the rectified image and the numbers of a run; a context manager.
 
     The server has a thread of its own. `show` only hands over references, so frames must not be overwritten
@@ -113,16 +111,11 @@ class WebView:
         """Tells those who watch that no further frame will come."""
         self._state.all_done = True
 
-    def close(self) -> None:
-        """Ends the server and all its streams. Closing twice does no harm."""
-        self._server.close()
-        self._controls.close()
-
     def __enter__(self) -> WebView:
         self._server.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def close(self) -> None:
+        """Ends the server and all its streams. Closing twice does no harm."""
+        self._server.close()
+        self._controls.close()

@@ -1,0 +1,76 @@
+"""What apps may rely on: the names that the packages and the documented rooms hand on, and no others."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+#: A name that leaves, or changes its meaning, is said in CHANGELOG.md.
+PUBLIC = {
+    "runtime": """
+        CameraInfo CameraSource CapturedFrame CornerSmoother DataError FrameSource FrameView ImageSource JsonlSink
+        LabelVote Location MissRule ModelFile ModelFileError PiCameraSource Pipeline Processed Recognition
+        RecognitionSchedule RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
+        SourceError StnRectifyError UsageError VideoSource bundled_models draw_overview list_cameras open_camera
+        open_video
+    """,
+    "runtime.geometry": """
+        CONTROL_POINTS CORNER_POINTS THETA_SIZE UNIT_CORNERS corner_error corners_to_homography homography_to_corners
+        homography_to_theta identity_theta is_valid_quadrilateral map_unit_corners normalised_to_pixels
+        pixel_homography pixel_matrix_map pixels_to_normalised theta_to_corners theta_to_homography transform_points
+        upright_size
+    """,
+    "runtime.sinks": """
+        VIDEO_SUFFIXES JsonlSink MqttAddress MqttSink Pace ResultSink SaveSink ShowSink VideoSink draw_overview
+        result_values
+    """,
+    "runtime.web": "SavingSwitch WebView",
+    "models": "AffineGrid BilinearSampler ProjectiveGrid ThinPlateSplineGrid lightweight_stn stn_cost",
+    "models.digits": "DISTORTIONS",
+    "models.synthesis": "TARGET_KINDS FrameSynthesiser SynthesisedFrame",
+    "converters": "BatchOptions Conversion ConversionOptions convert convert_batch find_models",
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_public_names_are_these(module: str) -> None:
+    loaded = importlib.import_module(f"stn_rectify.{module}")
+    assert sorted(loaded.__all__) == sorted(PUBLIC[module].split())
+    for name in loaded.__all__:
+        assert getattr(loaded, name) is not None
+
+
+def test_no_other_file_says_that_its_names_are_public() -> None:
+    """Rooms hand names on in their ``__init__.py``; what a file inside holds is private to its package."""
+    modules = [f for package in ("runtime", "models", "converters") for f in (ROOT / package).rglob("*.py")]
+    public = {f"{module.replace('.', '/')}.py" for module in PUBLIC}
+    for file in modules:
+        assigned = {
+            target.id
+            for node in ast.parse(file.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        where = str(file.relative_to(ROOT))
+        assert "__all__" not in assigned or file.name == "__init__.py" or where in public, where
+
+
+def test_docs_name_public_modules_and_names_only() -> None:
+    """Examples and pages may use what stays."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.py")]
+    imports = re.compile(r"^\s*from stn_rectify\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
+    used = [
+        (page.name, module, name)
+        for page in pages
+        for module, names in imports.findall(page.read_text(encoding="utf-8"))
+        for name in re.findall(r"\w+", re.sub(r"#.*", "", names))
+    ]
+    assert len(used) > 10
+    for page, module, name in used:
+        assert name in PUBLIC.get(module, "").split(), (page, module, name)
