@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from stn_rectify.converters.assembly import Assembly, assemble
@@ -113,7 +114,9 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         second = refine.assemble(options.value_range, options.refine_passes, refit=options.refit_head)
         flatbuffer = join_subgraph(flatbuffer, second.assembly.flatbuffer, REFINE_SIGNATURE)
     refine_entry = None if second is None else second.metadata()
-    metadata = file_metadata(name, options.description, parts, assembly, options.value_range, sha256, refine_entry)
+    metadata = file_metadata(
+        name, options.description, parts, assembly, options.value_range, sha256, flatbuffer, refine_entry
+    )
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
@@ -134,7 +137,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
             if evaluation is not None and evaluation.refine is not None:
                 about += _pose_warnings(refine.parts, refine.calibration, evaluation.refine.comparison)
             warnings += [f"refine network: {warning}" for warning in about]
-        failures = _report(source, out, metadata, options, written, assembly, proof, evaluation, warnings)
+        failures = _report(source, out, options, written, assembly, proof, evaluation, warnings)
         if evaluation is None or failures:
             raise ModelFileError(f"{source}: {failures}")
         size = partial.stat().st_size
@@ -198,7 +201,6 @@ def _evaluate(
 def _report(
     source: Path,
     out: Path,
-    metadata: dict[str, Any],
     options: ConversionOptions,
     written: ModelFile,
     assembly: Assembly,
@@ -218,7 +220,7 @@ def _report(
         proof,
         assembly.cost,
         theta_readout=assembly.refit.table(),
-        metadata=metadata,
+        metadata=msgspec.to_builtins(written.metadata),
         options=asdict(options),
         compared_on="the calibration frames" if options.validation is None else "the validation frames",
         warnings=warnings,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import tensorflow as tf
 
 from stn_rectify.converters.assembly import Assembly
 from stn_rectify.converters.integer.sampler_plan import THETA_BITS
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.runtime.model.metadata import FORMAT
+from stn_rectify.runtime.model.metadata import (
+    ClassScoresSpec,
+    FlatbufferSpec,
+    ImageSpec,
+    InputSpec,
+    Metadata,
+    OutputsSpec,
+    RefineSpec,
+    ScoreSpec,
+    ThetaSpec,
+)
 
-__all__ = ["file_metadata", "refine_metadata", "versions"]
+__all__ = ["file_metadata", "flatbuffer_spec", "refine_metadata", "versions"]
 
 _COORDINATES = (
     "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
@@ -30,11 +38,12 @@ def file_metadata(
     description: str,
     parts: StnParts,
     assembly: Assembly,
-    value_range: Sequence[float],
+    value_range: tuple[float, float],
     source_sha256: str,
-    refine: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What the runtime and people need to know of a file; `packing.pack` adds length and hash of the flatbuffer.
+    flatbuffer: bytes,
+    refine: RefineSpec | None = None,
+) -> Metadata:
+    """What the runtime and people need to know of a file.
 
     Args:
         name: of the model.
@@ -43,43 +52,36 @@ def file_metadata(
         assembly: what became of it.
         value_range: what pixel values 0 and 255 are to it.
         source_sha256: of the .keras file or SavedModel.
+        flatbuffer: of all networks.
         refine: of `refine_metadata`; None for a file of one network.
     """
-    rectified = {"height": parts.output_size[0], "width": parts.output_size[1], "channels": parts.channels}
-    score, class_scores = (assembly.quantizations.get(output) for output in ("score", "class_scores"))
-    outputs: dict[str, Any] = {
-        "rectified": None if assembly.plan is None else rectified,
-        "theta": {"size": len(parts.bias), "fractional_bits": THETA_BITS},
-        "score": None if score is None else asdict(score),
-        "class_scores": None,
-    }
-    if class_scores is not None:
-        outputs["class_scores"] = {
-            "size": parts.classes,
-            **asdict(class_scores),
-            "activation": assembly.class_activation,
-        }
-    metadata = {
-        "format": FORMAT,
-        "name": name,
-        "description": description,
-        "kind": "pose-only" if assembly.plan is None else "in-graph",
-        "transform": parts.transform,
-        "padding": parts.padding,
-        "coordinates": _COORDINATES.format(theta=_SPLINE if parts.transform == "tps" else _PLANAR),
-        "input": _input(parts, assembly, value_range),
-        "outputs": outputs,
-        "parameters": assembly.cost.parameters,
-        "macs": assembly.cost.macs,
-        "source_sha256": source_sha256,
-        "converter": versions(),
-    }
-    return metadata if refine is None else {**metadata, "refine": refine}
+    in_graph = assembly.plan is not None
+    return Metadata(
+        name=name,
+        description=description,
+        kind="in-graph" if in_graph else "pose-only",
+        transform=parts.transform,
+        padding=parts.padding,
+        coordinates=_COORDINATES.format(theta=_SPLINE if parts.transform == "tps" else _PLANAR),
+        input=_input(parts, assembly, value_range),
+        outputs=OutputsSpec(
+            ImageSpec(*parts.output_size, parts.channels) if in_graph else None,
+            ThetaSpec(len(parts.bias), THETA_BITS),
+            _score(assembly),
+            _class_scores(parts, assembly),
+        ),
+        parameters=assembly.cost.parameters,
+        macs=assembly.cost.macs,
+        source_sha256=source_sha256,
+        converter=versions(),
+        refine=refine,
+        flatbuffer=flatbuffer_spec(flatbuffer),
+    )
 
 
 def refine_metadata(
-    parts: StnParts, assembly: Assembly, value_range: Sequence[float], *, margin: float, passes: int
-) -> dict[str, Any]:
+    parts: StnParts, assembly: Assembly, value_range: tuple[float, float], *, margin: float, passes: int
+) -> RefineSpec:
     """What the runtime needs to know of a refine network.
 
     Args:
@@ -89,28 +91,37 @@ def refine_metadata(
         margin: of its crops, as a share of the target's side.
         passes: how many a `Rectifier` makes unasked.
     """
+    return RefineSpec(
+        _input(parts, assembly, value_range),
+        ThetaSpec(len(parts.bias), THETA_BITS),
+        _score(assembly),
+        margin,
+        passes,
+        assembly.cost.parameters,
+        assembly.cost.macs,
+    )
+
+
+def flatbuffer_spec(flatbuffer: bytes) -> FlatbufferSpec:
+    """By which the runtime knows that the flatbuffer is whole and unaltered."""
+    return FlatbufferSpec(len(flatbuffer), hashlib.sha256(flatbuffer).hexdigest())
+
+
+def _score(assembly: Assembly) -> ScoreSpec | None:
     score = assembly.quantizations.get("score")
-    return {
-        "input": _input(parts, assembly, value_range),
-        "theta": {"size": len(parts.bias), "fractional_bits": THETA_BITS},
-        "score": None if score is None else asdict(score),
-        "margin": margin,
-        "passes": passes,
-        "parameters": assembly.cost.parameters,
-        "macs": assembly.cost.macs,
-    }
+    return None if score is None else ScoreSpec(score.scale, score.zero_point)
 
 
-def _input(parts: StnParts, assembly: Assembly, value_range: Sequence[float]) -> dict[str, Any]:
-    height, width = parts.input_size
-    return {
-        "height": height,
-        "width": width,
-        "channels": parts.channels,
-        "colour": {1: "GREY", 3: "RGB"}.get(parts.channels, "OTHER"),
-        "value_range": list(value_range),
-        **asdict(assembly.quantizations["frame"]),
-    }
+def _class_scores(parts: StnParts, assembly: Assembly) -> ClassScoresSpec | None:
+    scores, activation = assembly.quantizations.get("class_scores"), assembly.class_activation
+    if scores is None or parts.classes is None or activation is None:
+        return None
+    return ClassScoresSpec(size=parts.classes, scale=scores.scale, zero_point=scores.zero_point, activation=activation)
+
+
+def _input(parts: StnParts, assembly: Assembly, value_range: tuple[float, float]) -> InputSpec:
+    frame, colour = assembly.quantizations["frame"], {1: "GREY", 3: "RGB"}.get(parts.channels, "OTHER")
+    return InputSpec(*parts.input_size, parts.channels, colour, value_range, frame.scale, frame.zero_point)
 
 
 def versions() -> dict[str, str]:

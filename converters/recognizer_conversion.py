@@ -8,15 +8,15 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from stn_rectify.converters.assembly import class_activation
 from stn_rectify.converters.conversion_options import ConversionOptions
-from stn_rectify.converters.file_metadata import versions
+from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
 from stn_rectify.converters.proof.proof import Check, inspect_file
 from stn_rectify.converters.reading.calibration import (
     FrameSet,
@@ -35,8 +35,9 @@ from stn_rectify.models.files import RECOGNIZER_SUFFIX, partial_file, sha256_of_
 from stn_rectify.models.network.loading import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.labels import read_labels
+from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.ctc import best_path
-from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_FORMAT, RecognizerFile, SequenceLayout
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 from stn_rectify.runtime.rectifying.preprocess import pixel_levels
 
 __all__ = ["RecognizerConversion", "convert_recognizer"]
@@ -83,7 +84,7 @@ def convert_recognizer(
     """Converts ``NAME.recognizer.keras`` to ``out/NAME.recognizer.tflite``, proved like every other file.
 
     It is calibrated with ``NAME.recognizer.calibration.npz`` beside it if that is there (rectified images, which
-    ``stn-train --supervision recognizer`` writes), else with ``options.calibration``; its labels are those of the
+    ``stn-train recognizer`` writes), else with ``options.calibration``; its labels are those of the
     options, else the lines of ``NAME.labels.txt`` beside it.
 
     Args:
@@ -119,15 +120,15 @@ def convert_recognizer(
     images = read_frames(calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(calibration, images, None if sequence else model.output_shape[1])
     scores = np.asarray(model.predict(images.frames, batch_size=_BATCH, verbose=0))
-    flatbuffer, metadata = _quantized(name, model, images, scores, options)
-    checks, found = _prove(flatbuffer, _levels(images, metadata, options), packages)
+    flatbuffer, metadata = _quantized(name, model, images, scores, digest, options)
+    checks, found = _prove(flatbuffer, _levels(images, metadata.input), packages)
     failed = [check for check in checks if not check.passed]
     if failed:
         raise ModelFileError(f"{source}: {'; '.join(f'{c.name}: {c.found}' for c in failed)}")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with partial_file(target) as partial:
-            partial.write_bytes(pack(flatbuffer, {**metadata, "source_sha256": digest}, options.labels))
+            partial.write_bytes(pack(flatbuffer, metadata, options.labels))
             RecognizerFile.open(partial)
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error.strerror or error}): choose another --out") from error
@@ -201,8 +202,13 @@ def _sequence(source: Path, sides: tuple[int, int], labels: Sequence[str]) -> Se
 
 
 def _quantized(
-    name: str, model: keras.Model, images: FrameSet, scores: npt.NDArray[np.float32], options: ConversionOptions
-) -> tuple[bytes, dict[str, Any]]:
+    name: str,
+    model: keras.Model,
+    images: FrameSet,
+    scores: npt.NDArray[np.float32],
+    digest: str,
+    options: ConversionOptions,
+) -> tuple[bytes, RecognizerMetadata]:
     """The flatbuffer and its metadata."""
     network = quantize(
         lambda image: {"class_scores": model(image, training=False)}, images.frames, options.value_range, "recognizer"
@@ -216,41 +222,41 @@ def _quantized(
         raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
     flatbuffer = graph.finish({"image": image}, {"class_scores": given})
     _, height, width, channels = image.shape
+    colour = "GREY" if channels == 1 else "RGB"
     parameters, macs = network_cost(flatbuffer)
-    low, high = options.value_range
-    metadata = {
-        "format": RECOGNIZER_FORMAT,
-        "name": name,
-        "description": options.description,
-        "input": {
-            "height": height,
-            "width": width,
-            "channels": channels,
-            "colour": "GREY" if channels == 1 else "RGB",
-            "value_range": [low, high],
-            "scale": image.quantization.scale,
-            "zero_point": image.quantization.zero_point,
-        },
-        "class_scores": {
-            "size": given.shape[-1],
-            **({"steps": given.shape[1]} if len(given.shape) == 3 else {}),
-            "scale": given.quantization.scale,
-            "zero_point": given.quantization.zero_point,
-            "activation": class_activation(scores),
-        },
-        "parameters": parameters,
-        "macs": macs,
-        "converter": versions(),
-    }
+    metadata = RecognizerMetadata(
+        name=name,
+        description=options.description,
+        input=InputSpec(
+            height,
+            width,
+            channels,
+            colour,
+            options.value_range,
+            image.quantization.scale,
+            image.quantization.zero_point,
+        ),
+        class_scores=ClassScoresSpec(
+            size=given.shape[-1],
+            steps=given.shape[1] if len(given.shape) == 3 else UNSET,
+            scale=given.quantization.scale,
+            zero_point=given.quantization.zero_point,
+            activation=class_activation(scores),
+        ),
+        parameters=parameters,
+        macs=macs,
+        converter=versions(),
+        source_sha256=digest,
+        flatbuffer=flatbuffer_spec(flatbuffer),
+    )
     return flatbuffer, metadata
 
 
-def _levels(images: FrameSet, metadata: dict[str, Any], options: ConversionOptions) -> npt.NDArray[np.int8]:
+def _levels(images: FrameSet, spec: InputSpec) -> npt.NDArray[np.int8]:
     """The images as the device quantizes them."""
-    low, high = options.value_range
+    low, high = spec.value_range
     pixels = np.rint((images.frames - low) * (255 / (high - low))).astype(np.uint8)
-    table = pixel_levels(options.value_range, metadata["input"]["scale"], metadata["input"]["zero_point"])
-    return np.asarray(table[pixels])
+    return np.asarray(pixel_levels(spec.value_range, spec.scale, spec.zero_point)[pixels])
 
 
 def _prove(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.report.comparison import compare
 from stn_rectify.converters.report.refine_report import RefineReport
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.model.metadata import MAX_MARGIN
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, RefineSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
@@ -73,7 +72,7 @@ class AssembledRefine:
     assembly: Assembly
     passes: int
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> RefineSpec:
         """What metadata.json says under ``refine``."""
         stn = self.stn
         return refine_metadata(

@@ -1,4 +1,4 @@
-"""Parts of a sheet: pictures with captions, outlines, histograms, put beside and below each other."""
+"""Parts of a sheet: pictures with captions and outlines, put beside and below each other."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ __all__ = [
     "below",
     "beside",
     "captioned",
-    "error_histogram",
     "fitted",
-    "histogram",
     "outlined",
     "text",
     "warped",
@@ -120,87 +118,11 @@ def outlined(
     return cell
 
 
-def histogram(
-    title: str, series: Sequence[tuple[str, Colour, Array]], edges: Array, *, width: int = 560, height: int = 150
-) -> Image:
-    """How often values fall between edges, for a few series beside each other; a tick marks each median.
-
-    Args:
-        title: what is counted, with its unit.
-        series: a label, a colour and the values [N] of each; NaN are left out, values beyond the edges fall into the
-            outermost bins.
-        edges: [B + 1], rising evenly.
-        width: of the picture.
-        height: of the plot in it.
-    """
-    left, bottom = 34, 18
-    plot = np.full((height + bottom, width, 3), _PAPER, np.uint8)
-    plot[:height, left:] = _PANEL
-    shares = [_shares(values, edges) for _, _, values in series]
-    tallest = max([0.01, *(float(s.max()) for s in shares if len(s))])
-    bin_width = (width - left) / (len(edges) - 1)
-    bar_width = 0.84 * bin_width / max(len(series), 1)
-    for k, ((_, colour, values), share) in enumerate(zip(series, shares, strict=True)):
-        for b, value in enumerate(share):
-            x = left + b * bin_width + 0.08 * bin_width + k * bar_width
-            y = height - round(value / tallest * (height - 14))
-            cv2.rectangle(plot, (round(x), y), (max(round(x), round(x + bar_width) - 1), height - 1), colour, -1)
-        finite = np.asarray(values)[np.isfinite(values)]
-        if len(finite):
-            place = (np.median(finite) - edges[0]) / (edges[-1] - edges[0])
-            x = left + round(float(np.clip(place, 0, 1)) * (width - left - 1))
-            cv2.line(plot, (x, 0), (x, height - 1), colour, 1)
-    _axis(plot, edges, left, height, tallest)
-    legend = [text(title, size=13)]
-    for label, colour, _ in series:
-        swatch = np.full((20, 12, 3), _PAPER, np.uint8)
-        swatch[5:15] = colour
-        legend += [np.full((20, 6, 3), _PAPER, np.uint8), swatch, text(label, size=13)]
-    line = beside(legend, gap=5)[:, :width]
-    return below([_padded(line, 0, 0), plot], gap=2)
-
-
-def error_histogram(title: str, series: Sequence[tuple[str, Colour, Array]]) -> Image:
-    """A histogram from 0 to where 19 of 20 values of the best series lie, or a little further."""
-    reach = min([_percentile(values, 95) for _, _, values in series])
-    top = next((end for end in (0.75, 1.5, 3.0, 6.0, 12.0, 24.0) if end >= reach), 48.0)
-    return histogram(f"{title} (last: {top * 23 / 24:.3g} and more)", series, np.linspace(0, top, 25))
-
-
-def _percentile(values: Array, percent: float) -> float:
-    finite = np.asarray(values)[np.isfinite(values)]
-    return float(np.percentile(finite, percent)) if len(finite) else 0.0
-
-
-def _shares(values: Array, edges: Array) -> Array:
-    finite = np.asarray(values, np.float64)[np.isfinite(values)]
-    if not len(finite):
-        return np.zeros(len(edges) - 1)
-    return np.asarray(np.histogram(np.clip(finite, edges[0], edges[-1]), edges)[0] / len(finite))
-
-
-def _axis(plot: Image, edges: Array, left: int, height: int, tallest: float) -> None:
-    """Numbers below the plot and the tallest bar's share beside it."""
-    width = plot.shape[1] - left
-    for k in range(0, len(edges), max(1, (len(edges) - 1) // 6)):
-        label = text(f"{edges[k]:g}", size=11, colour=_FAINT)
-        x = left + round(k / (len(edges) - 1) * width) - label.shape[1] // 2
-        _put(plot, label, x, height + 1)
-    _put(plot, text(f"{100 * tallest:.0f} %", size=11, colour=_FAINT), 0, 6)
-    _put(plot, text("0", size=11, colour=_FAINT), left - 12, height - 14)
-
-
-def _put(plot: Image, label: Image, x: int, y: int) -> None:
-    x = int(np.clip(x, 0, plot.shape[1] - label.shape[1]))
-    part = plot[y : y + label.shape[0], x : x + label.shape[1]]
-    part[:] = label[: part.shape[0], : part.shape[1]]
-
-
 def write_png(file: Path, image: Image) -> None:
     """Writes a picture with a white rim.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: if the file cannot be written.
     """
     rimmed = cv2.copyMakeBorder(image, 14, 14, 14, 14, cv2.BORDER_CONSTANT, value=_PAPER)
     with partial_file(file) as partial:

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of long work: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _LINE_EVERY_S = 30.0
 
 
 class Progress:
-    """A context manager; lines and bar go to standard error.
+    """Shows the progress of a task on standard error; a context manager.
 
     Args:
-        what: what is being done.
-        total: how many items there are.
-        done: how many of them are done already.
+        task: name of the work, in front of bar and lines.
+        total: number of items.
+        done: number of items that are done already.
         unit: name of an item.
     """
 
-    def __init__(self, what: str, total: int, done: int = 0, unit: str = "item") -> None:
-        self._what, self._total, self._done, self._unit = what, total, done, unit
-        self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, leave=False, disable=not sys.stderr.isatty())
+    def __init__(self, task: str, total: int, done: int = 0, unit: str = "item") -> None:
+        self._task, self._total, self._done, self._unit = task, total, done, unit
+        self._bar = tqdm(total=total, initial=done, desc=task, unit=unit, leave=False, disable=not sys.stderr.isatty())
         self._next_line = time.monotonic() + _LINE_EVERY_S
 
     def __enter__(self) -> Progress:
@@ -37,7 +37,7 @@ class Progress:
         self._bar.close()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """``count`` more items are done; ``note`` is shown beside them."""
+        """Counts ``count`` more items as done, and shows ``note`` beside them."""
         self._done += count
         if not self._bar.disable:
             self._bar.set_postfix_str(note, refresh=False)
@@ -45,7 +45,7 @@ class Progress:
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _LINE_EVERY_S
             print(
-                f"{self._what}: {self._done} of {self._total} {self._unit}s  {note}",
+                f"{self._task}: {self._done} of {self._total} {self._unit}s  {note}",
                 file=sys.stderr,
                 flush=True,
             )

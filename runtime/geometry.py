@@ -1,4 +1,4 @@
-"""Where things are: the coordinate contract and the plain functions that follow it.
+"""The coordinate contract, and the plain functions that follow it.
 
 The contract, which every model file repeats in its metadata:
 
@@ -82,7 +82,7 @@ def theta_to_homography(theta: npt.ArrayLike) -> FloatArray:
         [..., 3, 3] with ``H[2, 2] = 1``.
 
     Raises:
-        DataError: θ has neither six nor eight numbers.
+        DataError: if θ has neither six nor eight numbers.
     """
     t = np.asarray(theta, np.float64)
     size = t.shape[-1] if t.ndim else 0
@@ -194,7 +194,7 @@ def map_unit_corners(matrix: FloatArray) -> FloatArray:
 
 
 def theta_to_corners(theta: npt.ArrayLike, width: int, height: int) -> FloatArray:
-    """Where θ of any transform puts the target's corners: [..., 6, 8 or 32] → [..., 4, 2], frame pixels."""
+    """Gives the target's corners for θ of any transform: [..., 6, 8 or 32] → [..., 4, 2], frame pixels."""
     t = np.asarray(theta, np.float64)
     if t.shape[-1:] == (THETA_SIZE["tps"],):  # a spline goes through its control points
         corners = t.reshape(*t.shape[:-1], -1, 2)[..., list(CORNER_POINTS), :]
@@ -209,7 +209,7 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Fl
     see `pixels_to_normalised`.
 
     Raises:
-        DataError: three of the corners lie on one line, or nearly so.
+        DataError: if three of the corners lie on one line, or nearly so.
     """
     c = np.asarray(corners, np.float64)
     if c.shape != (4, 2) or not np.isfinite(c).all():
@@ -244,7 +244,7 @@ def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
 
 
 def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) -> bool:
-    """Whether corners [4, 2] are finite, convex, turn clockwise on the screen and enclose ``min_area_px`` or more."""
+    """Tells if corners [4, 2] are finite, convex, turn clockwise on the screen and enclose ``min_area_px`` or more."""
     c = np.asarray(corners, np.float64)
     if c.shape != (4, 2):
         return False

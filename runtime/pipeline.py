@@ -21,7 +21,7 @@ __all__ = ["Pipeline", "Processed"]
 
 @dataclass(frozen=True, eq=False)
 class Processed:
-    """What became of a frame.
+    """A frame and what became of it.
 
     Attributes:
         frame: as seen through the view; the result's corners are pixels of it.
@@ -47,7 +47,7 @@ class Pipeline:
             score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote.
 
     Raises:
-        UsageError: the parts do not fit together.
+        UsageError: if the parts do not fit together.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
@@ -88,7 +88,7 @@ class Pipeline:
 
     @property
     def rule(self) -> MissRule:
-        """Which frames are misses."""
+        """The rule that tells misses from targets."""
         return self._rule
 
     def replace_rectifier(self, rectifier: Rectifier) -> Rectifier:
@@ -98,7 +98,7 @@ class Pipeline:
             The old one, for the caller to close.
 
         Raises:
-            UsageError: it does not fit the other parts; the old one stays.
+            UsageError: if it does not fit the other parts; the old one stays.
         """
         self._check(rectifier)
         self._lose_target()
@@ -109,7 +109,7 @@ class Pipeline:
         """Takes the next frame.
 
         Raises:
-            DataError: the frame has the wrong type, dtype or shape.
+            DataError: if the frame has the wrong type, dtype or shape.
         """
         frame = replace(captured, image=self._view.apply(captured.image))
         location = self._rectifier.locate(frame.image)
@@ -139,7 +139,7 @@ class Pipeline:
             self._recognition.reset()
 
     def _smooth_corners(self, frame: CapturedFrame, location: Location) -> npt.NDArray[np.float64] | None:
-        """Where to take the image from instead; None: where the target was found."""
+        """Gives the corners to take the image from instead; None for those of the target."""
         if self._smoother is None:
             return None
         corners = self._smoother.smooth(location.corners, _seconds(frame))
@@ -147,5 +147,5 @@ class Pipeline:
 
 
 def _seconds(frame: CapturedFrame) -> float:
-    """When the frame was; a file is read faster or slower than it plays."""
+    """Gives the time of the frame, seconds; a file is read faster or slower than it plays."""
     return frame.timestamp if frame.position_s is None else frame.position_s

@@ -1,4 +1,4 @@
-"""What is known of one frame: where the target is, the rectified target, and whether there is one at all."""
+"""Results of one frame: where the target is, the rectified target, and the rule that tells targets from misses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Rectification:
 
 @dataclass(frozen=True, eq=False)
 class Location:
-    """What `Rectifier.locate` says of a frame, and `Rectifier.sample` makes a `Rectification` of.
+    """The target's place in a frame: `Rectifier.locate` gives it, `Rectifier.sample` makes a `Rectification` of it.
 
     Attributes:
         corners: float64 [4, 2], frame pixels, as in `Rectification`: without a usable pose the frame's outer corners.
@@ -81,7 +81,7 @@ _FOUND_SCORE = 0.5  # what counts as found where nobody said
 
 @dataclass(frozen=True)
 class MissRule:
-    """When a frame shows no target, and what becomes of it.
+    """The rule by which a frame shows no target, and what becomes of it then.
 
     Attributes:
         min_score: lowest score of a target, 0 to 1. None: only a score of 0 is a miss, as frames without a usable pose
@@ -90,7 +90,7 @@ class MissRule:
             on.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: if a value is out of range.
     """
 
     min_score: float | None = None
@@ -103,9 +103,9 @@ class MissRule:
             raise UsageError(f"on_miss is {self.on_miss!r}: choose 'pass' or 'skip'")
 
     def is_miss(self, result: Rectification | Location) -> bool:
-        """Whether there is nothing to rectify."""
+        """Tells whether there is nothing to rectify."""
         return result.score == 0 or (self.min_score is not None and result.score < self.min_score)
 
     def is_found(self, result: Rectification) -> bool:
-        """Whether a target counts as found: no miss, and without a ``min_score`` a score above 0.5."""
+        """Tells whether a target counts as found: no miss, and without a ``min_score`` a score above 0.5."""
         return not self.is_miss(result) and (self.min_score is not None or result.score > _FOUND_SCORE)

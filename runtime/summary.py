@@ -1,4 +1,4 @@
-"""What a run amounted to: frames, drops, latency, and how often a target was found."""
+"""The summary of a run: frames, drops, latency, and how often a target was found."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RunCounts:
         return float(_SMALLEST_MS * _RATIO ** (position + 0.5))
 
     def up_to(self, latency_ms: float) -> int:
-        """How many results had at most this latency, which counts to 1 %."""
+        """Gives the number of results that had at most this latency, which counts to 1 %."""
         return int(self.bins[: _bin(latency_ms) + 1].sum())
 
     def latencies_since(self, earlier: RunCounts) -> RunCounts:
@@ -100,7 +100,7 @@ class RunSummary:
         self._lock = threading.Lock()
 
     def is_found(self, result: Rectification) -> bool:
-        """Whether the result's target counts as found; see `MissRule.is_found`."""
+        """Tells whether the result's target counts as found; see `MissRule.is_found`."""
         return self._rule.is_found(result)
 
     def add(self, result: Rectification) -> None:

@@ -32,7 +32,7 @@ def road(tmp_path_factory):
         cv2.imwrite(str(folder / "frames" / f"{k}.png"), synthesiser(k).frame)
     network = "--input-shape 48x48x3 --body fused --width 0.5"
     course = "--samples 80 --batch-size 20 --epochs 2 --hold-out 20 --jobs 1"
-    printed = run("stn-train", "--out", folder / "tiny.keras", *network.split(), *course.split())
+    printed = run("stn-train", "pose", "--out", folder / "tiny.keras", *network.split(), *course.split())
     assert "synthesised hold-out" in printed
     for kind, flags in (("in-graph", []), ("pose-only", ["--pose-only"])):
         calibration = ["--calibration", folder / "tiny.calibration.npz"]

@@ -27,7 +27,7 @@ Integers = npt.NDArray[np.int64]
 #: Sides of frame and output for which the bits suffice.
 MOST_SPLINE_PIXELS = 512
 
-#: Functions of the column, and of the row. Measured: `tests/benchmarks/sampler_accuracy.py`.
+#: Functions of the column, and of the row. Measured: `tests/benchmarks/sampler/sampler_accuracy.py`.
 _FUNCTIONS = 8
 #: Bits of their weights: less is seen in the accuracy, more is not.
 _WEIGHT_BITS = 8

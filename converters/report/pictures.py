@@ -13,6 +13,7 @@ from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.frame_points import outline
 from stn_rectify.models import drawing
+from stn_rectify.models.charts import error_histogram
 from stn_rectify.models.evaluation.corner_errors import frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
@@ -146,9 +147,7 @@ def take_alignment(
         for label, theta in (("float", outputs.theta_float), ("INT8", outputs.theta_int8))
     ]
     plain, edges = alignment_pictures(frames, found)
-    between = drawing.error_histogram(
-        "corner error float to INT8, px", [("all frames", drawing.INT8, outputs.corner_error_px)]
-    )
+    between = error_histogram("corner error float to INT8, px", [("all frames", drawing.INT8, outputs.corner_error_px)])
     pictures = [
         AlignmentPicture("mean of the rectified images", plain),
         AlignmentPicture("mean of their edges", edges),

@@ -1,4 +1,4 @@
-"""What the workstation's commands, ``stn-train`` and ``stn-convert``, share."""
+"""The common part of the workstation's commands, ``stn-train`` and ``stn-convert``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ __all__ = ["require_tensorflow", "run_command"]
 
 
 def require_tensorflow() -> None:
-    """Raises a `UsageError` that says how to install TensorFlow, if it is missing."""
+    """Checks that the packages of the workstation side are installed.
+
+    Raises:
+        UsageError: if one of them is missing; the message says how to install it.
+    """
     if all(importlib.util.find_spec(package) for package in ("tensorflow", "keras", "flatbuffers", "tqdm")):
         return
     if sys.version_info >= (3, 13):
@@ -27,9 +31,9 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
 
     Args:
         program: name of the command.
-        work: gives the exit status.
-        when_stopped: what to say after Ctrl-C.
-        debug: let errors through, with their traceback.
+        work: does the work, and gives the exit status.
+        when_stopped: the text of the line after Ctrl-C.
+        debug: if true, errors pass through, with their traceback.
 
     Returns:
         The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C.

@@ -33,7 +33,7 @@ _FIXED_POINT_STEPS = 12
 
 @dataclass(frozen=True)
 class DistortedImages:
-    """Images on the canvas, and where they are.
+    """Images on the canvas, and the corners of each.
 
     Attributes:
         images: uint8 [N, H, W, C].
@@ -53,7 +53,7 @@ def distort(
     Args:
         images: uint8 [N, h, w, C], upright.
         kinds: [N], of `stn_rectify.models.digits.DISTORTIONS`.
-        canvas: height and width of what is drawn on.
+        canvas: height and width of the images that are drawn.
         rng: decides all poses; the same state, the same result.
     """
     size = (images.shape[2], images.shape[1])
@@ -128,21 +128,21 @@ def _bend(image: npt.NDArray[np.uint8], canvas: tuple[int, int], offsets: npt.ND
 def _bent_corners(
     size: tuple[int, int], canvas: tuple[int, int], offsets: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Where the canvas shows the corners, for offsets [N, 16, 2]: found + offset(found) = wanted, step by step."""
-    wanted = np.broadcast_to(np.asarray(_outer_corners(*size), np.float64), (len(offsets), 4, 2))
-    found = wanted
+    """Finds the corners [N, 4, 2] on the canvas, for offsets [N, 16, 2]: corners + offset(corners) = outer corners."""
+    outer = np.broadcast_to(np.asarray(_outer_corners(*size), np.float64), (len(offsets), 4, 2))
+    corners = outer
     for _ in range(_FIXED_POINT_STEPS):
-        basis = spline_basis((2 * (found + 0.5) / np.array(size) - 1).reshape(-1, 2)).reshape(-1, 4, 16)
-        found = wanted - basis @ offsets
-    return np.asarray(found + _middle(canvas) - np.divide(size, 2) + 0.5)
+        basis = spline_basis((2 * (corners + 0.5) / np.array(size) - 1).reshape(-1, 2)).reshape(-1, 4, 16)
+        corners = outer - basis @ offsets
+    return np.asarray(corners + _middle(canvas) - np.divide(size, 2) + 0.5)
 
 
 @lru_cache(maxsize=4)
 def _canvas_lattice(
     size: tuple[int, int], canvas: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Which pixel [H·W, 2] of the image each canvas pixel shows if nothing is moved, and how much each control point
-    moves that [H·W, 16]. The 4×4 lattice spans the upright image."""
+    """Gives the pixel [H·W, 2] of the image that each canvas pixel shows if nothing is moved, and how much each control
+    point moves that [H·W, 16]. The 4×4 lattice spans the upright image."""
     first = _middle(canvas) - np.divide(size, 2) + 0.5  # canvas pixel that shows the image's first one
     plain = np.stack(np.meshgrid(np.arange(canvas[1]) - first[0], np.arange(canvas[0]) - first[1]), axis=-1)
     plain = plain.reshape(-1, 2)

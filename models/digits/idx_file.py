@@ -20,10 +20,10 @@ _MAX_BYTES = 1 << 31
 
 
 def read_idx(file: Path) -> npt.NDArray[np.uint8]:
-    """The array of an idx file of bytes, whatever its number of axes.
+    """Reads an idx file of bytes with 1 to 4 axes: uint8 [N], [N, H, W], …
 
     Raises:
-        DataError: missing, cut short, or no idx file of bytes.
+        DataError: if the file cannot be read, was cut short, or is no idx file of bytes.
     """
     try:
         with file.open("rb") as stream:

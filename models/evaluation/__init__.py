@@ -1,4 +1,4 @@
-"""How well networks find targets: frames with known corners, errors, overlaps, tables and pictures that show it.
+"""The test of networks that find targets: frames with known corners, errors, overlaps, tables and pictures.
 
 In: folders of frames with a ``truth.json``, or synthesised ones (`known_frames`), and a network. Out: tables and
 verification sheets.

@@ -36,7 +36,7 @@ class AlignedMean:
     """Means over targets.
 
     Attributes:
-        count: how many targets.
+        count: number of targets.
         plain: float64 [S, S, 3], levels of 255, BGR: the mean picture.
         edges: float64 [S, S]: the mean of the edge strength; of each target relative to its own mean.
     """
@@ -98,7 +98,7 @@ def _usable_homography(frame: Image, corners: Array) -> Array | None:
 
 
 def _border_pixels(side: int) -> Array:
-    """Which of S × S pixels lie on the border of a target that fills them but for the margin; bool [S, S]."""
+    """Gives the pixels on the border of a target that fills S × S pixels but for the margin; bool [S, S]."""
     half = side / 2 / (1 + 2 * _MARGIN)
     from_middle = np.abs(np.arange(side) + 0.5 - side / 2)
     distance = np.maximum.outer(from_middle, from_middle) - half

@@ -1,4 +1,4 @@
-"""How well a network finds its targets: corner errors, overlap, what it keeps of them, and its score."""
+"""Measures of a network that finds targets: corner errors, overlap, the share it keeps of them, and its score."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class FrameErrors:
 
 @dataclass(frozen=True)
 class CornerErrors:
-    """How well targets were found, and how well the score tells them from empty frames.
+    """The errors over a set of frames, and those of the score that tells targets from empty frames.
 
     Attributes:
-        name: of the frames.
-        count: frames with a target.
-        mean: corner error, % of the target's diagonal.
-        median: of it.
-        p95: 95th percentile of it.
+        name: the name of the set of frames.
+        count: number of frames with a target.
+        mean: mean corner error, % of the target's diagonal.
+        median: median of the corner error, % of the diagonal.
+        p95: 95th percentile of the corner error, % of the diagonal.
         centred_box: mean error of the best centred box: the one scale of the frame that fits these frames best.
-        overlap_median: intersection over union of found and true quadrilateral.
-        overlap_mean: of it.
+        overlap_median: median intersection over union of found and true quadrilateral.
+        overlap_mean: mean of the same.
         overlap_good: share of the targets with `GOOD_OVERLAP` or more.
-        kept_mean: share of the target inside the found quadrilateral.
-        kept_p5: 5th percentile of it: 19 of 20 targets keep more.
+        kept_mean: mean share of the target inside the found quadrilateral.
+        kept_p5: 5th percentile of that share: 19 of 20 targets keep more.
         score_accuracy: share of frames whose score is on the right side of 0.5; None without a score.
         presence: the score at its operating points; None without a score, empty frames or targets.
     """
@@ -77,29 +77,29 @@ class CornerErrors:
     presence: Presence | None
 
 
-def frame_errors(known: KnownFrames, found: Sequence[Array]) -> FrameErrors:
-    """Compares the corners that were found, [4, 2] in frame pixels for each frame, with the true ones."""
+def frame_errors(frame_set: KnownFrames, corners: Sequence[Array]) -> FrameErrors:
+    """Compares the corners that a network gave, [4, 2] in frame pixels for each frame, with the true ones."""
     nothing = (np.nan, np.nan, np.nan)
     rows = [
-        nothing if truth is None else (100 * float(corner_error(corners, truth)), *_overlap(corners, truth))
-        for corners, truth in zip(found, known.corners, strict=True)
+        nothing if truth is None else (100 * float(corner_error(pose, truth)), *_overlap(pose, truth))
+        for pose, truth in zip(corners, frame_set.corners, strict=True)
     ]
     return FrameErrors(*np.array(rows, np.float64).reshape(-1, 3).T)
 
 
-def _overlap(found: Array, truth: Array) -> tuple[float, float]:
+def _overlap(corners: Array, truth: Array) -> tuple[float, float]:
     """Intersection over union, and the share kept; a pose that shows no upright image of anything keeps nothing."""
-    usable = is_valid_quadrilateral(found)
-    return intersection_over_union(found, truth), kept_share(truth, found) if usable else 0.0
+    usable = is_valid_quadrilateral(corners)
+    return intersection_over_union(corners, truth), kept_share(truth, corners) if usable else 0.0
 
 
-def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -> CornerErrors:
-    """Errors of the corners that were found, [4, 2] in frame pixels for each frame, and of the scores [N].
+def summarise(frame_set: KnownFrames, corners: Sequence[Array], score: Array | None) -> CornerErrors:
+    """Errors of the corners that a network gave, [4, 2] in frame pixels for each frame, and of the scores [N].
 
     Errors are NaN when no frame holds a target.
     """
-    has_target = np.array([c is not None for c in known.corners])
-    each = frame_errors(known, found)
+    has_target = np.array([c is not None for c in frame_set.corners])
+    each = frame_errors(frame_set, corners)
     # A few frames may all be empty: NaN then, without NumPy's warnings.
     percent, overlap, kept = (
         values[has_target] if has_target.any() else np.array([np.nan])
@@ -107,12 +107,12 @@ def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -
     )
     accuracy = None if score is None else float(((np.ravel(score) > 0.5) == has_target).mean())
     return CornerErrors(
-        name=known.name,
+        name=frame_set.name,
         count=int(has_target.sum()),
         mean=float(percent.mean()),
         median=float(np.median(percent)),
         p95=float(np.percentile(percent, 95)),
-        centred_box=_best_centred_box(known),
+        centred_box=_best_centred_box(frame_set),
         overlap_median=float(np.median(overlap)),
         overlap_mean=float(overlap.mean()),
         overlap_good=float((overlap >= GOOD_OVERLAP).mean()) if has_target.any() else float("nan"),
@@ -123,9 +123,9 @@ def summarise(known: KnownFrames, found: Sequence[Array], score: Array | None) -
     )
 
 
-def _best_centred_box(known: KnownFrames) -> float:
+def _best_centred_box(frame_set: KnownFrames) -> float:
     errors = []
-    for frame, truth in zip(known.frames, known.corners, strict=True):
+    for frame, truth in zip(frame_set.frames, frame_set.corners, strict=True):
         if truth is not None:
             height, width = frame.shape[:2]
             errors.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
@@ -140,8 +140,8 @@ def error_table(rows: Sequence[CornerErrors], rows_are: str = "frames") -> str:
     """The rows as text: corner errors, overlap, the share kept, and the score.
 
     Args:
-        rows: of it.
-        rows_are: head of the first column.
+        rows: the errors of one set of frames in each row.
+        rows_are: heading of the first column.
     """
     width = max([20, *(len(r.name) for r in rows)])
     lines = [

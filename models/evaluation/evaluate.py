@@ -1,4 +1,4 @@
-"""What `stn-train` says of a finished model: the table, after each refinement pass, and the verification sheet."""
+"""The evaluation of a trained model: a table with a row for each refinement pass, and the verification sheet."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SHEET_PASSES = 3  # of them in the sheet: what a file's Rectifier makes by defa
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well targets were found.
+    """The results of looking for targets in sets of frames.
 
     Attributes:
         table: a row for each set of frames and pass.
-        title: of the sheet.
-        shown: each set, and the poses that a file's `Rectifier` would end with.
+        title: heading of the sheet.
+        shown: each set of frames, and the poses that a file's `Rectifier` would end with.
     """
 
     table: str
@@ -40,7 +40,7 @@ class Evaluation:
         """Writes the verification sheet.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: if the file cannot be written.
         """
         save_sheet(file, self.title, self.shown)
 
@@ -52,30 +52,33 @@ def evaluate(model: keras.Model, file: Path, sets: Sequence[KnownFrames]) -> Eva
     was trained, if both are there.
 
     Args:
-        model: trained.
-        file: where it is, or will be.
-        sets: of frames.
+        model: the trained model.
+        file: the file that it is in, or will be in.
+        sets: the sets of frames.
+
+    Returns:
+        The table, and what the verification sheet shows.
 
     Raises:
-        DataError: the model is no Spatial Transformer Network, or a refine network without its scan network.
+        DataError: if the model is no Spatial Transformer Network, or a refine network without its scan network.
     """
     scan_file = scan_file_of(file) if is_refine_file(file) else file
     scan, refine = _networks(model, file, scan_file)
     rows, shown = [], []
-    for known in sets:
-        by_pass = find_targets(scan, refine, known.frames, passes=_PASSES if refine is not None else 0)
-        for number, found in enumerate(by_pass):
-            row = summarise(known, found.corners, found.score)
+    for frame_set in sets:
+        by_pass = find_targets(scan, refine, frame_set.frames, passes=_PASSES if refine is not None else 0)
+        for number, targets in enumerate(by_pass):
+            row = summarise(frame_set, targets.corners, targets.score)
             passes = "" if refine is None else ", 1 pass" if number == 0 else f", {1 + number} passes"
-            rows.append(replace(row, name=known.name + passes))
+            rows.append(replace(row, name=frame_set.name + passes))
         chosen = by_pass[min(_SHEET_PASSES, len(by_pass) - 1)]
-        shown.append((known, [FoundPoses("float", chosen.corners)]))
+        shown.append((frame_set, [FoundPoses("float", chosen.corners)]))
     passes = "" if refine is None else f", {1 + _SHEET_PASSES} passes"
     return Evaluation(error_table(rows), f"{scan_file.stem}, float{passes}", shown)
 
 
 def can_be_evaluated(file: Path) -> bool:
-    """Whether all is there: a refine network alone finds nothing, it corrects the poses of its scan network."""
+    """Tells whether a network can be evaluated: a refine network cannot without the scan network that it corrects."""
     return not is_refine_file(file) or scan_file_of(file).is_file()
 
 

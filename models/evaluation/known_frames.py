@@ -40,10 +40,10 @@ class KnownFrames:
     """Frames with known corners.
 
     Attributes:
-        name: for the table.
+        name: heading of their row in the table.
         frames: BGR uint8 [H, W, 3] each.
         corners: float64 [4, 2] each, frame pixels; None where the frame holds no target.
-        kinds: what each target is, for pictures of each kind; none if that is not known.
+        kinds: the kind of each target, for pictures of each kind; empty if the kinds are not known.
     """
 
     name: str
@@ -62,7 +62,7 @@ def read_truth(folder: Path) -> KnownFrames:
     """All frames of a folder with a ``truth.json`` (`read_corners`), at full resolution.
 
     Raises:
-        DataError: the file or an image is missing, cannot be read, or is not as it should be.
+        DataError: if the file or an image is missing, cannot be read, or is not as it should be.
     """
     truth = read_corners(folder)
     frames = tuple(read_frame(folder / name) for name in truth)
@@ -70,13 +70,16 @@ def read_truth(folder: Path) -> KnownFrames:
 
 
 def read_corners(folder: Path) -> dict[str, Array | None]:
-    """What is known of a folder's frames: a ``truth.json`` in it, or a ``FOLDER.truth.json`` beside it.
+    """Reads the corners of a folder's frames from ``truth.json`` in it, or ``FOLDER.truth.json`` beside it.
 
     The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
     TL, TR, BR, BL of the upright target; or to null where the frame holds no target.
 
+    Returns:
+        Image name → float64 [4, 2], frame pixels; None where the frame holds no target.
+
     Raises:
-        DataError: the file is missing, cannot be read, or is not as above.
+        DataError: if the file is missing, cannot be read, or is not as above.
     """
     file = find_truth(folder)
     if file is None:
@@ -97,11 +100,11 @@ def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
     """Refuses corners that no check could use.
 
     Args:
-        file: where they come from.
+        file: the file that they come from.
         corners: [4, 2], by name or number of the frame.
 
     Raises:
-        DataError: some make no convex quadrilateral TL TR BR BL.
+        DataError: if some of them make no convex quadrilateral TL TR BR BL.
     """
     wrong = [name for name, c in corners.items() if not is_valid_quadrilateral(c, _LEAST_AREA_PX)]
     if wrong:
@@ -124,7 +127,7 @@ def read_frame(path: Path) -> Array:
     """An image file, BGR uint8 [H, W, 3].
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: if the file is missing or damaged.
     """
     try:
         image = read_image(path)

@@ -1,4 +1,4 @@
-"""How well a score tells frames with a target from empty ones."""
+"""Measures of a score that tells frames with a target from empty ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Presence:
     """A score at its operating points. A frame is accepted if its score is above the threshold.
 
     Attributes:
-        empty: how many frames hold no target.
+        empty: number of frames without a target.
         threshold: the lowest one at which at most 2 % of the empty frames are accepted.
         targets_accepted: share of the targets that are accepted there.
         empty_accepted: share of the empty frames accepted at the highest threshold that accepts 95 % of the targets.

@@ -1,4 +1,4 @@
-"""How far two regions of a frame cover each other: of the true target, what a model shows of it and beside it."""
+"""Shares of area that two regions of a frame have in common: the true target, and the region that a model shows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from stn_rectify.runtime.geometry import is_valid_quadrilateral
 __all__ = ["filled_share", "intersection_over_union", "kept_share"]
 
 
-def intersection_over_union(found: Array, truth: Array) -> float:
+def intersection_over_union(corners: Array, truth: Array) -> float:
     """Area that two convex quadrilaterals share, over the area of both together: 0 (apart) to 1 (the same).
 
     Args:
-        found: [4, 2]. Anything but a convex quadrilateral TL TR BR BL overlaps nothing.
+        corners: [4, 2]. Anything but a convex quadrilateral TL TR BR BL overlaps nothing.
         truth: [4, 2], a convex quadrilateral TL TR BR BL. Both are taken whole, also where they leave the frame.
     """
-    if not is_valid_quadrilateral(found, min_area_px=1e-9):
+    if not is_valid_quadrilateral(corners, min_area_px=1e-9):
         return 0.0
-    both = abs(_signed_area(_clipped(found, truth)))
-    return float(np.clip(both / (_signed_area(found) + _signed_area(truth) - both), 0, 1))
+    both = abs(_signed_area(_clipped(corners, truth)))
+    return float(np.clip(both / (_signed_area(corners) + _signed_area(truth) - both), 0, 1))
 
 
 def kept_share(target: Array, shown: Array) -> float:
@@ -43,7 +43,7 @@ def filled_share(target: Array, points: Array) -> float:
 
 
 def _clipped(polygon: Array, clip: Array) -> Array:
-    """Sutherland and Hodgman 1974: what of a polygon lies in a convex one whose signed area is positive.
+    """The part of a polygon that lies in a convex one of positive signed area, by Sutherland and Hodgman 1974.
 
     Not OpenCV's ``intersectConvexConvex``: the border of a thin-plate spline is not convex. Parts that fall asunder
     stay joined by lines of no area.
@@ -52,15 +52,15 @@ def _clipped(polygon: Array, clip: Array) -> Array:
         if not len(polygon):
             break
         side = _side(polygon, a, b)
-        kept = []
-        for point, following, here, there in zip(
+        vertices = []
+        for point, next_point, distance, next_distance in zip(
             polygon, np.roll(polygon, -1, axis=0), side, np.roll(side, -1), strict=True
         ):
-            if here >= 0:
-                kept.append(point)
-            if (here < 0) != (there < 0):
-                kept.append(point + (following - point) * here / (here - there))
-        polygon = np.array(kept)
+            if distance >= 0:
+                vertices.append(point)
+            if (distance < 0) != (next_distance < 0):
+                vertices.append(point + (next_point - point) * distance / (distance - next_distance))
+        polygon = np.array(vertices)
     return polygon
 
 

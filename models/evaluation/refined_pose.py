@@ -29,7 +29,7 @@ __all__ = ["FoundTargets", "KerasRefineNetwork", "find_targets"]
 
 @dataclass(frozen=True)
 class FoundTargets:
-    """What was found in each frame.
+    """The poses and scores that networks gave for some frames.
 
     Attributes:
         corners: float64 [4, 2] each, frame pixels; the whole frame's where the networks gave no usable pose.
@@ -45,10 +45,10 @@ class KerasRefineNetwork:
 
     Args:
         model: the Keras model; its θ are the eight numbers of a homography.
-        margin: of the crops that it was trained with.
+        margin: the margin of the crops that it was trained with.
 
     Raises:
-        DataError: it is no such network.
+        DataError: if the model is no such network.
     """
 
     def __init__(self, model: keras.Model, margin: float = REFINE_MARGIN) -> None:
@@ -62,11 +62,11 @@ class KerasRefineNetwork:
 
     @property
     def margin(self) -> float:
-        """What a crop shows beyond each edge of the target, as a share of the target's side."""
+        """The margin that a crop shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
     def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
-        """Where in the crop of a pose [3, 3] the target lies: [3, 3], target → crop; and the score."""
+        """Finds the target in the crop of a pose [3, 3]: gives [3, 3], target → crop, and the score or None."""
         size = (self._shape[1], self._shape[0])
         crop = target_crop(frame, homography, size=size, margin=self._margin, supersampling=supersampling)
         outputs = self._pose.predict_on_batch(network_input(crop, self._shape)[None])
@@ -82,20 +82,20 @@ def find_targets(
     passes: int = 0,
     margin: float = REFINE_MARGIN,
 ) -> list[FoundTargets]:
-    """What a `Rectifier` would find if it computed in float.
+    """Looks for targets as a `Rectifier` would if it computed in float.
 
     Args:
         scan: the network that sees whole frames.
         refine: the network that sees crops; without one every pass leaves the pose as it is.
         frames: BGR uint8 [H, W, 3] each.
-        passes: refinement passes.
-        margin: of the crops.
+        passes: the number of refinement passes, 0 or more.
+        margin: the margin of the crops that the refine network was trained with.
 
     Returns:
         An entry for 0, 1, … ``passes`` refinement passes.
 
     Raises:
-        DataError: a network is no Spatial Transformer Network.
+        DataError: if a network is no Spatial Transformer Network.
     """
     predict, shape = pose_predictor(scan), scan.input_shape[1:]
     theta, score = predict(np.stack([network_input(frame, shape) for frame in frames]))
@@ -109,25 +109,25 @@ def find_targets(
             progress.advance()
     return [
         FoundTargets(
-            tuple(corners for corners, _ in found), np.array([s for _, s in found]) if score is not None else None
+            tuple(corners for corners, _ in poses), np.array([s for _, s in poses]) if score is not None else None
         )
-        for found in zip(*rows, strict=True)
+        for poses in zip(*rows, strict=True)
     ]
 
 
 def _by_pass(
     network: KerasRefineNetwork | None, frame: npt.NDArray[np.uint8], theta: Array, scan_score: float, passes: int
 ) -> list[tuple[Array, float]]:
-    """Corners and score after 0, 1, … passes over one frame; as `Rectifier.rectify` has them."""
+    """Gives corners and score after 0, 1, … passes over one frame; as `Rectifier.rectify` has them."""
     height, width = frame.shape[:2]
     corners = theta_to_corners(theta, width, height)
     if not is_valid_quadrilateral(corners):
         corners, scan_score, network = homography_to_corners(np.eye(3), width, height), 0.0, None
-    found = [(corners, scan_score)]
+    poses = [(corners, scan_score)]
     if network is None:
-        return found * (1 + passes)
+        return poses * (1 + passes)
     homography = theta_to_homography(theta)
     for count in range(1, 1 + passes):  # each from the beginning: only the last of so many sees a fine crop
         pose = refine_pose(network, frame, homography, count)
-        found.append((homography_to_corners(pose.homography, width, height), final_score(scan_score, pose.score)))
-    return found
+        poses.append((homography_to_corners(pose.homography, width, height), final_score(scan_score, pose.score)))
+    return poses

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stn_rectify.models import drawing
+from stn_rectify.models.charts import error_histogram, histogram
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
 from stn_rectify.models.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
@@ -26,7 +27,6 @@ from stn_rectify.runtime.geometry import (
 __all__ = ["FoundPoses", "alignment_pictures", "error_histograms", "ranked_frames", "save_sheet", "sheet"]
 
 
-_COLUMNS = 6
 _CELL_PX = (184, 138)
 _MEAN_PX = 96
 _MOST_KINDS = 10
@@ -38,7 +38,7 @@ _LABEL_PX = 92
 
 @dataclass(frozen=True)
 class FoundPoses:
-    """What one model found.
+    """The poses that one model gave for a set of frames.
 
     Attributes:
         label: "float" or "INT8".
@@ -50,7 +50,7 @@ class FoundPoses:
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        """That all pictures draw it in."""
+        """The BGR colour in which all pictures draw these poses."""
         return drawing.INT8 if self.label == "INT8" else drawing.FLOAT
 
 
@@ -58,32 +58,32 @@ def save_sheet(file: Path, title: str, sets: Sequence[tuple[KnownFrames, Sequenc
     """Writes the sheets of a few sets of frames below each other as one PNG.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: if the file cannot be written.
     """
-    sheets = [sheet(known, found) for known, found in sets]
+    sheets = [sheet(frame_set, poses) for frame_set, poses in sets]
     drawing.write_png(file, drawing.below([drawing.text(title, size=20), *sheets], gap=24))
 
 
-def sheet(known: KnownFrames, found: Sequence[FoundPoses]) -> Image:
-    """All there is to see of one set of frames; where no true corners are known, the means alone.
+def sheet(frame_set: KnownFrames, poses: Sequence[FoundPoses]) -> Image:
+    """Draws all there is to see of one set of frames; where no true corners are known, the means alone.
 
     Args:
-        known: the frames, and where their targets are.
-        found: of one model or two; the last one's errors put the frames in order.
+        frame_set: the frames, and where their targets are.
+        poses: the poses of one model or two; the last one's errors put the frames in order.
     """
-    count = sum(corners is not None for corners in known.corners)
+    count = sum(corners is not None for corners in frame_set.corners)
     if not count:
-        line = drawing.text(f"{known.name}: {len(known.frames)} frames without true corners", size=16)
-        return drawing.below([line, *alignment_pictures(known, found)], gap=14)
-    errors = [frame_errors(known, one.corners) for one in found]
-    lines = [drawing.text(f"{known.name}: {count} frames with a target", size=16)]
-    lines += [drawing.text(f"{one.label}: {_in_words(e)}") for one, e in zip(found, errors, strict=True)]
+        line = drawing.text(f"{frame_set.name}: {len(frame_set.frames)} frames without true corners", size=16)
+        return drawing.below([line, *alignment_pictures(frame_set, poses)], gap=14)
+    errors = [frame_errors(frame_set, one.corners) for one in poses]
+    lines = [drawing.text(f"{frame_set.name}: {count} frames with a target", size=16)]
+    lines += [drawing.text(f"{one.label}: {_in_words(e)}") for one, e in zip(poses, errors, strict=True)]
     return drawing.below(
         [
             drawing.below(lines, gap=0),
-            ranked_frames(known, found, errors),
-            *alignment_pictures(known, found),
-            error_histograms(found, errors),
+            ranked_frames(frame_set, poses, errors),
+            *alignment_pictures(frame_set, poses),
+            error_histograms(poses, errors),
         ],
         gap=14,
     )
@@ -91,21 +91,21 @@ def sheet(known: KnownFrames, found: Sequence[FoundPoses]) -> Image:
 
 def _in_words(errors: FrameErrors) -> str:
     percent, overlap, kept = (v[np.isfinite(v)] for v in (errors.percent, errors.overlap, errors.kept))
-    said = [
+    phrases = [
         f"corner error median {np.median(percent):.2f} % of the diagonal",
         f"95th percentile {np.percentile(percent, 95):.1f}",
         f"overlap (IoU) median {np.median(overlap):.3f}",
         f"{GOOD_OVERLAP:g} or more in {100 * (overlap >= GOOD_OVERLAP).mean():.0f} %",
         f"kept inside: mean {100 * kept.mean():.1f} %, at least {100 * np.percentile(kept, 5):.1f} % in 19 of 20",
     ]
-    return " · ".join(said)
+    return " · ".join(phrases)
 
 
-def ranked_frames(known: KnownFrames, found: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
+def ranked_frames(frame_set: KnownFrames, poses: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
     """Frames from the best to the worst by the last model's corner error, a column each.
 
-    From above: the frame with the true quadrilateral and those found; what the true corners rectify; what the models'
-    do.
+    From above: the frame with the true quadrilateral and those of the models; the image that the true corners
+    rectify; those that the models' corners do.
     """
     percent = errors[-1].percent
     order = np.argsort(np.where(np.isfinite(percent), percent, np.inf), kind="stable")[: np.isfinite(percent).sum()]
@@ -114,9 +114,9 @@ def ranked_frames(known: KnownFrames, found: Sequence[FoundPoses], errors: Seque
     columns = []
     for place in sorted(places):
         number = int(order[place])
-        frame, truth = known.frames[number], known.corners[number]
+        frame, truth = frame_set.frames[number], frame_set.corners[number]
         assert truth is not None  # those without have no error
-        outlines = [(truth, drawing.TRUTH), *((one.corners[number], one.colour) for one in found)]
+        outlines = [(truth, drawing.TRUTH), *((one.corners[number], one.colour) for one in poses)]
         cells = [
             drawing.captioned(
                 drawing.outlined(frame, outlines, *_CELL_PX),
@@ -125,11 +125,11 @@ def ranked_frames(known: KnownFrames, found: Sequence[FoundPoses], errors: Seque
             )
         ]
         size = upright_size(truth, max_side=max(_CELL_PX))
-        for label, corners in (("true corners", truth), *((one.label, one.corners[number]) for one in found)):
+        for label, corners in (("true corners", truth), *((one.label, one.corners[number]) for one in poses)):
             cells.append(drawing.captioned(drawing.fitted(_rectified(frame, corners, size), *_CELL_PX), label))
         columns.append(drawing.below(cells))
-    legend = ", ".join(f"{one.label} {'red' if one.label == 'INT8' else 'green'}" for one in found)
-    heading = drawing.text(f"Frames from the best to the worst by {found[-1].label}: truth blue, {legend}", size=14)
+    legend = ", ".join(f"{one.label} {'red' if one.label == 'INT8' else 'green'}" for one in poses)
+    heading = drawing.text(f"Frames from the best to the worst by {poses[-1].label}: truth blue, {legend}", size=14)
     return drawing.below([heading, drawing.beside(columns)])
 
 
@@ -142,16 +142,16 @@ def _rectified(frame: Image, corners: Array, size: tuple[int, int]) -> Image:
     return drawing.warped(frame, matrix, size)
 
 
-def alignment_pictures(known: KnownFrames, found: Sequence[FoundPoses]) -> list[Image]:
+def alignment_pictures(frame_set: KnownFrames, poses: Sequence[FoundPoses]) -> list[Image]:
     """The means of rectified images and of their edges, for all targets and for each kind.
 
     Rows: the frames as they are, each model's poses, the true corners where all are known.
     """
-    rows = _rows(known, found)
-    groups = _groups(known)
+    rows = _rows(frame_set, poses)
+    groups = _groups(frame_set)
     means = [
         [
-            aligned_mean([known.frames[k] for k in group], [corners[k] for k in group], _MEAN_PX)
+            aligned_mean([frame_set.frames[k] for k in group], [corners[k] for k in group], _MEAN_PX)
             for group in groups.values()
         ]
         for corners in rows.values()
@@ -164,29 +164,29 @@ def alignment_pictures(known: KnownFrames, found: Sequence[FoundPoses]) -> list[
     return [_mean_table(heading, which, list(rows), list(groups), means) for which, heading in headings.items()]
 
 
-def _rows(known: KnownFrames, found: Sequence[FoundPoses]) -> dict[str, Sequence[Array]]:
-    whole = [homography_to_corners(WHOLE_FRAME, f.shape[1], f.shape[0]) for f in known.frames]
+def _rows(frame_set: KnownFrames, poses: Sequence[FoundPoses]) -> dict[str, Sequence[Array]]:
+    whole = [homography_to_corners(WHOLE_FRAME, f.shape[1], f.shape[0]) for f in frame_set.frames]
     rows: dict[str, Sequence[Array]] = {"whole frame": whole}
-    rows |= {one.label: one.corners for one in found}
-    if any(corners is not None for corners in known.corners):
+    rows |= {one.label: one.corners for one in poses}
+    if any(corners is not None for corners in frame_set.corners):
         nothing = np.full((4, 2), np.nan)
-        rows["true corners"] = [nothing if corners is None else corners for corners in known.corners]
+        rows["true corners"] = [nothing if corners is None else corners for corners in frame_set.corners]
     return rows
 
 
-def _groups(known: KnownFrames) -> dict[str, list[int]]:
+def _groups(frame_set: KnownFrames) -> dict[str, list[int]]:
     """Numbers of the frames with a target: all, and those of each kind of which there are some."""
-    if all(corners is None for corners in known.corners):
-        targets = list(range(len(known.frames)))  # nothing is known: of all frames
+    if all(corners is None for corners in frame_set.corners):
+        targets = list(range(len(frame_set.frames)))  # no frame has true corners: take all
     else:
-        targets = [k for k, corners in enumerate(known.corners) if corners is not None]
+        targets = [k for k, corners in enumerate(frame_set.corners) if corners is not None]
     step = -(-len(targets) // _MOST_IN_A_MEAN)
     groups = {"all": targets[::step]}
-    if known.kinds:
-        counted = Counter(known.kinds[k] for k in targets).most_common(_MOST_KINDS)
+    if frame_set.kinds:
+        counted = Counter(frame_set.kinds[k] for k in targets).most_common(_MOST_KINDS)
         for kind, count in sorted(counted):
             if _FEWEST_OF_A_KIND <= count < len(targets):
-                groups[kind] = [k for k in targets if known.kinds[k] == kind][:_MOST_IN_A_MEAN]
+                groups[kind] = [k for k in targets if frame_set.kinds[k] == kind][:_MOST_IN_A_MEAN]
     return groups
 
 
@@ -217,19 +217,19 @@ def _mean_cell(mean: AlignedMean | None, which: str, group: str, brightest: floa
 
 
 def _brightest(means: Sequence[Sequence[AlignedMean | None]], k: int) -> float:
-    """What black stands for in a column: one scale for all its rows, or blurred ones would look sharp."""
+    """The edge strength that is black in a column: one scale for all rows, or blurred ones would look sharp."""
     column = [mean for mean in (row[k] for row in means) if mean is not None]
     return max([1e-9, *(float(np.percentile(mean.edges, 99.5)) for mean in column)])
 
 
-def error_histograms(found: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
+def error_histograms(poses: Sequence[FoundPoses], errors: Sequence[FrameErrors]) -> Image:
     """Corner errors, and the shares of the targets kept inside."""
-    percent = [(one.label, one.colour, e.percent) for one, e in zip(found, errors, strict=True)]
-    kept = [(one.label, one.colour, 100 * e.kept) for one, e in zip(found, errors, strict=True)]
+    percent = [(one.label, one.colour, e.percent) for one, e in zip(poses, errors, strict=True)]
+    kept = [(one.label, one.colour, 100 * e.kept) for one, e in zip(poses, errors, strict=True)]
     return drawing.beside(
         [
-            drawing.error_histogram("corner error, % of the diagonal", percent),
-            drawing.histogram("target kept inside, % (first: 71 and less)", kept, np.linspace(70, 100, 31)),
+            error_histogram("corner error, % of the diagonal", percent),
+            histogram("target kept inside, % (first: 71 and less)", kept, np.linspace(70, 100, 31)),
         ],
         gap=24,
     )

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and multiply-accumulates, stage by stage."""
+"""The cost of a model: parameters and multiply-accumulates, stage by stage."""
 
 from __future__ import annotations
 

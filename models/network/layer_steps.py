@@ -48,18 +48,18 @@ def flat_steps(model: keras.Model) -> tuple[list[Step], list[int]]:
         The steps, and the numbers of the model's outputs; its inputs have the numbers from 0.
     """
     walk = _Walk(len(model.inputs))
-    known = {id(tensor): number for number, tensor in enumerate(model.inputs)}
-    return walk.steps, [walk.number(tensor, known) for tensor in model.outputs]
+    numbers = {id(tensor): number for number, tensor in enumerate(model.inputs)}
+    return walk.steps, [walk.number(tensor, numbers) for tensor in model.outputs]
 
 
 def steps_to(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
-    """Those of the steps that ``outputs`` need."""
-    needed, kept = set(outputs), []
+    """Gives those of the steps that ``outputs`` need, in the same order."""
+    needed, chosen = set(outputs), []
     for step in reversed(steps):
         if needed.intersection(step.outputs):
             needed.update(step.inputs)
-            kept.append(step)
-    return kept[::-1]
+            chosen.append(step)
+    return chosen[::-1]
 
 
 class _Walk:
@@ -67,22 +67,22 @@ class _Walk:
         self.steps: list[Step] = []
         self._count = count  # of numbers given so far
 
-    def number(self, tensor: Any, known: dict[int, int]) -> int:
-        """Number of a symbolic tensor, after the steps that make it; ``known`` holds those of its model by id."""
+    def number(self, tensor: Any, numbers: dict[int, int]) -> int:
+        """Number of a symbolic tensor, after the steps that make it; ``numbers`` holds those of its model by id."""
         waiting = [tensor]  # a list of its own: Python's call stack is too short for a chain of some hundred layers
         while waiting:
-            if id(waiting[-1]) in known:
+            if id(waiting[-1]) in numbers:
                 waiting.pop()
                 continue
             history = waiting[-1]._keras_history
             node = history.operation._inbound_nodes[history.node_index]
-            missing = [t for t in node.input_tensors if id(t) not in known]
+            missing = [t for t in node.input_tensors if id(t) not in numbers]
             if missing:
                 waiting += missing[::-1]
                 continue
-            inputs = [known[id(t)] for t in node.input_tensors]
-            known |= {id(t): made for t, made in zip(node.outputs, self._call(node, inputs), strict=True)}
-        return known[id(tensor)]
+            inputs = [numbers[id(t)] for t in node.input_tensors]
+            numbers |= {id(t): made for t, made in zip(node.outputs, self._call(node, inputs), strict=True)}
+        return numbers[id(tensor)]
 
     def _call(self, node: Any, inputs: list[int]) -> list[int]:
         layer = node.operation

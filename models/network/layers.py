@@ -33,7 +33,7 @@ MIN_DENOMINATOR = 1 / 256
 
 
 class SizedGrid(keras.layers.Layer):
-    """What all grid generators share: the sizes of the image that is sampled and of the rectified one.
+    """The common part of all grid generators: the sizes of the image that is sampled and of the rectified one.
 
     Coordinates are float32 under every dtype policy (mixed precision, too) unless ``dtype`` is given: float16 has
     steps of half a pixel from 512 on.
@@ -58,7 +58,7 @@ class SizedGrid(keras.layers.Layer):
 
 
 class _PlanarGrid(SizedGrid):
-    """What affine and projective grids share: the map to pixels, the pixel lattice."""
+    """The common part of affine and projective grids: the map to pixels, the pixel lattice."""
 
     def _homogeneous(self, theta: Any, rows: int) -> list[Any]:
         """The first ``rows`` rows of M · (j, i, 1), each [B, h, w]."""
@@ -152,7 +152,7 @@ class BilinearSampler(keras.layers.Layer):
     is widened, because the grid cannot be narrowed.
 
     Args:
-        padding: what lies outside the image: ``"zeros"``, or ``"border"``, the nearest pixel of the edge. With zeros
+        padding: the values outside the image: ``"zeros"``, or ``"border"``, the nearest pixel of the edge. With zeros
             the image fades out over one pixel, as with any bilinear sampler.
     """
 

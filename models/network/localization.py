@@ -11,7 +11,7 @@ from stn_rectify.runtime.geometry import identity_theta
 
 __all__ = ["BODIES", "LOCALIZATIONS", "identity_bias", "localization_features", "reduced_copy"]
 
-#: How the last feature map becomes a vector.
+#: The ways in which the last feature map becomes a vector.
 LOCALIZATIONS = ("profiles", "flatten", "pooled")
 
 #: The layers up to the last feature map, an eighth of the image's size.

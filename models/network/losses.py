@@ -1,4 +1,4 @@
-"""Pose supervision: how far θ puts the corners from where they are."""
+"""Pose supervision: the loss of a θ that puts the corners off their true places."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _control_points(theta: Any) -> Any:
 
 
 def corners_to_control_points(corners: Any) -> Any:
-    """Where the homography that gives a flat target these corners puts the control points: [B, 4, 2] → [B, 16, 2].
+    """Gives the control points of a flat target with these corners, by their homography: [B, 4, 2] → [B, 16, 2].
 
     The closed form from the unit square to a quadrilateral (Heckbert 1989, section 2.2.3). Corners that are no
     quadrilateral give finite numbers.

@@ -19,10 +19,10 @@ def pose_model(stn: keras.Model) -> keras.Model:
 
 
 def pose_predictor(model: keras.Model) -> Any:
-    """``predict`` for `stn_rectify.models.evaluation.corner_errors.corner_errors` from a Keras STN.
+    """Makes a function of a Keras STN: frames float32 [N, H, W, C] → θ [N, 6, 8 or 32], and score [N, 1] or None.
 
     Raises:
-        DataError: the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.
+        DataError: if the model has no layer ``theta`` of 6, 8 or 32 values, or another input than one image.
     """
     names = [name for name in ("theta", "score") if any(layer.name == name for layer in model.layers)]
     sizes = [(size,) for size in THETA_SIZE.values()]

@@ -50,7 +50,7 @@ def lightweight_stn(
         body: ``"separable"``: a plain convolution, then nine depthwise-separable blocks; small. ``"fused"``: plain
             convolutions down to an eighth of the size, then three separable blocks: twice the multiplications and
             parameters, trained and run on a CPU in no more time.
-        localization: how the last feature map becomes a vector.
+        localization: the way in which the last feature map becomes a vector.
             ``"profiles"`` keeps, for each channel, a learned weighted mean of each row and one of each column, at first
             the plain mean: where along y and x things are.
             ``"flatten"`` flattens it at 4×4 (for a 64×64 input).
@@ -61,7 +61,7 @@ def lightweight_stn(
             was designed for); the whole input when None. The sampler always reads the full input.
         width: factor on the localization network's channels.
         features: length of the vector that θ is a linear function of.
-        padding: what lies outside the image: ``"zeros"`` or ``"border"``.
+        padding: the values outside the image: ``"zeros"`` or ``"border"``.
         initial_scale: side of the part of the image that the untrained model rectifies; 1 is the whole.
         score: whether the model also says how likely a target is there.
         name: the model's name.
@@ -71,7 +71,7 @@ def lightweight_stn(
         [B, 8] or [B, 32], and [B, 1] in [0, 1] (absent with ``score=False``).
 
     Raises:
-        ValueError: an argument is not one of those named above.
+        ValueError: if an argument is not one of those named above.
 
     Example:
         >>> model = lightweight_stn((64, 64, 3), transform="projective")
@@ -85,8 +85,8 @@ def lightweight_stn(
         raise ValueError(f"body must be one of {BODIES}, not {body!r}")
     size = (input_shape[0], input_shape[1])
     image: Any = keras.Input(input_shape, name="frame")
-    seen = image if localization_shape is None else reduced_copy(image, localization_shape)
-    vector = localization_features(seen, body=body, localization=localization, width=width, features=features)
+    reduced = image if localization_shape is None else reduced_copy(image, localization_shape)
+    vector = localization_features(reduced, body=body, localization=localization, width=width, features=features)
     theta = layers.Dense(
         THETA_SIZE[transform],
         kernel_initializer="zeros",

@@ -1,4 +1,4 @@
-"""How channels run through a graph: which of them can only be removed together, and which must stay."""
+"""The flow of channels through a graph: those that can only be removed together, and those that must stay."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LayerCall:
 
     Attributes:
         layer: the Keras layer.
-        positions: at how many places of its output each kernel is computed.
+        positions: number of places in its output at which each kernel is computed.
         weights: the channel axes of each weight; empty where all of them must stay.
     """
 
@@ -55,16 +55,16 @@ class ChannelFlow:
     Attributes:
         steps: all calls of the model, in the order they run.
         outputs: numbers of the model's output tensors.
-        count: of channel numbers; `FIXED` is one of them.
-        calls: those of the localization network with weights, in the order they run.
-        seen: height and width of what the first of them looks at.
+        count: number of channel numbers; `FIXED` is one of them.
+        calls: the calls of the localization network that have weights, in the order they run.
+        input_size: height and width of the tensor that the first of them takes.
     """
 
     steps: tuple[Step, ...]
     outputs: tuple[int, ...]
     count: int
     calls: tuple[LayerCall, ...]
-    seen: tuple[int, int]
+    input_size: tuple[int, int]
 
     def macs(self, kept: npt.NDArray[np.bool_]) -> int:
         """Multiply-accumulates of the localization network, θ and score included, with only those channels kept."""
@@ -75,19 +75,19 @@ def channel_flow(model: keras.Model) -> ChannelFlow:
     """Follows the channels of an STN from the frame to θ and score.
 
     Raises:
-        DataError: no Spatial Transformer Network.
+        DataError: if the model is no Spatial Transformer Network.
     """
     steps, outputs = flat_steps(model)
     localization = {step.outputs for step in pose_steps(model).steps}
     walk = _Walk(model.inputs)
     for step in steps:
-        walk.follow(step, known=step.outputs in localization)
+        walk.follow(step, in_localization=step.outputs in localization)
     for tensor in outputs:
         walk.fix(walk.channels[tensor])
     numbers = walk.numbers()
     weighted = [c for c in walk.calls if c.step.outputs in localization and getattr(c.step.layer, "weights", None)]
     calls = tuple(_layer_call(call, numbers) for call in weighted)
-    first = weighted[0].taken_shape
+    first = weighted[0].input_shape
     height, width = first[1:3] if len(first) == 4 else model.inputs[0].shape[1:3]
     return ChannelFlow(tuple(steps), tuple(outputs), int(numbers.max()) + 1, calls, (int(height), int(width)))
 
@@ -97,19 +97,19 @@ class _Call:
     """A step with the shapes and channels of its tensors."""
 
     step: Step
-    taken_shape: Any
-    given_shape: Any
-    taken: Sequence[Channels]
-    given: Sequence[Channels]
+    input_shape: Any
+    output_shape: Any
+    inputs: Sequence[Channels]
+    outputs: Sequence[Channels]
 
 
 def _layer_call(call: _Call, numbers: Channels) -> LayerCall:
     layer = call.step.layer
-    known = has_channels(layer, len(call.taken_shape))
+    can_be_cut = has_channels(layer, len(call.input_shape))
     return LayerCall(
         layer,
-        positions=prod(call.given_shape[1:-1]),
-        weights=weight_channels(layer, numbers[call.taken[0]], numbers[call.given[0]]) if known else (),
+        positions=prod(call.output_shape[1:-1]),
+        weights=weight_channels(layer, numbers[call.inputs[0]], numbers[call.outputs[0]]) if can_be_cut else (),
     )
 
 
@@ -123,32 +123,34 @@ class _Walk:
         self.calls: list[_Call] = []
         self._first: dict[int, _Call] = {}
 
-    def follow(self, step: Step, *, known: bool) -> None:
-        """The channels of a step's outputs. Without a rule, or not ``known``, all that it touches must stay."""
+    def follow(self, step: Step, *, in_localization: bool) -> None:
+        """Numbers the channels of a step's outputs; without a rule, or outside the localization network, they stay."""
         args, kwargs = step.arguments(self._tensors.__getitem__)
         made = keras.tree.flatten(step.layer.compute_output_spec(*args, **kwargs))
         self._tensors |= dict(zip(step.outputs, made, strict=True))
-        taken = [self.channels[number] for number in step.inputs]
+        inputs = [self.channels[number] for number in step.inputs]
         shapes = [tuple(self._tensors[number].shape) for number in step.inputs]
-        given = given_channels(step, taken, shapes, self) if known else None
-        if given is None:
-            for channels in taken:
+        outputs = given_channels(step, inputs, shapes, self) if in_localization else None
+        if outputs is None:
+            for channels in inputs:
                 self.fix(channels)
-        call = _Call(step, shapes[0], made[0].shape, taken, [_fixed(t) for t in made] if given is None else [given])
+        call = _Call(
+            step, shapes[0], made[0].shape, inputs, [_fixed(t) for t in made] if outputs is None else [outputs]
+        )
         first = self._first.setdefault(id(step.layer), call)  # a layer that is called again has the same weights
-        for a, b in zip((*first.taken, *first.given), (*call.taken, *call.given), strict=True):
+        for a, b in zip((*first.inputs, *first.outputs), (*call.inputs, *call.outputs), strict=True):
             self.join(a, b)
         self.calls.append(call)
-        self.channels |= dict(zip(step.outputs, call.given, strict=True))
+        self.channels |= dict(zip(step.outputs, call.outputs, strict=True))
 
     def new(self, count: int) -> Channels:
-        """So many channels of their own."""
+        """Gives numbers to so many new channels."""
         numbers = np.arange(len(self._parents), len(self._parents) + count)
         self._parents += numbers.tolist()
         return numbers
 
     def join(self, a: Channels, b: Channels) -> None:
-        """Each of ``a`` is the same as that of ``b`` from now on; of different counts, all must stay."""
+        """Makes each of ``a`` the same channel as that of ``b``; if their counts differ, all must stay."""
         if len(a) != len(b):
             self.fix(a)
             self.fix(b)
@@ -158,12 +160,12 @@ class _Walk:
             self._parents[high] = low  # so FIXED remains the root of what must stay
 
     def fix(self, channels: Channels) -> None:
-        """These must stay."""
+        """Marks channels that must stay."""
         for number in channels.tolist():
             self._parents[self._root(number)] = FIXED
 
     def numbers(self) -> Channels:
-        """Old number → new number, from 0 on, the same for all that were joined."""
+        """Gives old number → new number, from 0 on, the same for all that were joined."""
         roots = [self._root(number) for number in range(len(self._parents))]
         return np.unique(roots, return_inverse=True)[1].reshape(-1)
 

@@ -20,7 +20,7 @@ LUMP = 8
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that appear in the same layers; of each, all of its places are removed together.
+    """Channels that appear in the same layers; a channel is removed from all of them at once.
 
     Attributes:
         layers: names of the layers that make them: several where residual connections add their outputs.
@@ -31,7 +31,7 @@ class ChannelGroup:
     channels: Channels
 
     def candidates(self, kept: npt.NDArray[np.bool_], importance: npt.NDArray[np.float64]) -> Channels:
-        """The next to be removed, the least important first; empty when only the floor is left."""
+        """Gives the channels to be removed next, the least important first; empty when only the floor is left."""
         left: Channels = self.channels[kept[self.channels]]
         count = len(left) % LUMP or LUMP
         if len(left) - count < LUMP:
@@ -44,7 +44,7 @@ def channel_groups(flow: ChannelFlow) -> list[ChannelGroup]:
     """All channels that may be removed, in groups (dependency groups: DepGraph, Fang et al. 2023, arXiv 2301.12900)."""
     makers: dict[int, list[str]] = defaultdict(list)
     for call in flow.calls:
-        made = {int(n) for w in call.weights if w.taken is not None for n in w.given[1]}
+        made = {int(n) for w in call.weights if w.inputs is not None for n in w.outputs[1]}
         for number in made - {FIXED}:
             makers[number].append(call.layer.name)
     together: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -61,14 +61,14 @@ def kept_channels(flow: ChannelFlow, importance: npt.NDArray[np.float64], macs: 
 
     Args:
         flow: the channels of the model.
-        importance: of each channel, above 0; infinite for those that must not be removed.
-        macs: of the localization network, at most so many are to be left.
+        importance: importance of each channel, above 0; infinite for those that must not be removed.
+        macs: the multiply-accumulates of the localization network that may be left.
 
     Returns:
-        bool [channels].
+        bool [channels]: True for those that stay.
 
     Raises:
-        DataError: so few cannot be reached.
+        DataError: if so few multiply-accumulates cannot be reached.
     """
     kept = np.ones(flow.count, np.bool_)
     groups, whole = channel_groups(flow), flow.macs(kept)

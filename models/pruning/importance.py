@@ -1,4 +1,4 @@
-"""How important each channel is: by batch normalization's scale, or by how much the loss would change without it."""
+"""The importance of channels: by batch normalization's scale, or by the change of the loss without them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def scale_importance(flow: ChannelFlow) -> Importance:
     Infinite for channels without batch normalization: they stay.
 
     Raises:
-        DataError: the network has none.
+        DataError: if no channel has batch normalization with a scale.
     """
     total = np.zeros(flow.count)
     for call in flow.calls:
         if isinstance(call.layer, layers.BatchNormalization) and call.layer.scale and call.weights:
             scale = np.abs(keras.ops.convert_to_numpy(call.layer.gamma))
-            np.add.at(total, call.weights[0].given[1], scale)
+            np.add.at(total, call.weights[0].outputs[1], scale)
     if not total.any():
         raise DataError("it has no batch normalization to rank channels by: give --importance taylor")
     return np.where(total > 0, total, np.inf)
@@ -40,7 +40,7 @@ def scale_importance(flow: ChannelFlow) -> Importance:
 def taylor_importance(
     flow: ChannelFlow, pose: keras.Model, loss: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]
 ) -> Importance:
-    """How much the loss would change without a channel, to first order (Molchanov et al. 2019, arXiv 1906.10771).
+    """Estimates the change of the loss without each channel, to first order (Molchanov et al. 2019, arXiv 1906.10771).
 
     Without a channel, the layers that sum over it see zeros. As a factor z on what one of them sees goes from 1 to 0,
     the loss changes by −∂L/∂z = −Σ weight · gradient over the weights with which this layer reads the channel. The
@@ -50,7 +50,10 @@ def taylor_importance(
         flow: the channels of the model.
         pose: frames → θ and score, of the model's layers; is compiled anew. Its weights do not change.
         loss: the arguments of `keras.Model.compile` that name the loss.
-        batches: frames, what they should give, and the weights of the samples. Small ones, of different frames.
+        batches: frames, the outputs that are right for them, and the weights of the samples; batches are best small.
+
+    Returns:
+        The importance of each channel, above 0.
     """
     recorder = GradientRecorder()
     trainable = [(layer, layer.trainable) for layer in pose.layers]
@@ -59,8 +62,8 @@ def taylor_importance(
     total, count = np.zeros(flow.count), 0
     try:
         pose.compile(optimizer=recorder, **loss)
-        for frames, wanted, weights in batches:
-            pose.train_on_batch(frames, wanted, sample_weight=weights)
+        for frames, targets, weights in batches:
+            pose.train_on_batch(frames, targets, sample_weight=weights)
             total += _squared_changes(flow, recorder.gradients())
             count += 1
     finally:
@@ -70,14 +73,14 @@ def taylor_importance(
 
 
 def _squared_changes(flow: ChannelFlow, gradients: dict[int, npt.NDArray[np.float32]]) -> Importance:
-    """Σ (∂L/∂z)² of each channel."""
+    """Gives Σ (∂L/∂z)² of each channel."""
     total = np.zeros(flow.count)
     for call in flow.calls:
         for weight, channels in zip(call.layer.weights, call.weights, strict=False):
             # Once for a layer that is called twice; not for one that the loss does not look at.
-            gradient = gradients.pop(id(weight), None) if channels.taken is not None else None
-            if channels.taken is not None and gradient is not None:
-                axis, numbers = channels.taken
+            gradient = gradients.pop(id(weight), None) if channels.inputs is not None else None
+            if channels.inputs is not None and gradient is not None:
+                axis, numbers = channels.inputs
                 product = keras.ops.convert_to_numpy(weight) * gradient
                 others = tuple(k for k in range(product.ndim) if k != axis)
                 change = np.zeros(flow.count)

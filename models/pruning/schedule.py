@@ -32,12 +32,12 @@ _ESTIMATES = 8  # of Taylor importance, were all the network to go
 
 @dataclass(frozen=True)
 class PruningCourse(Course):
-    """How much is removed, and the course of fine-tuning.
+    """The share that is removed, and the course of fine-tuning.
 
     Attributes:
         fraction: share of the localization network's multiply-accumulates to remove, above 0 and below 1.
         steps: turns of pruning and fine-tuning; the epochs are divided among them.
-        importance: what channels are ranked by, ``"taylor"`` or ``"batch-norm"``.
+        importance: the measure that channels are ranked by, ``"taylor"`` or ``"batch-norm"``.
         source: SHA-256 of the model's file.
     """
 
@@ -72,9 +72,9 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
         The smaller model.
 
     Raises:
-        DataError: not a model that can be pruned so far, a file that cannot be read or written, or a stopped run of
-            other settings lies beside ``out``.
-        KeyboardInterrupt: after the state was saved.
+        DataError: if the model cannot be pruned so far, a file cannot be read or written, or a stopped run of other
+            settings lies beside ``out``.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
     """
     keras.utils.set_random_seed(course.seed)
     stn = _opened(source, course)
@@ -82,7 +82,7 @@ def prune(source: Path, course: PruningCourse, out: Path, *, jobs: int = 1) -> k
     whole = flow.macs(np.ones(flow.count, np.bool_))
     course = replace(course, input_shape=stn.input_shape[1:], source=sha256_of_file(source))
     work = out.with_suffix(".training")
-    pool = course_frames(course, work, flow.seen, jobs)
+    pool = course_frames(course, work, flow.input_size, jobs)
     # A step's file is known by its settings: of other settings it is not taken for this one.
     settings = hashlib.sha256(repr(asdict(course)).encode()).hexdigest()[:8]
     files = {step: work / f"step-{step}-{settings}.keras" for step in range(1, course.steps + 1)}
@@ -116,21 +116,21 @@ def _opened(source: Path, course: PruningCourse) -> keras.Model:
 
 
 def pruned(stn: keras.Model, pool: FramePool, course: PruningCourse, macs: float) -> keras.Model:
-    """The model with at most so many multiply-accumulates in its localization network; says what is left.
+    """Gives the model with at most so many multiply-accumulates in its localization network; prints what is left.
 
     Taylor importance is estimated anew after each eighth of them: what was removed changes what the rest is worth.
     """
     flow = channel_flow(stn)
     groups = {group.layers: len(group.channels) for group in channel_groups(flow)}
-    before = left = flow.macs(np.ones(flow.count, np.bool_))
+    initial = left = flow.macs(np.ones(flow.count, np.bool_))
     while left > macs:
         by_scale = course.importance == "batch-norm"
         importance = scale_importance(flow) if by_scale else _taylor(flow, stn, pool, course)
-        kept = kept_channels(flow, importance, macs if by_scale else max(macs, left - before / _ESTIMATES))
+        kept = kept_channels(flow, importance, macs if by_scale else max(macs, left - initial / _ESTIMATES))
         stn = without_channels(stn, flow, kept)
         flow = channel_flow(stn)
         left = flow.macs(np.ones(flow.count, np.bool_))
-    print(f"localization network: {before:,} → {left:,} MACs ({left / before - 1:.1%}), channels", flush=True)
+    print(f"localization network: {initial:,} → {left:,} MACs ({left / initial - 1:.1%}), channels", flush=True)
     for group in channel_groups(flow):
         print(f"  {'+'.join(group.layers)}: {groups[group.layers]} → {len(group.channels)}", flush=True)
     return stn

@@ -15,15 +15,15 @@ __all__ = ["without_channels"]
 
 
 def without_channels(model: keras.Model, flow: ChannelFlow, kept: npt.NDArray[np.bool_]) -> keras.Model:
-    """The model without the channels that are not kept: a new, flat, functional model; nested ones are opened.
+    """Makes a new, flat, functional model of the channels that are kept; nested models are opened.
 
     Layers, their names and the model's inputs and outputs are the same. It gives what ``model`` gives when all that
     reads a removed channel reads zeros.
 
     Args:
-        model: what ``flow`` was made of.
-        flow: its channels.
-        kept: bool [channels].
+        model: the model that ``flow`` was made of.
+        flow: the channels of the model.
+        kept: bool [channels]: False for those that are removed.
     """
     calls = {id(call.layer): call for call in flow.calls}
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
@@ -49,7 +49,7 @@ def _copy(layer: Any, call: LayerCall | None, kept: npt.NDArray[np.bool_], names
     if not isinstance(layer, keras.Layer):
         return type(layer).from_config(config)
     if call is not None and call.weights:
-        config |= output_count(layer, int(kept[call.weights[-1].given[1]].sum()))
+        config |= output_count(layer, int(kept[call.weights[-1].outputs[1]].sum()))
     name, again = layer.name, 1
     while name in names:  # models that were nested in each other may use a name twice
         again += 1

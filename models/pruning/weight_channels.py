@@ -1,4 +1,4 @@
-"""Which axes of a layer's weights are channels, and of which tensor."""
+"""The axes of a layer's weights that are channels of its input or of its output."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ class WeightChannels:
     """The channel axes of one weight: the number of the axis, and the channels along it.
 
     Attributes:
-        taken: of the input, where it is summed over; None in depthwise kernels, batch normalization and biases.
-        given: of the output.
+        inputs: the axis of input channels, which is summed over; None in depthwise kernels, batch normalization and
+            biases.
+        outputs: the axis of output channels.
     """
 
-    taken: tuple[int, Channels] | None
-    given: tuple[int, Channels]
+    inputs: tuple[int, Channels] | None
+    outputs: tuple[int, Channels]
 
     @property
     def axes(self) -> list[tuple[int, Channels]]:
-        """All there are."""
-        return [self.given] if self.taken is None else [self.taken, self.given]
+        """The axes that there are, that of the input first."""
+        return [self.outputs] if self.inputs is None else [self.inputs, self.outputs]
 
 
-def weight_channels(layer: Any, taken: Channels, given: Channels) -> tuple[WeightChannels, ...]:
+def weight_channels(layer: Any, inputs: Channels, outputs: Channels) -> tuple[WeightChannels, ...]:
     """The channel axes of each of ``layer.weights``.
 
     Args:
-        layer: one that `has_channels`.
-        taken: channels of its input.
-        given: channels of its output.
+        layer: a layer that `has_channels`.
+        inputs: channels of its input.
+        outputs: channels of its output.
     """
-    kernels = _RULES[type(layer)](layer, taken, given)
-    vectors = [WeightChannels(None, (0, given))] * len(layer.weights)  # biases, and all of batch normalization
+    kernels = _RULES[type(layer)](layer, inputs, outputs)
+    vectors = [WeightChannels(None, (0, outputs))] * len(layer.weights)  # biases, and all of batch normalization
     return (*kernels, *vectors[len(kernels) :])
 
 
 def has_channels(layer: Any, rank: int) -> bool:
-    """Whether the channel axes of its weights are known, for an input with so many axes.
+    """Tells whether the channel axes of a layer's weights are known, for an input with ``rank`` axes.
 
     A subclass may compute something else and is not known.
     """
@@ -57,7 +58,7 @@ def has_channels(layer: Any, rank: int) -> bool:
 
 
 def makes_channels(layer: Any) -> bool:
-    """Whether each output channel is a sum over all input channels, so that the outputs are channels of their own."""
+    """Tells whether each output channel is a sum over all input channels, and so a channel of its own."""
     return type(layer) in _SIZES
 
 
@@ -66,24 +67,24 @@ def output_count(layer: Any, count: int) -> dict[str, int]:
     return {_SIZES[type(layer)]: count} if makes_channels(layer) else {}
 
 
-def _convolution(layer: Any, taken: Channels, given: Channels) -> list[WeightChannels]:
-    return [WeightChannels((2, taken), (3, given))]
+def _convolution(layer: Any, inputs: Channels, outputs: Channels) -> list[WeightChannels]:
+    return [WeightChannels((2, inputs), (3, outputs))]
 
 
-def _depthwise(layer: Any, taken: Channels, given: Channels) -> list[WeightChannels]:
-    return [WeightChannels(None, (2, taken))]
+def _depthwise(layer: Any, inputs: Channels, outputs: Channels) -> list[WeightChannels]:
+    return [WeightChannels(None, (2, inputs))]
 
 
-def _separable(layer: Any, taken: Channels, given: Channels) -> list[WeightChannels]:
-    between = np.repeat(taken, layer.depth_multiplier)
-    return [WeightChannels(None, (2, taken)), WeightChannels((2, between), (3, given))]
+def _separable(layer: Any, inputs: Channels, outputs: Channels) -> list[WeightChannels]:
+    between = np.repeat(inputs, layer.depth_multiplier)
+    return [WeightChannels(None, (2, inputs)), WeightChannels((2, between), (3, outputs))]
 
 
-def _dense(layer: Any, taken: Channels, given: Channels) -> list[WeightChannels]:
-    return [WeightChannels((0, taken), (1, given))]
+def _dense(layer: Any, inputs: Channels, outputs: Channels) -> list[WeightChannels]:
+    return [WeightChannels((0, inputs), (1, outputs))]
 
 
-def _vectors_only(layer: Any, taken: Channels, given: Channels) -> list[WeightChannels]:
+def _vectors_only(layer: Any, inputs: Channels, outputs: Channels) -> list[WeightChannels]:
     return []
 
 

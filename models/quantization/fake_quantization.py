@@ -17,8 +17,8 @@ def rounded_activation(x: Any, low: Any, high: Any) -> Any:
 
     Args:
         x: float tensor.
-        low: least value seen, a scalar; zero belongs to the range even if it is above.
-        high: largest value seen, a scalar.
+        low: least value of the range, a scalar; one above zero counts as zero.
+        high: largest value of the range, a scalar; one below zero counts as zero.
 
     Returns:
         The same shape. Its gradient with respect to ``x`` is 1 inside the range and 0 outside.

@@ -78,9 +78,9 @@ def fine_tune(source: Path, course: FineTuning, out: Path, *, jobs: int = 1) -> 
         The tuned model.
 
     Raises:
-        DataError: not a model that can be tuned, a file that cannot be read or written, or a stopped run of other
+        DataError: if the model cannot be tuned, a file cannot be read or written, or a stopped run of other
             settings lies beside ``out``.
-        KeyboardInterrupt: after the state was saved.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
     """
     keras.utils.set_random_seed(course.seed)
     stn = load_model(source)

@@ -1,4 +1,4 @@
-"""The part of an STN that is quantized with TensorFlow's rules: what leads to θ and to the score."""
+"""The part of an STN that is quantized with TensorFlow's rules: the steps that lead to θ and to the score."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["PoseSteps", "pose_steps"]
 
 @dataclass(frozen=True)
 class PoseSteps:
-    """What leads from the frame, tensor 0, to the pose.
+    """The steps that lead from the frame, tensor 0, to the pose.
 
     Attributes:
-        steps: in the order they run.
-        theta: number of the tensor.
-        score: number of the tensor, or None.
+        steps: the steps in the order they run.
+        theta: number of the tensor θ.
+        score: number of the tensor with the score; None without one.
     """
 
     steps: tuple[Step, ...]
@@ -36,15 +36,15 @@ class PoseSteps:
     @property
     def layers(self) -> list[keras.Layer]:
         """The layers, each once."""
-        found = {id(s.layer): s.layer for s in self.steps if isinstance(s.layer, keras.Layer)}
-        return list(found.values())
+        by_id = {id(s.layer): s.layer for s in self.steps if isinstance(s.layer, keras.Layer)}
+        return list(by_id.values())
 
 
 def pose_steps(model: keras.Model) -> PoseSteps:
     """Finds the pose by the layers, whatever they are called; a recognizer after the sampler is left out.
 
     Raises:
-        DataError: not a functional Keras model of one image with one `BilinearSampler` and a Dense layer for θ.
+        DataError: if it is no functional Keras model of one image with one `BilinearSampler` and a Dense layer for θ.
     """
     if not isinstance(model, keras.Function | keras.Sequential):
         raise DataError("its layers cannot be seen: it must be built with keras.Model(inputs, outputs)")
@@ -67,5 +67,5 @@ def pose_steps(model: keras.Model) -> PoseSteps:
         if shape[1:] == (1,) and number != theta and samplers[0] not in steps_to(steps, [number])
     ]
     score = scores[0] if scores else None
-    kept = steps_to(steps, [theta] if score is None else [theta, score])
-    return PoseSteps(tuple(kept), theta, score)
+    needed = steps_to(steps, [theta] if score is None else [theta, score])
+    return PoseSteps(tuple(needed), theta, score)

@@ -35,11 +35,11 @@ class QuantizeAware(keras.Model):
 
     Args:
         stn: functional Keras model with one `BilinearSampler`.
-        input_range: what pixel values 0 and 255 are to the model.
+        input_range: the values that the model takes for pixels of 0 and of 255.
         rounding: False computes in float.
 
     Raises:
-        DataError: ``stn`` is no STN whose layers can be seen.
+        DataError: if ``stn`` is no STN whose layers can be seen.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class QuantizeAware(keras.Model):
         self.built = True
 
     def observe(self, frames: npt.NDArray[np.float32]) -> None:
-        """Sets the ranges to what frames [N, H, W, C] give in float, as the converter's calibration does."""
-        seen = []
+        """Sets the ranges to the extremes of frames [N, H, W, C] in float, as the converter's calibration does."""
+        extremes = []
         for first in range(0, len(frames), _OBSERVED_AT_ONCE):
             run = _Run(self, rounding=False)
             run(ops.convert_to_tensor(frames[first : first + _OBSERVED_AT_ONCE]))
-            seen.append(ops.convert_to_numpy(run.observed()))
-        self.ranges.assign(np.stack([np.min(seen, axis=0)[:, 0], np.max(seen, axis=0)[:, 1]], axis=1))
+            extremes.append(ops.convert_to_numpy(run.observed()))
+        self.ranges.assign(np.stack([np.min(extremes, axis=0)[:, 0], np.max(extremes, axis=0)[:, 1]], axis=1))
 
     def call(self, frames: Any, training: bool = False) -> list[Any]:
         """Float frames [B, H, W, C] → [θ, score], or [θ] for a model without a score."""
@@ -81,7 +81,7 @@ class _Run:
     def __init__(self, model: QuantizeAware, *, rounding: bool) -> None:
         self._pose, self._plan, self._ranges, self._rounding = model.pose, model.plan, model.ranges, rounding
         self._kernel: Callable[[Any, tuple[int, ...]], Any] = rounded_kernel if rounding else lambda kernel, _: kernel
-        self._seen: dict[int, list[tuple[Any, Any]]] = {}
+        self._extremes: dict[int, list[tuple[Any, Any]]] = {}
 
     def __call__(self, frames: Any) -> list[Any]:
         values = {0: self._rounded(frames, self._plan.of_input)}
@@ -98,7 +98,7 @@ class _Run:
             if number in self._plan.fixed:
                 rows.append(ops.convert_to_tensor(self._plan.fixed[number], "float32"))
             else:
-                lows, highs = zip(*self._seen[number], strict=True)
+                lows, highs = zip(*self._extremes[number], strict=True)
                 rows.append(ops.stack([ops.min(ops.stack(lows)), ops.max(ops.stack(highs))]))
         return ops.stack(rows)
 
@@ -106,8 +106,8 @@ class _Run:
         if number is None:
             return x
         if number not in self._plan.fixed:
-            seen = ops.stop_gradient(x)
-            self._seen.setdefault(number, []).append((ops.min(seen), ops.max(seen)))
+            values = ops.stop_gradient(x)
+            self._extremes.setdefault(number, []).append((ops.min(values), ops.max(values)))
         return rounded_activation(x, self._ranges[number, 0], self._ranges[number, 1]) if self._rounding else x
 
     def _constant(self, x: Any) -> Any:

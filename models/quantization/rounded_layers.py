@@ -14,17 +14,17 @@ KernelRounding = Callable[[Any, tuple[int, ...]], Any]
 
 
 def has_known_kernel(layer: Any) -> bool:
-    """Whether `linear_part` can compute the layer. A subclass may compute something else and is not known."""
+    """Tells whether `linear_part` can compute the layer; not a subclass, which may compute something else."""
     return type(layer) in _LINEAR
 
 
 def is_fused_activation(function: Any) -> bool:
-    """Whether TensorFlow Lite computes the activation inside the operator before it."""
+    """Tells whether TensorFlow Lite computes the activation inside the operator before it."""
     return function in (activations.linear, activations.relu, activations.relu6)
 
 
 def is_linear(layer: Any) -> bool:
-    """Whether it is a layer with a known kernel and no activation of its own."""
+    """Tells whether the layer has a known kernel and no activation of its own."""
     return has_known_kernel(layer) and layer.activation is activations.linear
 
 
@@ -32,7 +32,7 @@ def linear_part(layer: Any, x: Any, kernel: KernelRounding, between: Rounding) -
     """The layer's output before its activation.
 
     Args:
-        layer: one that `has_known_kernel`.
+        layer: a layer that `has_known_kernel`.
         x: its input.
         kernel: rounds a kernel, given the axes that number its output channels.
         between: rounds the tensor between the two convolutions of a separable one.

@@ -1,4 +1,4 @@
-"""Where an INT8 file rounds: which tensors of a graph exist in it, and which of them share a scale."""
+"""The rounding of an INT8 file: the tensors of a graph that exist in it, and those of them that share a scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stn_rectify.models.quantization.rounded_layers import has_known_kernel, is_
 
 __all__ = ["DROPPED", "RoundingPlan", "rounding_plan"]
 
-#: Nothing at inference.
+#: Layers that do nothing at inference.
 DROPPED = (
     layers.ActivityRegularization,
     layers.AlphaDropout,
@@ -48,12 +48,12 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class RoundingPlan:
-    """What to round.
+    """The tensors that are rounded, and the ranges of their values.
 
     Attributes:
         ranges: number of ranges; a range belongs to all tensors that share a scale.
         of_tensor: tensor → its range, for tensors that are rounded after the step that makes them.
-        of_input: range of the model's input.
+        of_input: number of the range of the model's input.
         within: step → range of the tensor inside it (separable convolution, activation that is not fused).
         fixed: range → its bounds, where they are known beforehand.
         unknown: layers with weights that stay in float, each by name and class.
@@ -71,9 +71,9 @@ def rounding_plan(steps: Sequence[Step], outputs: Sequence[int], input_range: tu
     """Plans the rounding of a graph whose input is tensor 0.
 
     Args:
-        steps: in the order they run.
-        outputs: tensors that are not rounded: nothing follows them.
-        input_range: bounds of the input.
+        steps: the steps in the order they run.
+        outputs: numbers of the tensors that are not rounded because nothing follows them.
+        input_range: bounds of the input's values.
     """
     uses = Counter(number for step in steps for number in step.inputs)
     makers = {number: step for step in steps for number in step.outputs}
@@ -119,14 +119,14 @@ def rounding_plan(steps: Sequence[Step], outputs: Sequence[int], input_range: tu
     )
 
 
-def _is_fused(first: Any, second: Any) -> bool:
-    """Whether the file computes both layers in one operator."""
-    if isinstance(second, layers.BatchNormalization):
-        return is_linear(first)
-    plain = isinstance(second, layers.ReLU) and not second.negative_slope and not second.threshold
-    plain = plain and second.max_value in (None, 6)
-    relu = isinstance(second, layers.Activation) and is_fused_activation(second.activation)
-    return (plain or relu) and (is_linear(first) or isinstance(first, (layers.BatchNormalization, *_ARITHMETIC)))
+def _is_fused(layer: Any, follower: Any) -> bool:
+    """Tells whether the file computes a layer and the one that follows it in one operator."""
+    if isinstance(follower, layers.BatchNormalization):
+        return is_linear(layer)
+    plain = isinstance(follower, layers.ReLU) and not follower.negative_slope and not follower.threshold
+    plain = plain and follower.max_value in (None, 6)
+    relu = isinstance(follower, layers.Activation) and is_fused_activation(follower.activation)
+    return (plain or relu) and (is_linear(layer) or isinstance(layer, (layers.BatchNormalization, *_ARITHMETIC)))
 
 
 def _has_inner_tensor(step: Step, inside: set[int]) -> bool:
@@ -139,7 +139,7 @@ def _has_inner_tensor(step: Step, inside: set[int]) -> bool:
 
 
 def _shared_scales(steps: Sequence[Step]) -> dict[int, int]:
-    """Tensor → the one that stands for all with the same scale."""
+    """Gives tensor → the tensor that stands for all with the same scale."""
     parent = {n: n for step in steps for n in (*step.inputs, *step.outputs)}
 
     def root(n: int) -> int:

@@ -21,19 +21,19 @@ _STREAM = 1_000_039  # random numbers that neither training nor its errors use
 
 
 def save_held_out_sheet(model: keras.Model, course: RecognizerCourse, data: LabelledImages, file: Path) -> None:
-    """Draws held-out images, a thousand at most, and writes where the model saw them, a mean for each label.
+    """Draws held-out images, a thousand at most, and writes the poses that the model gives them, a mean for each label.
 
     Distorted images have known corners, and are put in order by their errors; frames as they are have none: of them the
     means alone are shown.
 
     Args:
-        model: trained; its layer ``theta`` gives the poses.
-        course: that it was trained in.
-        data: images that were held out.
-        file: the PNG.
+        model: the trained model; its layer ``theta`` gives the poses.
+        course: the course that it was trained in.
+        data: the images that were held out.
+        file: the PNG file to write.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: if the file cannot be written.
     """
     data = data[:_MOST_FRAMES]
     batch = course.drawn(data, _STREAM)
@@ -41,12 +41,12 @@ def save_held_out_sheet(model: keras.Model, course: RecognizerCourse, data: Labe
     pixels = np.round(batch.frames * 255).astype(np.uint8)
     to_bgr = cv2.COLOR_GRAY2BGR if channels == 1 else cv2.COLOR_RGB2BGR
     to_pixels = normalised_to_pixels(width, height)
-    known = KnownFrames(
+    frame_set = KnownFrames(
         "held-out images",
         tuple(cv2.cvtColor(frame, to_bgr) for frame in pixels),
         tuple(transform_points(to_pixels, c) if course.distortions else None for c in batch.corners.astype(np.float64)),
         tuple(data.names[label] for label in batch.labels),
     )
     theta = keras.Model(model.input, model.get_layer("theta").output).predict(batch.frames, verbose=0)
-    found = FoundPoses("float", tuple(theta_to_corners(pose, width, height) for pose in theta))
-    save_sheet(file, f"{file.name.partition('.')[0]}, float", [(known, [found])])
+    poses = FoundPoses("float", tuple(theta_to_corners(pose, width, height) for pose in theta))
+    save_sheet(file, f"{file.name.partition('.')[0]}, float", [(frame_set, [poses])])

@@ -19,13 +19,13 @@ _ORDER, _POSES = 0, 1  # what a random stream decides
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Frames with what is known of them.
+    """Frames with their labels and poses.
 
     Attributes:
         frames: float32 [B, H, W, C] in [0, 1].
         labels: int64 [B].
         corners: float32 [B, 4, 2], normalised: where the upright image is; the whole frame if it was not distorted.
-        epoch: they were drawn for, from 0.
+        epoch: number of the epoch that they were drawn for, from 0.
     """
 
     frames: npt.NDArray[np.float32] = field(repr=False)
@@ -44,16 +44,16 @@ def labelled_batches(
     seed: int,
     first: int = 0,
 ) -> Iterator[LabelledBatch]:
-    """The batches of an epoch from number ``first`` on; what is left over of the last one is left out.
+    """The batches of an epoch from batch ``first`` on; images that do not fill one are left out.
 
     Args:
         data: upright images; or frames as they are, with no distortions.
-        epoch: each image comes once in each, in another order and pose.
+        epoch: number of the epoch, from 0; each image comes once in each, in another order and pose.
         canvas: height and width of the frames.
-        distortions: of `stn_rectify.models.digits.DISTORTIONS`, each as often as the others.
-        batch_size: frames of a batch.
-        seed: of order and poses.
-        first: position to go on at.
+        distortions: some of `stn_rectify.models.digits.DISTORTIONS`, each as often as the others.
+        batch_size: number of frames in a batch.
+        seed: decides order and poses.
+        first: number of the first batch.
     """
     order = np.random.default_rng((seed, epoch, _ORDER)).permutation(len(data))
     for number in range(first, len(data) // batch_size):

@@ -29,7 +29,7 @@ class LabelledImages:
     Attributes:
         images: uint8 [N, h, w, C], grey or RGB.
         labels: int64 [N], positions in ``names``.
-        names: of the classes.
+        names: names of the classes.
     """
 
     images: npt.NDArray[np.uint8] = field(repr=False)
@@ -55,13 +55,13 @@ def read_labelled_images(folder: Path, size: tuple[int, int], channels: int) -> 
     """Reads ``FOLDER/LABEL/IMAGE`` or MNIST's ``train-images…`` and ``train-labels…``.
 
     Args:
-        folder: of either kind. The images of a folder of folders come in an order that only their paths decide, well
-            mixed, so that the last of them can be held out.
+        folder: a folder of either kind. The images of a folder of folders come in an order that only their paths
+            decide, well mixed, so that the last of them can be held out.
         size: height and width that images of a folder are brought to; idx files keep theirs.
         channels: 1 (grey) or 3 (RGB); idx files are grey.
 
     Raises:
-        DataError: nothing usable is there, or something is damaged.
+        DataError: if the folder holds nothing usable, or a file is damaged.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one with a sub-folder for each label, or with MNIST's idx files")
@@ -91,8 +91,8 @@ def _read_folders(folder: Path, size: tuple[int, int], channels: int) -> Labelle
     counts = {names[k] for _, k in files}
     if len(counts) < 2 or len(counts) < len(names):
         empty = next((n for n in names if n not in counts), None)
-        what = f"no image is in its sub-folder {empty!r}" if empty else "it has fewer than two sub-folders of images"
-        raise DataError(f"{folder}: {what}; expected LABEL/IMAGE (jpg, png, bmp or webp) for each label")
+        problem = f"no image is in its sub-folder {empty!r}" if empty else "it has fewer than two sub-folders of images"
+        raise DataError(f"{folder}: {problem}; expected LABEL/IMAGE (jpg, png, bmp or webp) for each label")
     files.sort(key=lambda entry: hashlib.sha256(entry[0].relative_to(folder).as_posix().encode()).digest())
     images = np.empty((len(files), *size, channels), np.uint8)
     for number, (file, _) in enumerate(files):

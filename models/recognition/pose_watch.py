@@ -26,13 +26,13 @@ _LEAST_MOVE_PX = 0.05  # corners that stay within this over all frames do not de
 
 @dataclass(frozen=True)
 class PoseWatchReport:
-    """What was seen of one moment of a training, on the same frames each time; ``str()`` is half a line.
+    """The state of the poses at one moment of a training, on the same frames each time; ``str()`` is half a line.
 
     Attributes:
         black: share of frames whose rectified image shows nothing.
         outside: share of frames whose rectified image lies for the most part outside the frame.
         lost: share of frames of either kind; all of them once θ is not finite.
-        spread_px: how much the corners differ from frame to frame, standard deviation, pixels.
+        spread_px: standard deviation of the corners from frame to frame, pixels.
     """
 
     black: float
@@ -42,7 +42,7 @@ class PoseWatchReport:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the pose is the same for every frame."""
+        """Tells whether the pose is the same for every frame."""
         return self.spread_px < _LEAST_MOVE_PX
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class PoseWatchReport:
         """Ends a training that has run away.
 
         Raises:
-            DataError: most rectified images are black or out of range.
+            DataError: if most rectified images are black or out of range.
         """
         if self.lost > _MOST_LOST:
             raise DataError(
@@ -70,7 +70,7 @@ class PoseWatch:
     """Looks at what a model makes of the same frames again and again.
 
     Args:
-        model: with layers ``grid``, ``rectified`` and ``theta``.
+        model: a model with layers ``grid``, ``rectified`` and ``theta``.
         frames: float32 [N, H, W, C].
     """
 
@@ -81,7 +81,7 @@ class PoseWatch:
         self._frames = frames
 
     def look(self) -> PoseWatchReport:
-        """What the model gives with its present weights."""
+        """Runs the model with its present weights on the frames, and reports on its poses."""
         height, width = self._frames.shape[1:3]
         theta = keras.ops.convert_to_numpy(self._pose(self._frames, training=False)).astype(np.float64)
         if not np.isfinite(theta).all():  # no backend's sampler can be asked

@@ -21,7 +21,7 @@ from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
 from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, Seen, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course import Course, EpochReport, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.runtime.errors import DataError
 
@@ -42,8 +42,8 @@ class RecognizerCourse(Course):
         supervision: ``"recognizer"``: labels alone; ``"both"``: the poses of the distortions, too, all the time.
         pose_warm_up: epochs at the start in which the poses teach, too.
         pose_rate: the localization network's learning rate is the recognizer's times this, after the warm-up.
-        distortions: of `stn_rectify.models.digits.DISTORTIONS`; none for frames as they are.
-        data: digest of the images.
+        distortions: some of `stn_rectify.models.digits.DISTORTIONS`; none for frames as they are.
+        data: SHA-256 of the labelled images.
     """
 
     input_shape: tuple[int, int, int] = (42, 42, 1)
@@ -74,7 +74,7 @@ class RecognizerCourse(Course):
 
     @property
     def pose_epochs(self) -> int:
-        """In how many epochs the poses teach."""
+        """The number of epochs in which the poses teach."""
         return self.epochs if self.supervision == "both" else self.pose_warm_up
 
     def batches(  # type: ignore[override]  # other frames than those that are synthesised
@@ -101,21 +101,21 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
     Beside ``out``: ``NAME.stn.keras`` and ``NAME.recognizer.keras``, its two halves; ``NAME.calibration.npz``, frames
-    and labels for ``stn-convert``; ``NAME.labels.txt``; ``NAME.curve.csv``, losses and what `PoseWatch` saw after each
-    epoch, and its picture ``NAME.curve.png``.
+    and labels for ``stn-convert``; ``NAME.labels.txt``; ``NAME.curve.csv``, losses and the reports of
+    `PoseWatch` after each epoch, and its picture ``NAME.curve.png``.
 
     Args:
         course: the network and the training.
-        data: images to learn from.
-        out: the .keras file.
+        data: the images to learn from.
+        out: the .keras file to write.
 
     Returns:
         The trained model.
 
     Raises:
-        DataError: the training has run away (`PoseWatch`); the folder ``NAME.training`` holds a run with other
-            settings; a file cannot be read or written.
-        KeyboardInterrupt: after the state was saved.
+        DataError: if the training has run away (`PoseWatch`), the folder ``NAME.training`` holds a run with other
+            settings, or a file cannot be read or written.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
     """
     work = out.with_suffix(".training")
     try:
@@ -126,7 +126,7 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
     taught = _taught_model(course, model)
     watch = PoseWatch(model, course.drawn(data[:_WATCHED_FRAMES], _WATCH).frames)
 
-    def after_epoch(number: int) -> Seen:
+    def after_epoch(number: int) -> EpochReport:
         report = watch.look()
         report.refuse_lost(f"after epoch {number + 1}")
         return str(report), {"black": report.black, "outside": report.outside, "pose_spread_px": report.spread_px}
@@ -193,7 +193,7 @@ class SlowLocalization(keras.optimizers.AdamW):
 
 
 def _write_result(model: keras.Model, course: RecognizerCourse, data: LabelledImages, out: Path) -> None:
-    """Writes the models and what ``stn-convert`` needs; removes what was kept to go on with."""
+    """Writes the models and the files that ``stn-convert`` needs; removes the folder of the training."""
     rng = np.random.default_rng((_CALIBRATION, course.seed))
     chosen = data[rng.permutation(len(data))[:_CALIBRATION_FRAMES]]
     batch = course.drawn(chosen, _CALIBRATION)

@@ -1,4 +1,4 @@
-"""A Spatial Transformer with a recognizer behind it, for small images: what learns from labels alone."""
+"""A Spatial Transformer with a recognizer behind it, for small images: it learns from labels alone."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def recognizing_stn(
 
     Args:
         input_shape: height, width and channels of the frame, pixel values in [0, 1].
-        classes: that the recognizer tells apart.
+        classes: the number of classes that the recognizer tells apart.
         transform: ``"affine"``, ``"projective"`` or ``"tps"``.
         output_shape: height and width of the rectified image, which the recognizer sees.
-        localization_shape: of the smaller copy that the localization network sees; the whole frame when None. It was
-            made for 42×42.
-        padding: what lies outside the frame: ``"zeros"`` or ``"border"``.
+        localization_shape: height and width of the smaller copy that the localization network sees; the whole
+            frame when None. It was made for 42×42.
+        padding: the values outside the frame: ``"zeros"`` or ``"border"``.
         width: factor on the recognizer's channels.
 
     Returns:
@@ -55,15 +55,15 @@ def recognizing_stn(
         [B, 8] or [B, 32], and [B, classes], which add up to 1. Its layer `RECOGNIZER` is a model of its own.
 
     Raises:
-        DataError: a size is less than 8 pixels, of which nothing would be left.
+        DataError: if a side is less than 8 pixels, of which pooling would leave nothing.
     """
     if min(*input_shape[:2], *output_shape, *(localization_shape or output_shape)) < _LEAST_SIDE:
         raise DataError(
             f"frames, reduced copies and rectified images need {_LEAST_SIDE}x{_LEAST_SIDE} pixels: give more"
         )
     image: Any = keras.Input(input_shape, name="frame")
-    seen = image if localization_shape is None else reduced_copy(image, localization_shape)
-    x = _convolutions(seen, _LOCALIZATION, 1.0, "localization")
+    reduced = image if localization_shape is None else reduced_copy(image, localization_shape)
+    x = _convolutions(reduced, _LOCALIZATION, 1.0, "localization")
     x = layers.Dense(_FEATURES, name="features")(layers.Flatten(name="flatten")(x))
     x = layers.ReLU(6.0, name="features_relu")(x)
     start = identity_bias(transform)

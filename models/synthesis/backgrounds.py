@@ -1,4 +1,4 @@
-"""What lies behind everything: photographs, coloured surfaces, plain gradients, or two of these."""
+"""The background behind everything: photographs, coloured surfaces, plain gradients, or two of these."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def _coloured_surface(rng: np.random.Generator, bank: Bank, frame_size: tuple[in
     turn = np.column_stack([turn[:, :2], turn[:, 2] + shift])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     grey = cv2.warpAffine(surface, turn, frame_size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    first = np.array(any_colour(rng) if rng.random() < 0.6 else muted(rng))
-    second = np.array(muted(rng))
-    span = (second - first) * rng.uniform(0.1, 0.9)
-    table = np.clip(first + np.linspace(0, 1, 256)[:, None] * span, 0, 255).astype(np.uint8)
+    start = np.array(any_colour(rng) if rng.random() < 0.6 else muted(rng))
+    end = np.array(muted(rng))
+    span = (end - start) * rng.uniform(0.1, 0.9)
+    table = np.clip(start + np.linspace(0, 1, 256)[:, None] * span, 0, 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(grey, table[:, None, :]), np.uint8)
 
 

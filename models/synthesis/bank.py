@@ -1,4 +1,4 @@
-"""What is drawn once for each seed, because drawing it anew for each frame would take too long."""
+"""The material that is drawn once for each seed, because drawing it anew for each frame would take too long."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Bank:
 
     Attributes:
         targets: upright target textures of all kinds, or the user's own.
-        rivals: what other rectangles in a frame show.
+        rivals: textures of the other rectangles in a frame.
         surfaces: grey backgrounds, uint8 [400, 480] each.
         pictures: procedural pictures, uint8 [240, 320, 3] each.
         photographs: the user's photographs, uint8 [h, w, 3] each; empty without a folder.
@@ -60,7 +60,7 @@ def build_bank(seed: int, photograph_paths: Sequence[Path], target_paths: Sequen
     """Draws the bank of a seed and reads photographs and own targets; takes some seconds.
 
     Raises:
-        DataError: a picture cannot be read, or a target is too narrow.
+        DataError: if a picture cannot be read, or a target is too narrow.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_BANK_STREAM,)))
     photographs = [load_photograph(path, _PHOTOGRAPH_SIDE_PX) for path in _choose(rng, photograph_paths)]

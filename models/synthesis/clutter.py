@@ -23,10 +23,10 @@ def draw_clutter(
     Args:
         rng: the sample's random numbers.
         frame: uint8 [H, W, 3], may be changed.
-        bank: where the rectangles' textures come from.
-        count: how many objects.
-        max_area: no rectangle shows more than this, square pixels,
-        max_cut_area: nor more than this where the frame's edge hides most of it.
+        bank: the material with the rectangles' textures.
+        count: number of objects.
+        max_area: no rectangle shows more than this, square pixels.
+        max_cut_area: no rectangle shows more than this where the frame's edge hides most of it, square pixels.
 
     Returns:
         The frame with the objects.

@@ -1,4 +1,4 @@
-"""What is printed on targets: text, paragraphs, stroke glyphs, bar codes and matrix codes."""
+"""The print on targets: text, paragraphs, stroke glyphs, bar codes and matrix codes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def load_target(path: Path) -> TargetTexture:
     """Reads the upright picture of one target; its outer edge is the target's edge.
 
     Raises:
-        DataError: it is not a picture that OpenCV can read, or more than five times as long as wide.
+        DataError: if OpenCV cannot read the file, or the picture is more than five times as long as wide.
     """
     image = load_photograph(path, _MAX_SIDE_PX)
     aspect = image.shape[1] / image.shape[0]

@@ -1,4 +1,4 @@
-"""How an upright texture gets into the frame, to a fraction of a pixel: warp, outline and shadow."""
+"""The way of an upright texture into the frame, to a fraction of a pixel: warp, outline and shadow."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def outline_mask(width: int, height: int, radius: float = 0.0, bows: tuple[float
     """The shape of a target on its own texture.
 
     Args:
-        width: of the texture, pixels.
-        height: of the texture, pixels.
-        radius: of rounded corners, as a fraction of the shorter side.
+        width: width of the texture, pixels.
+        height: height of the texture, pixels.
+        radius: radius of rounded corners, as a fraction of the shorter side.
         bows: how far each edge (top, right, bottom, left) bulges outwards, as a fraction of its length; the
             corners stay where they are. Empty for straight edges.
 
@@ -81,8 +81,8 @@ def cast_shadow(frame: Image, corners: Points, offset: Points, softness: float, 
 
     Args:
         frame: uint8 [H, W, 3].
-        corners: [4, 2] of the object that casts the shadow, pixels.
-        offset: [2], from the object to its shadow, pixels.
+        corners: corners [4, 2] of the object that casts the shadow, pixels.
+        offset: the way [2] from the object to its shadow, pixels.
         softness: standard deviation of the shadow's edge, pixels.
         strength: 0 none, 1 black.
     """
@@ -99,11 +99,11 @@ def _shrunk_to(texture: Image, corners: Points) -> Image:
     """The texture averaged down to about the size at which it is seen, so that the warp does not alias."""
     top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     height, width = texture.shape[:2]
-    seen_width = min(width, max(8, round(max(top, bottom))))
-    seen_height = min(height, max(8, round(max(left, right))))
-    if seen_width > 0.8 * width and seen_height > 0.8 * height:
+    target_width = min(width, max(8, round(max(top, bottom))))
+    target_height = min(height, max(8, round(max(left, right))))
+    if target_width > 0.8 * width and target_height > 0.8 * height:
         return texture
-    return resized(texture, seen_width, seen_height)
+    return resized(texture, target_width, target_height)
 
 
 def _rounded(width: int, height: int, radius: float) -> Points:

@@ -21,21 +21,21 @@ def find_photographs(folder: Path, option: str = "--backgrounds") -> list[Path]:
     """All JPEG and PNG files below ``folder``, sorted by path; ``option`` is where the user named it.
 
     Raises:
-        DataError: there is no such folder, or no picture in it.
+        DataError: if there is no such folder, or no picture in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {option} takes a folder of JPEG or PNG pictures")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not found:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not paths:
         raise DataError(f"{folder}: no JPEG or PNG file in it; {option} takes a folder of pictures")
-    return found
+    return paths
 
 
 def load_photograph(path: Path, max_side: int) -> Image:
     """Reads one photograph [H, W, 3] BGR and shrinks it until its longer side is ``max_side`` pixels at most.
 
     Raises:
-        DataError: the file is not a picture that OpenCV can read.
+        DataError: if OpenCV cannot read the file.
     """
     is_large = path.suffix.lower() != ".png" and path.stat().st_size > _LARGE_FILE_BYTES
     read = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4 if is_large else cv2.IMREAD_COLOR)

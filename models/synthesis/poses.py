@@ -1,4 +1,4 @@
-"""Where the target lies in the frame: random homographies of a rectangle seen by a pinhole camera."""
+"""The pose of the target in the frame: random homographies of a rectangle seen by a pinhole camera."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def draw_grid(rng: np.random.Generator, width: int, height: int, margins: tuple[
 
     Args:
         rng: the texture's random numbers.
-        width: of the frame, pixels, outer edge to outer edge.
-        height: of the frame.
+        width: width of the frame, pixels, outer edge to outer edge.
+        height: height of the frame, the same way.
         margins: paper beyond the frame's left, top, right and bottom edge, in half sides of the frame.
 
     Returns:

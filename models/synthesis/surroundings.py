@@ -1,4 +1,4 @@
-"""What the target is mounted on or lies on: vehicle fronts, panels, holders, mats, with nested rectangles."""
+"""Things that the target is mounted on or lies on: vehicle fronts, panels, holders, mats, with nested rectangles."""
 
 from __future__ import annotations
 

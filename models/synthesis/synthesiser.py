@@ -99,8 +99,8 @@ class FrameSynthesiser:
             empty_fraction: share of frames without a target, 0–1.
 
         Raises:
-            DataError: an argument is out of range, or there is no such folder or no picture in it. A picture
-                that cannot be read raises on first use.
+            DataError: if an argument is out of range, or there is no such folder or no picture in it. For a
+                picture that cannot be read it is raised on first use.
         """
         if seed < 0 or min(frame_size) < _MIN_FRAME_SIDE or not 0 <= empty_fraction <= 1:
             raise DataError(
@@ -118,7 +118,7 @@ class FrameSynthesiser:
         """Draws sample ``index``, 0 or more.
 
         Raises:
-            DataError: the index is negative, or a background photograph cannot be read.
+            DataError: if the index is negative, or a background or target picture cannot be used.
         """
         if index < 0:
             raise DataError(f"sample index {index}: expected 0 or more")

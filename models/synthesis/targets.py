@@ -29,9 +29,9 @@ class TargetTexture:
         kind: one of `TARGET_KINDS`.
         image: uint8 [h, w, 3] BGR.
         aspect: width over height of the real object, 0.2–5; the picture itself is 56 pixels wide or more.
-        corner_radius: of rounded corners, as a fraction of the shorter side; 0 for square ones.
+        corner_radius: radius of rounded corners, as a fraction of the shorter side; 0 for square ones.
         is_flexible: whether it is of paper and may bow.
-        margins: what of the picture lies beyond the target's left, top, right and bottom edge, in half sides of the
+        margins: the parts of the picture beyond the target's left, top, right and bottom edge, in half sides of the
             target; zeros where the picture's outer edge is the target's.
     """
 

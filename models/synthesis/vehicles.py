@@ -1,4 +1,4 @@
-"""What surrounds a number plate: procedural vehicle fronts and rears with the plate's place in the middle."""
+"""The surroundings of a number plate: procedural vehicle fronts and rears with the plate's place in the middle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where training stands, on disk: weights, optimizer state and position."""
+"""The state of a training on disk: weights, optimizer state and position."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Checkpoint:
     """One file that is replaced in one step, so that a stop at any time leaves the last good state.
 
     Args:
-        file: ``.npz``.
+        file: the ``.npz`` file.
         recipe: the settings of the run; a checkpoint of other settings is refused.
     """
 
@@ -32,14 +32,14 @@ class Checkpoint:
 
     @property
     def curve_file(self) -> Path:
-        """Where the `stn_rectify.models.training.curve.Curve` of the run is kept."""
+        """The file of the run's `stn_rectify.models.training.curve.Curve`."""
         return self.file.with_suffix(".curve.csv")
 
     def save(self, model: keras.Model, epoch: int, batch: int) -> None:
         """Writes the compiled model's variables and the position: the next batch to train on.
 
         Raises:
-            DataError: it cannot be written; the last checkpoint is still there.
+            DataError: if the file cannot be written; the last checkpoint is still there.
         """
         if not model.optimizer.built:  # stopped before its first step
             model.optimizer.build(model.trainable_variables)
@@ -54,7 +54,7 @@ class Checkpoint:
         """Restores the variables; returns epoch and batch to go on with, (0, 0) without a checkpoint.
 
         Raises:
-            DataError: the checkpoint was made with other settings or cannot be read.
+            DataError: if the checkpoint was made with other settings or cannot be read.
         """
         if not self.file.exists():
             return 0, 0

@@ -25,15 +25,15 @@ from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
-__all__ = ["Course", "Seen", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
+__all__ = ["Course", "EpochReport", "Targets", "averaging_adamw", "course_frames", "train_epochs", "write_result"]
 
 _CALIBRATION_FRAMES = 200
 
-#: What a model should give, and the weight of each sample; a list of one array for each output.
+#: The outputs that are right, and the weight of each sample; a list of one array for each output.
 Targets = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
 
-#: What was seen at the end of an epoch: a line about it, and further columns of its row in the curve.
-Seen = tuple[str, Mapping[str, float]]
+#: A report at the end of an epoch: a line about it, and further columns of its row in the curve.
+EpochReport = tuple[str, Mapping[str, float]]
 
 _Item = TypeVar("_Item")
 
@@ -43,7 +43,7 @@ class Course:
     """The frames of a training, and how they are gone through.
 
     Attributes:
-        refine_margin: of the crops that a refine network sees (`runtime.rectifying.crops`); None for a network
+        refine_margin: margin of the crops that a refine network sees (`runtime.rectifying.crops`); None for a network
             that sees whole frames.
     """
 
@@ -64,7 +64,7 @@ class Course:
 
     @property
     def draw(self) -> Draw:
-        """How a sample is made of a frame. The user's own targets are never seen mirrored."""
+        """The function that makes a sample of a frame. The user's own targets are never mirrored."""
         if self.refine_margin is None:
             return frame_drawer(mirrors=self.targets is None)
         return crop_drawer(self.refine_margin, turns=self.targets is None)
@@ -82,20 +82,20 @@ class Course:
         )
 
 
-def course_frames(course: Course, work: Path, seen_shape: tuple[int, ...], jobs: int) -> FramePool:
+def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...], jobs: int) -> FramePool:
     """The frames of a course, in the folder ``work``.
 
     Args:
-        course: how many, and of what.
+        course: the number of frames, and the choices that decide them.
         work: folder of the training.
-        seen_shape: what the localization network sees.
+        localization_shape: height and width of the image that the localization network sees.
         jobs: processes that synthesise frames.
     """
     finer = 2 if course.refine_margin is None else 3  # a target fills a part of a frame, but all of its crop
     return FramePool(
         work / "frames",
         count=course.samples,
-        size=max(finer * seen_shape[0], finer * seen_shape[1], *course.input_shape[:2]),
+        size=max(finer * localization_shape[0], finer * localization_shape[1], *course.input_shape[:2]),
         seed=course.seed,
         backgrounds=Path(course.backgrounds) if course.backgrounds else None,
         targets=Path(course.targets) if course.targets else None,
@@ -127,20 +127,21 @@ def train_epochs(
     checkpoint: Checkpoint,
     targets: Callable[[Any], Targets],
     *,
-    after_epoch: Callable[[int], Seen] = lambda epoch: ("", {}),
+    after_epoch: Callable[[int], EpochReport] = lambda epoch: ("", {}),
 ) -> None:
     """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
 
     Args:
-        model: frames → what ``targets`` gives.
-        pool: the frames, a `FramePool` or what else the course makes batches of.
-        course: how they are gone through.
+        model: the compiled model; its outputs are compared with those that ``targets`` gives.
+        pool: the frames, a `FramePool` or another that the course makes batches of.
+        course: decides how they are gone through.
         checkpoint: is written after each epoch and when stopped, and beside it the run's `Curve`.
-        targets: what the model should give for a batch, and the weights of the samples, a list each.
-        after_epoch: is called with the number of each finished epoch, from 0; what it raises ends the training.
+        targets: gives the outputs that are right for a batch, and the weights of the samples, a list each.
+        after_epoch: is called with the number of each finished epoch, from 0, and reports on it; an error ends the
+            training.
 
     Raises:
-        KeyboardInterrupt: after the state was saved.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
     """
     cv2.setNumThreads(1)  # two threads for a picture of 64 pixels wait for each other
     epoch, batch = checkpoint.load(model)
@@ -155,14 +156,14 @@ def train_epochs(
 def write_result(
     stn: keras.Model, pool: FramePool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
 ) -> None:
-    """Writes the model, frames for ``stn-convert`` and the curve; removes what was kept to go on with.
+    """Writes the model, frames for ``stn-convert`` and the curve; removes the folder of the training.
 
     Args:
         stn: the trained model.
-        pool: what it was trained on.
-        course: how.
-        out: the .keras file.
-        checkpoints: of the courses that led to it, one after the other.
+        pool: the frames that it was trained on.
+        course: the course that it was trained in.
+        out: the .keras file to write.
+        checkpoints: the checkpoints of the courses that led to it, one after the other.
     """
     _write_calibration(pool, course, out)
     write_curve(out, [checkpoint.curve_file for checkpoint in checkpoints])
@@ -194,7 +195,7 @@ def _train_epoch(
     checkpoint: Checkpoint,
     curve: Curve,
     targets: Callable[[Any], Targets],
-    after_epoch: Callable[[int], Seen],
+    after_epoch: Callable[[int], EpochReport],
 ) -> None:
     drawn = course.batches(pool, epoch, first=first)
     label = f"epoch {epoch + 1}/{course.epochs}"
@@ -208,11 +209,11 @@ def _train_epoch(
     try:
         with Progress(label, course.epoch_steps, first, "step") as progress:
             for batch in _one_ahead(drawn):
-                wanted, weights = targets(batch)
-                measured.append(model.train_on_batch(batch.frames, wanted, sample_weight=weights, return_dict=True))
+                expected, weights = targets(batch)
+                measured.append(model.train_on_batch(batch.frames, expected, sample_weight=weights, return_dict=True))
                 progress.advance(1, f"loss {measured[-1]['loss']:.4f}")
-        record()  # should the training end with what is seen now, the row is there
-        seen, more = after_epoch(epoch)
+        record()  # should the report end the training, the row is there
+        line, more = after_epoch(epoch)
         loss = record(**more)["loss"]
     except KeyboardInterrupt:
         checkpoint.save(model, epoch, first + len(measured))
@@ -220,7 +221,7 @@ def _train_epoch(
         raise
     # Last: should it end before, the epoch is trained again, and its row replaced.
     checkpoint.save(model, epoch + 1, 0)
-    print(f"{label}  loss {loss:.4f}" + (f"\n  {seen}" if seen else ""), flush=True)
+    print(f"{label}  loss {loss:.4f}" + (f"\n  {line}" if line else ""), flush=True)
 
 
 def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stn_rectify.models.charts import curve_chart
 from stn_rectify.models.drawing import write_png
 from stn_rectify.models.files import partial_file
-from stn_rectify.models.training.curve_chart import curve_chart
 from stn_rectify.runtime.errors import DataError
 
 __all__ = ["Curve", "Row", "write_curve"]

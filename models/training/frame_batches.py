@@ -53,11 +53,11 @@ def batches(
     Args:
         pool: the frames.
         epoch: number of the epoch, from 0.
-        input_shape: what the localization network sees: height, width, channels (1 or 3).
+        input_shape: height, width and channels (1 or 3) of the network's input.
         batch_size: samples in a batch; frames that do not fill one are left out.
-        seed: of order and draws.
+        seed: decides order and draws.
         first: number of the first batch.
-        draw: how a sample is made of a frame; a look at the whole when None.
+        draw: makes a sample of a frame; a look at the whole frame when None.
     """
     height, width, channels = input_shape
     draw = draw or frame_drawer()

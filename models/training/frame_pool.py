@@ -37,22 +37,22 @@ class FramePool:
     Frames are stored stretched to a square of ``size`` pixels, so that a network's input is a plain reduction of them.
 
     Args:
-        folder: where the pool is kept; it is made when missing and may be deleted when training is over.
-        count: frames in the pool.
+        folder: the folder of the pool; it is made when missing and may be deleted when training is over.
+        count: number of frames in the pool.
         size: side of the stored frames, pixels.
-        seed: of the synthesiser.
+        seed: seed of the synthesiser.
         backgrounds: folder of photographs, or None.
         targets: folder of upright pictures of the only targets, or None.
-        jobs: processes that synthesise.
+        jobs: number of processes that synthesise.
 
     Attributes:
         frames: uint8 [N, size, size, 3] BGR.
         corners: float32 [N, 4, 2], normalised; NaN where there is no target.
         scan_poses: float64 [N, 3, 3], the poses that a scan network gives the frames
-            (`stn_rectify.models.training.scan_poses`); None where none has looked.
+            (`stn_rectify.models.training.scan_poses`); None if no scan network is used.
 
     Raises:
-        DataError: the folder holds other or damaged frames, or there is no room for them.
+        DataError: if the folder holds other or damaged frames, or they cannot be synthesised or written.
     """
 
     scan_poses: npt.NDArray[np.float64] | None = None

@@ -22,7 +22,7 @@ __all__ = ["TrainingRecipe", "train"]
 
 @dataclass(frozen=True)
 class TrainingRecipe(Course):
-    """All that decides the trained weights; the arguments of `lightweight_stn` and of the training.
+    """The settings that decide the trained weights: the arguments of `lightweight_stn` and of the training.
 
     Attributes:
         scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
@@ -45,7 +45,7 @@ class TrainingRecipe(Course):
         """The network before this training.
 
         Raises:
-            DataError: ``weights`` cannot be read, or is another network.
+            DataError: if ``weights`` cannot be read, or is another network.
         """
         keras.utils.set_random_seed(self.seed)
         model = lightweight_stn(
@@ -80,15 +80,15 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
 
     Args:
         recipe: the network and the training.
-        out: the .keras file.
+        out: the .keras file to write.
         jobs: processes that synthesise frames.
 
     Returns:
         The trained model.
 
     Raises:
-        DataError: the folder holds a run with other settings, or a file cannot be read or written.
-        KeyboardInterrupt: after the state was saved.
+        DataError: if the folder holds a run with other settings, or a file cannot be read or written.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
     """
     work = out.with_suffix(".training")
     stn = recipe.model()

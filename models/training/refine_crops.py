@@ -43,7 +43,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     target, or at what it took for one.
 
     Args:
-        margin: see `stn_rectify.runtime.rectifying.crops.crop_homography`.
+        margin: margin around the target; see `stn_rectify.runtime.rectifying.crops.crop_homography`.
         turns: whether targets are also turned by quarters and mirrored.
     """
 
@@ -56,11 +56,11 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
             looked_at = pool.scan_poses[k] @ perturbation(rng, _SCAN_SIGMA)
             if is_valid_quadrilateral(transform_points(looked_at, UNIT_CORNERS), _LEAST_LOOK):
                 crop_pose = looked_at @ symmetry
-                seen = None if np.isnan(corners).any() else _seen_from(crop_pose, margin, corners)
-                if seen is None or _is_apart(seen):
-                    seen = np.full((4, 2), np.nan)
-                if np.isnan(seen).all() or _is_usable(seen):
-                    return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), seen
+                crop_corners = None if np.isnan(corners).any() else _corners_in_crop(crop_pose, margin, corners)
+                if crop_corners is None or _is_apart(crop_corners):
+                    crop_corners = np.full((4, 2), np.nan)
+                if np.isnan(crop_corners).all() or _is_usable(crop_corners):
+                    return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners
         if np.isnan(corners).any() or rng.random() < _AWAY_SHARE:
             elsewhere = _place_without_target(rng, pool, corners)
             if elsewhere is not None:
@@ -68,12 +68,12 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         pose = _homography(corners)
         for _ in range(_ATTEMPTS):
             crop_pose = pose @ symmetry @ perturbation(rng)
-            seen = _seen_from(crop_pose, margin, corners)
-            if _is_usable(seen):
+            crop_corners = _corners_in_crop(crop_pose, margin, corners)
+            if _is_usable(crop_corners):
                 break
         else:
-            crop_pose, seen = pose, UNIT_CORNERS / (1 + 2 * margin)
-        return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), seen
+            crop_pose, crop_corners = pose, UNIT_CORNERS / (1 + 2 * margin)
+        return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners
 
     return draw
 
@@ -96,27 +96,27 @@ def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA)
     return np.eye(3)
 
 
-def _seen_from(
+def _corners_in_crop(
     crop_pose: npt.NDArray[np.float64], margin: float, corners: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Corners [4, 2] of a frame in the crop of a pose, from the one nearest to the crop's top left on."""
+    """Brings corners [4, 2] of a frame into the crop of a pose, from the one nearest to the crop's top left on."""
     # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
     _, to_crop = cv2.invert(crop_homography(crop_pose, margin))
     return _from_top_left(transform_points(to_crop, corners))
 
 
-def _is_usable(seen: npt.NDArray[np.float64]) -> bool:
-    """Whether enough of the target is in the crop to tell where it lies."""
-    return is_valid_quadrilateral(seen, _LEAST_AREA) and bool(np.abs(seen).max() < _FURTHEST)
+def _is_usable(crop_corners: npt.NDArray[np.float64]) -> bool:
+    """Tells whether enough of the target is in the crop to tell where it lies."""
+    return is_valid_quadrilateral(crop_corners, _LEAST_AREA) and bool(np.abs(crop_corners).max() < _FURTHEST)
 
 
-def _is_apart(seen: npt.NDArray[np.float64]) -> bool:
-    """Whether nothing of the target is in the crop."""
-    return bool(((seen.min(axis=0) > 1) | (seen.max(axis=0) < -1)).any())
+def _is_apart(crop_corners: npt.NDArray[np.float64]) -> bool:
+    """Tells whether nothing of the target is in the crop."""
+    return bool(((crop_corners.min(axis=0) > 1) | (crop_corners.max(axis=0) < -1)).any())
 
 
 def _homography(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Target → normalised coordinates."""
+    """Gives the homography [3, 3], target → normalised coordinates, of corners [4, 2]."""
     return np.asarray(cv2.getPerspectiveTransform(UNIT_CORNERS.astype(np.float32), corners.astype(np.float32)))
 
 

@@ -1,4 +1,4 @@
-"""Where a trained scan network looks in the frames of a pool: the poses that its refine network will be given."""
+"""The poses that a trained scan network gives the frames of a pool, and that its refine network will start from."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ScanNetwork:
     """A trained network that sees whole frames, and whose poses are refined.
 
     Args:
-        file: .keras.
+        file: the .keras file.
 
     Raises:
-        DataError: it cannot be read, or is no affine or projective Spatial Transformer Network.
+        DataError: if the file cannot be read, or is no affine or projective Spatial Transformer Network.
     """
 
     def __init__(self, file: Path) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import cv2
 
 from stn_rectify.runtime.command.messages import camera_lines, say
-from stn_rectify.runtime.command.options import PROGRAM, check_options, options_as_toml, parse_options
+from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
+from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
-from stn_rectify.runtime.sources.driver_thread import any_left
+from stn_rectify.runtime.sources.threaded import any_left
+from stn_rectify.runtime.sources.video import without_secrets
 
 __all__ = ["command", "main"]
 
@@ -40,19 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words  # as long as the options have not been read
     try:
-        if words[:1] == ["doctor"]:
-            from stn_rectify.runtime.command.doctor import doctor  # nothing else needs it
-
-            return doctor(words[1:], sample=DEMO_IMAGE)
-        arguments = parse_options(words)
-        debug = arguments.debug
-        if arguments.print_config:
-            return _print_config(arguments)
+        if words and words[0] and words[0][0] != "-":
+            return _command_named(words[0])(words[1:])
+        options = parse_options(words)
+        debug = options.program.debug
+        if options.program.print_config:
+            return _print_config(options)
         if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
             _opencv_log_level()(0)
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         with stop_signals() as signals:
-            return _list_cameras() if arguments.list_cameras else run(arguments, signals)
+            return _list_cameras() if options.source.list_cameras else run(options, signals)
     except StnRectifyError as error:
         if debug:
             traceback.print_exc()
@@ -71,6 +70,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _doctor(words: Sequence[str]) -> int:
+    from stn_rectify.runtime.command.doctor import doctor  # nothing else needs it
+
+    return doctor(words, sample=DEMO_IMAGE)
+
+
+# What a first word without dashes names. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
+# the misspelt option for a command, and complain about that instead.
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor}
+
+
+def _command_named(word: str) -> Callable[[Sequence[str]], int]:
+    if word in _COMMANDS:
+        return _COMMANDS[word]
+    meant = did_you_mean(word, _COMMANDS) or ": frames are named by an option, such as --image FILE"
+    raise UsageError(f"unknown command {without_secrets(word)!r}{meant} (see {PROGRAM} --help)")
+
+
 def _opencv_log_level() -> Callable[[int], object]:
     """OpenCV 4.14 has it elsewhere."""
     opencv: Any = cv2
@@ -78,9 +95,9 @@ def _opencv_log_level() -> Callable[[int], object]:
     return found
 
 
-def _print_config(arguments: argparse.Namespace) -> int:
-    check_options(arguments)
-    print(options_as_toml(arguments), end="", flush=True)
+def _print_config(options: RunOptions) -> int:
+    check_options(options)
+    print(options_as_toml(options), end="", flush=True)
     return 0
 
 

@@ -1,27 +1,25 @@
 """Options from a TOML file, and as one: ``--config FILE`` and ``--print-config``.
 
-Keys are the options without their dashes. Which there are and what each takes is read off the parser, so that an
-option is described in one place and a value gets the same answer here as on the command line.
+Keys are the options without their dashes. A file becomes words of the command line, so a value gets the same answer
+here as there; what TOML's own types would let slip through is checked first.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any
 
+from stn_rectify.runtime.command.option_groups import Option
+from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.sources.video import HIDDEN, without_secrets
 
-__all__ = ["config_text", "exclusive_groups", "read_config"]
+__all__ = ["config_text", "read_config"]
 
-# What these ask for is done once, and not a property of a run.
-_ONLY_ON_THE_COMMAND_LINE = ("help", "version", "config", "print_config")
-_SECRET = ("token",)  # not printed
 _URLS = ("video",)  # printed without their secrets, and so not read back
 
 _TAKES = {
@@ -34,57 +32,45 @@ _TAKES = {
 _TOML_TYPES = {bool: "true or false", int: "a whole number", float: "a decimal number", str: "a string", list: "a list"}
 
 
-def read_config(path: str, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def read_config(path: str, parser: argparse.ArgumentParser, options: Sequence[Option]) -> dict[str, list[str]]:
     """Reads options from a file.
 
     Args:
         path: a TOML file.
-        parser: says which options there are and what each takes.
+        parser: the command's, made with ``exit_on_error=False``.
+        options: those that a file may have.
 
     Returns:
-        The values as the parser would have set them, by its names for them.
+        For each key of the file the words that would say the same on the command line.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or has a key or a value that the command does not take.
+        UsageError: if the file cannot be read, is no TOML, or has a key or a value that the command does not take.
     """
-    actions = _actions(parser)
-    values = {}
+    by_name = {option.name: option for option in options}
+    words = {}
     for key, value in _read_toml(path).items():
-        if key not in actions:
-            raise UsageError(f"{path}: unknown key {key!r}: {_suggestion(key, actions)}")
+        if key not in by_name:
+            meant = did_you_mean(key.lower().replace("_", "-"), by_name) or ": --help lists the options"
+            raise UsageError(f"{path}: unknown key {key!r}{meant}")
         try:
-            values[actions[key].dest] = _parsed(actions[key], value)
-        except (argparse.ArgumentTypeError, ValueError) as error:
+            words[key] = _words(by_name[key], value)
+            parser.parse_args(words[key])
+        except ValueError as error:
             raise UsageError(f"{path}: {key}: {error}") from error
-    for group in exclusive_groups(parser):
-        given = [_key(action) for action in group if values.get(action.dest, action.default) != action.default]
-        if len(given) > 1:
-            raise UsageError(f"{path}: {given[0]} and {given[1]} exclude each other: keep one of them")
-    return values
+        except argparse.ArgumentError as error:
+            raise UsageError(f"{path}: {key}: {error.message}") from error
+    return words
 
 
-def config_text(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+def config_text(values: Mapping[str, object], options: Sequence[Option]) -> str:
     """The options as TOML that `read_config` reads back; those without a value are comments.
 
-    Secrets are left out, or hidden in a way that `read_config` refuses.
+    Secrets are left out, or hidden in a way that the command refuses.
 
     Raises:
-        UsageError: a value is not Unicode text, which TOML has to be.
+        UsageError: if a value is not Unicode text, which TOML has to be.
     """
-    return "\n".join(_lines(arguments, parser)) + "\n"
-
-
-def exclusive_groups(parser: argparse.ArgumentParser) -> list[list[argparse.Action]]:
-    """The groups of options of which only one may be given."""
-    return [group._group_actions for group in parser._mutually_exclusive_groups]
-
-
-def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    return {_key(action): action for action in parser._actions if action.dest not in _ONLY_ON_THE_COMMAND_LINE}
-
-
-def _key(action: argparse.Action) -> str:
-    return action.option_strings[0].lstrip("-")
+    return "".join(f"{line}\n" for line in _lines(values, options))
 
 
 def _read_toml(path: str) -> dict[str, Any]:
@@ -103,68 +89,49 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise UsageError(f"{path} is not a TOML file ({reason}): lines look like threads = 2") from error
 
 
-def _suggestion(key: str, actions: Mapping[str, argparse.Action]) -> str:
-    close = difflib.get_close_matches(key.lower().replace("_", "-"), actions, n=1)
-    return f"did you mean {close[0]}?" if close else "--help lists the options"
-
-
-def _parsed(action: argparse.Action, value: Any) -> Any:
-    """The value as the command line would have given it."""
-    kind = _kind(action)
-    if not _fits(kind, value, action):
-        found = _TOML_TYPES.get(type(value), "a table" if isinstance(value, dict) else "a date or time")
-        also = " of other things" if kind is list and isinstance(value, list) else ""
-        raise ValueError(f"takes {_TAKES[kind]}, not {found}{also}")
-    if kind is bool:
-        return value
-    if kind is list:
-        value = [value] if isinstance(value, str) else value
-    if value in ("", []) or (kind is list and "" in value):
+def _words(option: Option, value: Any) -> list[str]:
+    """The value as words; a value stands in one word with its option, as it may begin with a dash."""
+    if not _fits(option, value):
+        what = _TOML_TYPES.get(type(value), "a table" if isinstance(value, dict) else "a date or time")
+        also = " of other things" if option.kind is list and isinstance(value, list) else ""
+        raise ValueError(f"takes {_TAKES[option.kind]}, not {what}{also}")
+    if isinstance(value, bool):
+        if value:
+            return [f"--{option.name}"]
+        return [f"--no-{option.name}"] if option.default else []
+    items = value if isinstance(value, list) else [value]
+    if not items or "" in items:
         raise ValueError("is empty: give it a value, or leave it out")
-    parse = cast("Callable[[str], Any]", action.type or str)
-    parsed = [parse(item) for item in value] if kind is list else parse(str(value))
-    if action.choices is not None and parsed not in action.choices:
-        raise ValueError(f"invalid choice: {parsed!r} (choose from {', '.join(map(repr, action.choices))})")
-    return parsed
+    return [f"--{option.name}={item}" for item in items]
 
 
-def _kind(action: argparse.Action) -> type:
-    """What an option takes in TOML: bool, int, float, str or list."""
-    if action.nargs == 0:
-        return bool
-    if action.nargs is not None:
-        return list
-    if isinstance(action.type, type):
-        kind = action.type
-    else:
-        kind = get_type_hints(action.type)["return"] if action.type is not None else str
-    return kind if kind in (int, float) else str
-
-
-def _fits(kind: type, value: Any, action: argparse.Action) -> bool:
+def _fits(option: Option, value: Any) -> bool:
+    kind = option.kind
     if kind is list:
         return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
     if kind is str:  # plain text may be a number, as in camera = 0
-        return isinstance(value, str) or (isinstance(value, int) and action.type is None)
+        return isinstance(value, str) or (isinstance(value, int) and option.is_plain)
     return isinstance(value, int) or (kind is float and isinstance(value, float))
 
 
-def _lines(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Iterator[str]:
-    for key, action in _actions(parser).items():
-        value = None if action.dest in _SECRET else getattr(arguments, action.dest)
-        if action.dest in _URLS and value is not None:
-            value = without_secrets(value, user=f"{HIDDEN}@", query=HIDDEN)
-        yield f"# {key}: {action.help}" if value is None else f"{key} = {_toml(key, value)}"
+def _lines(values: Mapping[str, object], options: Sequence[Option]) -> Iterator[str]:
+    for option in options:
+        value = None if option.is_secret else values[option.name]
+        if option.name in _URLS and value is not None:
+            value = without_secrets(str(value), user=f"{HIDDEN}@", query=HIDDEN)
+        yield (
+            f"# {option.name}: {option.help_text}" if value is None else f"{option.name} = {_toml(option.name, value)}"
+        )
 
 
-def _toml(key: str, value: Any) -> str:
+def _toml(key: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
         return repr(value)
-    if isinstance(value, list):
+    if type(value) is tuple:  # and not a size or a region, which are written as text
         return f"[{', '.join(_toml(key, item) for item in value)}]"
     text = str(value)
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes of a file name that are no text

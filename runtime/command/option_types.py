@@ -1,6 +1,6 @@
 """What an option takes: each function turns its text into a value, or says what is wrong with it.
 
-The return types tell a configuration file what to expect; `str` of a value gives its text again.
+`str` of a value gives its text again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ByteCount:
         return self.text
 
 
-class Region(tuple[float, ...]):
+class Region(tuple[float, float, float, float]):
     """X, y, width and height, written with commas."""
 
     def __str__(self) -> str:
@@ -119,6 +119,7 @@ def video(text: str) -> str:
 def region(text: str) -> Region:
     """``X,Y,W,H``; whether it lies in the frame, `FrameView` checks."""
     try:
-        return Region(float(part) for part in text.split(","))
+        x, y, width, height = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H, such as 0.25,0.25,0.5,0.5") from None
+    return Region((x, y, width, height))

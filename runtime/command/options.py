@@ -1,103 +1,185 @@
-"""The options of the command ``stn-rectify``: the parser, and options from a file.
+"""The options of the command ``stn-rectify``: the parser, options from a file, and what they are for a run.
 
-What there is stands in the files beside this one, a group in each: `source_options`, `target_options`,
-`recognition_options`, `result_options`, `web_options`. Each says what its options are, which go together, and makes
-what they ask for.
+Which there are stands in the files beside this one: `source_options`, `target_options`, `recognition_options`,
+`result_options`, `web_options`. Each says what its options are, and makes what they ask for.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from importlib import metadata
-from typing import Any
+from typing import Any, get_type_hints
 
-from stn_rectify.runtime.command.config_file import config_text, exclusive_groups, read_config
+from stn_rectify.runtime.command.config_file import config_text, read_config
+from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag, option
 from stn_rectify.runtime.command.parsing import OneLineParser
-from stn_rectify.runtime.command.recognition_options import add_recognition_options, check_recognition_options
-from stn_rectify.runtime.command.result_options import add_result_options, check_result_options
-from stn_rectify.runtime.command.source_options import (
-    add_source_options,
-    check_source_options,
-    source_is_named,
-    source_names,
-    unused_by_source,
-)
-from stn_rectify.runtime.command.target_options import add_target_options, check_target_options
-from stn_rectify.runtime.command.web_options import add_web_options, check_web_options
+from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
+from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
+from stn_rectify.runtime.command.source_options import CameraOptions, ReconnectionOptions, SourceOptions, ViewOptions
+from stn_rectify.runtime.command.target_options import ModelOptions, TargetOptions
+from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.web.address import ServeAddress
 
-__all__ = ["PROGRAM", "check_options", "make_parser", "options_as_toml", "parse_options"]
+__all__ = [
+    "PROGRAM",
+    "ProgramOptions",
+    "RunOptions",
+    "check_options",
+    "make_parser",
+    "options_as_toml",
+    "parse_options",
+]
 
 PROGRAM = "stn-rectify"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command's parser. It ends the program with status 2 where an option is wrong by itself."""
+@dataclass(frozen=True)
+class ProgramOptions(OptionGroup):
+    """What is asked of the program, whatever it runs on."""
+
+    config: str | None = option(None, "a TOML file of options; those given here win over it", metavar="FILE")
+    print_config: bool = flag("print the options as such a file; then end")
+    debug: bool = flag("print a traceback with an error")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """All options, a group in each field, in the order of the help."""
+
+    program: ProgramOptions
+    source: SourceOptions
+    camera: CameraOptions
+    reconnection: ReconnectionOptions
+    view: ViewOptions
+    model: ModelOptions
+    target: TargetOptions
+    recognition: RecognitionOptions
+    results: ResultOptions
+    saving: SavingOptions
+    mqtt: MqttOptions
+    web: WebOptions
+
+    @classmethod
+    def group_types(cls) -> dict[str, type[OptionGroup]]:
+        """The groups by the names of the fields."""
+        return get_type_hints(cls)
+
+    def groups(self) -> Iterator[OptionGroup]:
+        """The groups, in the same order."""
+        return (getattr(self, item.name) for item in fields(self))
+
+
+def make_parser(*, exit_on_error: bool = True) -> argparse.ArgumentParser:
+    """The command's parser.
+
+    Args:
+        exit_on_error: whether it ends the program with status 2 where an option is wrong by itself; otherwise it raises
+            `argparse.ArgumentError`.
+    """
     parser = OneLineParser(
         prog=PROGRAM,
         description="Makes what a camera sees at an angle upright.",
-        epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk.",
+        epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk "
+        f"({PROGRAM} doctor --help).",
+        exit_on_error=exit_on_error,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file of options; those given here win over it")
-    parser.add_argument("--print-config", action="store_true", help="print the options as such a file; then end")
-    parser.add_argument("--debug", action="store_true", help="print a traceback with an error")
-    add_source_options(parser)
-    add_target_options(parser)
-    add_recognition_options(parser)
-    add_result_options(parser)
-    add_web_options(parser)
+    for group in RunOptions.group_types().values():
+        group.add_to(parser)
     return parser
 
 
-def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_options(argv: Sequence[str] | None = None) -> RunOptions:
     """The options of the command line over those of the file that ``--config`` names.
 
     It ends the program with status 2 where an option is wrong by itself.
 
+    Args:
+        argv: the words after the program's name; None for those that it was called with.
+
     Raises:
-        UsageError: something is wrong with the file.
+        UsageError: if something is wrong with the file.
     """
+    words = sys.argv[1:] if argv is None else list(argv)
     parser = make_parser()
-    given = parser.parse_args(argv)
-    from_file = read_config(given.config, parser) if given.config else {}
-    for group in exclusive_groups(parser):
-        if any(getattr(given, action.dest) != action.default for action in group):  # it replaces the file's choice
-            for action in group:
-                from_file.pop(action.dest, None)
-    for key in unused_by_source(given):
-        from_file.pop(key, None)
-    arguments = parser.parse_args(argv, argparse.Namespace(**from_file))  # keeps what the command line leaves alone
-    if not arguments.print_config and not source_is_named(arguments):
-        parser.error(f"one of the arguments {source_names()} is required")
-    return arguments
+    options = _parse(parser, words)
+    if options.program.config:
+        options = _parse(parser, [*_words_of_file(options.program.config, options), *words])
+    if not options.program.print_config and not options.source.is_named:
+        parser.error(f"one of the arguments {' '.join(f'--{key}' for key in options.source.names())} is required")
+    return options
 
 
-def options_as_toml(arguments: argparse.Namespace) -> str:
+def options_as_toml(options: RunOptions) -> str:
     """The options as a file for ``--config``.
 
     Raises:
-        UsageError: a value cannot be written as TOML.
+        UsageError: if a value cannot be written as TOML.
     """
-    return config_text(arguments, make_parser())
+    values = {key: value for group in options.groups() for key, value in group.values().items()}
+    return config_text(values, _config_options())
 
 
-def check_options(arguments: argparse.Namespace) -> None:
+def check_options(options: RunOptions) -> None:
     """Checks what no option can know of itself.
 
     Raises:
-        UsageError: a value is empty, or options do not go together.
+        UsageError: if a value is empty, or options do not go together.
     """
-    for key, value in vars(arguments).items():
-        if value == "" or (isinstance(value, list) and "" in value):  # an unset variable of a shell, most likely
-            raise UsageError(f"--{key.replace('_', '-')} is empty: give it a value, or leave it out")
-    check_source_options(arguments)
-    check_target_options(arguments)
-    check_recognition_options(arguments)
-    check_result_options(arguments)
-    check_web_options(arguments)
+    for group in options.groups():
+        for key, value in group.values().items():
+            if value == "" or (type(value) is tuple and "" in value):  # an unset variable of a shell, most likely
+                raise UsageError(f"--{key} is empty: give it a value, or leave it out")
+    source, recognition = options.source, options.recognition
+    options.camera.check_needed("--camera", is_there=source.camera is not None)
+    recognition.check_needed("--recognizer", is_there=recognition.recognizer is not None)
+    following = ["smooth"] if options.target.smooth else []
+    following += [key for key in OF_FOLLOWING_FRAMES if key in recognition.changed()]
+    if following and not source.frames_follow:
+        raise UsageError(f"--{following[0]} needs --camera or --video: images do not follow one another")
+    options.saving.check_needed("--save", is_there=options.saving.save is not None)
+    options.mqtt.check_needed("--mqtt", is_there=options.mqtt.address is not None)
+    options.web.check_needed("--serve", is_there=options.web.serve is not None)
+    if options.web.serve is not None:
+        ServeAddress.parse(options.web.serve)
+
+
+def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> RunOptions:
+    values = vars(parser.parse_args(words))
+    groups: dict[str, Any] = {name: group.of(values) for name, group in RunOptions.group_types().items()}
+    return RunOptions(**groups)
+
+
+def _config_options() -> list[Option]:
+    """The options that a file may have: what `config` and `print-config` ask for is done once."""
+    options = [option for group in RunOptions.group_types().values() for option in group.options()]
+    return [option for option in options if option.name not in ("config", "print-config")]
+
+
+def _words_of_file(path: str, options: RunOptions) -> list[str]:
+    """What a file says, but for what the command line's own options replace."""
+    of_file = read_config(path, make_parser(exit_on_error=False), _config_options())
+    sources = [key for key in SourceOptions.names() if of_file.get(key)]
+    if len(sources) > 1:
+        raise UsageError(f"{path}: {sources[0]} and {sources[1]} exclude each other: keep one of them")
+    replaced = _replaced_keys(options)
+    return [word for key, words in of_file.items() if key not in replaced for word in words]
+
+
+def _replaced_keys(options: RunOptions) -> set[str]:
+    """The keys of a file that options of the command line exclude, or whose values they would else add to."""
+    source = options.source
+    keys = set(source.names()) if source.is_named else set()
+    if source.image is not None or source.demo:
+        keys |= {*options.camera.names(), "smooth", *OF_FOLLOWING_FRAMES}
+    elif source.video is not None:
+        keys |= set(options.camera.names())
+    return keys if options.web.serve_models is None else {*keys, "serve-models"}
 
 
 class _Version(argparse.Action):

@@ -10,10 +10,17 @@ import argparse
 import difflib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from stn_rectify.runtime.sources.video import without_secrets
+
 __all__ = ["OneLineParser", "did_you_mean", "number", "positive_number", "share", "whole_number"]
+
+
+_REQUIRED = "arguments are required"
+_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -25,24 +32,37 @@ class OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self._words: list[str] = []
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, but unknown words are an error here, where the options of a subcommand are known."""
+        self._words = sys.argv[1:] if args is None else list(args)
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(self._unknown(unknown))
+            self.error(self._unknown_option(unknown) or f"unrecognized arguments: {_words(unknown)}")
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with status 2 and one line."""
+        choice = _INVALID_CHOICE.search(message)
+        words = self._words
+        if choice is not None:
+            message += did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
+            words = words[: words.index(choice[1])] if choice[1] in words else []
+        if choice is not None or _REQUIRED in message:  # which may only be because of a misspelt option
+            message = self._unknown_option(words) or message
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
-    def _unknown(self, words: Sequence[str]) -> str:
-        option = next((word for word in words if word.startswith("-")), None)
-        if option is None:
-            return f"unrecognized arguments: {' '.join(words)}"
-        option = option.partition("=")[0]
-        return f"unrecognized option {option}{did_you_mean(option, re.findall(r'--[a-z][a-z-]*', self.format_usage()))}"
+    def _unknown_option(self, words: Sequence[str]) -> str | None:
+        """What is wrong with the first option among the words that this parser does not have."""
+        known = re.findall(r"-{1,2}[a-z][a-z-]*", self.format_usage())
+        options = (word.partition("=")[0] for word in words if re.match(r"-{1,2}[A-Za-z]", word))
+        option = next((option for option in options if option not in known), None)
+        return None if option is None else f"unrecognized option {option}{did_you_mean(option, known)}"
+
+
+def _words(words: Sequence[str]) -> str:
+    return " ".join(map(without_secrets, words))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line, say
-from stn_rectify.runtime.command.options import PROGRAM, check_options
+from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
 from stn_rectify.runtime.command.recognition_options import open_recognizer, recognition_stage
 from stn_rectify.runtime.command.result_options import make_sinks
 from stn_rectify.runtime.command.signals import StopSignals
@@ -18,7 +17,6 @@ from stn_rectify.runtime.command.target_options import open_rectifier
 from stn_rectify.runtime.command.web_options import open_web_view
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 from stn_rectify.runtime.results import MissRule
@@ -32,18 +30,18 @@ __all__ = ["run"]
 _STAY_POLL_S = 0.1
 
 
-def run(arguments: argparse.Namespace, signals: StopSignals) -> int:
+def run(options: RunOptions, signals: StopSignals) -> int:
     """Runs the command on what its options name.
 
     Returns:
         The exit status: 1 if a frame failed, else 0.
 
     Raises:
-        StnRectifyError: the run cannot begin, or cannot go on.
+        StnRectifyError: if the run cannot begin, or cannot go on.
     """
-    check_options(arguments)
-    view = FrameView(arguments.hflip, arguments.vflip, arguments.rotation, arguments.roi)
-    rule = MissRule(arguments.min_score, arguments.on_miss)
+    check_options(options)
+    view = FrameView(options.view.hflip, options.view.vflip, options.view.rotation, options.view.roi)
+    rule = MissRule(options.target.min_score, options.target.on_miss)
     summary = RunSummary(rule)
 
     def failed(error: StnRectifyError) -> None:
@@ -51,21 +49,33 @@ def run(arguments: argparse.Namespace, signals: StopSignals) -> int:
         summary.failed += 1
 
     with contextlib.ExitStack() as stack:
-        recognizer = open_recognizer(arguments)
+        recognizer = open_recognizer(options.recognition, threads=options.model.threads)
         if recognizer is not None:
             stack.enter_context(recognizer)
-        rectifier = stack.enter_context(open_rectifier(arguments, recognizer))
-        smoother = CornerSmoother() if arguments.smooth else None
-        stage = recognition_stage(arguments, recognizer)
+
+        def open_model(model: str | None) -> Rectifier:
+            return open_rectifier(replace(options.model, model=model), recognizer, smooth=options.target.smooth)
+
+        rectifier = stack.enter_context(open_model(options.model.model))
+        smoother = CornerSmoother() if options.target.smooth else None
+        stage = recognition_stage(options.recognition, recognizer)
         pipeline = Pipeline(rectifier, view=view, rule=rule, smoother=smoother, recognizer=stage)
         stack.callback(lambda: pipeline.rectifier.close())  # which may be another one by then
-        source = stack.enter_context(open_source(arguments, failed))
+        source = stack.enter_context(open_source(options.source, options.camera, options.reconnection, failed))
         # They make files only once frames can come.
-        sinks, saving = _with_switch([stack.enter_context(sink) for sink in make_sinks(arguments, source)])
-        web_view = None
-        if arguments.serve is not None:
-            opener = partial(_open_model, arguments, recognizer)
-            web_view = open_web_view(arguments, pipeline, source, summary=summary, saving=saving, open_model=opener)
+        video, labels = options.model.video_file, recognizer is not None
+        asked_for = make_sinks(options.results, options.saving, options.mqtt, source, video=video, labels=labels)
+        sinks, saving = _with_switch([stack.enter_context(sink) for sink in asked_for])
+        web_view = open_web_view(
+            options.web,
+            pipeline,
+            source,
+            summary=summary,
+            saving=saving,
+            model=options.model.model,
+            open_model=open_model,
+        )
+        if web_view is not None:
             stack.enter_context(web_view)
         signals.watch(source)
         say(source.description)
@@ -75,9 +85,9 @@ def run(arguments: argparse.Namespace, signals: StopSignals) -> int:
         if web_view is not None:
             say(f"web view at {web_view.url}")
         try:
-            last = _rectify_all(source, pipeline, sinks, web_view, summary, arguments.frames, failed)
+            last = _rectify_all(source, pipeline, sinks, web_view, summary, options.results.frames, failed)
             summary.end()
-            if web_view is not None and last is not None and arguments.frames is None:
+            if web_view is not None and last is not None and options.results.frames is None:
                 _keep_open(web_view, source, pipeline, last)
         except BrokenPipeError:
             raise
@@ -86,10 +96,6 @@ def run(arguments: argparse.Namespace, signals: StopSignals) -> int:
             raise
         say(str(summary))
     return 1 if summary.failed else 0
-
-
-def _open_model(arguments: argparse.Namespace, recognizer: Recognizer | None, model: str | None) -> Rectifier:
-    return open_rectifier(argparse.Namespace(**{**vars(arguments), "model": model}), recognizer)
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:

@@ -9,7 +9,7 @@ __all__ = ["class_probabilities"]
 
 
 def class_probabilities(scores: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
-    """How probable each class is.
+    """Gives the probability of each class.
 
     Args:
         scores: float64 [..., K].

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["CUSTOM_OPERATOR", "Graph", "OperatorCode", "Signature", "Subgraph", "Tensor", "read_flatbuffer"]
+__all__ = ["CUSTOM_OPERATOR", "Graph", "Operator", "OperatorCode", "Signature", "Subgraph", "Tensor", "read_flatbuffer"]
 
 #: ``BuiltinOperator.CUSTOM``: the operator's name is its custom code. Flex operators are custom ones as well.
 CUSTOM_OPERATOR = 32
@@ -38,20 +39,35 @@ class OperatorCode:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor's name, type (``"INT8"``, ``"FLOAT32"``, …) and shape."""
+    """A tensor's name, type (``"INT8"``, ``"FLOAT32"``, …), shape and quantization.
+
+    Its values are ``scale`` · (level - ``zero_point``); scale is 0 if it has none, or one for each channel.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator at its place in a subgraph; inputs and outputs are positions among the tensors, -1 for none."""
+
+    code: OperatorCode
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A subgraph's tensors; inputs and outputs are positions among them."""
+    """A subgraph's tensors, and its operators in the order they run; inputs and outputs are positions of tensors."""
 
     tensors: tuple[Tensor, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    operators: tuple[Operator, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a flatbuffer declares."""
+    """The content that a flatbuffer declares."""
 
     operators: tuple[OperatorCode, ...]
     subgraphs: tuple[Subgraph, ...]
@@ -74,35 +90,52 @@ class Graph:
 
 
 def read_flatbuffer(buffer: bytes) -> Graph:
-    """Reads operator codes, tensors and signatures.
+    """Reads operators, tensors and signatures.
 
     Raises:
-        DataError: not a TensorFlow Lite flatbuffer, or damaged.
+        DataError: if it is no TensorFlow Lite flatbuffer, or is damaged.
     """
     if buffer[4:8] != _IDENTIFIER:
         raise DataError("not a TensorFlow Lite file (the letters TFL3 are missing at byte 4)")
     model = _Table(buffer, _number(buffer, "<I", 0))
+    codes = tuple(_operator_code(table) for table in model.tables(1))
     return Graph(
-        operators=tuple(_operator(table) for table in model.tables(1)),
-        subgraphs=tuple(_subgraph(table) for table in model.tables(2)),
+        operators=codes,
+        subgraphs=tuple(_subgraph(table, codes) for table in model.tables(2)),
         signatures=tuple(_signature(table) for table in model.tables(7)),
     )
 
 
-def _operator(table: _Table) -> OperatorCode:
+def _operator_code(table: _Table) -> OperatorCode:
     # Slot 0 is the byte that numbers below 127 used to be stored in; the larger of both is valid.
     builtin = max(table.number(0, "<b"), table.number(3, "<i"))
     return OperatorCode(builtin, table.number(2, "<i", 1), table.text(1))
 
 
-def _subgraph(table: _Table) -> Subgraph:
-    return Subgraph(tuple(_tensor(t) for t in table.tables(0)), table.integers(1), table.integers(2))
+def _subgraph(table: _Table, codes: tuple[OperatorCode, ...]) -> Subgraph:
+    return Subgraph(
+        tensors=tuple(_tensor(t) for t in table.tables(0)),
+        inputs=table.integers(1),
+        outputs=table.integers(2),
+        operators=tuple(_operator(t, codes) for t in table.tables(3)),
+    )
+
+
+def _operator(table: _Table, codes: tuple[OperatorCode, ...]) -> Operator:
+    index = table.number(0, "<I")
+    if index >= len(codes):
+        raise DataError(f"damaged: an operator is number {index} of {len(codes)} kinds")
+    return Operator(codes[index], table.integers(1), table.integers(2))
 
 
 def _tensor(table: _Table) -> Tensor:
     code = table.number(1, "<b")
     dtype = _TENSOR_TYPES[code] if 0 <= code < len(_TENSOR_TYPES) else f"TYPE_{code}"
-    return Tensor(table.text(3), dtype, table.integers(0))
+    quantization = table.table(4)
+    scales = () if quantization is None else quantization.vector(2, "f")
+    zero_points = () if quantization is None else quantization.vector(3, "q")
+    scale, zero_point = (scales[0], zero_points[0]) if len(scales) == len(zero_points) == 1 else (0.0, 0)
+    return Tensor(table.text(3), dtype, table.integers(0), float(scale), int(zero_point))
 
 
 def _signature(table: _Table) -> Signature:
@@ -132,8 +165,16 @@ class _Table:
         return self.buffer[start : start + length].decode("utf-8", "replace")
 
     def integers(self, slot: int) -> tuple[int, ...]:
-        start, length = self._vector(slot, item_bytes=4)
-        return struct.unpack_from(f"<{length}i", self.buffer, start)
+        return self.vector(slot, "i")
+
+    def vector(self, slot: int, code: str) -> tuple[Any, ...]:
+        """Numbers of one of `struct`'s format characters."""
+        start, length = self._vector(slot, item_bytes=struct.calcsize(f"<{code}"))
+        return struct.unpack_from(f"<{length}{code}", self.buffer, start)
+
+    def table(self, slot: int) -> _Table | None:
+        position = self._field(slot)
+        return None if position is None else _Table(self.buffer, position + _number(self.buffer, "<I", position))
 
     def tables(self, slot: int) -> Iterator[_Table]:
         start, length = self._vector(slot, item_bytes=4)
@@ -149,7 +190,7 @@ class _Table:
         return self.position + offset if offset else None
 
     def _vector(self, slot: int, item_bytes: int) -> tuple[int, int]:
-        """Where a vector's first item lies, and how many there are; (0, 0) for an absent one."""
+        """Gives the place of a vector's first item and the number of items; (0, 0) for an absent one."""
         position = self._field(slot)
         if position is None:
             return 0, 0

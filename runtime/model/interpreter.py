@@ -58,7 +58,7 @@ class Interpreter:
             The outputs by name, as arrays of their own.
 
         Raises:
-            ModelFileError: the interpreter refuses this network.
+            ModelFileError: if the interpreter refuses this network.
         """
         try:
             # A new runner each time, which takes 3 µs: as long as one is kept, `tflite.invoke` refuses to run.
@@ -76,8 +76,8 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
         package: ``"ai-edge-litert"`` or ``"tflite-runtime"``; None takes the first of them that imports.
 
     Raises:
-        StnRectifyError: none can be imported.
-        UsageError: another name was given.
+        StnRectifyError: if no interpreter can be imported.
+        UsageError: if the name is another one.
     """
     if package is not None and package not in _MODULES:
         raise UsageError(f"no interpreter package {package!r}: choose from {', '.join(_MODULES)}")
@@ -102,9 +102,9 @@ def open_interpreter(
         package: which package to use, see `find_interpreter_package`.
 
     Raises:
-        ModelFileError: the file cannot be read or the interpreter refuses it.
-        StnRectifyError: no interpreter works in this environment.
-        UsageError: ``threads`` is below 1, or no such package.
+        ModelFileError: if the file cannot be read or the interpreter refuses it.
+        StnRectifyError: if no interpreter works in this environment.
+        UsageError: if ``threads`` is below 1, or there is no such package.
     """
     if threads < 1:
         raise UsageError(f"threads is {threads}: must be 1 or more")

@@ -18,7 +18,7 @@ def parse_labels(text: bytes) -> tuple[str, ...]:
     alphabets have some, as the wide space of Chinese.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8.
+        UnicodeDecodeError: if the text is not UTF-8.
     """
     lines = re.split(r"\r\n?|\n", text.decode("utf-8-sig"))
     return tuple(line if line == " " else line.strip(" \t") for line in lines if line == " " or line.strip(" \t"))
@@ -28,7 +28,7 @@ def read_labels(file: str | PathLike[str]) -> tuple[str, ...]:
     """The labels of a text file; see `parse_labels`.
 
     Raises:
-        UsageError: it cannot be read, or there are none.
+        UsageError: if the file cannot be read, or holds no labels.
     """
     try:
         labels = parse_labels(Path(file).read_bytes())

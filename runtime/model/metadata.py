@@ -1,97 +1,140 @@
-"""What a model file says in its metadata.json; the format is written down in docs/model-file.md."""
+"""What metadata.json of a model or recognizer file says: one schema for who writes it and who reads it.
+
+The format is written down in docs/model-file.md. Types and ranges are checked when a file is read; that parts fit each
+other, whenever an object is made. Keys that the schema does not know are skipped: a newer version may write more.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
-from stn_rectify.runtime.model.json_object import JsonObject
 
 __all__ = [
     "FORMAT",
     "MAX_MARGIN",
     "MAX_PASSES",
+    "RECOGNIZER_FORMAT",
     "ClassScoresSpec",
+    "FlatbufferSpec",
     "ImageSpec",
     "InputSpec",
     "Metadata",
+    "OutputsSpec",
+    "RecognizerMetadata",
     "RefineSpec",
     "ScoreSpec",
     "ThetaSpec",
     "parse_metadata",
+    "parse_recognizer_metadata",
 ]
 
-#: The value of ``format`` that this version reads.
+#: The values of ``format`` that this version reads: of a model's file, and of a recognizer's.
 FORMAT = "stn-rectify/1"
+RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
 
 #: More refinement passes and a wider margin around a crop than these are a mistake.
 MAX_PASSES = 100
 MAX_MARGIN = 4.0
 
-_MAX_SIDE = 16384
-_MAX_CHANNELS = 64
-_MAX_CLASSES = 65536
 _CHANNELS = {"RGB": 3, "GREY": 1}
 
 
-@dataclass(frozen=True)
-class ImageSpec:
+def _one_of(*words: str) -> Meta:
+    return Meta(pattern=rf"^({'|'.join(words)})\Z")
+
+
+_Side = Annotated[int, Meta(ge=1, le=16384)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
+_ZeroPoint = Annotated[int, Meta(ge=-128, le=127)]
+_Scale = Annotated[float, Meta(gt=0)]
+
+
+class ImageSpec(Struct, frozen=True):
     """Size of an image tensor, pixels."""
 
-    height: int
-    width: int
-    channels: int
+    height: _Side
+    width: _Side
+    channels: Annotated[int, Meta(ge=1, le=64)]
 
 
-@dataclass(frozen=True)
-class InputSpec(ImageSpec):
-    """The network's input: what pixel values mean to it, and how they are quantized."""
+class InputSpec(ImageSpec, frozen=True):
+    """The network's input: what pixel values 0 and 255 mean to it, and how they are quantized.
 
-    colour: str
+    Raises:
+        ValueError: if the colour has another number of channels, or the range of values is empty.
+    """
+
+    colour: Annotated[str, _one_of(*_CHANNELS, "OTHER")]
     value_range: tuple[float, float]
-    scale: float
-    zero_point: int
+    scale: _Scale
+    zero_point: _ZeroPoint
+
+    def __post_init__(self) -> None:
+        if self.channels != _CHANNELS.get(self.colour, self.channels):
+            raise ValueError(f"{self.channels} channels do not fit the colour {self.colour}")
+        low, high = self.value_range
+        if not low < high:
+            raise ValueError(f"the value_range [{low}, {high}] is empty")
 
 
-@dataclass(frozen=True)
-class ThetaSpec:
+class ThetaSpec(Struct, frozen=True):
     """How θ is stored: ``size`` int32 numbers, divided by 2^``fractional_bits``."""
 
     size: int
-    fractional_bits: int
+    fractional_bits: Annotated[int, Meta(ge=0, le=31)]
 
 
-@dataclass(frozen=True)
-class ScoreSpec:
+class ScoreSpec(Struct, frozen=True):
     """How the score is quantized: ``(int8 - zero_point) * scale``."""
 
-    scale: float
-    zero_point: int
+    scale: _Scale
+    zero_point: _ZeroPoint
 
     def value(self, level: int) -> float:
         """The score of an int8 level, 0 to 1."""
         return min(1.0, max(0.0, (level - self.zero_point) * self.scale))
 
 
-@dataclass(frozen=True)
-class ClassScoresSpec:
-    """The class scores of a recognizer in the file: ``size`` int8 numbers, quantized as the score is.
+class ClassScoresSpec(Struct, frozen=True, kw_only=True):
+    """The class scores of a recognizer: ``size`` int8 numbers, quantized as the score is.
 
     Attributes:
+        size: how many classes.
+        steps: of a recognizer that reads texts, in each of which it gives scores; left out of others.
+        scale: of the quantization.
+        zero_point: of the quantization.
         activation: ``"softmax"``: they add up to 1; ``"sigmoid"``: each for itself from 0 to 1; or ``"logits"``.
     """
 
-    size: int
-    scale: float
-    zero_point: int
-    activation: str
+    size: Annotated[int, Meta(ge=2, le=65536)]
+    steps: _Count | UnsetType = UNSET
+    scale: _Scale
+    zero_point: _ZeroPoint
+    activation: Annotated[str, _one_of("softmax", "sigmoid", "logits")]
 
 
-@dataclass(frozen=True)
-class RefineSpec:
+class OutputsSpec(Struct, frozen=True):
+    """The outputs of a model's main network; None: it lacks it."""
+
+    rectified: ImageSpec | None
+    theta: ThetaSpec
+    score: ScoreSpec | None
+    class_scores: ClassScoresSpec | None = None  # the first files do not name it
+
+
+class FlatbufferSpec(Struct, frozen=True):
+    """The model file without its archive: length, and SHA-256 in hexadecimal digits."""
+
+    bytes: Annotated[int, Meta(ge=8, le=2**53)]
+    sha256: str
+
+
+class RefineSpec(Struct, frozen=True):
     """The file's second network, which improves a pose (`stn_rectify.runtime.rectifying.refinement`).
 
     Attributes:
@@ -102,156 +145,143 @@ class RefineSpec:
         passes: how many a `Rectifier` makes that is not told.
         parameters: of the network.
         macs: multiply-accumulates of one pass.
+
+    Raises:
+        ValueError: if θ is not the eight numbers of a homography.
     """
 
     input: InputSpec
     theta: ThetaSpec
     score: ScoreSpec | None
-    margin: float
-    passes: int
-    parameters: int
-    macs: int
+    margin: Annotated[float, Meta(ge=0, le=MAX_MARGIN)]
+    passes: Annotated[int, Meta(ge=0, le=MAX_PASSES)]
+    parameters: _Count
+    macs: _Count
+
+    def __post_init__(self) -> None:
+        _check_theta(self.theta, "projective")
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """The content of metadata.json."""
+class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=FORMAT):
+    """The content of a model's metadata.json, in the order in which it is written.
+
+    Raises:
+        ValueError: if parts do not fit each other, and which.
+    """
 
     name: str
     description: str
-    kind: str
-    transform: str
-    padding: str
+    kind: Annotated[str, _one_of("in-graph", "pose-only")]
+    transform: Annotated[str, _one_of(*THETA_SIZE)]
+    padding: Annotated[str, _one_of("zeros", "border")]
     coordinates: str
     input: InputSpec
-    rectified: ImageSpec | None
-    theta: ThetaSpec
-    score: ScoreSpec | None
-    class_scores: ClassScoresSpec | None
-    flatbuffer_bytes: int
-    flatbuffer_sha256: str
-    parameters: int
-    macs: int
+    outputs: OutputsSpec
+    parameters: _Count
+    macs: _Count
     source_sha256: str
-    converter: Mapping[str, str]
-    refine: RefineSpec | None = None
+    converter: dict[str, str]
+    refine: RefineSpec | None = None  # files of one network do not name it
+    flatbuffer: FlatbufferSpec
+
+    def __post_init__(self) -> None:
+        _check_theta(self.theta, self.transform)
+        if (self.kind == "in-graph") != (self.rectified is not None):
+            raise ValueError("outputs.rectified must be an image in an in-graph file, and null in a pose-only one")
+        if self.refine is not None:
+            self._check_refine(self.refine.input)
+
+    def _check_refine(self, crop: InputSpec) -> None:
+        if self.transform == "tps":
+            raise ValueError("there is a refine network for a thin-plate spline, which has no homography to refine")
+        # A crop has the frame's channels: both networks must make do with them.
+        own = "OTHER" in (self.input.colour, crop.colour)
+        if own and (crop.colour, crop.channels) != (self.input.colour, self.input.channels):
+            raise ValueError(
+                f"refine.input has {crop.channels} channels, colour {crop.colour}, but the frame has "
+                f"{self.input.channels}, colour {self.input.colour}"
+            )
+
+    @property
+    def rectified(self) -> ImageSpec | None:
+        """Size of the image that the graph itself makes; None in a pose-only file."""
+        return self.outputs.rectified
+
+    @property
+    def theta(self) -> ThetaSpec:
+        """How the pose is stored."""
+        return self.outputs.theta
+
+    @property
+    def score(self) -> ScoreSpec | None:
+        """How the score is stored; None if the network gives none."""
+        return self.outputs.score
+
+    @property
+    def class_scores(self) -> ClassScoresSpec | None:
+        """How the scores of the recognizer in the file are stored; None if there is no recognizer in it."""
+        return self.outputs.class_scores
+
+
+class RecognizerMetadata(Struct, frozen=True, kw_only=True, tag_field="format", tag=RECOGNIZER_FORMAT):
+    """The content of a recognizer's metadata.json, in the order in which it is written."""
+
+    name: str
+    description: str
+    input: InputSpec
+    class_scores: ClassScoresSpec
+    parameters: _Count
+    macs: _Count
+    converter: dict[str, str]
+    source_sha256: str
+    flatbuffer: FlatbufferSpec
+
+
+_Content = TypeVar("_Content")
 
 
 def parse_metadata(text: bytes) -> Metadata:
-    """Reads metadata.json and checks that every key is there and has the right type and range.
+    """Reads metadata.json of a model and checks that every key is there and has the right type and range.
 
     Raises:
-        DataError: it is not, and which key is wrong.
+        DataError: if the file is of another kind, or if a key is missing or wrong, and which.
     """
+    kind = _format(text)
+    if str(kind).startswith("stn-rectify-recognizer/"):
+        raise DataError("it is the file of a recognizer: give it as the recognizer (--recognizer), not as the model")
+    if kind != FORMAT:
+        raise DataError(f"its format is {kind!r}, this version of stn-rectify reads {FORMAT!r}")
+    return _decoded(text, Metadata)
+
+
+def parse_recognizer_metadata(text: bytes) -> RecognizerMetadata | None:
+    """Reads metadata.json of a recognizer.
+
+    Returns:
+        What it says; None if it is of another maker.
+
+    Raises:
+        DataError: if it is not JSON or that of a model, or if a key is missing or wrong, and which.
+    """
+    kind = _format(text)
+    if str(kind).startswith("stn-rectify/"):
+        raise DataError("it is the file of a spatial transformer: give it as the model, not as the recognizer")
+    return _decoded(text, RecognizerMetadata) if kind == RECOGNIZER_FORMAT else None
+
+
+def _format(text: bytes) -> object:
+    values = _decoded(text, object)
+    return values.get("format") if isinstance(values, dict) else None
+
+
+def _decoded(text: bytes, content: type[_Content]) -> _Content:
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"metadata.json is not JSON ({error})") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        found = values.get("format") if isinstance(values, dict) else None
-        if str(found).startswith("stn-rectify-recognizer/"):
-            raise DataError(
-                "it is the file of a recognizer: give it as the recognizer (--recognizer), not as the model"
-            )
-        raise DataError(f"its format is {found!r}, this version of stn-rectify reads {FORMAT!r}")
-    root = JsonObject(values, "metadata.json")
-    outputs, flatbuffer = root.child("outputs"), root.child("flatbuffer")
-    in_graph = root.text("kind", "in-graph", "pose-only") == "in-graph"
-    transform = root.text("transform", *THETA_SIZE)
-    if not in_graph:
-        outputs.expect_null("rectified", "in a pose-only file")
-    frame = _input(root.child("input"))
-    return Metadata(
-        name=root.text("name"),
-        description=root.text("description"),
-        kind=root.text("kind"),
-        transform=transform,
-        padding=root.text("padding", "zeros", "border"),
-        coordinates=root.text("coordinates"),
-        input=frame,
-        rectified=_image(outputs.child("rectified")) if in_graph else None,
-        theta=_theta(outputs.child("theta"), THETA_SIZE[transform]),
-        score=None if outputs.is_null("score") else _score(outputs.child("score")),
-        class_scores=_class_scores(outputs) if in_graph else None,
-        flatbuffer_bytes=flatbuffer.integer("bytes", 8),
-        flatbuffer_sha256=flatbuffer.text("sha256"),
-        parameters=root.integer("parameters"),
-        macs=root.integer("macs"),
-        source_sha256=root.text("source_sha256"),
-        converter=root.child("converter").texts(),
-        refine=_refine(root, transform, frame),
-    )
+        return msgspec.json.decode(text, type=content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DataError(f"its metadata.json is damaged ({error}): convert the Keras model again") from None
 
 
-def _image(values: JsonObject) -> ImageSpec:
-    return ImageSpec(
-        height=values.integer("height", 1, _MAX_SIDE),
-        width=values.integer("width", 1, _MAX_SIDE),
-        channels=values.integer("channels", 1, _MAX_CHANNELS),
-    )
-
-
-def _input(values: JsonObject) -> InputSpec:
-    image = _image(values)
-    colour = values.text("colour", "RGB", "GREY", "OTHER")
-    if image.channels != _CHANNELS.get(colour, image.channels):
-        raise DataError(f"metadata.json: input has {image.channels} channels, but its colour is {colour}")
-    low, high = values.pair("value_range")
-    if not low < high:
-        raise DataError(f"metadata.json: input.value_range [{low}, {high}] is empty")
-    return InputSpec(
-        **vars(image),
-        colour=colour,
-        value_range=(low, high),
-        scale=values.positive("scale"),
-        zero_point=values.integer("zero_point", -128, 127),
-    )
-
-
-def _theta(values: JsonObject, size: int) -> ThetaSpec:
-    return ThetaSpec(values.integer("size", size, size), values.integer("fractional_bits", 0, 31))
-
-
-def _score(values: JsonObject) -> ScoreSpec:
-    return ScoreSpec(values.positive("scale"), values.integer("zero_point", -128, 127))
-
-
-def _class_scores(outputs: JsonObject) -> ClassScoresSpec | None:
-    """None in files without a recognizer; the first of them do not name it at all."""
-    if outputs.is_null("class_scores", missing=True):
-        return None
-    values = outputs.child("class_scores")
-    return ClassScoresSpec(
-        size=values.integer("size", 2, _MAX_CLASSES),
-        scale=values.positive("scale"),
-        zero_point=values.integer("zero_point", -128, 127),
-        activation=values.text("activation", "softmax", "sigmoid", "logits"),
-    )
-
-
-def _refine(root: JsonObject, transform: str, frame: InputSpec) -> RefineSpec | None:
-    """None in files of one network; the first of them do not name it at all."""
-    if root.is_null("refine", missing=True):
-        return None
-    if transform == "tps":
-        raise DataError("metadata.json has a refine network for a thin-plate spline, which has no homography to refine")
-    values = root.child("refine")
-    crop = _input(values.child("input"))
-    # A crop has the frame's channels: both networks must make do with them.
-    if (frame.colour == "OTHER" or crop.colour == "OTHER") and (crop.colour, crop.channels) != (
-        frame.colour,
-        frame.channels,
-    ):
-        raise DataError(
-            f"metadata.json: refine.input has {crop.channels} channels, colour {crop.colour}, but the frame has "
-            f"{frame.channels}, colour {frame.colour}"
-        )
-    return RefineSpec(
-        input=crop,
-        theta=_theta(values.child("theta"), THETA_SIZE["projective"]),
-        score=None if values.is_null("score") else _score(values.child("score")),
-        margin=values.number("margin", 0, MAX_MARGIN),
-        passes=values.integer("passes", 0, MAX_PASSES),
-        parameters=values.integer("parameters"),
-        macs=values.integer("macs"),
-    )
+def _check_theta(theta: ThetaSpec, transform: str) -> None:
+    size = THETA_SIZE[transform]
+    if theta.size != size:
+        raise ValueError(f"theta.size is {theta.size}, but the transform {transform} has {size} numbers")

@@ -72,7 +72,7 @@ class ModelFile:
 
     @property
     def networks(self) -> int:
-        """How many networks the file holds: 2 if it can refine a pose, else 1."""
+        """The number of networks in the file: 2 if it can refine a pose, else 1."""
         return 1 if self.refine_signature is None else 2
 
     @classmethod
@@ -84,7 +84,7 @@ class ModelFile:
                 one.
 
         Raises:
-            ModelFileError: it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
+            ModelFileError: if it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
                 has no place in a spatial transformer network.
         """
         path = _KIND.locate(DEFAULT_MODEL if model is None else model)
@@ -92,7 +92,7 @@ class ModelFile:
         try:
             texts = _associated_files(content)
             metadata = parse_metadata(texts["metadata.json"])
-            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer_bytes, metadata.flatbuffer_sha256)
+            flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)

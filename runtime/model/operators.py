@@ -1,4 +1,4 @@
-"""Which of TensorFlow Lite's built-in operators a model file may use.
+"""The built-in operators of TensorFlow Lite that a model file may use.
 
 Allowed are the operators that stn-convert writes, and those of the layers a quantized trunk is made of: each computes
 its outputs from its inputs and nothing else. So a file that is not ours cannot loop for ever, keep state from frame

@@ -28,7 +28,7 @@ _MAX_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class TfliteKind:
-    """What such files are called, and the words for one that is wrong.
+    """A kind of file: what it is called, and the words for one that is wrong.
 
     Attributes:
         noun: what messages call the file.
@@ -57,7 +57,7 @@ class TfliteKind:
         """The path of a file, which may be given by the bare name of a bundled one.
 
         Raises:
-            ModelFileError: a bare name that no bundled file has.
+            ModelFileError: if it is a bare name that no bundled file has.
         """
         path = Path(file)
         if isinstance(file, str) and file and path.name == file and not path.suffix:
@@ -74,7 +74,7 @@ class TfliteKind:
         """The whole content, archive included.
 
         Raises:
-            ModelFileError: it cannot be read, or it is not in TensorFlow Lite's format.
+            ModelFileError: if the file cannot be read, or it is not in TensorFlow Lite's format.
         """
         try:
             size = path.stat().st_size
@@ -99,8 +99,8 @@ class TfliteKind:
             wanted: picks them.
 
         Raises:
-            BadZipFile: there is no archive, or none that makes sense.
-            DataError: it is damaged, or one of the files too long.
+            BadZipFile: if there is no archive, or none that makes sense.
+            DataError: if the archive is damaged, or one of the files is too long.
         """
         texts = {}
         try:
@@ -127,7 +127,7 @@ def unaltered_flatbuffer(content: bytes, size: int, sha256: str) -> bytes:
         sha256: of the flatbuffer, hexadecimal, from the metadata.
 
     Raises:
-        DataError: it is not what was written.
+        DataError: if the flatbuffer is not what was written.
     """
     flatbuffer = content[:size]
     if hashlib.sha256(flatbuffer).hexdigest() != sha256:

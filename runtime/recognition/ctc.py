@@ -82,7 +82,7 @@ def best_texts(steps: FloatArray, blank: int, width: int) -> list[Text]:
 
 
 def text_probability(steps: FloatArray, blank: int, text: Text) -> float:
-    """How probable a text is, over all its alignments: the forward algorithm (Graves et al. 2006, section 4.1).
+    """Gives the probability of a text over its alignments by the forward algorithm (Graves et al. 2006, section 4.1).
 
     Args:
         steps: float64 [T, K], how probable each class is in each step.
@@ -122,7 +122,7 @@ class CtcDecoder:
             a beam search of this width finds.
 
     Raises:
-        UsageError: an argument is out of range.
+        UsageError: if an argument is out of range.
 
     Example:
         >>> steps = np.array([[0.6, 0.4], [0.6, 0.4]])  # "a", blank
@@ -138,7 +138,7 @@ class CtcDecoder:
         self._labels, self._blank, self._beam_width = tuple(labels), blank, beam_width
 
     def __call__(self, steps: npt.NDArray[np.float64]) -> Recognition:
-        """What is written there.
+        """Reads the text off the steps.
 
         Args:
             steps: float64 [T, K], how probable each class is in each step.

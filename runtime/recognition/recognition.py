@@ -1,4 +1,4 @@
-"""What an image shows, as a recognizer says it."""
+"""The answer of a recognizer, and what a recognizer is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ImageRecognizer", "Recognition", "Recognized", "as_recognition", "la
 
 @dataclass(frozen=True, eq=False)
 class Recognition:
-    """What an image shows.
+    """The content of an image, as a recognizer reads it.
 
     Attributes:
         label: of the most probable class, its number if the classes have no labels; or the text that was read, which
@@ -54,17 +54,17 @@ Recognized: TypeAlias = Recognition | str | tuple[str, float] | None
 
 
 class ImageRecognizer(Protocol):
-    """What reads rectified images: a `Recognizer`, or an object of your own."""
+    """Reads rectified images: a `Recognizer`, or an object of your own."""
 
     def recognize(self, image: npt.NDArray[np.uint8], /) -> Recognized:
         """Says what an upright image shows, BGR uint8 [h, w, 3] or grey [h, w]."""
 
 
 def as_recognition(said: Recognized) -> Recognition | None:
-    """What a recognizer has said, in one form.
+    """Brings the answer of a recognizer into one form.
 
     Raises:
-        UsageError: it is nothing that a recognizer may say.
+        UsageError: if it is nothing that a recognizer may say.
     """
     if said is None or isinstance(said, Recognition):
         return said

@@ -118,7 +118,6 @@ class Recognizer:
     ) -> None:
         names = read_labels(labels) if isinstance(labels, (str, PathLike)) else labels
         self._file = RecognizerFile.open(model, names)
-        self._activation = self._file.activation
         self._decoder = self._make_decoder(beam_width)
         self._interpreter: Interpreter | None = open_interpreter(self._file.flatbuffer, threads=threads)
         self._package = self._interpreter.package
@@ -226,7 +225,4 @@ class Recognizer:
             values = (values - zero_point) * scale
         if self._file.sequence is not None:
             values = self._file.sequence.rows(values)
-        # Where the file does not say what scores are, logits show themselves at some image, and are known from then on.
-        if self._activation is None and (values.min() < 0 or values.max() > 1):
-            self._activation = "logits"
-        return class_probabilities(values, self._activation or "softmax")
+        return class_probabilities(values, self._file.activation)

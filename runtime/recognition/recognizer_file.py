@@ -5,30 +5,28 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Tensor, read_flatbuffer
+from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
+from stn_rectify.runtime.model.metadata import RecognizerMetadata, parse_recognizer_metadata
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator_name
 from stn_rectify.runtime.model.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
+from stn_rectify.runtime.recognition.activation import score_activation
 
 __all__ = [
     "BLANK",
-    "RECOGNIZER_FORMAT",
     "RECOGNIZER_SUFFIX",
     "RecognizerFile",
     "SequenceLayout",
-    "bundled_recognizers",
     "sequence_sides",
 ]
 
@@ -100,8 +98,7 @@ class SequenceLayout:
         return rows.T if self.classes_first else rows
 
 
-#: The value of ``format`` in the metadata.json of the files that stn-convert makes of ``NAME.recognizer.keras``.
-RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
+#: How the files are called that stn-convert makes of ``NAME.recognizer.keras``.
 RECOGNIZER_SUFFIX = ".recognizer.tflite"
 
 _NO_TFLITE = "{path} is not a TensorFlow Lite file: give the .tflite file of a classifier"
@@ -116,7 +113,6 @@ _KIND = TfliteKind(
 )
 _OPERATORS = frozenset(ALLOWED_IN_RECOGNIZERS.values())
 _DTYPES = ("INT8", "UINT8", "FLOAT32")
-_ACTIVATIONS = ("softmax", "sigmoid", "logits")
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,8 @@ class RecognizerFile:
         scores: the output tensor.
         sequence: where in the output steps and classes are; None of a classifier.
         value_range: what pixel values 0 and 255 are to the network; None: not known.
-        activation: what the scores are; None: not known.
+        activation: what the scores are, as `class_probabilities` takes it: from its metadata, else as
+            `score_activation` reads it off the graph.
     """
 
     path: Path
@@ -147,7 +144,7 @@ class RecognizerFile:
     scores: Tensor
     sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
-    activation: str | None
+    activation: str
 
     @property
     def is_integer(self) -> bool:
@@ -177,20 +174,20 @@ class RecognizerFile:
         content = _KIND.read(path)
         try:
             texts = _associated_texts(content)
-            metadata = _metadata(texts.get("metadata.json"))
+            metadata = parse_recognizer_metadata(texts["metadata.json"]) if "metadata.json" in texts else None
             flatbuffer = _flatbuffer(content, metadata)
-            image, scores = _ends(flatbuffer)
+            network = _network(flatbuffer)
+            image, scores = network.tensors[network.inputs[0]], network.tensors[network.outputs[0]]
             names, sequence = _classes(_file_labels(texts) if labels is None else tuple(labels), scores)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
-        name = metadata.get("name") or path.name.removesuffix(".tflite").removesuffix(".recognizer")
-        value_range, activation = metadata.get("value_range"), metadata.get("activation")
+        name, value_range = path.name.removesuffix(".tflite").removesuffix(".recognizer"), None
+        if metadata is None:
+            activation = score_activation(network, is_sequence=sequence is not None)
+        else:
+            name, value_range = metadata.name or name, metadata.input.value_range
+            activation = metadata.class_scores.activation
         return cls(path, len(content), flatbuffer, name, names, image, scores, sequence, value_range, activation)
-
-
-def bundled_recognizers() -> tuple[str, ...]:
-    """The names of the recognizers that come with the package, sorted."""
-    return _KIND.bundled()
 
 
 def _associated_texts(content: bytes) -> dict[str, bytes]:
@@ -208,43 +205,14 @@ def _is_text(entry: zipfile.ZipInfo) -> bool:
     return entry.filename.endswith((".txt", ".json"))
 
 
-def _metadata(text: bytes | None) -> dict[str, Any]:
-    """What our own files say; nothing for others."""
-    if text is None:
-        return {}
-    try:
-        values = json.loads(text)
-        if values.get("format") != RECOGNIZER_FORMAT:
-            _refuse_ours(values)
-            return {}
-        low, high = (float(v) for v in values["input"]["value_range"])
-        found = {
-            "name": str(values["name"]),
-            "value_range": (low, high),
-            "activation": values["class_scores"]["activation"],
-            "bytes": int(values["flatbuffer"]["bytes"]),
-            "sha256": str(values["flatbuffer"]["sha256"]),
-        }
-        if found["activation"] not in _ACTIVATIONS or not -1e9 < low < high < 1e9:
-            raise ValueError("a value is out of range")
-        return found
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"its metadata.json is damaged ({error}): convert the Keras model again") from None
-
-
-def _refuse_ours(values: dict[str, Any]) -> None:
-    if str(values.get("format", "")).startswith("stn-rectify/"):
-        raise DataError("it is the file of a spatial transformer: give it as the model, not as the recognizer")
-
-
-def _flatbuffer(content: bytes, metadata: dict[str, Any]) -> bytes:
-    if "sha256" not in metadata:
+def _flatbuffer(content: bytes, metadata: RecognizerMetadata | None) -> bytes:
+    if metadata is None:
         return content
-    return unaltered_flatbuffer(content, metadata["bytes"], metadata["sha256"])
+    return unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
 
 
-def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
-    """Input and output, after all operators have been found to be allowed."""
+def _network(flatbuffer: bytes) -> Subgraph:
+    """The graph, after operators, input and output have been found to be those of a recognizer."""
     graph = read_flatbuffer(flatbuffer)
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in _OPERATORS:
@@ -264,7 +232,7 @@ def _ends(flatbuffer: bytes) -> tuple[Tensor, Tensor]:
             f"its output is {list(scores.shape)}: expected class scores [1, classes], or for a text "
             "[1, steps, classes] or [1, classes, steps]"
         )
-    return image, scores
+    return first
 
 
 def _file_labels(texts: dict[str, bytes]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which frames are recognized: every so many, those of a target that keeps still, or those that show something new."""
+"""The choice of frames that are recognized: every so many, those of a still target, those that show something new."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Steadiness:
         frames: how many frames are looked at, 2 or more; there must have been as many.
 
     Raises:
-        UsageError: an argument is out of range.
+        UsageError: if an argument is out of range.
     """
 
     def __init__(self, most: float = 0.02, frames: int = 5) -> None:
@@ -64,7 +64,7 @@ class PictureChange:
             (docs/recognition.md).
 
     Raises:
-        UsageError: ``least`` is not above 0.
+        UsageError: if ``least`` is not above 0.
     """
 
     def __init__(self, least: float = 0.8) -> None:
@@ -74,7 +74,7 @@ class PictureChange:
         self._remembered: npt.NDArray[np.float32] | None = None
 
     def has_changed(self, image: npt.NDArray[np.uint8]) -> bool:
-        """Whether a picture, BGR uint8 [h, w, 3] or grey [h, w], differs from the remembered one, or there is none."""
+        """Tells whether a picture, BGR uint8 [h, w, 3] or grey [h, w], differs from the remembered one, if any."""
         if self._remembered is None:
             return True
         apart = np.abs(_small_copy(image) - self._remembered)
@@ -112,7 +112,7 @@ class RecognitionSchedule:
         change: what another picture is.
 
     Raises:
-        UsageError: an argument is out of range.
+        UsageError: if an argument is out of range.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a pipeline does with an upright target: follows it, recognizes it now and then, and votes on what it is."""
+"""The stage behind rectification: follows a target, has it recognized now and then, and votes on what it is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TargetTrack:
         max_gap_s: time without a frame after which it is another target, seconds.
 
     Raises:
-        UsageError: an argument is out of range.
+        UsageError: if an argument is out of range.
     """
 
     def __init__(self, jump: float = 0.2, max_gap_s: float = 2.0) -> None:
@@ -72,7 +72,7 @@ class LabelVote:
         size: how many recognitions vote, 1 or more.
 
     Raises:
-        UsageError: ``size`` is out of range.
+        UsageError: if ``size`` is out of range.
 
     Example:
         >>> vote = LabelVote(3)
@@ -117,7 +117,7 @@ class RecognitionStage:
         top_k: how many of the best labels results get as ``top_labels``.
 
     Raises:
-        UsageError: the recognizer is none, or ``top_k`` is below 0.
+        UsageError: if the recognizer is none, or ``top_k`` is below 0.
 
     Example:
         >>> stage = RecognitionStage(  # doctest: +SKIP
@@ -153,7 +153,7 @@ class RecognitionStage:
             timestamp: of the frame, seconds from any beginning.
 
         Raises:
-            UsageError: the recognizer said what it may not, or is closed.
+            UsageError: if the recognizer gave what it may not, or is closed.
         """
         started = time.perf_counter()
         if not self._track.follows(result.corners, timestamp):

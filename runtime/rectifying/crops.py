@@ -81,7 +81,7 @@ def target_crop(
 
 
 def _halvings(outline: list[list[float]], fine: tuple[int, int], frame_size: tuple[int, int]) -> int:
-    """How often the frame can be halved before its pixels are larger than those of the crop."""
+    """Gives how many times the frame can be halved before its pixels are larger than those of the crop."""
     top, right, bottom, left = map(math.dist, outline, outline[1:] + outline[:1])
     stride = min(min(top, bottom) / fine[0], min(right, left) / fine[1])
     return max(0, math.frexp(min(stride, *frame_size))[1] - 1)  # of the whole powers of two up to it

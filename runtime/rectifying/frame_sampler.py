@@ -30,7 +30,7 @@ _IDENTITY = identity_theta("projective")
 
 @dataclass(frozen=True)
 class FrameSampler:
-    """How large a rectified image is, where its pixels lie in the frame, and what they are.
+    """Takes rectified images out of frames: their size, where their pixels lie, and what they are.
 
     Attributes:
         output_size: width and height of all rectified images, pixels; a side of 0 follows from the other by the

@@ -37,7 +37,7 @@ class Locator:
         takes_image: whether the graph's own rectified image is wanted.
 
     Raises:
-        ModelFileError: the interpreter cannot run the refine network.
+        ModelFileError: if the interpreter cannot run the refine network.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Locator:
         self._refine_network = RefineNetwork(spec, interpreter, self._pyramid) if spec is not None and passes else None
 
     def locate(self, frame: npt.NDArray[np.uint8]) -> Location:
-        """Where the target lies.
+        """Finds where the target lies.
 
         Args:
             frame: one that `check_frame` has passed.

@@ -83,7 +83,7 @@ def check_frame(frame: object, spec: InputSpec) -> npt.NDArray[np.uint8]:
         spec: the model's input.
 
     Raises:
-        DataError: it is not, and what to do about it.
+        DataError: if it is not; the message says what to do.
     """
     if not isinstance(frame, np.ndarray):
         raise DataError(f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3]")

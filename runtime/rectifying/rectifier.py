@@ -31,10 +31,10 @@ __all__ = ["Rectifier", "check_output", "check_refine"]
 
 
 def check_refine(refine: object, output: str, model: ModelFile) -> int:
-    """How many refinement passes to make.
+    """Checks the argument ``refine``, and gives the number of refinement passes to make.
 
     Raises:
-        UsageError: the model, or ``output``, has none such.
+        UsageError: if the model, or ``output``, allows no such number.
     """
     spec, name = model.metadata.refine, model.metadata.name
     if refine is None:
@@ -56,7 +56,7 @@ def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) ->
     """Width and height of the rectified image, pixels, one of them 0 to keep the aspect; None for the target's own.
 
     Raises:
-        UsageError: the model has no such output, or the size is out of range.
+        UsageError: if the model has no such output, or the size is out of range.
     """
     if output not in ("frame", "model"):
         raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
@@ -101,9 +101,9 @@ class Rectifier:
             one network and with ``output="model"``, whose pixels the graph has taken before.
 
     Raises:
-        ModelFileError: the model file is missing, damaged or not all-integer.
-        UsageError: the options do not fit together or the model.
-        StnRectifyError: no interpreter works in this environment.
+        ModelFileError: if the model file is missing, damaged or not all-integer.
+        UsageError: if the options do not fit together or the model.
+        StnRectifyError: if no interpreter works in this environment.
 
     Example:
         >>> with Rectifier() as rectifier:  # doctest: +SKIP
@@ -165,8 +165,8 @@ class Rectifier:
             The rectified image, where it was in the frame, and how sure the model is. All arrays are new.
 
         Raises:
-            DataError: the frame has the wrong type, dtype or shape.
-            UsageError: closed, or in use by another thread.
+            DataError: if the frame has the wrong type, dtype or shape.
+            UsageError: if this object is closed, or another thread is using it.
         """
         return self.sample(frame, self.locate(frame))
 
@@ -180,8 +180,8 @@ class Rectifier:
             Where it is and how sure the model is. All arrays are new.
 
         Raises:
-            DataError: the frame has the wrong type, dtype or shape.
-            UsageError: closed, or in use by another thread.
+            DataError: if the frame has the wrong type, dtype or shape.
+            UsageError: if this object is closed, or another thread is using it.
         """
         with self._in_use() as locator:
             return locator.locate(check_frame(frame, self._model.metadata.input))
@@ -205,8 +205,8 @@ class Rectifier:
             What `rectify` gives, at ``corners`` if there are any.
 
         Raises:
-            DataError: the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
-            UsageError: there are ``corners``, and `check_takes_corners` refuses them.
+            DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: if there are ``corners``, and `check_takes_corners` refuses them.
         """
         started = time.perf_counter()
         checked = check_frame(frame, self._model.metadata.input)
@@ -226,7 +226,7 @@ class Rectifier:
         """Checks that the target can be taken from other corners than the network's.
 
         Raises:
-            UsageError: images are the graph's own, or of a spline, whose bend four corners do not tell.
+            UsageError: if images are the graph's own, or of a spline, whose bend four corners do not tell.
         """
         if self._output == "model":
             raise UsageError(
@@ -250,7 +250,7 @@ class Rectifier:
             at ``output_size`` if there is one; its outer corners; no label.
 
         Raises:
-            DataError: the frame has the wrong type, dtype or shape.
+            DataError: if the frame has the wrong type, dtype or shape.
         """
         started = time.perf_counter()
         image, corners, homography = self._whole(check_frame(frame, self._model.metadata.input))
@@ -261,7 +261,7 @@ class Rectifier:
         """Lets the model go. Closing twice does no harm.
 
         Raises:
-            UsageError: another thread is rectifying a frame.
+            UsageError: if another thread is rectifying a frame.
         """
         if not self._busy.acquire(blocking=False):
             raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")

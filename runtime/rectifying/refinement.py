@@ -48,16 +48,16 @@ class RefinedPose:
 
 
 class CropReader(Protocol):
-    """What finds the target in the crop of a pose: a `RefineNetwork`, or another that computes in float."""
+    """Finds the target in the crop of a pose: a `RefineNetwork`, or another that computes in float."""
 
     @property
     def margin(self) -> float:
-        """What a crop shows beyond each edge of the target, as a share of the target's side."""
+        """The margin that a crop shows beyond each edge of the target, as a share of the target's side."""
 
     def look(
         self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int
     ) -> tuple[FloatArray, float | None]:
-        """Where in the crop of a pose the target lies.
+        """Finds where in the crop of a pose the target lies.
 
         Args:
             frame: one that `check_frame` has passed.
@@ -78,7 +78,7 @@ class RefineNetwork:
         pyramid: one that holds every frame that is looked at, if it has no more than four channels.
 
     Raises:
-        ModelFileError: the interpreter cannot run it.
+        ModelFileError: if the interpreter cannot run it.
     """
 
     def __init__(self, spec: RefineSpec, interpreter: Interpreter, pyramid: FramePyramid | None = None) -> None:
@@ -165,7 +165,7 @@ def compose(homography: FloatArray, seen: FloatArray, margin: float) -> FloatArr
 
 
 def final_score(scan: float, refine: float | None) -> float:
-    """How sure both networks together are of a target, 0 to 1: the product of their scores.
+    """The score of both networks together, 0 to 1: the product of their scores.
 
     Args:
         scan: of the network that saw the whole frame.

@@ -21,7 +21,7 @@ __all__ = ["CornerSmoother"]
 
 @dataclass(frozen=True, eq=False)
 class _Past:
-    """What the filter remembers of the frame before."""
+    """The state that the filter keeps of the frame before."""
 
     raw: FloatArray  # [4, 2], frame pixels
     smooth: FloatArray  # [4, 2], frame pixels
@@ -48,7 +48,7 @@ class CornerSmoother:
         max_gap_s: time without a frame that is a gap, seconds.
 
     Raises:
-        UsageError: an argument is out of range.
+        UsageError: if an argument is out of range.
 
     Example:
         >>> smoother = CornerSmoother()
@@ -97,7 +97,7 @@ class CornerSmoother:
             starts afresh.
 
         Raises:
-            DataError: the corners are no valid quadrilateral.
+            DataError: if the corners are no valid quadrilateral.
         """
         if not is_valid_quadrilateral(corners):
             raise DataError(

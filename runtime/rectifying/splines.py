@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import CONTROL_POINTS, normalised_to_pixels, transform_points
 
-__all__ = ["spline_basis", "spline_map", "spline_points"]
+__all__ = ["spline_basis", "spline_map"]
 
 
 #: `spline_map` evaluates the spline on this many nodes along each side, and one more beyond each end. Three divides
@@ -25,7 +25,7 @@ _MAP_NODES = 31
 
 
 def spline_basis(points: npt.ArrayLike) -> FloatArray:
-    """How much each control point moves each output point.
+    """Gives how much each control point moves each output point.
 
     Args:
         points: [N, 2], normalised output coordinates.
@@ -47,15 +47,10 @@ def _kernel(points: FloatArray) -> FloatArray:
     return np.asarray(squared * np.log(np.where(squared > 0, squared, 1.0)) / 2)
 
 
-def spline_points(theta: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
-    """Maps output points [N, 2] to input points [N, 2], both normalised, with θ [32]."""
-    return np.asarray(spline_basis(points) @ np.asarray(theta, np.float64).reshape(-1, 2))
-
-
 def spline_map(
     theta: npt.ArrayLike, frame_size: tuple[int, int], output_size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Where in the frame each rectified pixel is read: what ``cv2.remap`` takes.
+    """Gives where in the frame each rectified pixel is read, as ``cv2.remap`` takes it.
 
     The spline is evaluated on a lattice and interpolated by cubics (Keys 1981): 0.01 % of the frame's width from the
     spline itself where it differs most, with control points scattered by 3.6 % of the frame.

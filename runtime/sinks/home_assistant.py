@@ -1,4 +1,4 @@
-"""What Home Assistant must be told to show results that come by MQTT.
+"""The messages that tell Home Assistant to show results that come by MQTT.
 
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: one retained message per sensor, whose topic ends with
 ``/config``. All sensors read the same JSON line.

@@ -15,7 +15,7 @@ __all__ = ["JsonlSink", "result_values"]
 
 
 def result_values(frame: CapturedFrame, result: Rectification) -> dict[str, Any]:
-    """What a result says, in types that JSON has; pictures are left out.
+    """Gives a result as values of types that JSON has; pictures are left out.
 
     Args:
         frame: as it is seen through the view.
@@ -53,7 +53,7 @@ class JsonlSink(ResultSink):
             run was cut off within a line, that line is ended first.
 
     Raises:
-        StnRectifyError: the file cannot be opened.
+        StnRectifyError: if the file cannot be opened.
     """
 
     def __init__(self, file: str | PathLike[str]) -> None:
@@ -74,8 +74,8 @@ class JsonlSink(ResultSink):
         """Writes one line.
 
         Raises:
-            BrokenPipeError: the reader of a pipe has gone.
-            StnRectifyError: it cannot be written, for example because the disk is full.
+            BrokenPipeError: if the reader of a pipe has gone.
+            StnRectifyError: if the line cannot be written, for example because the disk is full.
         """
         line = memoryview(json.dumps(result_values(frame, result)).encode() + b"\n")
         try:

@@ -45,7 +45,7 @@ class MqttSink(ResultSink):
         report: called with lines for people about the connection, from the thread as well.
 
     Raises:
-        StnRectifyError: paho-mqtt 2 is not installed.
+        StnRectifyError: if paho-mqtt 2 is not installed.
 
     Attributes:
         unsent: results left out for want of a connection.

@@ -1,4 +1,4 @@
-"""Where on which MQTT broker results go, as one URL."""
+"""The address of results on an MQTT broker, as one URL."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MqttAddress:
         """Reads ``mqtt://user:password@host:1883/topic``. The messages of its errors never have the password.
 
         Raises:
-            UsageError: it is no such URL, or its topic cannot be published to.
+            UsageError: if the text is no such URL, or its topic cannot be published to.
         """
         try:
             parts = urlsplit(url.strip())

@@ -1,4 +1,4 @@
-"""Which of many results a sink takes."""
+"""The choice of the results that a sink takes out of many."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pace:
         self._last_s: float | None = None
 
     def is_due(self, frame: CapturedFrame) -> bool:
-        """Whether the result for this frame is taken; called once for each."""
+        """Tells whether the result for this frame is taken; is called once for each frame."""
         number, self._seen = self._seen, self._seen + 1
         return number % self._every == 0 and self._interval_is_over(frame)
 

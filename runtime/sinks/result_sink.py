@@ -32,7 +32,7 @@ class ResultSink(ABC):
         """Takes the result for one frame.
 
         Raises:
-            StnRectifyError: it cannot be written, and why.
+            StnRectifyError: if the result cannot be written; the message says why.
         """
 
     def close(self) -> None:  # noqa: B027 -- most sinks hold nothing

@@ -43,8 +43,8 @@ class VideoSink(ResultSink):
             are cut to a second. Else each result is one picture.
 
     Raises:
-        UsageError: the file exists, or has another ending.
-        StnRectifyError: it cannot be written.
+        UsageError: if the file exists, or has another ending.
+        StnRectifyError: if the file cannot be written.
     """
 
     def __init__(self, file: str | PathLike[str], *, framerate: float = 25.0, real_time: bool = False) -> None:
@@ -71,7 +71,8 @@ class VideoSink(ResultSink):
         """Adds the picture.
 
         Raises:
-            StnRectifyError: it cannot be written, for example because the disk is full. What there is can be watched.
+            StnRectifyError: if the picture cannot be written, for example because the disk is full. What was written
+                can be watched.
         """
         if self._writer is None:
             self._writer = self._open(frame)
@@ -86,7 +87,7 @@ class VideoSink(ResultSink):
         """Ends the video and gives the file its name. Without a picture there is no file.
 
         Raises:
-            StnRectifyError: the video is not complete, or its file cannot be renamed.
+            StnRectifyError: if the video is not complete, or its file cannot be renamed.
         """
         try:
             if self._writer is None:
@@ -115,7 +116,7 @@ class VideoSink(ResultSink):
         return writer
 
     def _due(self, frame: CapturedFrame) -> int:
-        """How often the picture is written: in real time as often as it takes to reach the time of its frame."""
+        """Gives how many times the picture is written: in real time, until the time of its frame is reached."""
         if not self._real_time:
             return 1
         self._clock_s += min(max(frame.timestamp - self._last_s, 0.0), _LONGEST_GAP_S)  # Unix time may be set back

@@ -35,8 +35,8 @@ class ShowSink(ResultSink):
         is_stopped: ends holding a picture when it says so; None never does.
 
     Raises:
-        UsageError: this OpenCV has no windows.
-        StnRectifyError: there is no display.
+        UsageError: if this OpenCV has no windows.
+        StnRectifyError: if there is no display.
     """
 
     def __init__(self, *, hold: bool = False, is_stopped: Callable[[], bool] | None = None) -> None:

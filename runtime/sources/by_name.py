@@ -47,8 +47,8 @@ def open_camera(
             without ``fourcc``).
 
     Raises:
-        SourceError: it cannot be opened.
-        UsageError: an option does not fit the camera.
+        SourceError: if the camera or the video cannot be opened.
+        UsageError: if an option does not fit the camera.
     """
     name = str(camera)
 
@@ -82,7 +82,7 @@ def open_video(
     """Opens a video file or URL. A live stream is opened again when it is lost; see `open_camera` for the arguments.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: if the camera or the video cannot be opened.
     """
     if not reconnect or not is_url(str(video)):
         return VideoSource(video)

@@ -41,9 +41,9 @@ class CameraSource(ThreadedSource):
         fourcc: the pixel format it delivers.
 
     Raises:
-        SourceError: there is no such camera, it may not be opened, or gives no usable frame. While iterating:
+        SourceError: if there is no such camera, it may not be opened, or it gives no usable frame. While iterating:
             it stopped delivering.
-        UsageError: ``fourcc`` does not have four letters.
+        UsageError: if ``fourcc`` does not have four letters.
     """
 
     def __init__(

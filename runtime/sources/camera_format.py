@@ -20,7 +20,7 @@ _RATE_TOLERANCE = 0.95  # 29.97 frames/s are 30
 
 @dataclass(frozen=True)
 class CameraFormat:
-    """What a camera is asked for.
+    """The pixel format, size and rate that a camera is asked for.
 
     Attributes:
         width: pixels.
@@ -29,7 +29,7 @@ class CameraFormat:
         fourcc: pixel format such as ``"YUYV"``, or ``"auto"``.
 
     Raises:
-        UsageError: ``fourcc`` does not have four letters.
+        UsageError: if ``fourcc`` does not have four letters.
     """
 
     width: int = 640
@@ -75,7 +75,7 @@ def negotiate(device: str, asked: CameraFormat) -> FormattedCapture:
     """Opens a camera with the first pixel format that gives size and rate asked for, else with the nearest to that.
 
     Raises:
-        SourceError: it gives no usable frame in any.
+        SourceError: if the camera gives no usable frame in any format.
     """
     best: tuple[tuple[bool, bool], str | None] | None = None
     for fourcc in _AUTO_FOURCC if asked.fourcc == "auto" else (asked.fourcc,):
@@ -98,7 +98,7 @@ def negotiate(device: str, asked: CameraFormat) -> FormattedCapture:
 
 
 def as_bgr_frame(raw: object, width: int, height: int) -> npt.NDArray[np.uint8] | None:
-    """What OpenCV's V4L2 reader delivered, as BGR [H, W, 3] or grey [H, W]; None if it is not a whole frame.
+    """Gives what OpenCV's V4L2 reader delivered as BGR [H, W, 3] or grey [H, W]; None if it is not a whole frame.
 
     For the format BGR3 OpenCV hands the bytes over unshaped, as (1, H·W·3).
     """

@@ -1,4 +1,4 @@
-"""What of a camera's frame is looked at, and which way up: flips, rotation and region of interest."""
+"""The part of a frame that is looked at, and which way up: flips, rotation and region of interest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from stn_rectify.runtime.errors import UsageError
 
 __all__ = ["FrameView"]
 
-_WHOLE = (0.0, 0.0, 1.0, 1.0)
 _QUARTER_TURN = 90
 _SLACK = 1e-9  # 0.7 + 0.3 may be a little more than 1
 
@@ -31,7 +30,7 @@ class FrameView:
         roi: x, y, width and height of the region of interest, as fractions of the flipped and rotated frame.
 
     Raises:
-        UsageError: a value is none of these, or the region reaches beyond the frame.
+        UsageError: if a value is none of these, or the region reaches beyond the frame.
 
     Example:
         >>> view = FrameView(rotation=180, roi=(0.25, 0.25, 0.5, 0.5))
@@ -42,7 +41,7 @@ class FrameView:
     hflip: bool = False
     vflip: bool = False
     rotation: int = 0
-    roi: tuple[float, float, float, float] = _WHOLE
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.rotation not in (0, 90, 180, 270):
@@ -53,11 +52,6 @@ class FrameView:
         x, y, width, height = self.roi
         if not width or not height or x + width > 1 + _SLACK or y + height > 1 + _SLACK:
             raise UsageError(f"roi is {numbers}: width and height must be above 0, and x+width and y+height at most 1")
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it shows frames as they are."""
-        return not self.hflip and not self.vflip and not self.rotation and self.roi == _WHOLE
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The frame as seen through the view; corners that are found in it are pixels of it, not of ``image``.

@@ -35,7 +35,7 @@ def split_images(descriptor: int, is_stopped: Callable[[], bool]) -> Iterator[by
         Encoded images. One whose end cannot be told for damage comes with what follows, the next image at worst.
 
     Raises:
-        SourceError: 256 MB without the end of an image.
+        SourceError: if 256 MB come without the end of an image.
     """
     data = _Data(descriptor, is_stopped)
     while data.has(1):
@@ -56,7 +56,7 @@ class _Data:
         self._descriptor, self._is_stopped, self._is_ended = descriptor, is_stopped, False
 
     def has(self, count: int) -> bool:
-        """Whether there are so many bytes; waits for them."""
+        """Waits for so many bytes, and tells whether they came."""
         while len(self.buffer) < count and not self._is_ended:
             if len(self.buffer) > _LARGEST:
                 raise SourceError(f"standard input: no image ends within {_LARGEST >> 20} MB: send JPEG or PNG images")
@@ -69,12 +69,12 @@ class _Data:
         return len(self.buffer) >= count
 
     def starts(self, signature: bytes) -> bool:
-        """Whether they begin with this."""
+        """Tells whether the bytes begin with this."""
         self.has(len(signature))
         return self.buffer.startswith(signature)
 
     def find(self, pattern: re.Pattern[bytes], start: int) -> int | None:
-        """Where the pattern, of at most 8 bytes, is next; waits for it."""
+        """Waits for the next place of a pattern of at most 8 bytes, and gives it."""
         while True:
             found = pattern.search(self.buffer, start)
             if found is not None:
@@ -84,7 +84,7 @@ class _Data:
                 return None
 
     def rest(self) -> int:
-        """How many there are until the end; waits for it."""
+        """Waits for the end of the stream, and gives the number of bytes until then."""
         while self.has(len(self.buffer) + 1):
             pass
         return len(self.buffer)

@@ -38,7 +38,7 @@ class ImageSource(FrameSource):
             it.
 
     Raises:
-        SourceError: a path does not exist, or there is no image in it.
+        SourceError: if a path does not exist, or there is no image in it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
         uint8 [H, W, 3] BGR, or [H, W] for grey images.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: if the image cannot be read.
     """
     try:
         with Image.open(file) as opened:

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
-from stn_rectify.runtime.sources.driver_thread import DriverThread
-from stn_rectify.runtime.sources.threaded import ThreadedSource
+from stn_rectify.runtime.sources.threaded import DriverThread, ThreadedSource
 
 __all__ = ["Opening"]
 
@@ -30,7 +29,7 @@ class Opening:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it is still going on."""
+        """Tells whether the opening is still going on."""
         return self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> bool:

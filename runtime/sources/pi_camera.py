@@ -38,8 +38,8 @@ class PiCameraSource(ThreadedSource):
         timeout_s: longest wait for a frame.
 
     Raises:
-        SourceError: picamera2 is not installed, there is no such camera, or it is in use. While iterating: it stopped
-            delivering.
+        SourceError: if picamera2 is not installed, there is no such camera, or it is in use. While iterating: if it
+            stops delivering.
     """
 
     # picamera2 ends two threads one after the other, each of which looks up every 0.2 s, and stops the camera.
@@ -126,7 +126,7 @@ def _reason(error: BaseException) -> str:
 
 
 def picamera2_import_error() -> str | None:
-    """Why picamera2 cannot be imported, which may be for want of another module; None if it can."""
+    """Gives the reason why picamera2 cannot be imported, such as another missing module; None if it can."""
     try:
         importlib.import_module("picamera2")
     except Exception as error:  # libraries of the system, made for other versions, can fail in any way

@@ -39,7 +39,8 @@ class ReconnectingSource(FrameSource):
         open_timeout_s: longest wait for ``open_source``.
 
     Raises:
-        SourceError: it cannot be opened. While iterating: it has given up, or a source that is not live failed.
+        SourceError: if the source cannot be opened. While iterating: if it gives up, or a source
+            that is not live fails.
 
     Example:
         >>> source = ReconnectingSource(lambda: CameraSource(0), on_event=print)  # doctest: +SKIP

@@ -61,7 +61,7 @@ class FrameSource(ABC):
         """Yields frames until the end or `stop`.
 
         Raises:
-            SourceError: a frame cannot be read.
+            SourceError: if a frame cannot be read.
         """
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class FrameSource(ABC):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether `stop` was called."""
+        """Tells whether `stop` was called."""
         return self._stopping
 
     def close(self) -> None:

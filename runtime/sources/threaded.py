@@ -1,20 +1,39 @@
-"""Frames read in a thread of their own: a slow device blocks nobody, a slow reader sees the newest frame."""
+"""Frames read in a thread of their own: a slow device blocks nobody, a slow reader sees the newest frame.
+
+A `DriverThread` may hang in a driver or a network, out of which nobody can get it.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
-from stn_rectify.runtime.sources.driver_thread import DriverThread
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
-__all__ = ["ThreadedSource"]
+__all__ = ["DriverThread", "ThreadedSource", "any_left"]
+
+
+class DriverThread(threading.Thread):
+    """A thread for calls of OpenCV that may hang; the process does not wait for it as it ends."""
+
+    def __init__(self, target: Callable[[], None], name: str) -> None:
+        super().__init__(target=target, name=name, daemon=True)
+
+
+def any_left() -> bool:
+    """Tells whether a `DriverThread` is still alive.
+
+    A program should then end by `os._exit`: if OpenCV returns to the thread while Python is being torn down, Python
+    ends the thread amid C++, which aborts the process ("FATAL: exception not rethrown", status 134).
+    """
+    return any(isinstance(thread, DriverThread) for thread in threading.enumerate())
+
 
 _POLL_S = 0.1  # how soon `stop` is noticed; it may come from a signal handler, which must not take a lock
 
@@ -44,7 +63,7 @@ class ThreadedSource(FrameSource):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it is closed and its thread has not come back from the driver yet."""
+        """Tells whether the source is closed and its thread has not come back from the driver yet."""
         return self._stopping and self._thread is not None and self._thread.is_alive()
 
     @abstractmethod

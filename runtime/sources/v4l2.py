@@ -69,7 +69,7 @@ def list_v4l2_cameras() -> list[CameraInfo]:
 
 
 def has_camera_module() -> bool:
-    """Whether a camera module of a Raspberry Pi is connected, which V4L2 alone cannot use."""
+    """Tells whether a camera module of a Raspberry Pi is connected, which V4L2 alone cannot use."""
     nodes = Path("/sys/class/video4linux").glob("video*")
     return any(_text(node / "name").startswith(_MODULE_NAMES) for node in nodes)
 

@@ -35,7 +35,7 @@ class VideoSource(ThreadedSource):
         timeout_s: longest wait for a frame, and for a stream to open.
 
     Raises:
-        SourceError: it does not exist or is not a video. While iterating: it is cut short, or the stream
+        SourceError: if the file does not exist or is not a video. While iterating: it is cut short, or the stream
             ended.
     """
 
@@ -103,7 +103,7 @@ class VideoSource(ThreadedSource):
 
 
 def is_url(address: str) -> bool:
-    """Whether it is a URL, and not the name of a file."""
+    """Tells whether a text is a URL, and not the name of a file."""
     return re.match(r"[a-z][a-z0-9+.-]+://", address, re.IGNORECASE) is not None
 
 

@@ -4,7 +4,7 @@ In: processed frames, a summary, the pipeline that buttons change. Out: a page, 
 waits for a browser.
 """
 
-from stn_rectify.runtime.web.saving_switch import SavingSwitch
+from stn_rectify.runtime.web.controls import SavingSwitch
 from stn_rectify.runtime.web.view import WebView
 
 __all__ = ["SavingSwitch", "WebView"]

@@ -1,4 +1,4 @@
-"""Who may see the web view and press its buttons; who gives wrong tokens is slowed down, and the log says so."""
+"""Access to the web view and its buttons: tokens are checked, wrong ones are logged and slow their sender down."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def check_token(token: str) -> None:
     """Checks that a token can stand in an address and in a header, and is not too short.
 
     Raises:
-        UsageError: it cannot, or is.
+        UsageError: if it cannot stand there, or is too short.
     """
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Where the web view listens: ``[HOST:]PORT`` as text, and as a socket."""
+"""The address at which the web view listens: ``[HOST:]PORT`` as text, and as a socket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ServeAddress:
         """``8080``, ``0.0.0.0:8080`` or ``[::1]:8080``; without a host it is 127.0.0.1.
 
         Raises:
-            UsageError: it is none of these.
+            UsageError: if the text is none of these.
         """
         found = _PATTERN.fullmatch(text)
         if found is None or int(found["port"]) > 65535:
@@ -44,8 +44,8 @@ class ServeAddress:
         """A socket that listens there.
 
         Raises:
-            UsageError: others than this machine could connect, and there is no token.
-            StnRectifyError: nobody can listen there, and why.
+            UsageError: if others than this machine could connect, and there is no token.
+            StnRectifyError: if nobody can listen there; the message says why.
         """
         try:
             family, _, _, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
@@ -84,7 +84,7 @@ class ServeAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address always means this machine."""
+    """Tells whether a name or address always means this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

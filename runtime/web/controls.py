@@ -1,6 +1,6 @@
-"""What the buttons of the web view ask for: saving, a snapshot, another model.
+"""The buttons of the web view: saving on and off, a snapshot, another model.
 
-The server's threads ask; the thread of the run does it, between two frames.
+The server threads ask; the thread of the run does it, between two frames.
 """
 
 from __future__ import annotations
@@ -12,9 +12,49 @@ from dataclasses import dataclass
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.web.saving_switch import SavingSwitch
+from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sources import CapturedFrame
 
-__all__ = ["Controls", "Notice"]
+__all__ = ["Controls", "Notice", "SavingSwitch"]
+
+
+class SavingSwitch(ResultSink):
+    """Saves while it is on.
+
+    Args:
+        sink: saves; closed with this.
+        is_on: whether it is on to begin with.
+
+    Attributes:
+        is_on: any thread may set it.
+    """
+
+    def __init__(self, sink: SaveSink, *, is_on: bool = True) -> None:
+        self._sink = sink
+        self.is_on = is_on
+
+    def write(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Saves the result if saving is on and it is its turn.
+
+        Raises:
+            StnRectifyError: if the result cannot be written; the message says why.
+        """
+        if self.is_on:
+            self._sink.write(frame, result)
+
+    def snapshot(self, frame: CapturedFrame, result: Rectification) -> None:
+        """Saves this result whatever the switch says; from the thread that calls `write`.
+
+        Raises:
+            StnRectifyError: if the result cannot be written; the message says why.
+        """
+        self._sink.save(frame, result)
+
+    def close(self) -> None:
+        """Closes the sink."""
+        self._sink.close()
+
 
 _NO_SAVING = "there is nowhere to save to: start stn-rectify with --save DIR"
 
@@ -68,19 +108,19 @@ class Controls:
 
     @property
     def no_saving(self) -> str | None:
-        """Why nothing can be saved; None if it can."""
+        """Gives the reason why nothing can be saved; None if results can be."""
         return _NO_SAVING if self._saving is None else None
 
     @property
     def is_saving(self) -> bool:
-        """Whether results are being saved."""
+        """Tells whether results are being saved."""
         return self._saving is not None and self._saving.is_on
 
     def switch_saving(self, is_on: bool) -> None:
         """Saves from now on, or no longer.
 
         Raises:
-            UsageError: nothing can be saved.
+            UsageError: if nothing can be saved.
         """
         self._check_saving().is_on = is_on
         self._say("saving" if is_on else "saving is paused")
@@ -89,7 +129,7 @@ class Controls:
         """Has the next frame saved.
 
         Raises:
-            UsageError: nothing can be saved.
+            UsageError: if nothing can be saved.
         """
         self._check_saving()
         self._say("snapshot: taken up with the next frame")
@@ -99,8 +139,8 @@ class Controls:
         """Opens a model here and now; the run takes it up before its next frame.
 
         Raises:
-            UsageError: no such model may be chosen.
-            StnRectifyError: it cannot be opened; the old one stays.
+            UsageError: if no such model may be chosen.
+            StnRectifyError: if the model cannot be opened; the old one stays.
         """
         if name not in self._models:
             raise UsageError(f"model {name!r} is not among those to choose from")

@@ -36,7 +36,7 @@ class LiveState:
         self.passed_on: Processed | None = None
         self.all_done = False
         self._source, self._summary, self._controls = source, summary, controls
-        self._shown_s = self._started_s = time.monotonic()
+        self._shown_s = time.monotonic()
         self._before: RunCounts | None = None
 
     def show(self, done: Processed) -> None:
@@ -56,7 +56,7 @@ class LiveState:
 
     @property
     def reconnections(self) -> int:
-        """How often the source was opened again."""
+        """The number of times that the source was opened again."""
         return self._source.reconnections
 
     @property
@@ -65,7 +65,7 @@ class LiveState:
         return self._source.dropped
 
     def ill_because(self) -> str | None:
-        """Why the run is not healthy; None if it is."""
+        """Gives the reason why the run is not healthy; None if it is."""
         if self.all_done:
             return "all frames are done"
         silent_s = time.monotonic() - self._shown_s

@@ -11,9 +11,8 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress
-from stn_rectify.runtime.web.controls import Controls
+from stn_rectify.runtime.web.controls import Controls, SavingSwitch
 from stn_rectify.runtime.web.live_state import LiveState
-from stn_rectify.runtime.web.saving_switch import SavingSwitch
 
 __all__ = ["WebView"]
 
@@ -38,8 +37,8 @@ class WebView:
         url: the address of the page.
 
     Raises:
-        UsageError: the address is none, or needs a token.
-        StnRectifyError: nobody can listen at the address, or the extra ``web`` is not installed.
+        UsageError: if the text is no address, or the address needs a token.
+        StnRectifyError: if nobody can listen at the address, or the extra ``web`` is not installed.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP

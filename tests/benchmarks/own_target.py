@@ -3,9 +3,9 @@
     python tests/benchmarks/own_target.py draw FOLDER    # pictures of labels, and camera frames of others
     python tests/benchmarks/own_target.py read FOLDER    # after training, conversion and rectification
 
-``draw`` makes FOLDER/labels (upright pictures, for ``stn-train --targets``) and FOLDER/frames (640×480 frames of labels
-that are not among those, with a truth.json). ``read`` compares what OpenCV's QR reader reads in the frames, in the
-labels made upright by the corners of FOLDER/upright.jsonl, and in those made upright by their true corners.
+``draw`` makes FOLDER/labels (upright pictures, for ``stn-train pose --targets``) and FOLDER/frames (640×480 frames of
+labels that are not among those, with a truth.json). ``read`` compares what OpenCV's QR reader reads in the frames, in
+the labels made upright by the corners of FOLDER/upright.jsonl, and in those made upright by their true corners.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `stn-train --quantize-aware` gains: corners of INT8 trunks, by plain post-training quantization, against float.
+"""What `stn-train tune` gains: corners of INT8 trunks, by plain post-training quantization, against float.
 
 python tests/benchmarks/quantize_aware_error.py --calibration FRAMES.npz SOURCE.keras [TUNED.keras]...
 python tests/benchmarks/quantize_aware_error.py --drift 64 general.keras drifted.keras    # make a model that INT8 hurts

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime.command import cli
-from stn_rectify.runtime.command.options import make_parser
+from stn_rectify.runtime.command.options import make_parser, parse_options
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"
@@ -30,14 +30,15 @@ def _options() -> list[str]:
 
 
 def test_the_configured_options_are_the_commands() -> None:
-    arguments = make_parser().parse_args(_options())
-    assert arguments.camera == "auto"
-    assert Path(arguments.jsonl).parent == Path("/var/lib") / _settings()["StateDirectory"]
+    options = parse_options(_options())
+    assert options.source.camera == "auto"
+    assert options.results.jsonl is not None
+    assert Path(options.results.jsonl).parent == Path("/var/lib") / _settings()["StateDirectory"]
 
 
 def test_the_configuration_explains_only_options_that_exist() -> None:
     comments = "".join(line for line in CONF.read_text().splitlines(True) if line.startswith("#"))
-    known = set(make_parser()._option_string_actions)
+    known = set(re.findall(r"--[a-z][a-z-]*", make_parser().format_usage())) | {"--help"}
     assert set(re.findall(r"--[a-z]+[a-z-]*", comments)) <= known
 
 

@@ -15,7 +15,8 @@ from stn_rectify.converters.proof.reference import reference_grid, reference_hea
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import identity_theta, normalised_to_pixels, transform_points
-from stn_rectify.runtime.rectifying.splines import spline_map, spline_points
+from stn_rectify.runtime.rectifying.splines import spline_map
+from tests.spline_truth import spline_points
 
 FEATURES = Quantization(6 / 255, -128)
 IDENTITY = identity_theta("tps")

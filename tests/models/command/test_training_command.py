@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,16 +36,16 @@ def exit_status(arguments):
 def test_the_command_trains_evaluates_and_refuses_to_overwrite(tmp_path, capsys):
     out = tmp_path / "stn.keras"
     arguments = [*ARGUMENTS, "--epochs", "1", "--hold-out", "20"]
-    assert main(["--out", str(out), *arguments]) == 0
+    assert main(["pose", "--out", str(out), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "synthesised hold-out" in printed
     assert "overlap (IoU)" in printed
     assert cv2.imread(str(tmp_path / "stn.sheet.png")).shape[1] > 1000
     assert cv2.imread(str(tmp_path / "stn.curve.png")) is not None
     assert load_model(out).output_shape[1] == (None, 8)
-    assert main(["--out", str(out), *arguments]) == 2
+    assert main(["pose", "--out", str(out), *arguments]) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert main(["--evaluate", str(out), "--hold-out", "20"]) == 0
+    assert main(["evaluate", str(out), "--hold-out", "20"]) == 0
     assert printed.splitlines()[-2] in capsys.readouterr().out
 
 
@@ -64,7 +65,7 @@ def start_in_step(command: list[str]) -> tuple[subprocess.Popen[str], TextIO]:
 def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     out = tmp_path / "stn.keras"
     command = [sys.executable, "-c", "import sys; from stn_rectify.models.command.cli import main; sys.exit(main())"]
-    command += ["--out", str(out), *ARGUMENTS, "--epochs", "8", "--hold-out", "0"]
+    command += ["pose", "--out", str(out), *ARGUMENTS, "--epochs", "8", "--hold-out", "0"]
     process, output = start_in_step(command)
     with output:
         while not (line := output.readline()).startswith("epoch 2/"):
@@ -89,35 +90,39 @@ def test_ctrl_c_keeps_the_state_and_a_second_run_finishes(tmp_path):
     ("arguments", "status"),
     [
         ([], 2),
-        (["--out", "a.keras", "--evaluate", "b.keras"], 2),
-        (["--out", "a.h5"], 2),
-        (["--evaluate", "no.keras"], 1),
-        (["--out", "folder.keras", "--overwrite"], 2),
-        (["--out", "file/a.keras"], 2),
-        (["--out", "file/folder/a.keras"], 2),
-        (["--out", "/dev/full/a.keras"], 2),
-        (["--out", f"{'a' * 300}.keras"], 2),
-        (["--out", "a.keras", "--samples", "10", "--batch-size", "20"], 2),
-        (["--out", "a.keras", "--input-shape", "32x32x2"], 2),
+        (["pose", "--out", "a.keras", "--evaluate", "b.keras"], 2),
+        (["pose", "--out", "a.h5"], 2),
+        (["evaluate", "no.keras"], 1),
+        (["pose", "--out", "folder.keras", "--overwrite"], 2),
+        (["pose", "--out", "file/a.keras"], 2),
+        (["pose", "--out", "file/folder/a.keras"], 2),
+        (["pose", "--out", "/dev/full/a.keras"], 2),
+        (["pose", "--out", f"{'a' * 300}.keras"], 2),
+        (["pose", "--out", "a.keras", "--samples", "10", "--batch-size", "20"], 2),
+        (["pose", "--out", "a.keras", "--input-shape", "32x32x2"], 2),
         (["--unknown"], 2),
-        (["--out", "a.keras", "--input-shape", "32x32"], 2),
-        (["--out", "a.keras", "--width", "-1"], 2),
-        (["--out", "a.keras", "--width", "nan"], 2),
-        (["--out", "a.keras", "--samples", "0"], 2),
-        (["--out", "a.keras", "--epochs", "0"], 2),
-        (["--out", "a.keras", "--batch-size", "0"], 2),
-        (["--out", "a.keras", "--learning-rate", "-0.1"], 2),
-        (["--out", "a.keras", "--learning-rate", "fast"], 2),
-        (["--out", "a.keras", "--seed", "-1"], 2),
-        (["--out", "a.keras", "--seed", "4294967296"], 2),
-        (["--out", "a.keras", "--jobs", "0"], 2),
-        (["--out", "a.keras", "--jobs", "1.5"], 2),
-        (["--out", "a.keras", "--hold-out", "-1"], 2),
-        (["--out", "a.keras", "--prune-steps", "2"], 2),
-        (["--evaluate", "a.keras", "--importance", "taylor"], 2),
-        (["--out", "a.keras", "--scan", "b.keras"], 2),
-        (["--out", "a.refine.keras"], 2),
-        (["--out", "a.keras", "--sheet", "missing/a.png"], 2),
+        (["unknown"], 2),
+        (["pose"], 2),
+        (["evaluate"], 2),
+        (["prune", "a.keras", "--out", "b.keras"], 2),
+        (["pose", "--out", "a.keras", "--input-shape", "32x32"], 2),
+        (["pose", "--out", "a.keras", "--width", "-1"], 2),
+        (["pose", "--out", "a.keras", "--width", "nan"], 2),
+        (["pose", "--out", "a.keras", "--samples", "0"], 2),
+        (["pose", "--out", "a.keras", "--epochs", "0"], 2),
+        (["pose", "--out", "a.keras", "--batch-size", "0"], 2),
+        (["pose", "--out", "a.keras", "--learning-rate", "-0.1"], 2),
+        (["pose", "--out", "a.keras", "--learning-rate", "fast"], 2),
+        (["pose", "--out", "a.keras", "--seed", "-1"], 2),
+        (["pose", "--out", "a.keras", "--seed", "4294967296"], 2),
+        (["pose", "--out", "a.keras", "--jobs", "0"], 2),
+        (["pose", "--out", "a.keras", "--jobs", "1.5"], 2),
+        (["pose", "--out", "a.keras", "--hold-out", "-1"], 2),
+        (["pose", "--out", "a.keras", "--steps", "2"], 2),
+        (["evaluate", "a.keras", "--importance", "taylor"], 2),
+        (["pose", "--out", "a.keras", "--scan", "b.keras"], 2),
+        (["pose", "--out", "a.refine.keras"], 2),
+        (["pose", "--out", "a.keras", "--sheet", "missing/a.png"], 2),
     ],
     ids=lambda value: " ".join(value)[:40] or "nothing" if isinstance(value, list) else "",
 )
@@ -127,7 +132,7 @@ def test_wrong_usage_is_one_clear_line(tmp_path, monkeypatch, capsys, arguments,
     (tmp_path / "file").touch()
     assert exit_status(arguments) == status
     error = capsys.readouterr().err
-    assert error.startswith("stn-train: error: ")
+    assert re.match(r"stn-train( pose| evaluate| prune)?: error: ", error)
     assert error.count("\n") == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.keras"]
 
@@ -145,15 +150,15 @@ def test_wrong_usage_is_one_clear_line(tmp_path, monkeypatch, capsys, arguments,
 def test_evaluating_another_kind_of_model_is_one_clear_line(tmp_path, capsys, size, layer, values, message):
     file = tmp_path / "other.keras"
     keras.Sequential([keras.Input(size), keras.layers.Flatten(), keras.layers.Dense(values, name=layer)]).save(file)
-    assert main(["--evaluate", str(file)]) == 1
+    assert main(["evaluate", str(file)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"stn-train: error: {file}: ")
+    assert error.startswith(f"stn-train evaluate: error: {file}: ")
     assert message in error
 
 
 def test_refine_networks_are_told_by_their_names(tmp_path, capsys):
-    assert main(["--refine", "--out", str(tmp_path / "labels.keras")]) == 2
+    assert main(["pose", "--refine", "--out", str(tmp_path / "labels.keras")]) == 2
     assert "NAME.refine.keras" in capsys.readouterr().err
-    assert main(["--out", str(tmp_path / "labels.refine.keras")]) == 2
-    assert main(["--refine", "--transform", "affine", "--out", str(tmp_path / "labels.refine.keras")]) == 2
+    assert main(["pose", "--out", str(tmp_path / "labels.refine.keras")]) == 2
+    assert main(["pose", "--refine", "--transform", "affine", "--out", str(tmp_path / "labels.refine.keras")]) == 2
     assert "a refine network is projective" in capsys.readouterr().err

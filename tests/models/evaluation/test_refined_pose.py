@@ -76,12 +76,12 @@ def test_evaluate_takes_the_refine_network_along_and_writes_a_sheet(tmp_path, ca
     arguments = ["--hold-out", "0", "--validate", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]
     tables = []
     for name in ("pair.keras", "pair.refine.keras"):
-        assert main(["--evaluate", str(tmp_path / name), *arguments]) == 0
+        assert main(["evaluate", str(tmp_path / name), *arguments]) == 0
         tables.append(capsys.readouterr().out.split("wrote ")[0])
     assert tables[0] == tables[1]
     assert f"{tmp_path.name}, 1 pass " in tables[0]
     assert f"{tmp_path.name}, 5 passes" in tables[0]
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 1000
     (tmp_path / "pair.keras").unlink()
-    assert main(["--evaluate", str(tmp_path / "pair.refine.keras"), *arguments]) == 0
+    assert main(["evaluate", str(tmp_path / "pair.refine.keras"), *arguments]) == 0
     assert "pair.keras beside it" in capsys.readouterr().out

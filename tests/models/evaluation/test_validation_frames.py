@@ -44,7 +44,7 @@ from tests.models.command.test_training_command import ARGUMENTS
 def test_bad_validation_data_is_one_clear_line_before_any_work(tmp_path, capsys, content, message):
     if content is not None:
         (tmp_path / "truth.json").write_text(content)
-    assert main(["--out", str(tmp_path / "m.keras"), *ARGUMENTS, "--validate", str(tmp_path)]) == 1
+    assert main(["pose", "--out", str(tmp_path / "m.keras"), *ARGUMENTS, "--validate", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

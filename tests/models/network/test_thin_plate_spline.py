@@ -20,7 +20,7 @@ from stn_rectify.runtime.geometry import (
     normalised_to_pixels,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.splines import spline_points
+from tests.spline_truth import spline_points
 
 SIZES = [
     pytest.param((16, 16), (16, 16), id="square"),

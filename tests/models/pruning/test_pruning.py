@@ -28,7 +28,7 @@ def mask(flow, kept):
     """Zeroes, in the model itself, what gives the removed channels; ReLU and ReLU6 leave the zeros."""
     for call in flow.calls:
         for weight, channels in zip(call.layer.weights, call.weights, strict=False):
-            axis, numbers = channels.given
+            axis, numbers = channels.outputs
             shape = [1] * len(weight.shape)
             shape[axis] = -1
             weight.assign(np.asarray(weight) * kept[numbers].reshape(shape))
@@ -45,7 +45,7 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(make):
     expected, found = model.predict(frames, verbose=0), small.predict(frames, verbose=0)
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), expected, found)
     assert small.count_params() < model.count_params()
-    assert flow.seen in {SIZE[:2], (16, 16)}
+    assert flow.input_size in {SIZE[:2], (16, 16)}
     assert flow.macs(kept) <= 0.5 * flow.macs(np.ones(flow.count, bool))
 
 
@@ -143,10 +143,10 @@ def test_taylor_importance_is_the_squared_change_of_the_loss_in_each_layer_that_
     for group in channel_groups(flow):
         channel = group.channels[int(found[group.channels].argmax())]
         readers = [
-            (weight, *channels.taken)
+            (weight, *channels.inputs)
             for call in flow.calls
             for weight, channels in zip(call.layer.weights, call.weights, strict=True)
-            if channels.taken is not None and channel in channels.taken[1]
+            if channels.inputs is not None and channel in channels.inputs[1]
         ]
         changes = [derivative(weight, axis, numbers == channel) for weight, axis, numbers in readers]
         assert found[channel] == pytest.approx(np.square(changes).sum(), rel=0.1)

@@ -81,7 +81,7 @@ def test_a_run_stopped_in_its_second_step_goes_on_to_the_same_result(source, who
 def test_the_command_prunes_a_refine_network_with_crops(tmp_path, capsys):
     source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
     stirred(ours(transform="projective", initial_scale=0.7)).save(source)
-    told = ["--prune", "0.3", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "1"]
+    told = ["prune", str(source), "--fraction", "0.3", "--out", str(out), *ARGUMENTS, "--epochs", "1"]
     assert main(told) == 0
     printed = capsys.readouterr().out
     assert "squeeze: 16 →" in printed
@@ -113,27 +113,37 @@ def small_stn(tmp_path):
 @pytest.mark.parametrize(
     ("make", "arguments", "status", "message"),
     [
-        (small_stn, ["--prune", "0.99"], 1, "small.keras: 99.0% of its MACs cannot be removed, only"),
-        (small_stn, ["--prune", "1"], 2, "above 0 and below 1"),
-        (small_stn, ["--prune", "0.5", "--prune-steps", "3", "--epochs", "2"], 2, "--prune-steps 3 share 2 epochs"),
-        (small_stn, ["--prune", "0.5", "--out", "b.refine.keras"], 2, "is called NAME.refine.keras"),
-        (small_stn, ["--prune", "0.5", "--width", "2"], 2, "--width is for a new network"),
-        (small_stn, ["--prune", "0.5", "--quantize-aware"], 2, "one after the other"),
-        (small_stn, ["--prune", "0.5", "--out", "small.keras", "--overwrite"], 2, "give another --out"),
-        (no_normalization, ["--prune", "0.5", "--importance", "batch-norm"], 1, "give --importance taylor"),
-        (no_stn, ["--prune", "0.5"], 1, "no Spatial Transformer Network"),
+        (small_stn, ["--fraction", "0.99"], 1, "small.keras: 99.0% of its MACs cannot be removed, only"),
+        (small_stn, ["--fraction", "1"], 2, "above 0 and below 1"),
+        (small_stn, ["--fraction", "0.5", "--steps", "3", "--epochs", "2"], 2, "--steps 3 share 2 epochs"),
+        (small_stn, ["--fraction", "0.5", "--out", "b.refine.keras"], 2, "is called NAME.refine.keras"),
+        (small_stn, ["--fraction", "0.5", "--width", "2"], 2, "unrecognized option --width"),
+        (small_stn, [], 2, "required: --fraction"),
+        (small_stn, ["--fraction", "0.5", "--out", "small.keras", "--overwrite"], 2, "give another --out"),
+        (no_normalization, ["--fraction", "0.5", "--importance", "batch-norm"], 1, "give --importance taylor"),
+        (no_stn, ["--fraction", "0.5"], 1, "no Spatial Transformer Network"),
     ],
-    ids=["too much", "all", "steps", "refine name", "network option", "two tasks", "onto itself", "no scale", "no STN"],
+    ids=[
+        "too much",
+        "all",
+        "steps",
+        "refine name",
+        "network option",
+        "no fraction",
+        "onto itself",
+        "no scale",
+        "no STN",
+    ],
 )
 def test_wrong_input_is_one_clear_line_before_any_work(tmp_path, monkeypatch, capsys, make, arguments, status, message):
     monkeypatch.chdir(tmp_path)
     try:
-        found = main([make(tmp_path).name, "--out", "b.keras", *arguments])
+        found = main(["prune", make(tmp_path).name, "--out", "b.keras", *arguments])
     except SystemExit as stop:
         found = stop.code
     assert found == status
     error = capsys.readouterr().err
-    assert error.startswith("stn-train: error: ")
+    assert error.startswith("stn-train prune: error: ")
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("*.training"))

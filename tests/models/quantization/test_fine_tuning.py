@@ -8,10 +8,10 @@ import pytest
 from keras import layers
 
 from stn_rectify.models import lightweight_stn
-from stn_rectify.models.command.cli import main
 from stn_rectify.models.network.loading import load_model
 from stn_rectify.models.quantization import FineTuning, fine_tune
 from stn_rectify.runtime.errors import DataError
+from tests.models.command.test_training_command import exit_status
 from tests.models.small_networks import drifted_stn
 
 
@@ -84,24 +84,17 @@ def no_file(tmp_path):
         (no_file, [], 1, "no such file"),
         (no_stn, [], 1, "plain.keras: no Spatial Transformer Network"),
         (five_channels, [], 1, "1 or 3 channels"),
-        (five_channels, ["--width", "2"], 2, "--width is for a new network"),
+        (five_channels, ["--width", "2"], 2, "unrecognized option --width"),
         (five_channels, ["--samples", "5"], 2, "less than one batch"),
         (five_channels, ["--out", "five.keras", "--overwrite"], 2, "give another --out"),
-        (five_channels, ["--evaluate", "five.keras"], 2, "either --out"),
     ],
-    ids=["no file", "no STN", "five channels", "network option", "few samples", "onto itself", "two tasks"],
+    ids=["no file", "no STN", "five channels", "network option", "few samples", "onto itself"],
 )
 def test_wrong_input_is_one_clear_line_before_any_work(tmp_path, monkeypatch, capsys, make, arguments, status, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["--quantize-aware", make(tmp_path).name, "--out", "tuned.keras", *arguments]) == status
+    assert exit_status(["tune", make(tmp_path).name, "--out", "tuned.keras", *arguments]) == status
     error = capsys.readouterr().err
-    assert error.startswith("stn-train: error: ")
+    assert error.startswith("stn-train tune: error: ")
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("*.training"))
-
-
-@pytest.mark.parametrize("arguments", [["a.keras", "--out", "b.keras"], ["--quantize-aware", "--out", "b.keras"]])
-def test_model_and_option_belong_together(capsys, arguments):
-    assert main(arguments) == 2
-    assert "--quantize-aware MODEL.keras --out FILE.keras" in capsys.readouterr().err

@@ -173,7 +173,7 @@ def corner_error_px(theta, expected):
 def test_a_refine_network_is_tuned_with_crops(tmp_path, capsys):
     source, out = tmp_path / "a.refine.keras", tmp_path / "b.refine.keras"
     lightweight_stn((32, 32, 3), transform="projective", width=0.5, initial_scale=0.7).save(source)
-    tuning = ["--quantize-aware", str(source), *ARGUMENTS, "--epochs", "1"]
+    tuning = ["tune", str(source), *ARGUMENTS, "--epochs", "1"]
     assert main([*tuning, "--out", str(tmp_path / "b.keras")]) == 2
     assert "is called NAME.refine.keras" in capsys.readouterr().err
     assert main([*tuning, "--out", str(out)]) == 0
@@ -187,7 +187,7 @@ def test_a_refine_network_is_tuned_with_crops(tmp_path, capsys):
 def test_tuning_brings_the_int8_file_nearer_to_the_float_model(tmp_path, capsys, isolated, with_frames):
     source, out = tmp_path / "source.keras", with_frames(tmp_path / "tuned.keras")
     drifted_stn().save(source)
-    tuning = ["--quantize-aware", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "30"]
+    tuning = ["tune", str(source), "--out", str(out), *ARGUMENTS, "--epochs", "30"]
     assert main([*tuning, "--learning-rate", "0.003"]) == 0
     assert "epoch 30/30" in capsys.readouterr().out
     frames = np.load(tmp_path / "tuned.calibration.npz")["frames"] / np.float32(255)

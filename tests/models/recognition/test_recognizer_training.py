@@ -161,7 +161,19 @@ def test_the_command_trains_on_idx_files_and_prints_errors(tmp_path, capsys):
     write_idx(tmp_path / "train-images-idx3-ubyte.gz", data.images[..., 0], packed=True)
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", data.labels.astype(np.uint8), packed=True)
     out = tmp_path / "out" / "bars.keras"
-    arguments = ["--supervision", "both", "--data", tmp_path, "--out", out, "--epochs", 1, "--batch-size", 20]
+    arguments = [
+        "recognizer",
+        "--supervision",
+        "both",
+        "--data",
+        tmp_path,
+        "--out",
+        out,
+        "--epochs",
+        1,
+        "--batch-size",
+        20,
+    ]
     assert exit_status([*arguments, "--hold-out", 20, "--width", 0.25, "--distortions", "RTS,P"]) == 0
     said = capsys.readouterr().out
     assert "error on 20 held-out images" in said
@@ -182,7 +194,7 @@ def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, ca
     for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         (tmp_path / "data" / data.names[label]).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "data" / data.names[label] / f"{number}.png"), image)
-    arguments = ["--supervision", "recognizer", "--data", tmp_path / "data", "--out", tmp_path / "b.keras"]
+    arguments = ["recognizer", "--data", tmp_path / "data", "--out", tmp_path / "b.keras"]
     shape = ["--input-shape", "24x24x1", "--epochs", 1, "--batch-size", 20, "--hold-out", 20, "--width", 0.25]
     assert exit_status([*arguments, *shape]) == 0
     assert "as they are" in capsys.readouterr().out
@@ -199,25 +211,19 @@ def test_sizes_of_which_nothing_would_be_left_are_refused(sizes):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--supervision", "recognizer", "--out", "a.keras"], "needs --data DIR and --out"),
-        (["--data", "x", "--out", "a.keras"], "--data needs --supervision recognizer"),
-        (["--supervision", "recognizer", "--data", "x", "--out", "a.keras"], "x is no folder"),
-        (["--supervision", "recognizer", "--data", "x", "--backgrounds", "y"], "--backgrounds does not go together"),
-        (["--supervision", "recognizer", "--weights", "y"], "--weights does not go together"),
-        (["--supervision", "recognizer", "--scan", "y"], "--scan does not go together"),
-        (["--supervision", "recognizer", "--prune-steps", "2"], "--prune-steps does not go together"),
-        (["--supervision", "recognizer", "--quantize-aware"], "--quantize-aware does not go together"),
-        (
-            ["--supervision", "recognizer", "--data", "x", "--out", "a.refine.keras"],
-            "other networks' endings: give another",
-        ),
+        (["--out", "a.keras"], "required: --data"),
+        (["--data", "x"], "required: --out"),
+        (["--data", "x", "--out", "a.keras"], "x is no folder"),
+        (["--data", "x", "--out", "a.keras", "--backgrounds", "y"], "unrecognized option --backgrounds"),
+        (["--data", "x", "--out", "a.keras", "--scan", "y"], "unrecognized option --scan"),
+        (["--data", "x", "--out", "a.refine.keras"], "other networks' endings: give another"),
         (["--supervision", "both", "--data", "x", "--out", "a.keras", "--distortions", "none"], "poses are known of"),
-        (["--supervision", "recognizer", "--distortions", "R,Q"], "is neither 'none' nor some of R,RTS,P,E"),
+        (["--distortions", "R,Q"], "is neither 'none' nor some of R,RTS,P,E"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert exit_status(arguments) != 0
+    assert exit_status(["recognizer", *arguments]) != 0
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import asdict
 
 import cv2
@@ -15,7 +14,6 @@ from stn_rectify.models.drawing import TRUTH
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, train_epochs, write_result
 from stn_rectify.models.training.curve import Curve, write_curve
-from stn_rectify.models.training.curve_chart import curve_chart
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
 from stn_rectify.runtime.errors import DataError
@@ -166,8 +164,7 @@ def test_the_curve_and_its_picture_are_kept_beside_the_model(pool, whole):
     assert {file.name for file in folder.iterdir()} == files
     assert table(folder / "stn.curve.csv") == rows
     picture = cv2.imread(str(folder / "stn.curve.png"))
-    assert picture.shape == (555, 1016, 3)
-    assert len(line_heights(picture)) > 800
+    assert (np.abs(picture.astype(int) - TRUTH).max(axis=2) < 30).any(axis=0).sum() > 800  # the loss, from end to end
 
 
 def test_courses_that_follow_one_another_are_one_curve(tmp_path):
@@ -186,42 +183,3 @@ def test_a_damaged_curve_is_one_clear_error(tmp_path, content):
     (tmp_path / "a.curve.csv").write_text(content)
     with pytest.raises(DataError, match=r"a\.curve\.csv cannot be read .* delete it to go on"):
         Curve(tmp_path / "a.curve.csv")
-
-
-def line_heights(chart):
-    """Mean height of the loss line's pixels in each column that has some, pixels from above, below the legend."""
-    is_line = (np.abs(chart.astype(int) - TRUTH).max(axis=2) < 30)[60:]
-    columns = np.flatnonzero(is_line.any(axis=0))
-    return [float(np.flatnonzero(is_line[:, x]).mean()) for x in columns]
-
-
-def test_the_line_is_straight_where_the_loss_falls_by_the_same_factor():
-    rows = [{"epoch": k, "loss": 0.5**k, "learning_rate": 1e-3, "seconds": 60.0} for k in range(1, 11)]
-    heights = line_heights(curve_chart("stn.keras", rows))
-    assert len(heights) > 800
-    assert np.diff(heights).min() > -2  # it falls
-    np.testing.assert_allclose(heights, np.linspace(heights[0], heights[-1], len(heights)), atol=3)
-
-
-def test_an_outputs_loss_that_is_all_of_the_loss_is_not_drawn_over_it():
-    rows = [{"epoch": k, "loss": 0.5**k} for k in range(1, 5)]
-    twice = [{**row, "recognizer_loss": row["loss"]} for row in rows]
-    np.testing.assert_array_equal(curve_chart("stn.keras", twice), curve_chart("stn.keras", rows))
-
-
-@pytest.mark.parametrize(
-    ("losses", "has_line"),
-    [
-        pytest.param([0.5], True, id="one epoch"),
-        pytest.param([0.5] * 3, True, id="no change"),
-        pytest.param([0.4, math.nan, 0.5], True, id="a hole"),
-        pytest.param([0.0, 0.5], True, id="a zero"),
-        pytest.param([math.nan], False, id="no number"),
-        pytest.param([], False, id="no epoch"),
-    ],
-)
-def test_any_losses_can_be_drawn(losses, has_line):
-    rows = [{"epoch": k, "loss": loss, "learning_rate": 0.0} for k, loss in enumerate(losses, 1)]
-    chart = curve_chart("stn.keras", rows)
-    assert chart.min() < 100  # the title
-    assert bool(line_heights(chart)) == has_line

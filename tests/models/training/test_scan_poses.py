@@ -1,4 +1,4 @@
-"""The poses of a scan network for the frames of a pool, and `stn-train --scan`."""
+"""The poses of a scan network for the frames of a pool, and `stn-train pose --scan`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_network_that_gives_no_pose_is_refused(tmp_path):
     [("missing.keras", "missing.keras: no such file"), ("a.refine.keras", "give the one whose poses it corrects")],
 )
 def test_a_scan_network_of_no_use_is_refused_before_any_frame_is_made(tmp_path, capsys, scan, message):
-    arguments = ["--refine", "--out", str(tmp_path / "b.refine.keras"), "--samples", "256", "--input-shape", "32x32x3"]
+    arguments = ["pose", "--refine", "--out", str(tmp_path / "b.refine.keras"), "--input-shape", "32x32x3"]
     assert main([*arguments, "--scan", str(tmp_path / scan)]) in (1, 2)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "b.refine.training").exists()
@@ -66,7 +66,7 @@ def test_a_refine_network_is_trained_where_its_scan_network_looks(tmp_path):
     drawn = []
     for name, scan in (("a", ["--scan", str(tmp_path / "a.keras")]), ("b", [])):
         out = tmp_path / f"{name}.refine.keras"
-        assert main(["--refine", "--out", str(out), *scan, *small, "--hold-out", "0", "--jobs", "1"]) == 0
+        assert main(["pose", "--refine", "--out", str(out), *scan, *small, "--hold-out", "0", "--jobs", "1"]) == 0
         with np.load(tmp_path / f"{name}.refine.calibration.npz") as stored:
             assert stored["margin"] == 0.2
             drawn.append(stored["frames"])

@@ -107,8 +107,8 @@ def test_progress_of_a_resumed_synthesis_counts_frames(tmp_path, monkeypatch):
     seen = []
 
     class Recorded(Progress):
-        def __init__(self, what, total, done, unit):
-            super().__init__(what, total, done, unit)
+        def __init__(self, task, total, done, unit):
+            super().__init__(task, total, done, unit)
             seen.append((total, done))
 
         def advance(self, count=1, note=""):

@@ -15,9 +15,39 @@ from stn_rectify.runtime.command.cli import main
     [
         pytest.param([], 2, "one of the arguments", id="nothing"),
         pytest.param(["--demo", "--camera", "0"], 2, "not allowed with", id="two sources"),
+        pytest.param(
+            ["--camera", "0", "--camera", "1"],
+            2,
+            "argument --camera: is given more than once, but a run has one source: keep one of them",
+            id="two cameras",
+        ),
+        pytest.param(
+            ["--video", "rtsp://me:SECRET@cam", "--video", "a.mp4"],
+            2,
+            "argument --video: is given more than once",
+            id="two videos",
+        ),
+        pytest.param(["docter"], 2, "unknown command 'docter': did you mean doctor?", id="misspelt command"),
+        pytest.param(
+            ["photo.jpg"],
+            2,
+            "unknown command 'photo.jpg': frames are named by an option, such as --image FILE",
+            id="no option",
+        ),
+        pytest.param(["rtsp://me:SECRET@cam/1"], 2, "unknown command 'rtsp://cam/1': frames are", id="a URL alone"),
+        pytest.param(
+            ["--camera", "0", "rtsp://me:SECRET@cam/1"], 2, "unrecognized arguments: rtsp://cam/1", id="a URL too many"
+        ),
+        pytest.param(["--camera", "0", "doctor"], 2, "unrecognized arguments: doctor", id="a command behind options"),
+        pytest.param(["--json", "-"], 2, "unrecognized option --json: did you mean --jsonl?", id="cut short"),
+        pytest.param(["--jsn", "-"], 2, "unrecognized option --jsn: did you mean --jsonl?", id="misspelt"),
+        pytest.param(["--tokn=SECRET"], 2, "unrecognized option --tokn: did you mean --token?", id="misspelt secret"),
+        pytest.param(["--min_score", "1"], 2, "--min_score: did you mean --min-score?", id="underscore"),
+        pytest.param(["-image", "a"], 2, "unrecognized option -image: did you mean --image?", id="one dash"),
+        pytest.param(["--zzz"], 2, "unrecognized option --zzz (see stn-rectify --help)", id="nothing like it"),
         pytest.param(["--demo", "--width", "640"], 2, "--width needs --camera", id="camera option"),
         pytest.param(["--demo", "--rotation", "45"], 2, "invalid choice: 45", id="rotation"),
-        pytest.param(["--demo", "--roi", "0,0,0.5"], 2, "give x,y,width,height", id="roi of three"),
+        pytest.param(["--demo", "--roi", "0,0,0.5"], 2, "is not X,Y,W,H", id="roi of three"),
         pytest.param(["--demo", "--roi", "0.5,0,0.6,1"], 2, "at most 1", id="roi beyond the frame"),
         pytest.param(["--demo", "--roi", "all"], 2, "is not X,Y,W,H", id="roi without numbers"),
         pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
@@ -60,6 +90,7 @@ def test_errors_are_one_line(
     assert len(lines) == 1
     assert lines[0].startswith("stn-rectify: error: ")
     assert message in lines[0]
+    assert "SECRET" not in lines[0]
 
 
 def test_debug_gives_the_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

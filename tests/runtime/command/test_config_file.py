@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options import make_parser, options_as_toml, parse_options
+from stn_rectify.runtime.command.options import RunOptions, make_parser, options_as_toml, parse_options
 
 ALL = """
 image = ["a", "b"]
@@ -43,39 +44,61 @@ def write(folder: Path, text: str) -> str:
     return str(file)
 
 
+def without_file(options: RunOptions) -> RunOptions:
+    return replace(options, program=replace(options.program, config=None))
+
+
 def test_a_file_says_what_the_command_line_would(tmp_path: Path) -> None:
     words = (
         "--image a b --width 800 --height 600 --framerate 30 --fourcc MJPG --hflip --vflip --rotation 180 "
         "--roi 0.25,0.25,0.5,0.5 --model fast --threads 2 --output frame --output-size 320x240 --refine 0 "
         "--recognizer digits --min-score 0.7 --on-miss skip --smooth --jsonl - --save out --frames 5 --debug"
     )
-    expected = vars(parse_options(words.split()))
-    found = vars(parse_options(["--config", write(tmp_path, ALL)]))
-    assert {**found, "config": None} == expected
+    assert without_file(parse_options(["--config", write(tmp_path, ALL)])) == parse_options(words.split())
 
 
 def test_numbers_and_single_words_where_they_are_natural(tmp_path: Path) -> None:
-    assert parse_options(["--config", write(tmp_path, "camera = 0\n")]).camera == "0"
-    assert parse_options(["--config", write(tmp_path, 'image = "one.png"\n')]).image == ["one.png"]
-    assert parse_options(["--config", write(tmp_path, "\ufeffdemo = true\nmin-score = 1\n")]).min_score == 1.0
+    assert parse_options(["--config", write(tmp_path, "camera = 0\n")]).source.camera == "0"
+    assert parse_options(["--config", write(tmp_path, 'image = "one.png"\n')]).source.image == ("one.png",)
+    assert parse_options(["--config", write(tmp_path, "\ufeffdemo = true\nmin-score = 1\n")]).target.min_score == 1.0
+
+
+def test_false_and_values_that_begin_with_a_dash(tmp_path: Path) -> None:
+    text = 'image = ["-x.png", "-", "--jsonl"]\nhflip = false\nreconnect = false\nmqtt-discovery = "-"\ndemo = false\n'
+    options = parse_options(["--config", write(tmp_path, text)])
+    assert options.source.image == ("-x.png", "-", "--jsonl")
+    assert (options.view.hflip, options.reconnection.reconnect, options.source.demo) == (False, False, False)
+    assert (options.mqtt.mqtt_discovery, options.results.jsonl) == ("-", None)
 
 
 def test_the_command_line_wins(tmp_path: Path) -> None:
     words = "--threads 1 --min-score 0.2 --image c --on-miss pass --rotation 0"
-    arguments = parse_options(["--config", write(tmp_path, ALL), *words.split()])
-    assert (arguments.threads, arguments.min_score, arguments.image) == (1, 0.2, ["c"])
-    assert (arguments.on_miss, arguments.rotation) == ("pass", 0)
-    assert arguments.frames == 5
+    options = parse_options(["--config", write(tmp_path, ALL), *words.split()])
+    assert (options.model.threads, options.target.min_score, options.source.image) == (1, 0.2, ("c",))
+    assert (options.target.on_miss, options.view.rotation) == ("pass", 0)
+    assert options.results.frames == 5
+
+
+def test_lists_of_the_command_line_replace_the_files(tmp_path: Path) -> None:
+    file = write(tmp_path, 'image = ["a", "b"]\nserve = "0"\nserve-models = ["fast"]\n')
+    words = "--image c --image d e --serve-models general --serve-models digits"
+    options = parse_options(["--config", file, *words.split()])
+    assert (options.source.image, options.web.serve_models) == (("c", "d", "e"), ("general", "digits"))
+    options = parse_options(["--config", file])
+    assert (options.source.image, options.web.serve_models) == (("a", "b"), ("fast",))
 
 
 def test_a_source_replaces_the_files_source_and_what_only_that_takes(tmp_path: Path) -> None:
-    file = write(tmp_path, "camera = 0\nwidth = 1280\nsmooth = true\nthreads = 2\n")
-    demo = parse_options(["--demo", "--config", file])
-    assert (demo.camera, demo.demo, demo.width, demo.smooth, demo.threads) == (None, True, None, False, 2)
+    file = write(tmp_path, "camera = 0\nwidth = 1280\nsmooth = true\nevery = 3\nthreads = 2\n")
+    for words in (["--demo"], ["--image", "a.png"]):
+        images = parse_options([*words, "--config", file])
+        assert (images.source.camera, images.camera.width, images.target.smooth) == (None, None, False)
+        assert (images.recognition.every, images.model.threads) == (1, 2)
     video = parse_options(["--config", file, "--video", "a.mp4"])
-    assert (video.camera, video.video, video.width, video.smooth) == (None, "a.mp4", None, True)
+    assert (video.source.camera, video.source.video) == (None, "a.mp4")
+    assert (video.camera.width, video.target.smooth, video.recognition.every) == (None, True, 3)
     other = parse_options(["--config", file, "--camera", "1"])
-    assert (other.camera, other.width, other.smooth) == ("1", 1280, True)
+    assert (other.source.camera, other.camera.width, other.target.smooth) == ("1", 1280, True)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +112,7 @@ def test_a_source_replaces_the_files_source_and_what_only_that_takes(tmp_path: P
 def test_what_is_printed_can_be_read_back(tmp_path: Path, words: str) -> None:
     before = parse_options([*words.split(), "--print-config"])
     after = parse_options(["--config", write(tmp_path, options_as_toml(before)), "--print-config"])
-    assert {**vars(after), "config": None} == vars(before)
+    assert without_file(after) == before
 
 
 @pytest.mark.parametrize(
@@ -121,7 +144,7 @@ def test_a_streams_secrets_are_not_printed(
 def test_any_text_can_be_read_back(tmp_path: Path) -> None:
     names = ['quo"te', "back\\slash", "line\nbreak", "é 字 🙂", "".join(map(chr, range(1, 128)))]
     before = parse_options(["--image", *names])
-    assert parse_options(["--config", write(tmp_path, options_as_toml(before))]).image == names
+    assert parse_options(["--config", write(tmp_path, options_as_toml(before))]).source.image == tuple(names)
 
 
 def test_every_option_stands_in_the_printed_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +176,7 @@ def test_a_run_from_a_file(tmp_path: Path) -> None:
     [
         pytest.param("min_score = 0.7", "unknown key 'min_score': did you mean min-score?", id="underscore"),
         pytest.param("treads = 2", "unknown key 'treads': did you mean threads?", id="misspelt"),
+        pytest.param("json = '-'", "unknown key 'json': did you mean jsonl?", id="cut short"),
         pytest.param("zzz = 2", "unknown key 'zzz': --help lists the options", id="nothing like it"),
         pytest.param("config = 'x.toml'", "unknown key 'config'", id="a file in a file"),
         pytest.param("threads = '2'", "threads: takes a whole number, not a string", id="number as text"),
@@ -203,11 +227,33 @@ def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     check_error(["--demo", "--config", ""], "--config is empty", capsys)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video = 'rtsp://me:SECRET@cam/***'", "video: the URL has ***"),
+        ("mqtt = 'http://me:SECRET@host'", "mqtt: the MQTT address is not mqtt"),
+        ("mqtt = 'mqtt://me:SECRET@host/a+'", "mqtt: an MQTT topic to publish to has no +"),
+        ("token = ['SECRET']", "token: takes a string, not a list"),
+        ("tokn = 'SECRET'", "unknown key 'tokn': did you mean token?"),
+        ("token = SECRET", "is not a TOML file ("),
+    ],
+)
+def test_errors_keep_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+    assert "SECRET" not in check_error(["--demo", "--config", write(tmp_path, text)], message, capsys)
+
+
+def test_a_token_stands_neither_in_the_printed_file_nor_in_the_options_repr(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--demo", "--serve", "0", "--token", "SECRET", "--mqtt", "mqtt://me:SECRET@host"]
+    assert main([*words, "--print-config"]) == 0
+    assert "SECRET" not in capsys.readouterr().out
+    assert "SECRET" not in repr(parse_options(words))
+
+
 def test_a_name_that_is_no_text_cannot_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     check_error(["--image", "\udcff.png", "--print-config"], "--image is not Unicode text", capsys)
 
 
-def check_error(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def check_error(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> str:
     try:
         status: object = main(words)
     except SystemExit as ended:  # argparse's way
@@ -217,3 +263,4 @@ def check_error(words: list[str], message: str, capsys: pytest.CaptureFixture[st
     assert shown.err.count("\n") == 1
     assert shown.err.startswith("stn-rectify: error: ")
     assert message in shown.err
+    return shown.err

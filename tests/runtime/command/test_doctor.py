@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from stn_rectify.runtime import CameraInfo
 from stn_rectify.runtime.command import doctor
-from stn_rectify.runtime.command.checks import (
+from stn_rectify.runtime.command.cli import main
+from stn_rectify.runtime.command.doctor import (
     Check,
     board_name,
     cameras_check,
@@ -22,6 +24,7 @@ from stn_rectify.runtime.command.checks import (
     throttling_check,
     throttling_value,
 )
+from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 
 WEBCAM = CameraInfo("/dev/video0", "HD Webcam", "uvcvideo", {"MJPG": ("640x480",)})
 
@@ -50,7 +53,26 @@ def test_doctor_takes_no_options(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as ended:
         doctor.doctor(["--camera"], sample=tmp_path)
     assert ended.value.code == 2
-    assert "stn-rectify doctor: error: " in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "stn-rectify doctor: error: unrecognized option --camera (see stn-rectify doctor --help)\n"
+    )
+
+
+def test_doctor_has_a_help_of_its_own_and_stands_in_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, text in ((["doctor", "--help"], "usage: stn-rectify doctor [-h]"), (["--help"], "stn-rectify doctor ")):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+        assert text in capsys.readouterr().out
+
+
+def test_a_file_called_doctor_is_an_image_like_any_other(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DEMO_IMAGE, "doctor")
+    assert main(["--image", "doctor", "--model", str(model)]) == 0
+    assert "doctor: corners (" in capsys.readouterr().err
 
 
 def test_a_line_says_status_name_finding_and_mend() -> None:

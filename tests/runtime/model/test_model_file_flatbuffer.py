@@ -31,6 +31,11 @@ def test_the_reader_agrees_with_the_interpreter(make_model: Callable[..., Path])
         assert tensor.dtype == np.dtype(detail["dtype"]).name.upper()
         assert tensor.shape == tuple(detail["shape"])
         assert tensor.name == detail["name"]
+        assert (tensor.scale, tensor.zero_point) == detail["quantization"]
+    operators = [(operator_name(o.code.builtin), o.inputs, o.outputs) for o in subgraph.operators]
+    assert operators == [
+        (o["op_name"], tuple(o["inputs"]), tuple(o["outputs"])) for o in interpreter._get_ops_details()
+    ]
     outputs = interpreter.get_signature_runner("serving_default").get_output_details()
     assert model.signature.outputs == {name: detail["index"] for name, detail in outputs.items()}
 

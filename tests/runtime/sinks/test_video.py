@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,6 @@ import pytest
 from stn_rectify.runtime import CapturedFrame, Rectification, StnRectifyError, UsageError
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.options import make_parser, options_as_toml, parse_options
-from stn_rectify.runtime.command.target_options import pixel_source, video_file
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, VideoSink, video
 
 
@@ -151,23 +151,23 @@ def test_output_takes_pixels_and_a_video(tmp_path: Path) -> None:
     file = tmp_path / "options.toml"
     file.write_text('demo = true\noutput = ["model", "a.mp4"]\n')
     for words in ("--demo --output model a.mp4", "--demo --output a.mp4 --output model", f"--config {file}"):
-        arguments = parse_options(words.split())
-        assert (pixel_source(arguments), video_file(arguments)) == ("model", "a.mp4")
-    other = parse_options(["--config", str(file), "--output", "frame", "--output", "b.MKV"])
-    assert (pixel_source(other), video_file(other)) == ("frame", "b.MKV")
+        model = parse_options(words.split()).model
+        assert (model.pixel_source, model.video_file) == ("model", "a.mp4")
+    other = parse_options(["--config", str(file), "--output", "frame", "--output", "b.MKV"]).model
+    assert (other.pixel_source, other.video_file) == ("frame", "b.MKV")
     file.write_text('demo = true\noutput = "frame"\n')
-    only = parse_options(["--config", str(file)])
-    assert (pixel_source(only), video_file(only)) == ("frame", None)
-    assert pixel_source(parse_options(["--demo"])) is None
+    only = parse_options(["--config", str(file)]).model
+    assert (only.pixel_source, only.video_file) == ("frame", None)
+    assert parse_options(["--demo"]).model.pixel_source is None
 
 
 def test_output_survives_print_config(tmp_path: Path) -> None:
     words = "--demo --output model out.mp4 --save d --save-limit 1.5G --mqtt mqtt://me@h/t"
-    arguments = parse_options(words.split())
+    options = parse_options(words.split())
     file = tmp_path / "options.toml"
-    file.write_text(options_as_toml(arguments))
+    file.write_text(options_as_toml(options))
     again = parse_options(["--config", str(file)])
-    assert {**vars(again), "config": None} == vars(arguments)
+    assert replace(again, program=options.program) == options
 
 
 def test_another_output_is_one_line_that_names_both_uses(capsys: pytest.CaptureFixture[str]) -> None:

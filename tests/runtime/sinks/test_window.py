@@ -62,6 +62,6 @@ def test_a_sink_can_end_the_run(frame: np.ndarray, tmp_path: Path, monkeypatch: 
     for name in "abcd":
         cv2.imwrite(str(tmp_path / f"{name}.png"), frame)
     sink = Leaving()
-    monkeypatch.setattr(run, "make_sinks", lambda arguments, source: [sink])
+    monkeypatch.setattr(run, "make_sinks", lambda *_, **__: [sink])
     assert main(["--image", str(tmp_path), "--model", "fast"]) == 0
     assert sink.frames == [0, 1]

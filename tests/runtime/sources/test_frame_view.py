@@ -65,14 +65,6 @@ def test_regions_of_decimals_that_add_up_to_one_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "is_whole"),
-    [({}, True), ({"roi": (0, 0, 1, 1)}, True), ({"hflip": True}, False), ({"rotation": 90}, False)],
-)
-def test_is_whole(view: dict[str, object], is_whole: bool) -> None:
-    assert FrameView(**view).is_whole is is_whole
-
-
-@pytest.mark.parametrize(
     ("values", "message"),
     [
         pytest.param({"rotation": 45}, "rotation is 45: choose 0, 90, 180 or 270", id="rotation"),

@@ -85,7 +85,7 @@ def test_a_number_that_is_not_there_is_one_line() -> None:
     [
         (ModuleNotFoundError("No module named 'pykms'"), "(No module named 'pykms'); on Raspberry Pi OS"),
         (OSError("\nlibfoo.so: wrong ELF class\nmore"), "(libfoo.so: wrong ELF class); on Raspberry Pi OS"),
-        (RuntimeError(), "(RuntimeError()); on Raspberry Pi OS"),
+        (RuntimeError(), "(RuntimeError); on Raspberry Pi OS"),
     ],
 )
 def test_a_picamera2_that_cannot_be_imported_is_one_line(

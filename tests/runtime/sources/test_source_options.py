@@ -24,10 +24,10 @@ def test_reconnection_options_go_through_a_file(
     words: str, reconnect: bool, timeout_s: float | None, tmp_path: Path
 ) -> None:
     (tmp_path / "options.toml").write_text(options_as_toml(parse_options(["--camera", "0", *words.split()])))
-    arguments = parse_options(["--config", str(tmp_path / "options.toml")])
-    assert (arguments.reconnect, arguments.reconnect_timeout) == (reconnect, timeout_s)
-    arguments = parse_options(["--config", str(tmp_path / "options.toml"), "--reconnect"])
-    assert arguments.reconnect
+    options = parse_options(["--config", str(tmp_path / "options.toml")]).reconnection
+    assert (options.reconnect, options.reconnect_timeout) == (reconnect, timeout_s)
+    options = parse_options(["--config", str(tmp_path / "options.toml"), "--reconnect"]).reconnection
+    assert options.reconnect
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon"])

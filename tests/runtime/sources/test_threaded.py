@@ -76,7 +76,7 @@ def test_the_command_does_not_tear_python_down_under_a_thread_in_a_driver(is_stu
     program = f"""
 import atexit, sys, threading
 from stn_rectify.runtime.command.cli import command
-from stn_rectify.runtime.sources.driver_thread import DriverThread
+from stn_rectify.runtime.sources.threaded import DriverThread
 atexit.register(print, "torn down")
 if {is_stuck}:
     DriverThread(threading.Event().wait, "stuck").start()

@@ -1,6 +1,6 @@
 """Runs the stages of a frame between marks, for a tool that counts instructions; see marked_inferences.py.
 
-    python tests/benchmarks/marked_frames.py [--model general]... [--frame 640x480]... [--runs 5]
+    python tests/benchmarks/speed/marked_frames.py [--model general]... [--frame 640x480]... [--runs 5]
 
 The same stages and whole frames as frame_stages.py, one thread. frame_budget.py makes the table. Needs the runtime.
 """

@@ -1,6 +1,6 @@
 """Runs models between marks, for a tool that counts instructions; on any other machine it only runs them.
 
-    python tests/benchmarks/marked_inferences.py [--runs 5] MODEL.tflite...
+    python tests/benchmarks/speed/marked_inferences.py [--runs 5] MODEL.tflite...
 
 A mark is the system call ``sched_get_priority_max(0x5A000000 | number)``, which fails and does nothing: an emulator
 can see it (docs/benchmarks.md). Prints which marks stand around which model's N inferences. One thread. Needs NumPy, an

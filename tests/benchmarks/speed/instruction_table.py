@@ -1,6 +1,6 @@
 """The table of instructions: what marked_inferences.py printed, with the totals that were counted at its marks.
 
-    python tests/benchmarks/instruction_table.py LOG...
+    python tests/benchmarks/speed/instruction_table.py LOG...
 
 A log holds the lines of marked_inferences.py (``FIRST LAST RUNS NAME``) and for each interval between two marks a line
 ``from mark FIRST to mark LAST: N instructions``. Each log is an environment, named by its file.

@@ -1,6 +1,6 @@
 """Ways of making a spline's grid from few numbers, and what each costs in pixels: a table.
 
-python tests/benchmarks/spline_fits.py [SIZE …]
+python tests/benchmarks/sampler/spline_fits.py [SIZE …]
 
 Each way gives the grid as rows · coefficients · columns; the coefficients are fitted by least squares. Control points
 are scattered by 1.5 px at 42 px, on 200 splines.

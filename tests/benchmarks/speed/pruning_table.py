@@ -1,6 +1,6 @@
-"""What `stn-train --prune` costs and gains: networks of 25, 50 and 75 % fewer MACs beside the unpruned one.
+"""What `stn-train prune` costs and gains: networks of 25, 50 and 75 % fewer MACs beside the unpruned one.
 
-    python tests/benchmarks/pruning_table.py MODEL.keras DIR [--backgrounds PHOTOGRAPHS] [--litert PYTHON] [--pi PI]
+python tests/benchmarks/speed/pruning_table.py MODEL.keras DIR [--backgrounds PHOTOGRAPHS] [--litert PYTHON] [--pi PI]
 
 Every network sees the same synthesised frames, made once in DIR, for as many epochs: pruned ones by both importances,
 the unpruned one too (what more training alone gives), and networks of the pruned ones' size with fresh weights. Corner
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--no-cost", action="store_true", help="no files, no times")
     arguments = parser.parse_args()
     table = Table(arguments)
-    pool = course_frames(table.course, table.folder, channel_flow(load_model(table.source)).seen, arguments.jobs)
+    pool = course_frames(table.course, table.folder, channel_flow(load_model(table.source)).input_size, arguments.jobs)
     names = prune_all(table, pool)
     if not arguments.no_cost:
         files = convert_all(table, names)

@@ -1,6 +1,6 @@
 """Where the time of a frame goes, stage by stage, and how much of it is not the network's.
 
-    python tests/benchmarks/frame_stages.py [--model general]... [--frame 640x480]... [--threads 1]... [--rounds 200]
+python tests/benchmarks/speed/frame_stages.py [--model general]... [--frame 640x480]... [--threads 1]... [--rounds 200]
 
 Run it in an environment with each interpreter; TensorFlow is not imported (with it loaded, tflite-runtime runs
 TensorFlow's kernels). The frame is the package's sample, resized. A frame's time is that of `Rectifier.rectify`, frame

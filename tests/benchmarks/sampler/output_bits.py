@@ -1,6 +1,6 @@
 """Do two machines compute the same bits? Prints a hash of each output for the same random inputs.
 
-    python tests/benchmarks/output_bits.py sampler.tflite head.tflite | tee x86.txt
+    python tests/benchmarks/sampler/output_bits.py sampler.tflite head.tflite | tee x86.txt
     ssh pi .../python output_bits.py sampler.tflite head.tflite | diff x86.txt -
 
 Only the first line, which names interpreter and machine, may differ.

@@ -1,6 +1,6 @@
 """How far the integer grid is from float64, over random poses: a table of sizes and transforms.
 
-python tests/benchmarks/sampler_accuracy.py [POSES]
+python tests/benchmarks/sampler/sampler_accuracy.py [POSES]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stn_rectify.runtime.geometry import (
     pixel_homography,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.splines import spline_points
+from stn_rectify.runtime.rectifying.splines import spline_basis
 
 SIZES = (32, 50, 64, 97, 128, 224, 384, 512)
 SCATTER = 1.5 / 42 * 2  # of control points, normalised: 1.5 px at 42 px
@@ -67,7 +67,7 @@ def exact_positions(plan: SamplerPlan, theta: np.ndarray) -> np.ndarray:
     if plan.transform != "tps":
         return transform_points(pixel_homography(theta, (width, height), (columns, rows)), pixels)
     normalised = transform_points(np.linalg.inv(normalised_to_pixels(columns, rows)), pixels)
-    return transform_points(normalised_to_pixels(width, height), spline_points(theta, normalised))
+    return transform_points(normalised_to_pixels(width, height), spline_basis(normalised) @ theta.reshape(16, 2))
 
 
 def grid_errors(plan: SamplerPlan, random_pose, poses: int) -> np.ndarray:

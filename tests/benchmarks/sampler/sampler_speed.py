@@ -1,7 +1,7 @@
 """How fast grid generator and sampler are beside cv2's warps, at one fixed pose each.
 
-    python tests/benchmarks/sampler_speed.py DIR --write     # once, where stn_rectify's converter is installed
-    python tests/benchmarks/sampler_speed.py DIR             # in each environment: an interpreter, NumPy, OpenCV
+python tests/benchmarks/sampler/sampler_speed.py DIR --write     # once, where stn_rectify's converter is installed
+python tests/benchmarks/sampler/sampler_speed.py DIR             # in each environment: an interpreter, NumPy, OpenCV
 
 The second needs no stn_rectify and never imports TensorFlow, beside which tflite-runtime runs TensorFlow's kernels.
 One process, one thread, all calls in turn.

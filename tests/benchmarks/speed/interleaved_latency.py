@@ -1,6 +1,6 @@
 """How long inferences of model files take, in turns in one process: processor time, one thread.
 
-    python tests/benchmarks/interleaved_latency.py [--seconds 10] MODEL.tflite...
+    python tests/benchmarks/speed/interleaved_latency.py [--seconds 10] MODEL.tflite...
 
 Prints a line of JSON: the interpreter package, and for each file the median in microseconds and its ratio to the first
 file's, as the median of the ratios of single rounds. Needs NumPy and an interpreter.

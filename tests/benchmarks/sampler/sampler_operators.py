@@ -1,7 +1,7 @@
 """Where the sampler's time goes, operator by operator: models of the first 1, 2, 3 … operators, timed in turn.
 
-    python tests/benchmarks/sampler_operators.py DIR --write MODEL.tflite  # where stn_rectify's converter is installed
-    python tests/benchmarks/sampler_operators.py DIR                       # in each environment
+python tests/benchmarks/sampler/sampler_operators.py DIR --write MODEL.tflite  # where the converter is installed
+python tests/benchmarks/sampler/sampler_operators.py DIR                       # in each environment
 
 MODEL is one of sampler_speed.py's. An operator's time is the difference of two models' least times, so single lines may
 come out a little below zero; one that writes over its operand does so only when another follows it.

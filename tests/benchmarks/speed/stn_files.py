@@ -1,6 +1,6 @@
 """The model files that stn_speed.py times: the same STNs converted in every way, with frames and Keras's own results.
 
-    python tests/benchmarks/stn_files.py DIR [--transform projective] [--onnx2tf PYTHON] [--reuse]
+    python tests/benchmarks/speed/stn_files.py DIR [--transform projective] [--onnx2tf PYTHON] [--reuse]
 
 Needs TensorFlow, and for the column onnx2tf the Python of an environment with torch and onnx2tf (it pins other
 versions than ours): ``python -m venv E; E/bin/pip install torch onnx2tf==1.29.24``. With ``--reuse`` files that are

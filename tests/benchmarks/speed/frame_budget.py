@@ -1,6 +1,6 @@
 """The table of instructions a frame takes, and how many frames a second that allows: from logs of marked_frames.py.
 
-    python tests/benchmarks/frame_budget.py LOG...
+    python tests/benchmarks/speed/frame_budget.py LOG...
 
 A log holds the lines of marked_frames.py and, for each interval between two marks, a line ``from mark FIRST to mark
 LAST: N instructions`` (as for instruction_table.py). Each log is an environment, named by its file.

@@ -1,0 +1,120 @@
+"""The common part of the subcommands that train on synthesised frames."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from stn_rectify.models.command.evaluate import print_tables, read_real_frames
+from stn_rectify.models.command.option_groups import CourseOptions, EvaluationOptions, FrameOptions, ResultOptions
+from stn_rectify.models.command.subcommand import Subcommand, group, option, positional
+from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["ChangeOfModel", "CourseArguments", "FrameTraining", "TrainingFrameOptions"]
+
+
+@dataclass(frozen=True)
+class TrainingFrameOptions(FrameOptions):
+    """The synthesised frames of a training."""
+
+    samples: int = option(whole_number(1), 20_000, "N", "how many")
+    jobs: int = option(whole_number(1), os.cpu_count() or 1, "N", "processes that synthesise them")
+
+
+class CourseArguments(TypedDict):
+    """Arguments of `stn_rectify.models.training.course.Course`."""
+
+    samples: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    backgrounds: str | None
+    targets: str | None
+
+
+@dataclass(frozen=True)
+class FrameTraining(Subcommand):
+    """A training on synthesised frames; at its end it prints the tables that say how well targets are found."""
+
+    result: ResultOptions = group()
+    course: CourseOptions = group("training")
+    frames: TrainingFrameOptions = group("synthesised frames")
+    evaluation: EvaluationOptions = group("evaluation")
+
+    @abstractmethod
+    def train(self) -> keras.Model:
+        """Trains a model and writes it."""
+
+    def run(self) -> int:
+        """Trains and evaluates.
+
+        Returns:
+            The exit status: 130 if the tables were stopped by Ctrl-C; 0 also if they could not be made, because the
+            model is trained and written all the same.
+
+        Raises:
+            DataError: if real frames cannot be read, which is noticed before the training.
+        """
+        out = self.result.out
+        real = read_real_frames(self.evaluation)
+        model = self.train()
+        beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
+        print(f"wrote {out}, {beside}", flush=True)
+        try:
+            print_tables(model, out, self.evaluation, self.frames, real, out.with_suffix(".sheet.png"))
+        except KeyboardInterrupt:  # nothing is left to go on with
+            print(f"stn-train {self.name}: stopped; for the tables: stn-train evaluate {out}", file=sys.stderr)
+            return 130
+        except DataError as error:
+            print(f"no tables or no sheet: {error}", flush=True)
+        return 0
+
+    def course_arguments(self) -> CourseArguments:
+        """The arguments of the course, from the options.
+
+        Raises:
+            UsageError: if the frames do not fill a batch.
+        """
+        frames, batch_size = self.frames, self.course.batch_size
+        if frames.samples < batch_size:
+            raise UsageError(f"--samples {frames.samples} is less than one batch of {batch_size}")
+        return {
+            "samples": frames.samples,
+            "epochs": self.course.epochs,
+            "batch_size": batch_size,
+            "learning_rate": self.course.learning_rate,
+            "seed": frames.seed,
+            "backgrounds": str(frames.backgrounds) if frames.backgrounds else None,
+            "targets": str(frames.targets) if frames.targets else None,
+        }
+
+
+@dataclass(frozen=True)
+class ChangeOfModel(FrameTraining):
+    """A training that makes another model of a trained one."""
+
+    model: Path = positional(Path, "MODEL.keras", "a trained network")
+
+    def refine_margin(self) -> float | None:
+        """The margin of the crops that the model sees if it is a refine network; None if it sees whole frames.
+
+        Raises:
+            UsageError: if the result would replace the model, or is not called as its kind of network is.
+        """
+        out, model = self.result.out, self.model
+        if out.resolve() == model.resolve():
+            raise UsageError(f"--out {out} is the model to start from: give another --out")
+        refines = is_refine_file(model)
+        check_refine_name(out, refines=refines)
+        return REFINE_MARGIN if refines else None

@@ -1,0 +1,85 @@
+"""``stn-train pose``: a network learns from synthesised frames with known corners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stn_rectify.models.command.frame_training import FrameTraining
+from stn_rectify.models.command.option_groups import NetworkOptions, prepare_out
+from stn_rectify.models.command.subcommand import choice, flag, group, option
+from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Pose"]
+
+
+@dataclass(frozen=True)
+class LocalizationOptions:
+    """The localization network."""
+
+    body: str = choice(("separable", "fused"), "small, or with more plain convolutions")
+    localization: str = choice(
+        ("profiles", "flatten", "pooled"), "what is taken of its last map: means along rows and columns, all, one mean"
+    )
+    weights: Path | None = option(Path, None, "FILE.keras", "trained network of the same kind to start from")
+
+
+@dataclass(frozen=True)
+class RefinementOptions:
+    """A network that corrects the poses of another."""
+
+    refine: bool = flag("a network that sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras")
+    scan: Path | None = option(Path, None, "NAME.keras", "with --refine: draw crops where this network looks, too")
+
+
+@dataclass(frozen=True)
+class Pose(FrameTraining):
+    """Train a network on synthesised frames with known corners."""
+
+    name = "pose"
+    examples = (
+        "--out labels.keras --backgrounds photographs/",
+        "--refine --scan labels.keras --out labels.refine.keras",
+    )
+
+    network: NetworkOptions = group("network")
+    localization: LocalizationOptions = group("localization network")
+    refinement: RefinementOptions = group("refinement")
+
+    def train(self) -> keras.Model:
+        """Trains the network and writes it."""
+        from stn_rectify.models.network.cost import stn_cost
+        from stn_rectify.models.training.pose_training import TrainingRecipe, train
+
+        out, network, own = self.result.out, self.network, self.localization
+        refine, scan = self.refinement.refine, self.refinement.scan
+        recipe = TrainingRecipe(
+            **self.course_arguments(),
+            input_shape=network.input_shape,
+            transform=network.transform,
+            output_shape=network.output_shape,
+            body=own.body,
+            refine_margin=REFINE_MARGIN if refine else None,
+            scan=str(scan) if scan else None,
+            weights=str(own.weights) if own.weights else None,
+            localization=own.localization,
+            localization_shape=network.localization_shape,
+            width=network.width,
+            padding=network.padding,
+        )
+        check_refine_name(out, refines=refine)
+        if scan and not refine:
+            raise UsageError("--scan is for a refine network: give --refine, too")
+        if scan and is_refine_file(scan):
+            raise UsageError(f"--scan {scan} is a refine network: give the one whose poses it corrects")
+        if refine and recipe.transform != "projective":
+            raise UsageError(f"--transform {recipe.transform}: a refine network is projective")
+        prepare_out(out, overwrite=self.result.overwrite)
+        print(stn_cost(recipe.model()), flush=True)
+        return train(recipe, out, jobs=self.frames.jobs)
