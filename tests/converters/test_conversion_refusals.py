@@ -62,6 +62,7 @@ def test_a_file_that_fails_its_proof_is_not_written_under_its_name(tmp_path, mon
     assert not json.loads((tmp_path / "out" / "stn.report.json").read_text())["passed"]
 
 
+@pytest.mark.slow
 def test_a_model_beyond_a_threshold_is_not_written_under_its_name(tmp_path):
     source = save_model(tmp_path, "stn")
     inside = np.tile(np.array([[8.0, 8], [23, 8], [23, 23], [8, 23]]), (12, 1, 1))
