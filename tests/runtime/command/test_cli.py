@@ -159,7 +159,9 @@ def test_a_truncated_video_gives_its_frames_and_an_error(model: Path, long_video
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_with_a_summary(model: Path, long_video: Path, number: int) -> None:
     arguments = ["--video", str(long_video), "--model", str(model), "--jsonl", "-"]
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(  # without a buffer here, in which `communicate` would not look
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(5)]
     process.send_signal(number)
@@ -167,8 +169,8 @@ def test_a_signal_ends_a_run_cleanly_with_a_summary(model: Path, long_video: Pat
     assert process.returncode == 0, errors
     lines = [json.loads(line) for line in [*first, *rest.splitlines()]]
     assert 5 <= len(lines) < VIDEO_FRAMES
-    assert f"{len(lines)} frames in " in errors.splitlines()[-1]
-    assert "Traceback" not in errors
+    assert f"{len(lines)} frames in ".encode() in errors.splitlines()[-1]
+    assert b"Traceback" not in errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -147,11 +147,12 @@ class Program:
     """The command, from its start until it has said where it serves."""
 
     def __init__(self, *words: object, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *map(str, words)], stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        self.process = subprocess.Popen(  # without a buffer here, in which `communicate` would not look
+            [*COMMAND, *map(str, words)], stderr=subprocess.PIPE, bufsize=0, env={**os.environ, **environment}
         )
+        assert self.process.stderr is not None
         self.said = ""
-        for line in self.process.stderr:
+        while line := self.process.stderr.readline().decode():
             self.said += line
             if found := re.fullmatch(r"web view at (http://\S+)\n", line):
                 self.url = found[1]
@@ -184,7 +185,7 @@ class Program:
     def stop(self) -> str:
         """What it says on Ctrl-C until its end."""
         self.process.send_signal(signal.SIGINT)
-        self.said += self.process.communicate(timeout=DEADLINE_S)[1]
+        self.said += self.process.communicate(timeout=DEADLINE_S)[1].decode()
         assert self.process.returncode == 0, self.said
         assert "Traceback" not in self.said
         return self.said
