@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
@@ -70,7 +68,7 @@ class Pipeline:
         view: FrameView | None = None,
         rule: MissRule | None = None,
         smoother: CornerSmoother | None = None,
-        recognizer: RecognitionStage | ImageRecognizer | Callable[[npt.NDArray[np.uint8]], Recognized] | None = None,
+        recognizer: RecognitionStage | ImageRecognizer | Callable[[Image], Recognized] | None = None,
     ) -> None:
         self._rectifier, self._view, self._rule = rectifier, view or FrameView(), rule or MissRule()
         self._smoother = smoother
@@ -136,7 +134,7 @@ class Pipeline:
         if self._recognition is not None:
             self._recognition.reset()
 
-    def _smooth_corners(self, frame: CapturedFrame, location: Location) -> npt.NDArray[np.float64] | None:
+    def _smooth_corners(self, frame: CapturedFrame, location: Location) -> FloatArray | None:
         """Gives the corners to take the image from instead; None for those of the target."""
         if self._smoother is None:
             return None

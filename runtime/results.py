@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 
 
@@ -39,14 +37,14 @@ class Rectification:
             (`RecognitionStage`).
     """
 
-    image: npt.NDArray[np.uint8] = field(repr=False)
-    corners: npt.NDArray[np.float64]
-    homography: npt.NDArray[np.float64] = field(repr=False)
+    image: Image = field(repr=False)
+    corners: FloatArray
+    homography: FloatArray = field(repr=False)
     score: float
     latency_ms: float
     label: str | None = None
     label_score: float | None = None
-    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    class_scores: FloatArray | None = field(default=None, repr=False)
     top_labels: tuple[tuple[str, float], ...] = field(default=(), repr=False)
 
 
@@ -64,14 +62,14 @@ class Location:
         label: what a recognizer in the model file says, as in `Rectification`; so ``label_score`` and ``class_scores``.
     """
 
-    corners: npt.NDArray[np.float64]
+    corners: FloatArray
     score: float
     latency_ms: float
-    theta: npt.NDArray[np.float64] | None = field(default=None, repr=False)
-    image: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
+    theta: FloatArray | None = field(default=None, repr=False)
+    image: Image | None = field(default=None, repr=False)
     label: str | None = None
     label_score: float | None = None
-    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    class_scores: FloatArray | None = field(default=None, repr=False)
 
 
 _FOUND_SCORE = 0.5  # what counts as found where nobody said

@@ -9,8 +9,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import IntArray
 from stn_rectify.runtime.results import MissRule, Rectification
 
 # Latencies are counted in bins 1 % wide, so that a run of months needs no more memory than one of seconds.
@@ -44,7 +44,7 @@ class RunCounts:
     elapsed_s: float
     frames_per_s: float
     latency_sum_ms: float
-    bins: npt.NDArray[np.int64]
+    bins: IntArray
 
     def latency_ms(self, percentile: float) -> float:
         """The latency that ``percentile`` % of the frames do not exceed, to 1 %; NaN without frames."""

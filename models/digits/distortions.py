@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, transform_points
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
@@ -39,12 +40,12 @@ class DistortedImages:
             BL; (0, 0) is the centre of the first pixel.
     """
 
-    images: npt.NDArray[np.uint8] = field(repr=False)
-    corners: npt.NDArray[np.float64] = field(repr=False)
+    images: Image = field(repr=False)
+    corners: FloatArray = field(repr=False)
 
 
 def distort(
-    images: npt.NDArray[np.uint8], kinds: npt.NDArray[np.str_], canvas: tuple[int, int], rng: np.random.Generator
+    images: Image, kinds: npt.NDArray[np.str_], canvas: tuple[int, int], rng: np.random.Generator
 ) -> DistortedImages:
     """Draws each image once.
 
@@ -76,25 +77,25 @@ def _outer_corners(width: float, height: float) -> npt.NDArray[np.float32]:
     return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
 
 
-def _centred(size: tuple[int, int], scale: float) -> npt.NDArray[np.float64]:
+def _centred(size: tuple[int, int], scale: float) -> FloatArray:
     """Corners of the scaled image around (0, 0)."""
     return np.asarray(_outer_corners(*size) + 0.5 - np.divide(size, 2), np.float64) * scale
 
 
-def _turned(corners: npt.NDArray[np.float64], angle: float) -> npt.NDArray[np.float64]:
+def _turned(corners: FloatArray, angle: float) -> FloatArray:
     sine, cosine = np.sin(angle), np.cos(angle)
     return np.asarray(corners @ np.array([[cosine, sine], [-sine, cosine]]))
 
 
-def _middle(canvas: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _middle(canvas: tuple[int, int]) -> FloatArray:
     return np.array([canvas[1], canvas[0]]) / 2 - 0.5
 
 
-def _rotated(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _rotated(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     return _turned(_centred(size, 1.0), rng.uniform(-_TURN_R, _TURN_R)) + _middle(canvas)
 
 
-def _moved(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _moved(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     """The scaled image lies anywhere on the canvas as a whole, before it is turned about its centre."""
     scale = rng.uniform(*_SCALE_RTS)
     room = np.maximum(np.array([canvas[1], canvas[0]]) - scale * np.array(size), 0) / 2
@@ -102,7 +103,7 @@ def _moved(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Genera
     return np.asarray(turned + _middle(canvas) + rng.uniform(-room, room))
 
 
-def _projected(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _projected(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     """Drawn again where the canvas's corners make no convex quadrilateral: no projection gives those."""
     spread = _CORNER_SPREAD_PX * max(size) / _PAPER_SIDE
     box = _centred(size, rng.uniform(*_SCALE_P)) + _middle(canvas)
@@ -115,7 +116,7 @@ def _projected(size: tuple[int, int], canvas: tuple[int, int], rng: np.random.Ge
 _CORNERS_OF = {"R": _rotated, "RTS": _moved, "P": _projected}
 
 
-def _bend(image: npt.NDArray[np.uint8], canvas: tuple[int, int], offsets: npt.NDArray[np.float64]) -> Any:
+def _bend(image: Image, canvas: tuple[int, int], offsets: FloatArray) -> Any:
     """The canvas is read through the spline: each control point there shows the pixel ``offsets`` away from its own."""
     height, width = image.shape[:2]
     plain, basis = _canvas_lattice((width, height), canvas)
@@ -123,9 +124,7 @@ def _bend(image: npt.NDArray[np.uint8], canvas: tuple[int, int], offsets: npt.ND
     return cv2.remap(image, x, y, cv2.INTER_LINEAR)
 
 
-def _bent_corners(
-    size: tuple[int, int], canvas: tuple[int, int], offsets: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _bent_corners(size: tuple[int, int], canvas: tuple[int, int], offsets: FloatArray) -> FloatArray:
     """Finds the corners [N, 4, 2] on the canvas, for offsets [N, 16, 2]: corners + offset(corners) = outer corners."""
     outer = np.broadcast_to(np.asarray(_outer_corners(*size), np.float64), (len(offsets), 4, 2))
     corners = outer

@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 
 _GZIP = b"\x1f\x8b"
@@ -17,7 +17,7 @@ _UINT8 = 0x08
 _MAX_BYTES = 1 << 31
 
 
-def read_idx(file: Path) -> npt.NDArray[np.uint8]:
+def read_idx(file: Path) -> Image:
     """Reads an idx file of bytes with 1 to 4 axes: uint8 [N], [N, H, W], …
 
     Raises:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import network_input
 from stn_rectify.models.network.pose import pose_predictor
 from stn_rectify.models.progress import Progress
-from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
@@ -63,7 +62,7 @@ class KerasRefineNetwork:
         """The margin that a crop shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
-    def look(self, frame: npt.NDArray[np.uint8], homography: Array, supersampling: int) -> tuple[Array, float | None]:
+    def look(self, frame: Image, homography: Array, supersampling: int) -> tuple[Array, float | None]:
         """Finds the target in the crop of a pose [3, 3]: gives [3, 3], target → crop, and the score or None."""
         size = (self._shape[1], self._shape[0])
         crop = target_crop(frame, homography, size=size, margin=self._margin, supersampling=supersampling)
@@ -75,7 +74,7 @@ class KerasRefineNetwork:
 def find_targets(
     scan: keras.Model,
     refine: keras.Model | None,
-    frames: Sequence[npt.NDArray[np.uint8]],
+    frames: Sequence[Image],
     *,
     passes: int = 0,
     margin: float = REFINE_MARGIN,
@@ -114,7 +113,7 @@ def find_targets(
 
 
 def _by_pass(
-    network: KerasRefineNetwork | None, frame: npt.NDArray[np.uint8], theta: Array, scan_score: float, passes: int
+    network: KerasRefineNetwork | None, frame: Image, theta: Array, scan_score: float, passes: int
 ) -> list[tuple[Array, float]]:
     """Gives corners and score after 0, 1, … passes over one frame; as `Rectifier.rectify` has them."""
     height, width = frame.shape[:2]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stn_rectify.models.pruning.channel_flow import FIXED, ChannelFlow
 from stn_rectify.models.pruning.weight_channels import Channels
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 
 #: Channels are removed eight at a time and at least eight are left: what SIMD kernels fill.
@@ -28,7 +29,7 @@ class ChannelGroup:
     layers: tuple[str, ...]
     channels: Channels
 
-    def candidates(self, kept: npt.NDArray[np.bool_], importance: npt.NDArray[np.float64]) -> Channels:
+    def candidates(self, kept: npt.NDArray[np.bool_], importance: FloatArray) -> Channels:
         """Gives the channels to be removed next, the least important first; empty when only the floor is left."""
         left: Channels = self.channels[kept[self.channels]]
         count = len(left) % LUMP or LUMP
@@ -51,7 +52,7 @@ def channel_groups(flow: ChannelFlow) -> list[ChannelGroup]:
     return [ChannelGroup(names, np.array(numbers)) for names, numbers in together.items()]
 
 
-def kept_channels(flow: ChannelFlow, importance: npt.NDArray[np.float64], macs: float) -> npt.NDArray[np.bool_]:
+def kept_channels(flow: ChannelFlow, importance: FloatArray, macs: float) -> npt.NDArray[np.bool_]:
     """Removes the channels that are least important for the multiply-accumulates they take, until few enough are left.
 
     Greedy: eight channels of one group at a time, those with the least sum of importance for each multiply-accumulate

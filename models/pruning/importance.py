@@ -11,10 +11,11 @@ import numpy.typing as npt
 from keras import layers
 
 from stn_rectify.models.pruning.channel_flow import ChannelFlow
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 
 #: Of each channel, by its number; infinite for those that must not be removed.
-Importance = npt.NDArray[np.float64]
+Importance = FloatArray
 
 
 def scale_importance(flow: ChannelFlow) -> Importance:

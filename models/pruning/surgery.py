@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, LayerCall
 from stn_rectify.models.pruning.weight_channels import output_count
+from stn_rectify.runtime.arrays import Array
 
 
 def without_channels(model: keras.Model, flow: ChannelFlow, kept: npt.NDArray[np.bool_]) -> keras.Model:
@@ -56,9 +57,9 @@ def _copy(layer: Any, call: LayerCall | None, kept: npt.NDArray[np.bool_], names
     return type(layer).from_config({**config, "name": name})
 
 
-def _cut(layer: Any, call: LayerCall | None, kept: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
+def _cut(layer: Any, call: LayerCall | None, kept: npt.NDArray[np.bool_]) -> list[Array]:
     """The layer's weights with only the channels that are kept."""
-    weights: list[npt.NDArray[Any]] = layer.get_weights()
+    weights: list[Array] = layer.get_weights()
     for k, channels in enumerate(call.weights if call is not None else ()):
         for axis, numbers in channels.axes:
             weights[k] = np.compress(kept[numbers], weights[k], axis=axis)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stn_rectify.models.digits.distortions import distort
 from stn_rectify.models.recognition.labelled_images import LabelledImages
+from stn_rectify.runtime.arrays import IntArray
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
 _ORDER, _POSES = 0, 1  # what a random stream decides
@@ -27,7 +28,7 @@ class LabelledBatch:
     """
 
     frames: npt.NDArray[np.float32] = field(repr=False)
-    labels: npt.NDArray[np.int64] = field(repr=False)
+    labels: IntArray = field(repr=False)
     corners: npt.NDArray[np.float32] = field(repr=False)
     epoch: int
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.digits.idx_file import read_idx
 from stn_rectify.models.evaluation.known_frames import read_frame
+from stn_rectify.runtime.arrays import Image, IntArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 
@@ -30,8 +30,8 @@ class LabelledImages:
         names: names of the classes.
     """
 
-    images: npt.NDArray[np.uint8] = field(repr=False)
-    labels: npt.NDArray[np.int64] = field(repr=False)
+    images: Image = field(repr=False)
+    labels: IntArray = field(repr=False)
     names: tuple[str, ...]
 
     def __len__(self) -> int:

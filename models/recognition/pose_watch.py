@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import theta_to_corners
 
@@ -98,6 +99,6 @@ class PoseWatch:
         )
 
 
-def _contrast(images: Any) -> npt.NDArray[np.float64]:
+def _contrast(images: Any) -> FloatArray:
     flat = np.asarray(images, np.float64).reshape(len(images), -1)
     return np.asarray(flat.max(axis=1) - flat.min(axis=1))

@@ -25,6 +25,7 @@ from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizi
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, EpochReport, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
@@ -208,11 +209,11 @@ def _write_result(model: keras.Model, course: RecognizerCourse, data: LabelledIm
     shutil.rmtree(out.with_suffix(".training"))
 
 
-def _pixels(frames: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def _pixels(frames: npt.NDArray[np.float32]) -> Image:
     return np.asarray(np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
 
 
-def _write_arrays(file: Path, **arrays: npt.NDArray[Any]) -> None:
+def _write_arrays(file: Path, **arrays: Array) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     with partial_file(file) as partial:

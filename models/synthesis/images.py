@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import FloatArray, Image
 
 #: float64, [N, 2], x and y in pixels.
-Points = npt.NDArray[np.float64]
+Points = FloatArray
 #: Blue, green, red; values outside 0–255 saturate when drawn.
 Colour = tuple[float, float, float]
 

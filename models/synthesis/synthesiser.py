@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import Bank, build_bank
@@ -21,7 +20,7 @@ from stn_rectify.models.synthesis.photometry import take_photograph
 from stn_rectify.models.synthesis.poses import draw_pose, visible_area
 from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
 from stn_rectify.models.synthesis.targets import TargetTexture
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 
 _MIN_FRAME_SIDE = 64
@@ -59,7 +58,7 @@ class SynthesisedFrame:
     """
 
     frame: Image
-    corners: npt.NDArray[np.float64] | None
+    corners: FloatArray | None
     kind: str
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
 
@@ -31,9 +32,7 @@ class Batch:
 
 #: Makes one sample of frame ``k`` of a pool: an image uint8 [h, w, 3] BGR, and corners float [4, 2] in its normalised
 #: coordinates, NaN where there is no target. Arguments: random numbers, the pool, ``k``, width and height.
-Draw = Callable[
-    [np.random.Generator, FramePool, int, tuple[int, int]], tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]
-]
+Draw = Callable[[np.random.Generator, FramePool, int, tuple[int, int]], tuple[Image, FloatArray]]
 
 
 def batches(
@@ -77,9 +76,7 @@ def batches(
 def frame_drawer(*, mirrors: bool = True) -> Draw:
     """Draws augmented looks at whole frames: a window of the frame, with ``mirrors`` mirrored in half of the cases."""
 
-    def draw(
-        rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         image, corners = _window_of(rng, pool, k, size)
         if mirrors and rng.random() < 0.5:
             image = image[:, ::-1]
@@ -89,9 +86,7 @@ def frame_drawer(*, mirrors: bool = True) -> Draw:
     return draw
 
 
-def _window_of(
-    rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+def _window_of(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
     frame, corners = pool.frames[k], pool.corners[k].astype(np.float64)
     low, high = _crop_window(rng, corners)
     side = frame.shape[0]
@@ -113,7 +108,7 @@ def _window_of(
     return out, (corners - (low + high) / 2) / scale
 
 
-def network_colours(rng: np.random.Generator, image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
+def network_colours(rng: np.random.Generator, image: Image, channels: int) -> Image:
     """Recolours a BGR image and gives it the network's channels: RGB, or grey [h, w, 1]."""
     out = _recolour(rng, image)
     if channels == 1:
@@ -121,9 +116,7 @@ def network_colours(rng: np.random.Generator, image: npt.NDArray[np.uint8], chan
     return out[..., ::-1]
 
 
-def _crop_window(
-    rng: np.random.Generator, corners: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _crop_window(rng: np.random.Generator, corners: FloatArray) -> tuple[FloatArray, FloatArray]:
     """A window of the frame, normalised: the whole frame or a part that holds the target as well as the frame did."""
     low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     if rng.random() < 0.3:
@@ -135,7 +128,7 @@ def _crop_window(
     return low + cut[:2], high - cut[2:]
 
 
-def _recolour(rng: np.random.Generator, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _recolour(rng: np.random.Generator, image: Image) -> Image:
     if rng.random() < 0.15:
         image = image[..., rng.permutation(3)]
     gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))

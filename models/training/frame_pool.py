@@ -15,12 +15,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from stn_rectify.models.files import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
@@ -53,7 +53,7 @@ class FramePool:
         DataError: if the folder holds other or damaged frames, or they cannot be synthesised or written.
     """
 
-    scan_poses: npt.NDArray[np.float64] | None = None
+    scan_poses: FloatArray | None = None
 
     def __init__(
         self,
@@ -135,9 +135,9 @@ class FramePool:
             raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
         return done
 
-    def _open(self, name: str) -> npt.NDArray[Any]:
+    def _open(self, name: str) -> Array:
         try:
-            array: npt.NDArray[Any] = np.load(self.folder / name, mmap_mode="r")
+            array: Array = np.load(self.folder / name, mmap_mode="r")
         except (OSError, EOFError, ValueError) as error:
             raise DataError(
                 f"{self.folder / name} cannot be read ({error}): delete the folder {self.folder} to start anew"

@@ -6,10 +6,10 @@ import math
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.training.frame_batches import Draw
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     UNIT_CORNERS,
     is_valid_quadrilateral,
@@ -45,9 +45,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         turns: whether targets are also turned by quarters and mirrored.
     """
 
-    def draw(
-        rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         corners = pool.corners[k].astype(np.float64)
         symmetry = _square_symmetry(rng) if turns else np.eye(3)
         if pool.scan_poses is not None and rng.random() < _SCAN_SHARE:
@@ -76,7 +74,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     return draw
 
 
-def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA) -> npt.NDArray[np.float64]:
+def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA) -> FloatArray:
     """A homography [3, 3] near the identity: the error of a pose, in the target's own coordinates.
 
     Args:
@@ -94,38 +92,36 @@ def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA)
     return np.eye(3)
 
 
-def _corners_in_crop(
-    crop_pose: npt.NDArray[np.float64], margin: float, corners: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _corners_in_crop(crop_pose: FloatArray, margin: float, corners: FloatArray) -> FloatArray:
     """Brings corners [4, 2] of a frame into the crop of a pose, from the one nearest to the crop's top left on."""
     # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
     _, to_crop = cv2.invert(crop_homography(crop_pose, margin))
     return _from_top_left(transform_points(to_crop, corners))
 
 
-def _is_usable(crop_corners: npt.NDArray[np.float64]) -> bool:
+def _is_usable(crop_corners: FloatArray) -> bool:
     """Tells whether enough of the target is in the crop to tell where it lies."""
     return is_valid_quadrilateral(crop_corners, _LEAST_AREA) and bool(np.abs(crop_corners).max() < _FURTHEST)
 
 
-def _is_apart(crop_corners: npt.NDArray[np.float64]) -> bool:
+def _is_apart(crop_corners: FloatArray) -> bool:
     """Tells whether nothing of the target is in the crop."""
     return bool(((crop_corners.min(axis=0) > 1) | (crop_corners.max(axis=0) < -1)).any())
 
 
-def _homography(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _homography(corners: FloatArray) -> FloatArray:
     """Gives the homography [3, 3], target → normalised coordinates, of corners [4, 2]."""
     return np.asarray(cv2.getPerspectiveTransform(UNIT_CORNERS.astype(np.float32), corners.astype(np.float32)))
 
 
-def _square_symmetry(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _square_symmetry(rng: np.random.Generator) -> FloatArray:
     """One of the eight symmetries of the square: a quarter turn, mirrored or not."""
     cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(rng.integers(4))]
     quarter = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1]])
     return np.asarray(quarter @ np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0]))
 
 
-def _from_top_left(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _from_top_left(corners: FloatArray) -> FloatArray:
     """The same corners in clockwise order, beginning with the one nearest to the crop's top left."""
     edges = corners[1:3] - corners[:2]
     if edges[0, 0] * edges[1, 1] - edges[0, 1] * edges[1, 0] < 0:
@@ -134,9 +130,7 @@ def _from_top_left(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return corners[[(first + k) % 4 for k in range(4)]]
 
 
-def _place_without_target(
-    rng: np.random.Generator, pool: FramePool, corners: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64] | None:
+def _place_without_target(rng: np.random.Generator, pool: FramePool, corners: FloatArray) -> FloatArray | None:
     """The pose of another frame's target, if nothing of this frame's target lies near."""
     for _ in range(_ATTEMPTS):
         other = pool.corners[int(rng.integers(len(pool)))].astype(np.float64)

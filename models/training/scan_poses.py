@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import network_input
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.pose import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, theta_to_homography
 
@@ -38,7 +38,7 @@ class ScanNetwork:
             raise DataError(f"{file}: {error}") from error
         self._shape = model.input_shape[1:]
 
-    def poses(self, pool: FramePool) -> npt.NDArray[np.float64]:
+    def poses(self, pool: FramePool) -> FloatArray:
         """The pose of each frame, [N, 3, 3]: target → normalised coordinates."""
         poses = np.empty((len(pool), 3, 3))
         with Progress("looking for targets", len(pool), unit="frame") as progress:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from stn_rectify.runtime.arrays import FloatArray
 
 
-def class_probabilities(scores: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
+def class_probabilities(scores: FloatArray, activation: str) -> FloatArray:
     """Gives the probability of each class.
 
     Args:

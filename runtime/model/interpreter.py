@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
 
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
@@ -45,7 +46,7 @@ class Interpreter:
     package: InterpreterPackage
     threads: int
 
-    def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[Any]]:
+    def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, Array]:
         """One inference of the network that a signature names.
 
         Args:
@@ -61,7 +62,7 @@ class Interpreter:
         try:
             # A new runner each time, which takes 3 µs: as long as one is kept, `tflite.invoke` refuses to run.
             runner = self.tflite.get_signature_runner(signature)
-            outputs: dict[str, npt.NDArray[Any]] = runner(frame=frame)
+            outputs: dict[str, Array] = runner(frame=frame)
             return outputs
         except (ValueError, RuntimeError) as error:
             raise _refused(self.package, error) from error

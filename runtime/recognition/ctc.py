@@ -9,19 +9,17 @@ Texts are tuples of class numbers here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import Recognition
 
 Text = tuple[int, ...]
 
 
-def best_path(steps: npt.NDArray[Any], blank: int) -> Text:
+def best_path(steps: Array, blank: int) -> Text:
     """The text of the most probable alignment: greedy decoding.
 
     Args:
@@ -135,7 +133,7 @@ class CtcDecoder:
             raise UsageError(f"the blank is class {blank} of {len(labels)}: must be one of them")
         self._labels, self._blank, self._beam_width = tuple(labels), blank, beam_width
 
-    def __call__(self, steps: npt.NDArray[np.float64]) -> Recognition:
+    def __call__(self, steps: FloatArray) -> Recognition:
         """Reads the text off the steps.
 
         Args:

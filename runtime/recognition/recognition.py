@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import Rectification
 
@@ -29,7 +29,7 @@ class Recognition:
 
     label: str
     score: float
-    class_scores: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    class_scores: FloatArray | None = field(default=None, repr=False)
     labels: Sequence[str] = field(default=(), repr=False)
     alternatives: tuple[tuple[str, float], ...] = field(default=(), repr=False)
 
@@ -54,7 +54,7 @@ Recognized: TypeAlias = Recognition | str | tuple[str, float] | None
 class ImageRecognizer(Protocol):
     """Reads rectified images: a `Recognizer`, or an object of your own."""
 
-    def recognize(self, image: npt.NDArray[np.uint8], /) -> Recognized:
+    def recognize(self, image: Image, /) -> Recognized:
         """Says what an upright image shows, BGR uint8 [h, w, 3] or grey [h, w]."""
 
 

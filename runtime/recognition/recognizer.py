@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.class_probabilities import class_probabilities
@@ -53,7 +54,7 @@ class RecognizerInput:
         self.spec = InputSpec(height, width, channels, "RGB" if channels == 3 else "GREY", *levels)
         self._preprocessor = Preprocessor(self.spec)
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
+    def __call__(self, image: Image) -> npt.NDArray[np.generic]:
         """The tensor [1, h, w, C] of an image, BGR uint8 [H, W, 3] or grey [H, W].
 
         Raises:
@@ -139,7 +140,7 @@ class Recognizer(Closing):
         """Width and height of the image that the network sees, pixels."""
         return self._input.spec.width, self._input.spec.height
 
-    def recognize(self, image: npt.NDArray[np.uint8]) -> Recognition:
+    def recognize(self, image: Image) -> Recognition:
         """Says what an image shows; it is brought to the network's size and colours.
 
         Args:
@@ -208,7 +209,7 @@ class Recognizer(Closing):
             )
         return None
 
-    def _probabilities(self, scores: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    def _probabilities(self, scores: npt.NDArray[np.generic]) -> FloatArray:
         """Of the classes [K], or of the classes in each step [T, K]."""
         values = np.asarray(scores, np.float64)
         if self._file.scores.dtype != "FLOAT32":

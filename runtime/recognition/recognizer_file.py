@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
@@ -83,7 +81,7 @@ class SequenceLayout:
         labels[blank] = ""
         return cls(steps, classes, classes_first, blank), tuple(labels)
 
-    def rows(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def rows(self, scores: FloatArray) -> FloatArray:
         """The output as float64 [T, K]."""
         shape = (self.classes, self.steps) if self.classes_first else (self.steps, self.classes)
         rows = scores.reshape(shape)

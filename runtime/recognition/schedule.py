@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.results import Rectification
@@ -31,9 +32,9 @@ class Steadiness:
         if not most > 0 or frames < 2:
             raise UsageError(f"most is {most}, frames {frames}: must be above 0, and 2 or more")
         self._most = most
-        self._corners: deque[npt.NDArray[np.float64]] = deque(maxlen=frames)
+        self._corners: deque[FloatArray] = deque(maxlen=frames)
 
-    def is_steady(self, corners: npt.NDArray[np.float64]) -> bool:
+    def is_steady(self, corners: FloatArray) -> bool:
         """Takes the corners of the next frame, float64 [4, 2], and says whether the target is steady."""
         self._corners.append(corners)
         if len(self._corners) < (self._corners.maxlen or 0):
@@ -71,7 +72,7 @@ class PictureChange:
         self._least = least
         self._remembered: npt.NDArray[np.float32] | None = None
 
-    def has_changed(self, image: npt.NDArray[np.uint8]) -> bool:
+    def has_changed(self, image: Image) -> bool:
         """Tells whether a picture, BGR uint8 [h, w, 3] or grey [h, w], differs from the remembered one, if any."""
         if self._remembered is None:
             return True
@@ -79,7 +80,7 @@ class PictureChange:
         cells = apart.reshape(_SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL).mean(axis=(1, 3))
         return bool(cells.max() >= self._least)
 
-    def remember(self, image: npt.NDArray[np.uint8]) -> None:
+    def remember(self, image: Image) -> None:
         """Makes a picture the one to compare with."""
         self._remembered = _small_copy(image)
 
@@ -88,7 +89,7 @@ class PictureChange:
         self._remembered = None
 
 
-def _small_copy(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _small_copy(image: Image) -> npt.NDArray[np.float32]:
     """float32 [16, 16], of mean 0 and standard deviation 1."""
     small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     levels = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)).astype(np.float32)

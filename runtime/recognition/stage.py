@@ -7,9 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.recognition.recognition import (
@@ -40,9 +38,9 @@ class TargetTrack:
         if not (jump > 0 and max_gap_s > 0):
             raise UsageError(f"jump is {jump}, max_gap_s {max_gap_s}: both must be above 0")
         self._jump, self._max_gap_s = jump, max_gap_s
-        self._last: tuple[npt.NDArray[np.float64], float] | None = None
+        self._last: tuple[FloatArray, float] | None = None
 
-    def follows(self, corners: npt.NDArray[np.float64], timestamp: float) -> bool:
+    def follows(self, corners: FloatArray, timestamp: float) -> bool:
         """Takes the target of the next frame, and says whether it is the same as before.
 
         Args:
@@ -126,7 +124,7 @@ class RecognitionStage:
 
     def __init__(
         self,
-        recognizer: ImageRecognizer | Callable[[npt.NDArray[np.uint8]], Recognized],
+        recognizer: ImageRecognizer | Callable[[Image], Recognized],
         *,
         schedule: RecognitionSchedule | None = None,
         vote: LabelVote | None = None,
@@ -138,7 +136,7 @@ class RecognitionStage:
             raise UsageError(f"{recognizer!r:.80} is no recognizer: give a Recognizer, or a function of an image")
         if top_k < 0:
             raise UsageError(f"top_k is {top_k}: must be 0 or more")
-        self._read: Callable[[npt.NDArray[np.uint8]], Recognized] = read
+        self._read: Callable[[Image], Recognized] = read
         self._schedule, self._vote, self._track = schedule or RecognitionSchedule(), vote, track or TargetTrack()
         self._top_k = top_k
         self._last: Recognition | None = None

@@ -7,8 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import map_unit_corners, normalised_to_pixels, pixels_to_normalised
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
@@ -26,7 +26,7 @@ COARSE_SUPERSAMPLING = 1
 _BORDER_PX = 2  # what bilinear sampling and reducing may reach over the crop's bounds
 
 
-def crop_homography(homography: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:
+def crop_homography(homography: FloatArray, margin: float) -> FloatArray:
     """Maps crop coordinates to frame coordinates, both normalised.
 
     Args:
@@ -40,14 +40,14 @@ def crop_homography(homography: npt.NDArray[np.float64], margin: float) -> npt.N
 
 
 def target_crop(
-    frame: npt.NDArray[np.uint8],
-    homography: npt.NDArray[np.float64],
+    frame: Image,
+    homography: FloatArray,
     *,
     size: tuple[int, int],
     margin: float,
     supersampling: int = FINE_SUPERSAMPLING,
     pyramid: FramePyramid | None = None,
-) -> npt.NDArray[np.uint8]:
+) -> Image:
     """Samples the target and a margin around it from the full-resolution frame, without aliasing.
 
     Args:
@@ -86,8 +86,8 @@ def _halvings(outline: list[list[float]], fine: tuple[int, int], frame_size: tup
 
 
 def _reduced_part(
-    frame: npt.NDArray[np.uint8], outline: list[list[float]], halvings: int, pyramid: FramePyramid | None
-) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    frame: Image, outline: list[list[float]], halvings: int, pyramid: FramePyramid | None
+) -> tuple[Image, tuple[int, int]]:
     """The part of the halved frame within the outline, and where in it that begins."""
     reduction = 2**halvings
     spans = []

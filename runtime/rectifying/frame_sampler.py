@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
     corners_to_homography,
@@ -43,11 +42,11 @@ class FrameSampler:
 
     def rectified(
         self,
-        frame: npt.NDArray[np.uint8],
+        frame: Image,
         theta: FloatArray,
         corners: FloatArray,
-        image: npt.NDArray[np.uint8] | None = None,
-    ) -> tuple[npt.NDArray[np.uint8], FloatArray]:
+        image: Image | None = None,
+    ) -> tuple[Image, FloatArray]:
         """The rectified image of a target, a new array, and its `homography`.
 
         Args:
@@ -61,9 +60,7 @@ class FrameSampler:
         homography = self.homography(theta, frame_size, size)
         return self.sample(frame, theta, homography, size) if image is None else image, homography
 
-    def whole(
-        self, image: npt.NDArray[np.uint8], frame_size: tuple[int, int]
-    ) -> tuple[npt.NDArray[np.uint8], FloatArray, FloatArray]:
+    def whole(self, image: Image, frame_size: tuple[int, int]) -> tuple[Image, FloatArray, FloatArray]:
         """The whole frame as if it were a target: image (a new array), corners and `homography`.
 
         Args:
@@ -107,9 +104,7 @@ class FrameSampler:
         homography = pixel_homography(theta, frame_size, size)
         return np.asarray(homography / homography[2, 2])  # every pixel lies before the camera: never 0
 
-    def sample(
-        self, frame: npt.NDArray[np.uint8], theta: FloatArray, homography: FloatArray, size: tuple[int, int]
-    ) -> npt.NDArray[np.uint8]:
+    def sample(self, frame: Image, theta: FloatArray, homography: FloatArray, size: tuple[int, int]) -> Image:
         """The rectified image.
 
         Args:

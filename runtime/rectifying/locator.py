@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     homography_to_theta,
     identity_theta,
@@ -47,7 +46,7 @@ class Locator:
         self._pyramid = FramePyramid()
         self._refine_network = RefineNetwork(spec, interpreter, self._pyramid) if spec is not None and passes else None
 
-    def locate(self, frame: npt.NDArray[np.uint8]) -> Location:
+    def locate(self, frame: Image) -> Location:
         """Finds where the target lies.
 
         Args:
@@ -60,7 +59,7 @@ class Locator:
         finally:
             self._pyramid.load(None)
 
-    def _located(self, frame: npt.NDArray[np.uint8], started: float) -> Location:
+    def _located(self, frame: Image, started: float) -> Location:
         frame_size = (frame.shape[1], frame.shape[0])
         theta: FloatArray | None
         theta, score = self._look(frame)
@@ -75,7 +74,7 @@ class Locator:
         label = () if class_scores is None or score == 0 else self._label(class_scores)
         return Location(corners, score, (time.perf_counter() - started) * 1000, theta, image, *label)
 
-    def _look(self, frame: npt.NDArray[np.uint8]) -> tuple[FloatArray, float]:
+    def _look(self, frame: Image) -> tuple[FloatArray, float]:
         """θ and score of the network that sees the whole frame."""
         metadata, signature, tflite = self._model.metadata, self._model.signature, self._interpreter.tflite
         tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame, self._pyramid))
@@ -85,7 +84,7 @@ class Locator:
             return theta, 1.0
         return theta, metadata.score.value(int(tflite.get_tensor(signature.outputs["score"])[0, 0]))
 
-    def _image(self) -> npt.NDArray[np.uint8] | None:
+    def _image(self) -> Image | None:
         """The graph's own rectified image, where it is wanted."""
         if not self._takes_image:
             return None

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
@@ -23,18 +24,14 @@ _MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bi
 OPENCV_CHANNELS = 4
 
 
-def by_channels(
-    image: npt.NDArray[np.uint8], function: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
-) -> npt.NDArray[np.uint8]:
+def by_channels(image: Image, function: Callable[[Image], Image]) -> Image:
     """Applies a function of OpenCV to an image [H, W, C] of any number of channels, a few at a time."""
     groups = range(0, image.shape[2], OPENCV_CHANNELS)
     parts = [function(np.ascontiguousarray(image[..., k : k + OPENCV_CHANNELS])) for k in groups]
     return np.concatenate([p if p.ndim == 3 else p[..., None] for p in parts], axis=2)
 
 
-def resize_antialiased(
-    image: npt.NDArray[np.uint8], width: int, height: int, pyramid: FramePyramid | None = None
-) -> npt.NDArray[np.uint8]:
+def resize_antialiased(image: Image, width: int, height: int, pyramid: FramePyramid | None = None) -> Image:
     """Resizes with cheap antialiasing: halves by INTER_AREA while it can, then samples bilinearly.
 
     INTER_AREA with a ratio that is no whole number costs about thirty times as much on ARM. Where a side
@@ -72,7 +69,7 @@ def resize_antialiased(
     return _like(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), image)
 
 
-def check_frame(frame: object, spec: InputSpec) -> npt.NDArray[np.uint8]:
+def check_frame(frame: object, spec: InputSpec) -> Image:
     """Checks that a frame is one that the model takes; returns it, a single channel as [H, W].
 
     Args:
@@ -135,7 +132,7 @@ class Preprocessor:
         self.zero_pixel = int(self._inverse[spec.zero_point & 0xFF])
         self._is_direct = bool((self._table == direct.view(np.int8)).all() and (self._inverse == direct).all())
 
-    def network_input(self, frame: npt.NDArray[np.uint8], pyramid: FramePyramid | None = None) -> npt.NDArray[np.int8]:
+    def network_input(self, frame: Image, pyramid: FramePyramid | None = None) -> npt.NDArray[np.int8]:
         """The network's input [1, H, W, C] for a frame that `check_frame` has passed, and that ``pyramid`` may hold."""
         spec = self._spec
         small = resize_antialiased(frame, spec.width, spec.height, pyramid)
@@ -146,7 +143,7 @@ class Preprocessor:
         levels = (small ^ 128).view(np.int8) if self._is_direct else self._table[small]
         return levels.reshape(1, spec.height, spec.width, spec.channels)
 
-    def pixels(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    def pixels(self, image: npt.NDArray[np.int8]) -> Image:
         """The network's rectified image [h, w, C], as BGR uint8 [h, w, 3]; grey as [h, w]."""
         stored = image.view(np.uint8)
         pixels = np.asarray(stored ^ 128 if self._is_direct else self._inverse[stored], np.uint8)
@@ -155,11 +152,11 @@ class Preprocessor:
         return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-def _colour(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
+def _colour(image: Image, conversion: int) -> Image:
     return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 
-def _like(resized: object, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _like(resized: object, image: Image) -> Image:
     """OpenCV drops an axis of one channel: puts it back where the image had it."""
     array = np.asarray(resized)
     return array[..., None] if array.ndim < image.ndim else array

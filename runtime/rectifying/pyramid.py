@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from stn_rectify.runtime.arrays import Image
 
 
 def halved(
-    image: npt.NDArray[np.uint8],
+    image: Image,
     step_x: int = 2,
     step_y: int = 2,
-    buffer: npt.NDArray[np.uint8] | None = None,
-) -> npt.NDArray[np.uint8]:
+    buffer: Image | None = None,
+) -> Image:
     """Averages over 2×2, 2×1 or 1×2 pixels; the rest of an odd side is left out.
 
     Args:
@@ -33,15 +34,15 @@ class FramePyramid:
     """Halves of one frame after the other, each made when it is asked for first, in memory that all frames share."""
 
     def __init__(self) -> None:
-        self._frame: npt.NDArray[np.uint8] | None = None
-        self._levels: list[npt.NDArray[np.uint8]] = []
+        self._frame: Image | None = None
+        self._levels: list[Image] = []
         self._made = 0
 
-    def load(self, frame: npt.NDArray[np.uint8] | None) -> None:
+    def load(self, frame: Image | None) -> None:
         """Takes the next frame, uint8 [H, W] or [H, W, C], up to four channels; None lets the last one go."""
         self._frame, self._made = frame, 0
 
-    def level(self, number: int) -> npt.NDArray[np.uint8]:
+    def level(self, number: int) -> Image:
         """The frame halved so many times: [H >> number, W >> number, …]. Valid until the next frame is loaded."""
         assert self._frame is not None
         while self._made < number:

@@ -10,8 +10,8 @@ from os import PathLike
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
@@ -153,7 +153,7 @@ class Rectifier(Closing):
         """Refinement passes that each frame gets, as far as its pose allows."""
         return self._passes
 
-    def rectify(self, frame: npt.NDArray[np.uint8]) -> Rectification:
+    def rectify(self, frame: Image) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
@@ -168,7 +168,7 @@ class Rectifier(Closing):
         """
         return self.sample(frame, self.locate(frame))
 
-    def locate(self, frame: npt.NDArray[np.uint8]) -> Location:
+    def locate(self, frame: Image) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
@@ -186,10 +186,10 @@ class Rectifier(Closing):
 
     def sample(
         self,
-        frame: npt.NDArray[np.uint8],
+        frame: Image,
         location: Location,
         *,
-        corners: npt.NDArray[np.float64] | None = None,
+        corners: FloatArray | None = None,
     ) -> Rectification:
         """Makes the target upright where `locate` found it.
 
@@ -236,7 +236,7 @@ class Rectifier(Closing):
                 "tell: leave smoothing (--smooth) out, or use an affine or projective model"
             )
 
-    def unrectified(self, frame: npt.NDArray[np.uint8], result: Rectification | Location) -> Rectification:
+    def unrectified(self, frame: Image, result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
 
         Args:
@@ -284,16 +284,14 @@ class Rectifier(Closing):
         finally:
             self._busy.release()
 
-    def _theta(self, corners: npt.NDArray[np.float64], frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    def _theta(self, corners: FloatArray, frame: Image) -> FloatArray:
         """θ of corners that did not come from the network."""
         self.check_takes_corners()
         if not is_valid_quadrilateral(corners):
             raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
         return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
 
-    def _whole(
-        self, frame: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _whole(self, frame: Image) -> tuple[Image, FloatArray, FloatArray]:
         """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""
         height, width = frame.shape[:2]
         if self._output == "model":

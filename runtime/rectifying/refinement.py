@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     homography_to_corners,
     is_valid_quadrilateral,
@@ -52,9 +51,7 @@ class CropReader(Protocol):
     def margin(self) -> float:
         """The margin that a crop shows beyond each edge of the target, as a share of the target's side."""
 
-    def look(
-        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int
-    ) -> tuple[FloatArray, float | None]:
+    def look(self, frame: Image, homography: FloatArray, supersampling: int) -> tuple[FloatArray, float | None]:
         """Finds where in the crop of a pose the target lies.
 
         Args:
@@ -93,9 +90,7 @@ class RefineNetwork:
         """See `CropReader.margin`."""
         return self._spec.margin
 
-    def look(
-        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int
-    ) -> tuple[FloatArray, float | None]:
+    def look(self, frame: Image, homography: FloatArray, supersampling: int) -> tuple[FloatArray, float | None]:
         """See `CropReader.look`."""
         spec = self._spec
         crop = self._preprocessor.network_input(self._crop(frame, homography, supersampling, self._pyramid))
@@ -107,9 +102,7 @@ class RefineNetwork:
             score = spec.score.value(level)
         return theta_to_homography(theta), score
 
-    def _crop(
-        self, frame: npt.NDArray[np.uint8], homography: FloatArray, supersampling: int, pyramid: FramePyramid | None
-    ) -> npt.NDArray[np.uint8]:
+    def _crop(self, frame: Image, homography: FloatArray, supersampling: int, pyramid: FramePyramid | None) -> Image:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self._crop(part, homography, supersampling, None))
         size = (self._spec.input.width, self._spec.input.height)
@@ -118,7 +111,7 @@ class RefineNetwork:
         )
 
 
-def refine_pose(network: CropReader, frame: npt.NDArray[np.uint8], homography: FloatArray, passes: int) -> RefinedPose:
+def refine_pose(network: CropReader, frame: Image, homography: FloatArray, passes: int) -> RefinedPose:
     """Improves a pose.
 
     It stops before the last pass where a pose has no crop, its margin reaching behind the camera, or where a pass gives

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.results import Rectification
 
 _BACKGROUND = 32
 
 
-def overview_size(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:
+def overview_size(frame: Image) -> tuple[int, int]:
     """Width and height that `draw_overview` does not exceed, whatever the target; only its width varies."""
     height, width = frame.shape[:2]
     return 2 * width, height
 
 
-def boxed(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def boxed(picture: Image, size: tuple[int, int]) -> Image:
     """The picture in the top left corner of a dark one, shrunk if it does not fit.
 
     Args:
@@ -44,7 +44,7 @@ _TARGET_COLOUR, _MISS_COLOUR = (80, 220, 60), (60, 60, 230)  # BGR
 _DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie anywhere
 
 
-def draw_overview(frame: npt.NDArray[np.uint8], result: Rectification) -> npt.NDArray[np.uint8]:
+def draw_overview(frame: Image, result: Rectification) -> Image:
     """Draws the corners into a copy of the frame and puts the rectified image beside it.
 
     Args:
@@ -66,7 +66,7 @@ def draw_overview(frame: npt.NDArray[np.uint8], result: Rectification) -> npt.ND
     return np.hstack([view, _fit(_bgr(result.image), width, height)])
 
 
-def _fit(image: npt.NDArray[np.uint8], max_width: int, height: int) -> npt.NDArray[np.uint8]:
+def _fit(image: Image, max_width: int, height: int) -> Image:
     """The image scaled to lie in the middle of a dark column of this height."""
     scale = min(max_width / image.shape[1], height / image.shape[0])
     w, h = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
@@ -77,5 +77,5 @@ def _fit(image: npt.NDArray[np.uint8], max_width: int, height: int) -> npt.NDArr
     return column
 
 
-def _bgr(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _bgr(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8) if image.ndim == 2 else image

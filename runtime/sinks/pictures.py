@@ -10,9 +10,8 @@ from os import PathLike
 from pathlib import Path, PurePath
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sinks.overview import draw_overview
@@ -128,7 +127,7 @@ class SaveSink(ResultSink):
         self._write_file(f"{name}.rectified{self._suffix}", result.image, quality if self._suffix == ".jpg" else ())
         self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result), quality)
 
-    def _write_file(self, name: str, image: npt.NDArray[np.uint8], options: tuple[int, ...]) -> None:
+    def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
         path, partial = self._folder / name, self._folder / f".{name}.partial"
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:

@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.camera_format import CameraFormat, as_bgr_frame, negotiate
 from stn_rectify.runtime.sources.threaded import ThreadedSource
@@ -65,7 +64,7 @@ class CameraSource(ThreadedSource):
         self.fourcc, self.framerate = opened.fourcc, opened.framerate
         self.description = f"camera {camera}: {_card(self._device)}, {opened.describe(asked)}"
 
-    def _read(self) -> npt.NDArray[np.uint8] | None:
+    def _read(self) -> Image | None:
         failing_since: float | None = None
         while not self._stopping:
             try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError, UsageError
 
 _AUTO_FOURCC = ("YUYV", "MJPG", None)  # None: what the driver proposes
@@ -95,7 +95,7 @@ def negotiate(device: str, asked: CameraFormat) -> FormattedCapture:
     return reopened
 
 
-def as_bgr_frame(raw: object, width: int, height: int) -> npt.NDArray[np.uint8] | None:
+def as_bgr_frame(raw: object, width: int, height: int) -> Image | None:
     """Gives what OpenCV's V4L2 reader delivered as BGR [H, W, 3] or grey [H, W]; None if it is not a whole frame.
 
     For the format BGR3 OpenCV hands the bytes over unshaped, as (1, H·W·3).

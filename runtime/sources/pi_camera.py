@@ -9,8 +9,8 @@ import re
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError, first_line
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo
@@ -82,7 +82,7 @@ class PiCameraSource(ThreadedSource):
         chosen: tuple[int, int] = self._camera.camera_configuration()["main"]["size"]
         return chosen
 
-    def _read(self) -> npt.NDArray[np.uint8] | None:
+    def _read(self) -> Image | None:
         job = self._camera.capture_array("main", wait=False)
         while not self._stopping:
             with contextlib.suppress(concurrent.futures.TimeoutError):

@@ -6,9 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.closing import Closing
 
 
@@ -28,7 +26,7 @@ class CapturedFrame:
     source: str
     index: int
     timestamp: float
-    image: npt.NDArray[np.uint8] = field(repr=False)
+    image: Image = field(repr=False)
     position_s: float | None = None
 
 

@@ -10,9 +10,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
-import numpy as np
-import numpy.typing as npt
-
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
@@ -65,7 +63,7 @@ class ThreadedSource(FrameSource):
         return self._stopping and self._thread is not None and self._thread.is_alive()
 
     @abstractmethod
-    def _read(self) -> npt.NDArray[np.uint8] | None:
+    def _read(self) -> Image | None:
         """The next frame, None at the end; called in the thread. Raises SourceError."""
 
     def _position_s(self) -> float | None:

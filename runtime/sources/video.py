@@ -8,8 +8,8 @@ from os import PathLike
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
@@ -69,7 +69,7 @@ class VideoSource(ThreadedSource):
         self.framerate = rate if rate > 0 else None
         self.description = f"video {name}: {width:.0f}x{height:.0f} at {rate:.4g} frames/s"
 
-    def _read(self) -> npt.NDArray[np.uint8] | None:
+    def _read(self) -> Image | None:
         read, image = self._video.read()
         if read:
             self._count += 1

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.web.live_state import LiveState
 
@@ -102,7 +102,7 @@ def _encode_both(done: Processed) -> tuple[bytes, bytes]:
     return _jpeg(done.frame.image), _jpeg(done.result.image)
 
 
-def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+def _jpeg(image: Image) -> bytes:
     height, width = image.shape[:2]
     scale = _LONGEST_PX / max(height, width)
     if scale < 1:
