@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from stn_rectify.converters.file_metadata import pack
 from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
@@ -18,12 +19,11 @@ from stn_rectify.converters.proof.proof import Proof, prove
 from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import find_delegations
-from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.page import write_report
 from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from stn_rectify.converters.tflite.joining import join_subgraph
-from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile

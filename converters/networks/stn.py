@@ -23,22 +23,22 @@ from stn_rectify.converters.reading.calibration import (
     read_frames,
     refuse_unknown_labels,
 )
-from stn_rectify.converters.reading.model_files import calibration_of, output_name, refine_file
+from stn_rectify.converters.reading.keras_parts import split_keras_model
+from stn_rectify.converters.reading.model_files import calibration_of, is_saved_model, output_name, refine_file
+from stn_rectify.converters.reading.saved_model_parts import split_saved_model
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.reading.stn_source import read_stn
-from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
-from stn_rectify.models.network.keras_file import network_kind
+from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
-__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan"]
+__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan", "read_stn"]
 
 _LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
@@ -186,6 +186,20 @@ class RefineNetwork(StnNetwork):
             warnings=[f"refine network: {warning}" for warning in report.warnings],
             thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
         )
+
+
+def read_stn(source: Path) -> StnParts:
+    """Reads a model and takes it apart.
+
+    Raises:
+        DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
+        ModelFileError: if it is not an STN that can be converted; says which layer and why.
+    """
+    if source.is_dir():
+        if not is_saved_model(source):
+            raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
+        return split_saved_model(source)
+    return split_keras_model(load_model(source))
 
 
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:

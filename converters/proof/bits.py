@@ -13,8 +13,7 @@ from stn_rectify.converters.integer.head import IntegerHead
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.proof.reference import reference_head, reference_sampler
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.tflite.object_tree import read_model, write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import read_model, schema, write_model
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.model.model_file import SIGNATURE
 

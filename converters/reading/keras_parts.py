@@ -7,10 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.converters.reading.head_check import check_head
 from stn_rectify.converters.reading.keras_trace import KerasTrace, TracedCall
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import ModelFileError

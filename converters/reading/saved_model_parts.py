@@ -16,8 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from stn_rectify.converters.reading.head_check import check_head
-from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta

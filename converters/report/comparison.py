@@ -1,4 +1,4 @@
-"""The file beside the float model, frame by frame: the numbers of the report."""
+"""The file beside the float model, frame by frame: the numbers of the report, and thresholds that make it a gate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
@@ -22,7 +23,7 @@ from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
-__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare"]
+__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare", "gate"]
 
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
@@ -187,6 +188,41 @@ def compare(
         int8_targets=_targets_kept(theta_int8, parts, known, targets),
         outputs=Outputs(theta_float, theta_int8, of_float["rectified"], rectified, distance.mean(axis=1)),
     )
+
+
+def gate(comparison: Comparison, max_corner_error: float | None, min_coverage: float | None) -> list[Check]:
+    """Checks a comparison against thresholds.
+
+    Both look at 19 of 20 frames, not at the worst one, which may be a frame without a target.
+
+    Args:
+        comparison: of the file with its float model.
+        max_corner_error: pixels at the model's input size that the 95th percentile of the corner error float↔INT8
+            may reach; None for no limit.
+        min_coverage: share (0 to 1) of the target's area that the 5th percentile of the file's coverage must reach;
+            None for no limit. It needs frames with known corners.
+    """
+    checks = []
+    if max_corner_error is not None:
+        error = comparison.corners_p95_px
+        found = f"{error:.3f} px (95th percentile of {comparison.frames} frames)"
+        checks.append(
+            Check(f"corner error float↔INT8 at most {max_corner_error:g} px", error <= max_corner_error, found)
+        )
+    if min_coverage is not None:
+        name = f"coverage of the target at least {100 * min_coverage:g} %"
+        targets = comparison.int8_targets
+        if targets is None:
+            found = (
+                "no frame has known corners: give --validation a folder with a truth.json, or an .npz file with an "
+                "array corners"
+            )
+            checks.append(Check(name, False, found))
+        else:
+            share = targets.coverage_p5
+            found = f"{100 * share:.1f} % (5th percentile of {comparison.known_targets} frames)"
+            checks.append(Check(name, share >= min_coverage, found))
+    return checks
 
 
 def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file: dict[str, Array]) -> Agreement | None:

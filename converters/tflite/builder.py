@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, schema, write_model
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
 __all__ = ["FlatbufferBuilder", "Quantization", "Tensor"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from stn_rectify.converters.tflite.object_tree import write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import schema, write_model
 
 __all__ = ["TFLITE_RUNTIME", "VERSIONS", "probe"]
 

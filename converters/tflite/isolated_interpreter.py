@@ -1,7 +1,7 @@
 """An interpreter in a process of its own, where TensorFlow was never imported.
 
-With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `schema.py`), and a model that crashes the
-interpreter would take the converter with it.
+With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `object_tree.py`), and a model that crashes
+the interpreter would take the converter with it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from stn_rectify.converters.tflite.object_tree import read_model
-from stn_rectify.converters.tflite.stderr_muting import muted_stderr
 from stn_rectify.runtime.errors import ModelFileError, first_line
 
 __all__ = ["TensorFunction", "quantize", "to_tflite"]
@@ -24,6 +24,7 @@ __all__ = ["TensorFunction", "quantize", "to_tflite"]
 #: A function of one TensorFlow tensor that can be traced, to named tensors.
 TensorFunction = Callable[[Any], dict[str, Any]]
 
+_STDERR = 2
 _LONGEST_REASON = 200
 _SHOWN_PARTS = 3  # of a node's path: layer, function, operation
 _OPERAND = "operand"
@@ -164,7 +165,22 @@ def _without_tensorflow_notes() -> Iterator[None]:
 
     A file gets them: they are the last words of a process that TensorFlow ends.
     """
-    muting = muted_stderr() if os.isatty(2) else nullcontext()
+    muting = _muted_stderr() if os.isatty(_STDERR) else nullcontext()
     with muting, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """Nothing that this process writes to standard error in the block is seen; not even by the file's number."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, _STDERR)
+            os.close(kept)
