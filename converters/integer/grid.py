@@ -84,9 +84,11 @@ def _affine_grid(graph: FlatbufferGraph, products: Tensor, plan: SamplerPlan) ->
     edges = [(last - plan.margin) << bits for last in plan.last]  # < 2^29
     far = graph.constant(np.broadcast_to(np.reshape(edges, (2, 1, 1)), along_column.shape))
     along_column = graph.subtract(far, along_column)
-    # How far before the far edge, not below zero; then the same from the near edge.
-    before = graph.subtract(_repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True)
-    return graph.subtract(_far_edge(graph, plan, bits, 1 << (bits - GRID_BITS - 1)), before, relu=True)
+    # The distance from the far edge, not below zero; then from the near edge.
+    distance = graph.subtract(
+        _repeat_columns(graph, along_column, plan), _repeat_rows(graph, along_row, plan), relu=True
+    )
+    return graph.subtract(_far_edge(graph, plan, bits, 1 << (bits - GRID_BITS - 1)), distance, relu=True)
 
 
 def _projective_grid(graph: FlatbufferGraph, products: Tensor, plan: SamplerPlan) -> Tensor:
@@ -109,12 +111,12 @@ def _projective_grid(graph: FlatbufferGraph, products: Tensor, plan: SamplerPlan
 
     # One division would leave 0.1 px: whole pixels first, then 1/256 of the remainder. The remainder is less than
     # the denominator, less than 2^23, so 256 of it fit; the quotient is at most 2^31 / least, so 256 of it fit.
-    whole = graph.divide(numerator, denominator)
-    remainder = graph.subtract(numerator, graph.multiply(whole, denominator))
+    whole_pixels = graph.divide(numerator, denominator)
+    remainder = graph.subtract(numerator, graph.multiply(whole_pixels, denominator))
     scale = graph.fill((2, rows, columns), 1 << GRID_BITS)
     fraction = graph.divide(graph.multiply(graph.kept(remainder), scale), denominator)
-    before = graph.add(graph.multiply(whole, scale), fraction)
-    return graph.subtract(_far_edge(graph, plan, GRID_BITS), before, relu=True)
+    distance = graph.add(graph.multiply(whole_pixels, scale), fraction)
+    return graph.subtract(_far_edge(graph, plan, GRID_BITS), distance, relu=True)
 
 
 def _tps_grid(graph: FlatbufferGraph, coefficients: Tensor, plan: SamplerPlan) -> Tensor:
@@ -138,16 +140,16 @@ def _tps_grid(graph: FlatbufferGraph, coefficients: Tensor, plan: SamplerPlan) -
     weights = graph.constant(np.repeat(spline.rows, 2, axis=0)[:, :, None])
     values = graph.reshape(values, (b, 2 * knots, width))
     weights = graph.reshape(repeat_last(graph, weights, width), (b, 2 * knots, width))
-    before = _rounded_shift(graph, _weighted_sum(graph, values, weights), row_sum_bits - bits)
+    distance = _rounded_shift(graph, _weighted_sum(graph, values, weights), row_sum_bits - bits)
 
-    before = graph.reshape(before, (2, knots, width))
+    distance = graph.reshape(distance, (2, knots, width))
     if spline.step > 1:
-        before = _between_knots(graph, before, plan)
+        distance = _between_knots(graph, distance, plan)
         bits += spline.step_bits
     else:
-        before = graph.subtract(before, graph.fill(before.shape, 0), relu=True)
+        distance = graph.subtract(distance, graph.fill(distance.shape, 0), relu=True)
     edges = [graph.fill((1, height, width), (last << bits) + (1 << (bits - GRID_BITS - 1))) for last in plan.last]
-    position = graph.subtract(graph.concatenate(edges), before, relu=True)
+    position = graph.subtract(graph.concatenate(edges), distance, relu=True)
     return position if bits == plan.position_bits else graph.shift_right_all(position, bits - GRID_BITS)
 
 
@@ -164,8 +166,8 @@ def _between_knots(graph: FlatbufferGraph, knots: Tensor, plan: SamplerPlan) -> 
     """[2, knots, w] → step times the positions at every row, not below zero: [2, h, w]."""
     step, height = plan.spline.step, plan.output_size[0]
     _, count, width = knots.shape
-    first, second = (graph.slice(knots, (0, k, 0), (2, count - 1, width)) for k in (0, 1))
-    rise = graph.reshape(graph.subtract(second, first), (2 * (count - 1), width))
+    upper, lower = (graph.slice(knots, (0, k, 0), (2, count - 1, width)) for k in (0, 1))
+    rise = graph.reshape(graph.subtract(lower, upper), (2 * (count - 1), width))
     # |knot| · step + |rise| · (step - 1) < 2^31 by the choice of knot_bits.
     start = graph.multiply(knots, graph.fill(knots.shape, step))
     start = graph.reshape(start, (2 * count, width))
@@ -210,7 +212,7 @@ def repeat_last(graph: FlatbufferGraph, column: Tensor, width: int) -> Tensor:
 
 @lru_cache
 def _steps(width: int) -> tuple[int, ...]:
-    """How often to repeat, TILE by TILE, to fill at least a width: few copies, each as long as may be."""
+    """Gives the repetitions, TILE by TILE, that fill at least a width: few copies, each as long as may be."""
     candidates = (steps for total in range(width, width + width // 8 + 1) for steps in _ordered_factors(total))
     return min(candidates, key=lambda steps: sum(steps) + _STEP_COST * (len(steps) + (prod(steps) > width)))
 
