@@ -72,10 +72,10 @@ def check_head(model: str, head: str, parts: StnParts) -> None:
     Args:
         model: its name, for messages.
         head: name of the layer or node that gives θ, for messages.
-        parts: what the model was taken apart into.
+        parts: the model, taken apart.
 
     Raises:
-        ModelFileError: they differ, or θ is not finite; names the head.
+        ModelFileError: if they differ, or θ is not finite; the message names the head.
     """
     import tensorflow as tf
 
