@@ -107,7 +107,7 @@ class FlatbufferBuilder:
         """A constant; equal constants share one buffer.
 
         Raises:
-            OverflowError: a value does not fit ``dtype``.
+            OverflowError: if a value does not fit ``dtype``.
         """
         wide = np.asarray(values)
         array = np.ascontiguousarray(wide.astype(dtype)).reshape(wide.shape)
@@ -186,8 +186,8 @@ class FlatbufferBuilder:
         """The place of an operator code (``OperatorCodeT``), added if it is new."""
         value = max(code.builtinCode, code.deprecatedBuiltinCode)
         for index, ours in enumerate(self.model.operatorCodes):
-            known = max(ours.builtinCode, ours.deprecatedBuiltinCode), ours.version, ours.customCode
-            if known == (value, code.version, code.customCode):
+            identity = max(ours.builtinCode, ours.deprecatedBuiltinCode), ours.version, ours.customCode
+            if identity == (value, code.version, code.customCode):
                 return index
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1

@@ -24,11 +24,11 @@ _PLACES = {
 
 
 def _load() -> Any:
-    for package, place in _PLACES.items():
-        found = importlib.util.find_spec(package)
-        if found is None or not found.submodule_search_locations:
+    for package, module_path in _PLACES.items():
+        package_spec = importlib.util.find_spec(package)
+        if package_spec is None or not package_spec.submodule_search_locations:
             continue
-        file = Path(found.submodule_search_locations[0]) / place
+        file = Path(package_spec.submodule_search_locations[0]) / module_path
         spec = importlib.util.spec_from_file_location("stn_rectify_tflite_schema", file)
         if file.is_file() and spec and spec.loader:
             module = importlib.util.module_from_spec(spec)
