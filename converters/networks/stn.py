@@ -46,7 +46,7 @@ _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 @dataclass(frozen=True)
 class StnNetwork(Network):
-    """What both have in common.
+    """A Spatial Transformer: all that the scan network and the refine network have in common.
 
     Attributes:
         parts: what the model was taken apart into.
@@ -93,8 +93,8 @@ class StnNetwork(Network):
         )  # fmt: skip
         if file is None:
             return report
-        quantized = self.quantized(self.known.frames)
-        comparison = compare(self.open(file), self.parts, self.known, quantized, signature=self.signature)
+        quantized = self.quantized(self.validation.frames)
+        comparison = compare(self.open(file), self.parts, self.validation, quantized, signature=self.signature)
         summary = [f"{comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"]
         if comparison.class_scores is not None:
             summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
@@ -136,7 +136,7 @@ class ScanNetwork(StnNetwork):
         report = super().report(file)
         if file is None or not isinstance(report.comparison, Comparison):
             return report
-        pictured = self.open(file), self.parts, self.known, report.comparison
+        pictured = self.open(file), self.parts, self.validation, report.comparison
         corners, *others = report.summary
         return replace(
             report,
@@ -193,7 +193,7 @@ def read_stn(source: Path) -> StnParts:
 
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
-        ModelFileError: if it is not an STN that can be converted; says which layer and why.
+        ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
     """
     if source.is_dir():
         if not is_saved_model(source):
@@ -213,11 +213,11 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     parts = read_stn(source)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
-    calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    calibration = validation = read_frames(options.calibration, parts.frame_shape, options.value_range)
     if options.validation is not None:
-        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
-    refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
-    return ScanNetwork(source, options, calibration, known, parts, sha256)
+        validation = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+    refuse_unknown_labels(options.validation or options.calibration, validation, parts.classes)
+    return ScanNetwork(source, options, calibration, validation, parts, sha256)
 
 
 def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
@@ -275,7 +275,7 @@ def _margin(frames: Path) -> float:
 
 
 def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
-    theta, frames = comparison.outputs.theta_float, network.known.frames
+    theta, frames = comparison.outputs.theta_float, network.validation.frames
     corners = theta_to_corners(theta, network.parts.input_size[1], network.parts.input_size[0])
     if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
         return []
@@ -288,5 +288,5 @@ def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
 def _sampler_checks(comparison: Comparison) -> list[Check]:
     if comparison.levels_max is None:
         return []
-    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
-    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
+    finding = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
+    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, finding)]

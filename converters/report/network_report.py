@@ -1,4 +1,4 @@
-"""What a report says of one network of a file."""
+"""The part of a report about one network of a file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class NetworkReport:
     alignment: Sequence[AlignmentPicture] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """What it says, for JSON."""
+        """Gives the entry of the network in the report, for JSON."""
         return {
             "kind": self.kind,
             "signature": self.signature,

@@ -33,7 +33,7 @@ def write_report(
     """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
 
     Raises:
-        DataError: one of them cannot be written.
+        DataError: if a file cannot be written.
     """
     name = report["name"]
     with partial_file(out / f"{name}.report.json") as partial:
@@ -59,7 +59,7 @@ def _write_html(
         alignment: of `take_alignment`; the same.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: if the page cannot be written.
     """
     environment = Environment(
         loader=FunctionLoader(_template),
@@ -111,7 +111,7 @@ def _dtypes(names: Sequence[str]) -> str:
 
 
 def _embedded(picture: FramePicture) -> dict[str, Any]:
-    """What the template needs of a picture."""
+    """Gives what the template needs of a picture."""
     height, width = picture.frame.shape[:2]
     outlines = [("int8", picture.outline_int8), ("float", picture.outline_float)]
     if picture.truth is not None:
