@@ -50,7 +50,7 @@ def file_metadata(
     flatbuffer: bytes,
     refine: RefineSpec | None = None,
 ) -> Metadata:
-    """What the runtime and people need to know of a file.
+    """Gives the content of metadata.json: what the runtime and people need to know of a file.
 
     Args:
         name: of the model.
@@ -89,7 +89,7 @@ def file_metadata(
 def refine_metadata(
     parts: StnParts, assembly: Assembly, value_range: tuple[float, float], *, margin: float, passes: int
 ) -> RefineSpec:
-    """What the runtime needs to know of a refine network.
+    """Gives what metadata.json says under ``refine``: what the runtime needs to know of a refine network.
 
     Args:
         parts: the float network.
@@ -110,7 +110,7 @@ def refine_metadata(
 
 
 def flatbuffer_spec(flatbuffer: bytes) -> FlatbufferSpec:
-    """By which the runtime knows that the flatbuffer is whole and unaltered."""
+    """Gives size and hash, by which the runtime knows that the flatbuffer is whole and unaltered."""
     return FlatbufferSpec(len(flatbuffer), hashlib.sha256(flatbuffer).hexdigest())
 
 
@@ -147,5 +147,5 @@ def _input(parts: StnParts, assembly: Assembly, value_range: tuple[float, float]
 
 
 def versions() -> dict[str, str]:
-    """Of what made the file."""
+    """Gives the versions of what made the file, by name."""
     return {"stn_rectify": importlib.metadata.version("stn-rectify"), "tensorflow": str(tf.__version__)}
