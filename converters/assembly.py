@@ -68,8 +68,8 @@ def assemble(
     """Quantizes trunk and recognizer, and joins everything in integers.
 
     Raises:
-        DataError: the frame is too large for the sampler.
-        ModelFileError: a part cannot become integers; says which and why.
+        DataError: if the frame is too large for the sampler.
+        ModelFileError: if a part cannot become integers; the message says which and why.
     """
     if not pose_only:
         _sampler_plan(parts, 0)  # refuses what is too large, before any long work
@@ -136,7 +136,7 @@ def quantize_frames(
 
 
 def class_activation(class_scores: npt.NDArray[np.float32]) -> str:
-    """What a recognizer ends with, seen from its scores [N, K], or [N, T, K] of a sequence."""
+    """Tells by a recognizer's scores, [N, K] or [N, T, K] of a sequence, how it ends: softmax, sigmoid or logits."""
     if class_scores.min() < 0 or class_scores.max() > 1:
         return "logits"
     return "softmax" if np.abs(class_scores.sum(axis=-1) - 1).max() < 1e-3 else "sigmoid"

@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _conversion_options(words: argparse.Namespace) -> ConversionOptions:
-    """How to convert, from the parsed words.
+    """Makes the options of the conversion from the parsed words.
 
     Raises:
         UsageError: if they contradict each other, or the labels cannot be read.

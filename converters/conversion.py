@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from stn_rectify.converters.file_metadata import pack
 from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
@@ -18,12 +19,11 @@ from stn_rectify.converters.proof.proof import Proof, prove
 from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import find_delegations
-from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.page import write_report
 from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from stn_rectify.converters.tflite.joining import join_subgraph
-from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
@@ -53,13 +53,13 @@ class Conversion:
         count = "" if len(self.networks) == 1 else f", {len(self.networks)} networks"
         phrases = ["proved all-integer", f"{self.size_bytes / 1000:.0f} KB{count}"]
         phrases += [phrase for network in self.networks for phrase in network.summary]
-        speeds = [f"{timed.speed:.1f}x" for timed in self.latencies if timed.speed is not None]
+        speeds = [f"{latency.speed:.1f}x" for latency in self.latencies if latency.speed is not None]
         phrases += [f"{', '.join(speeds)} float32 speed"] if speeds else []
         report = self.path.with_suffix(".report.html")
         return f"{self.path.stem}  {' · '.join(phrases)} · report {report}"
 
     def details(self) -> str:
-        """What each network costs, and the proof, as tables."""
+        """Gives the cost of each network, and the proof, as tables."""
         first, *others = self.networks
         costs = [str(first.cost), *(f"{network.kind} network, each pass\n{network.cost}" for network in others)]
         return "\n".join([*costs, str(self.proof)])
@@ -83,8 +83,8 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     try:
         return _convert(source, out, options)
     except OSError as error:
-        what = f"cannot write {error.filename or out}: {error.strerror or error}"
-        raise UsageError(f"{what}; choose another --out or make room") from error
+        problem = f"cannot write {error.filename or out}: {error.strerror or error}"
+        raise UsageError(f"{problem}; choose another --out or make room") from error
 
 
 def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
@@ -101,9 +101,9 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     partial = target.with_suffix(".tflite.partial")
     try:
         partial.write_bytes(pack(flatbuffer, metadata, networks[0].options.labels))
-        written = networks[0].open(partial)
-        proof = prove(written.flatbuffer, networks)
-        conversion = _reported(networks, written, proof, msgspec.to_builtins(metadata))
+        model_file = networks[0].open(partial)
+        proof = prove(model_file.flatbuffer, networks)
+        conversion = _reported(networks, model_file, proof, msgspec.to_builtins(metadata))
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
 
 @contextmanager
 def _reading(source: Path) -> Iterator[None]:
-    """What the system cannot read is not taken for a file that cannot be written."""
+    """Turns an OSError of the block into a DataError; `convert` takes any other for a file that cannot be written."""
     try:
         yield
     except OSError as error:
@@ -129,7 +129,7 @@ def _joined(networks: Sequence[Network]) -> bytes:
 
 
 def _reported(
-    networks: Sequence[Network], written: ModelFile | RecognizerFile, proof: Proof, metadata: dict[str, Any]
+    networks: Sequence[Network], model_file: ModelFile | RecognizerFile, proof: Proof, metadata: dict[str, Any]
 ) -> Conversion:
     """Compares a file that passed its proof with Keras, and writes the report, in any case.
 
@@ -137,22 +137,22 @@ def _reported(
         ModelFileError: if a check or a threshold failed.
     """
     first, measured = networks[0], proof.passed
-    reports = tuple(network.report(written.path if measured else None) for network in networks)
+    reports = tuple(network.report(model_file.path if measured else None) for network in networks)
     proof = replace(proof, checks=(*proof.checks, *(check for report in reports for check in report.checks)))
-    latencies = first.latencies(written.flatbuffer) if measured and first.options.latency else []
+    latencies = first.latencies(model_file.flatbuffer) if measured and first.options.latency else []
     report = report_dict(
         first.source,
-        written.size_bytes,
-        written.flatbuffer,
+        model_file.size_bytes,
+        model_file.flatbuffer,
         proof,
         reports,
-        delegations=find_delegations(written.flatbuffer) if measured else [],
+        delegations=find_delegations(model_file.flatbuffer) if measured else [],
         latencies=latencies,
         metadata=metadata,
         options=asdict(first.options),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
-    write_report(written.path.parent, report, reports[0].pictures, reports[0].alignment)
+    write_report(model_file.path.parent, report, reports[0].pictures, reports[0].alignment)
     if report["failures"]:
         raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")
-    return Conversion(written.path, written.size_bytes, proof, reports, latencies)
+    return Conversion(model_file.path, model_file.size_bytes, proof, reports, latencies)

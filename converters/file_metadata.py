@@ -1,10 +1,15 @@
-"""metadata.json of a model file (docs/model-file.md)."""
+"""metadata.json and labels.txt, appended to a flatbuffer as a zip archive (docs/model-file.md)."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
+import json
+import zipfile
+from collections.abc import Sequence
 
+import msgspec
 import tensorflow as tf
 
 from stn_rectify.converters.assembly import Assembly
@@ -17,12 +22,13 @@ from stn_rectify.runtime.model.metadata import (
     InputSpec,
     Metadata,
     OutputsSpec,
+    RecognizerMetadata,
     RefineSpec,
     ScoreSpec,
     ThetaSpec,
 )
 
-__all__ = ["file_metadata", "flatbuffer_spec", "refine_metadata", "versions"]
+__all__ = ["file_metadata", "flatbuffer_spec", "pack", "refine_metadata", "versions"]
 
 _COORDINATES = (
     "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
@@ -30,6 +36,7 @@ _COORDINATES = (
     "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
 )
 _PLANAR = "x_in ~ H(theta) x_out, H[2][2] = 1, row-major"
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same input gives the same bytes
 _SPLINE = "the thin-plate spline through x, y in the input of the 4x4 points of the output, row-major"
 
 
@@ -43,7 +50,7 @@ def file_metadata(
     flatbuffer: bytes,
     refine: RefineSpec | None = None,
 ) -> Metadata:
-    """What the runtime and people need to know of a file.
+    """Gives the content of metadata.json: what the runtime and people need to know of a file.
 
     Args:
         name: of the model.
@@ -82,7 +89,7 @@ def file_metadata(
 def refine_metadata(
     parts: StnParts, assembly: Assembly, value_range: tuple[float, float], *, margin: float, passes: int
 ) -> RefineSpec:
-    """What the runtime needs to know of a refine network.
+    """Gives what metadata.json says under ``refine``: what the runtime needs to know of a refine network.
 
     Args:
         parts: the float network.
@@ -103,8 +110,23 @@ def refine_metadata(
 
 
 def flatbuffer_spec(flatbuffer: bytes) -> FlatbufferSpec:
-    """By which the runtime knows that the flatbuffer is whole and unaltered."""
+    """Gives size and hash, by which the runtime knows that the flatbuffer is whole and unaltered."""
     return FlatbufferSpec(len(flatbuffer), hashlib.sha256(flatbuffer).hexdigest())
+
+
+def pack(flatbuffer: bytes, metadata: Metadata | RecognizerMetadata, labels: Sequence[str] = ()) -> bytes:
+    """The model file: flatbuffer, then the archive."""
+    file = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (
+            # Numbers as Python writes them: msgspec's own JSON has 1e-5 for 1e-05.
+            ("metadata.json", json.dumps(msgspec.to_builtins(metadata), indent=2) + "\n"),
+            ("labels.txt", "".join(f"{label}\n" for label in labels)),
+        ):
+            info = zipfile.ZipInfo(name, _LONG_AGO)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, text)
+    return file.getvalue()
 
 
 def _score(assembly: Assembly) -> ScoreSpec | None:
@@ -125,5 +147,5 @@ def _input(parts: StnParts, assembly: Assembly, value_range: tuple[float, float]
 
 
 def versions() -> dict[str, str]:
-    """Of what made the file."""
+    """Gives the versions of what made the file, by name."""
     return {"stn_rectify": importlib.metadata.version("stn-rectify"), "tensorflow": str(tf.__version__)}

@@ -1,4 +1,4 @@
-"""How models are converted, and which; importing it does not import TensorFlow."""
+"""The options of a conversion and of a batch; importing them does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_PASSES = 3
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How to convert.
+    """The choice of how to convert.
 
     Attributes:
         calibration: folder of images or .npz file, see `read_frames`.
@@ -47,7 +47,7 @@ class ConversionOptions:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """Which models ``stn-convert`` converts, and where.
+    """The choice of models that ``stn-convert`` converts, and of the place.
 
     Attributes:
         inputs: files, folders and patterns, see `find_models`.

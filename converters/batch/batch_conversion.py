@@ -35,7 +35,7 @@ class ModelOutcome:
     Attributes:
         name: of the model.
         record: as in the manifest.
-        skipped: it had been converted before, nothing has changed since.
+        skipped: whether it had been converted before and nothing has changed since.
         result: what its process said; None if none was started.
     """
 
@@ -74,7 +74,7 @@ def convert_batch(
     Raises:
         DataError: if the manifest, or frames that models share, cannot be read.
         UsageError: if ``out`` cannot be written, or another run is writing to it.
-        KeyboardInterrupt: after SIGINT or SIGTERM; no process is left, no file is half-written.
+        KeyboardInterrupt: if SIGINT or SIGTERM came; no process is left, no file is half-written.
     """
     with StopSignals() as signals:
         frames = _Frames()
@@ -90,8 +90,8 @@ def convert_batch(
                         with signals.held():
                             batch.finish(finished)
         except OSError as error:
-            what = f"cannot write {error.filename or out}: {error.strerror or error}"
-            raise UsageError(f"{what}; choose another --out or make room") from error
+            problem = f"cannot write {error.filename or out}: {error.strerror or error}"
+            raise UsageError(f"{problem}; choose another --out or make room") from error
         finally:
             with signals.held():
                 staging.remove()
@@ -135,7 +135,7 @@ class _Batch:
         self.outcomes: dict[str, ModelOutcome] = {}
 
     def prepare(self, source: Path, force: bool) -> ModelJob | None:
-        """What is to be done for a model; None if that is nothing."""
+        """Gives the job that converts a model; None if nothing is to be done, or the model has failed already."""
         name, options = output_name(source), self._options
         record = self._record(source, options)
         try:
@@ -147,18 +147,18 @@ class _Batch:
         except StnRectifyError as error:
             self._fail(name, record, str(error))
             return None
-        before = self._manifest.get(name)
+        previous = self._manifest.get(name)
         target = self._out / f"{name}.tflite"
-        if before is not None and not force and self._is_done(before, record):
-            self._tell(ModelOutcome(name, before, skipped=True))
+        if previous is not None and not force and self._is_done(previous, record):
+            self._tell(ModelOutcome(name, previous, skipped=True))
             return None
         if target.exists() and not self._options.overwrite:
-            if before is None or not before.wrote(target):
+            if previous is None or not previous.wrote(target):
                 self._fail(name, record, f"{target} exists: give --overwrite to replace it, or another --out")
                 return None
-            if before.source != record.source:
-                made_from = f"{target} was made from another model, {before.source} (seen from {self._out})"
-                self._fail(name, record, f"{made_from}: give --overwrite to replace it, or another --out")
+            if previous.source != record.source:
+                conflict = f"{target} was made from another model, {previous.source} (seen from {self._out})"
+                self._fail(name, record, f"{conflict}: give --overwrite to replace it, or another --out")
                 return None
         return ModelJob(name, source, options, self._out, self._staging.folder(name))
 
@@ -169,14 +169,14 @@ class _Batch:
             reason = f"{job.source} changed while it was converted: run the same command again"
             result = replace(result, passed=False, reason=reason)
         target = self._out / f"{job.name}.tflite"
-        before = self._manifest.get(job.name)
-        ours = before is not None and before.wrote(target)
+        previous = self._manifest.get(job.name)
+        ours = previous is not None and previous.wrote(target)
         files = [file for file in finished.files if file.name != target.name]
         if result.passed:
             files += [file for file in finished.files if file.name == target.name]
         outputs = output_files(files)
         if not result.passed and not result.rejected:  # nothing is known of the model: all stays as it was
-            files, outputs = [], {} if before is None else before.outputs
+            files, outputs = [], {} if previous is None else previous.outputs
         record = replace(
             self._records[job.name],
             versions=result.versions,
@@ -196,8 +196,8 @@ class _Batch:
             self._staging.publish(file)
         self._tell(ModelOutcome(job.name, record, result=result))
 
-    def _is_done(self, before: ModelRecord, record: ModelRecord) -> bool:
-        return before.passed and before.fingerprint == record.fingerprint and before.outputs_are_there(self._out)
+    def _is_done(self, previous: ModelRecord, record: ModelRecord) -> bool:
+        return previous.passed and previous.fingerprint == record.fingerprint and previous.outputs_are_there(self._out)
 
     def _unchanged(self, job: ModelJob) -> bool:
         try:

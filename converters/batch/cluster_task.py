@@ -1,4 +1,4 @@
-"""What a Dask worker does: bytes in, bytes out, no file system in common with anybody."""
+"""The work of a Dask worker: bytes in, bytes out, no file system in common with anybody."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ClusterTask:
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """What a worker gives back.
+    """The outcome that a worker gives back.
 
     Attributes:
         result: what came of the model.
@@ -89,7 +89,7 @@ def convert_on_worker(task: ClusterTask) -> ClusterResult:
     """Converts one model, in a process of its own as on one machine; the worker survives what that process does.
 
     Raises:
-        UsageError: the worker's versions are not the client's.
+        UsageError: if the worker's versions are not the client's.
     """
     worker = get_worker()
     _check_versions(task.versions, worker)
@@ -109,10 +109,10 @@ def convert_on_worker(task: ClusterTask) -> ClusterResult:
             shown[source.parent / companion.name] = task.source.parent / companion.name
         staging = folder / "staging"
         staging.mkdir()
-        wanted = _wanted(worker)
+        is_active = _activity_check(worker)
         with IsolatedConversion(source, options, staging, folder=folder, out=task.out, shown=shown) as conversion:
             while not conversion.wait(_POLL_S):
-                if not wanted():
+                if not is_active():
                     conversion.kill()  # the client has stopped, or is gone
             files = {file.name: _with_the_clients_paths(file, shown) for file in conversion.files()}
             return ClusterResult(conversion.result(), files)
@@ -121,11 +121,11 @@ def convert_on_worker(task: ClusterTask) -> ClusterResult:
 
 
 def _with_the_clients_paths(file: Path, shown: dict[Path, Path]) -> bytes:
-    """What was written, a report as if it had been written there."""
+    """Gives the content of an output; a report names the client's paths instead of the worker's."""
     data = file.read_bytes()
     if file.suffix in (".json", ".html"):
-        for here, there in shown.items():
-            old, new = (str(path).encode("utf-8", "backslashreplace") for path in (here, there))
+        for worker_path, client_path in shown.items():
+            old, new = (str(path).encode("utf-8", "backslashreplace") for path in (worker_path, client_path))
             data = data.replace(old, new)
     return data
 
@@ -135,10 +135,12 @@ def _frames(scratch: Path, plugin: str) -> Path:
     return frames
 
 
-def _check_versions(theirs: dict[str, str], worker: Worker) -> None:
-    client, here = must_agree(theirs), must_agree(installed_versions())
+def _check_versions(client_versions: dict[str, str], worker: Worker) -> None:
+    client, installed = must_agree(client_versions), must_agree(installed_versions())
     differences = [
-        f"{name} {here[name] or 'missing'} instead of {client[name]}" for name in client if here[name] != client[name]
+        f"{name} {installed[name] or 'missing'} instead of {client[name]}"
+        for name in client
+        if installed[name] != client[name]
     ]
     if differences:
         raise UsageError(
@@ -146,11 +148,11 @@ def _check_versions(theirs: dict[str, str], worker: Worker) -> None:
         )
 
 
-def _wanted(worker: Worker) -> Callable[[], bool]:
+def _activity_check(worker: Worker) -> Callable[[], bool]:
     key = worker.get_current_task()
 
-    def wanted() -> bool:
+    def is_active() -> bool:
         task = worker.state.tasks.get(key)
         return task is not None and task.state != "cancelled"
 
-    return wanted
+    return is_active

@@ -26,7 +26,7 @@ __all__ = ["ConversionRequest", "main"]
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """What the process is asked.
+    """The request that the process reads.
 
     Attributes:
         source: .keras file or SavedModel folder.

@@ -38,7 +38,7 @@ class DaskCluster:
         tell: for a line that a person should see.
 
     Raises:
-        UsageError: the package is not installed, or the scheduler cannot be reached.
+        UsageError: if the package is not installed, or the scheduler cannot be reached.
     """
 
     def __init__(self, address: str, tell: Callable[[str], None]) -> None:
@@ -129,15 +129,15 @@ class DaskCluster:
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
-        """What can go wrong while something is sent to the workers, in one line."""
+        """Turns what goes wrong while something is sent to the workers into an error of one line."""
         try:
             yield
         except OSError as error:
-            raise self._gone() from error
+            raise self._lost_scheduler() from error
         except ImportError as error:
             raise _not_installed(error) from error
 
-    def _gone(self) -> StnRectifyError:
+    def _lost_scheduler(self) -> StnRectifyError:
         return StnRectifyError(
             f"the Dask scheduler at {self._address} is gone: start it, then run the same command again to go on"
         )
@@ -146,7 +146,7 @@ class DaskCluster:
         from distributed.scheduler import KilledWorker
 
         if future.cancelled():
-            raise self._gone()
+            raise self._lost_scheduler()
         error = future.exception()
         if isinstance(error, UsageError):
             raise error
@@ -160,7 +160,7 @@ class DaskCluster:
             reason = f"unexpected {type(error).__name__} on its worker: {first_line(error)}"
             return FinishedModel(job, ModelResult(False, reason), ())
         done: ClusterResult = future.result()
-        return FinishedModel(job, done.result, tuple(_written(job.staging, done.files)))
+        return FinishedModel(job, done.result, tuple(_write_outputs(job.staging, done.files)))
 
     def _look_for_workers(self, unfinished: int) -> None:
         """Says when there is nobody to do the work."""
@@ -189,7 +189,7 @@ def _not_installed(error: ImportError) -> UsageError:
     )
 
 
-def _written(folder: Path, files: dict[str, bytes]) -> Iterator[Path]:
+def _write_outputs(folder: Path, files: dict[str, bytes]) -> Iterator[Path]:
     for name, data in files.items():
         file = folder / Path(name).name
         file.write_bytes(data)

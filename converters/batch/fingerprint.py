@@ -1,4 +1,4 @@
-"""What a conversion depends on, as hashes: equal fingerprints give equal files."""
+"""Hashes of all that a conversion depends on: equal fingerprints give equal files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sha256_of_frames(source: Path, limit: int) -> str:
     """SHA-256 of the frames that a conversion reads of an .npz file or a folder of images, at most so many.
 
     Raises:
-        DataError: there are none, or they cannot be read.
+        DataError: if there are none, or they cannot be read.
     """
     files = frame_files(source, limit)
     try:
@@ -39,13 +39,13 @@ def installed_versions() -> dict[str, str]:
     """Versions of what a conversion runs on, by name; read from the installed packages, nothing is imported."""
     versions = {"python": platform.python_version(), "stn_rectify": importlib.metadata.version("stn-rectify")}
     for package in ("tensorflow", "tensorflow-cpu"):
-        found = _version(package)
-        if found is not None:
-            versions["tensorflow"] = found
+        version = _version(package)
+        if version is not None:
+            versions["tensorflow"] = version
     for package in _INTERPRETERS:
-        found = _version(package)
-        if found is not None:
-            versions[package] = found
+        version = _version(package)
+        if version is not None:
+            versions[package] = version
     return versions
 
 

@@ -92,7 +92,7 @@ class IsolatedConversion:
             self._process.wait()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether the process has ended."""
+        """Waits for the end of the process, at most ``timeout_s`` seconds; tells whether it has ended."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -100,11 +100,11 @@ class IsolatedConversion:
         return True
 
     def files(self) -> tuple[Path, ...]:
-        """What the conversion has written."""
+        """The files that the conversion has written, sorted."""
         return tuple(sorted(file for file in self._out.iterdir() if file.is_file()))
 
     def result(self) -> ModelResult:
-        """What came of it, once the process has ended."""
+        """The result of the conversion, once the process has ended."""
         answer, report = self._read_answer(), self._read_report()
         return ModelResult(
             passed=answer["reason"] is None,
@@ -125,13 +125,13 @@ class IsolatedConversion:
         status = self._process.returncode
         if status < 0:
             number = -status
-            named = next((s.name for s in signal.Signals if s == number), "")
-            what = f"its process was ended by signal {number} ({named}: {signal.strsignal(number)})"
+            signal_name = next((s.name for s in signal.Signals if s == number), "")
+            ending = f"its process was ended by signal {number} ({signal_name}: {signal.strsignal(number)})"
             if number == signal.SIGKILL:
-                what += "; when memory runs out the system does that: try fewer --jobs"
+                ending += "; when memory runs out the system does that: try fewer --jobs"
         else:
-            what = f"its process ended with status {status}"
-        return {"reason": f"{what} (--debug shows its last lines)"}
+            ending = f"its process ended with status {status}"
+        return {"reason": f"{ending} (--debug shows its last lines)"}
 
     def _readable(self, text: str) -> str:
         for path, shown in self._shown.items():

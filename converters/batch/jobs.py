@@ -1,4 +1,4 @@
-"""One model of a batch: what is to be done, what came of it."""
+"""One model of a batch: the job, and its result."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class ModelJob:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What came of a model.
+    """The result of converting one model.
 
     Attributes:
-        passed: it was converted, and passed its proof and the thresholds.
+        passed: whether it was converted and passed its proof and the thresholds.
         reason: why not, in one line.
-        rejected: it was converted, and its report says what it did not pass.
+        rejected: whether it was converted, but its report says that it did not pass.
         line: one line for a person, if it passed.
         details: its cost and its proof, if it passed.
         warnings: of its report.
@@ -76,7 +76,7 @@ class FinishedModel:
 
 
 class ModelPool(Protocol):
-    """Where models are converted: processes of this machine, or a cluster."""
+    """The place where models are converted: processes of this machine, or a cluster."""
 
     def run(self, jobs: Iterable[ModelJob]) -> Iterator[FinishedModel]:
         """Converts the models and gives each as it is finished, in any order."""

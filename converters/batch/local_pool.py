@@ -17,7 +17,7 @@ _BYTES_A_PROCESS = 2_000_000_000
 
 
 def default_processes() -> int:
-    """How many conversions at a time this machine has cores and memory for.
+    """Gives the number of conversions at a time that this machine has cores and memory for.
 
     A conversion keeps about one core busy, and takes 0.7 GB with a small model and twelve frames; 2 GB are reckoned.
     """

@@ -34,7 +34,7 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What the manifest says of a model.
+    """The entry of a model in the manifest.
 
     Attributes:
         source: the model, seen from the manifest's folder.
@@ -72,25 +72,25 @@ class ModelRecord:
 
     @property
     def passed(self) -> bool:
-        """Whether the model was converted."""
+        """Tells whether the model was converted."""
         return self.result == "passed"
 
     def outputs_are_there(self, out: Path) -> bool:
-        """Whether every output lies in ``out`` with the recorded content."""
+        """Tells whether every output lies in ``out`` with the recorded content."""
         return all(_sha256_or_none(out / name) == output.sha256 for name, output in self.outputs.items())
 
     def wrote(self, file: Path) -> bool:
-        """Whether a file is as this tool left it."""
+        """Tells whether a file is as this tool left it."""
         recorded = self.outputs.get(file.name)
-        found = _sha256_or_none(file)
-        return found is not None and found in (recorded and recorded.sha256, self.replaced_sha256)
+        sha256 = _sha256_or_none(file)
+        return sha256 is not None and sha256 in (recorded and recorded.sha256, self.replaced_sha256)
 
 
 class Manifest:
     """The records of a folder, by name of the model; those of earlier runs stay.
 
     Raises:
-        DataError: there is a file of this name that is not a manifest.
+        DataError: if there is a file of this name that is not a manifest.
     """
 
     def __init__(self, out: Path) -> None:
@@ -116,7 +116,7 @@ class Manifest:
         """Adds or replaces a record and writes the file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: if it cannot be written.
         """
         self._records[name] = record
         models = {name: asdict(self._records[name]) for name in sorted(self._records)}
@@ -129,7 +129,7 @@ def output_files(files: Iterable[Path]) -> dict[str, OutputFile]:
 
 
 def relative_source(source: Path, out: Path) -> str:
-    """How a manifest in ``out`` names a source: a tree that is moved as a whole keeps its manifest."""
+    """Gives the name of a source in the manifest of ``out``: a tree that is moved as a whole keeps its manifest."""
     return os.path.relpath(source.absolute(), out.absolute())
 
 

@@ -1,4 +1,4 @@
-"""Which models are meant by the arguments of a command."""
+"""The models that are meant by the arguments of a command."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
         inputs: .keras files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
 
     Raises:
-        UsageError: an input is missing or holds no model, or two models would have the same output, or a refine network
-            is named without the model that it lies beside.
+        UsageError: if an input is missing or holds no model, two models would have the same output, or a refine
+            network is named without the model that it lies beside.
     """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        for model in _models_of(str(given)):
-            found.setdefault(model.resolve(), model)
-    found = {path: model for path, model in found.items() if not _is_refine_network(model, found)}
+    models: dict[Path, Path] = {}
+    for argument in inputs:
+        for model in _models_of(str(argument)):
+            models.setdefault(model.resolve(), model)
+    models = {path: model for path, model in models.items() if not _is_refine_network(model, models)}
     by_name: dict[str, Path] = {}
-    for model in found.values():
-        other = by_name.setdefault(output_name(model), model)
-        if other is not model:
+    for model in models.values():
+        namesake = by_name.setdefault(output_name(model), model)
+        if namesake is not model:
             raise UsageError(
                 f"several inputs would be written to {output_name(model)}.tflite and replace each other "
-                f"({other}, {model}): use several --out"
+                f"({namesake}, {model}): use several --out"
             )
-    return list(found.values())
+    return list(models.values())
 
 
 def unusable_name(source: Path, out: Path) -> str | None:
-    """Why no files can be called after a model, in one line; None if they can.
+    """Gives the reason why no files can be called after a model, in one line; None if they can.
 
     Args:
         source: the model.
@@ -62,15 +62,19 @@ def unusable_name(source: Path, out: Path) -> str | None:
 
 
 def _is_refine_network(file: Path, inputs: Mapping[Path, Path]) -> bool:
-    """Whether a file is the refine network of one of the inputs."""
+    """Tells whether a file is the refine network of one of the inputs.
+
+    Raises:
+        UsageError: if it is the refine network of a model that is none of them.
+    """
     model = model_of_refine_file(file)
     if model is not None and model.resolve() not in inputs:
         raise UsageError(f"{file} is the refine network of {model}, and goes into its file: give {model}")
     return model is not None
 
 
-def _models_of(given: str) -> list[Path]:
-    path = Path(given)
+def _models_of(argument: str) -> list[Path]:
+    path = Path(argument)
     if path.name in ("", ".."):
         path = path.resolve()  # the outputs take their name from it
     if path.is_dir():
@@ -80,16 +84,16 @@ def _models_of(given: str) -> list[Path]:
         return models
     if path.exists():
         return [path]
-    if not glob.has_magic(given):
+    if not glob.has_magic(argument):
         raise UsageError(f"{path}: no such file or folder")
     models = []
-    for match in map(Path, sorted(glob.glob(given, recursive=True))):
+    for match in map(Path, sorted(glob.glob(argument, recursive=True))):
         if match.is_dir():
             models += _in_folder(match)
         elif match.suffix == ".keras":
             models.append(match)
     if not models:
-        raise UsageError(f"{given}: this pattern matches no .keras file, SavedModel folder or folder of them")
+        raise UsageError(f"{argument}: this pattern matches no .keras file, SavedModel folder or folder of them")
     return models
 
 

@@ -42,7 +42,7 @@ def pack_files(source: Path, files: Mapping[str, Path]) -> PackedFiles:
     """Reads a file, or the files of a folder by their names in it.
 
     Raises:
-        OSError: one cannot be read.
+        OSError: if a file cannot be read.
     """
     name = source.resolve().name
     if source.is_file():

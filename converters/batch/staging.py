@@ -21,7 +21,7 @@ class StagingFolder:
     What a killed run left is cleared away. The lock is the kernel's, so that a killed run holds nothing.
 
     Raises:
-        UsageError: ``out`` cannot be written, or TensorFlow cannot write there, or another run is writing to it.
+        UsageError: if ``out`` cannot be written, TensorFlow cannot write there, or another run is writing to it.
     """
 
     def __init__(self, out: Path) -> None:
@@ -35,12 +35,12 @@ class StagingFolder:
         self.path = out / _NAME
         try:
             self._lock = self._locked()
-            for left in self.path.iterdir():
-                if left.name != "lock":
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            for leftover in self.path.iterdir():
+                if leftover.name != "lock":
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except OSError as error:
-            what = f"cannot write to {out}: {error.strerror or error}"
-            raise UsageError(f"{what}; choose another --out or make room") from error
+            problem = f"cannot write to {out}: {error.strerror or error}"
+            raise UsageError(f"{problem}; choose another --out or make room") from error
 
     def _locked(self) -> int:
         while True:

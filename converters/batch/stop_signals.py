@@ -21,20 +21,20 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
+        self._handlers: dict[int, Any] = {}
         self._held = False
         self._received = False
         self._raised = False
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            self._handlers = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     @contextmanager

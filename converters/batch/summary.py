@@ -1,4 +1,4 @@
-"""What a person is told of a batch: a line when a model is finished, a table at the end."""
+"""The words that a person reads about a batch: a line when a model is finished, a table at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summary_table(outcomes: Sequence[ModelOutcome]) -> str:
 
 
 def totals_line(outcomes: Sequence[ModelOutcome]) -> str:
-    """How many of which result."""
+    """The line that counts the models converted, failed and unchanged."""
     skipped = sum(outcome.skipped for outcome in outcomes)
     failed = sum(not outcome.record.passed for outcome in outcomes)
     unchanged = f", {skipped} unchanged" if skipped else ""

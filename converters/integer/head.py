@@ -60,7 +60,7 @@ def quantize_head(
         plan: of the sampler; None for a pose-only file.
 
     Raises:
-        ModelFileError: weights are not finite or so large that nothing fits.
+        ModelFileError: if weights are not finite, or so large that nothing fits.
     """
     w, b = np.asarray(kernel, np.float64).T, np.asarray(bias, np.float64)
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
@@ -126,8 +126,8 @@ def build_head(graph: FlatbufferGraph, features: Tensor, head: IntegerHead) -> t
     products = graph.multiply(graph.tile(centred, (rows, 1)), graph.constant(head.weights))
     total = graph.add(graph.sum(products, axis=1), graph.constant(head.bias))  # |·| < 2^31: _quantize_row
     result = graph.shift_right(total, head.shift)
-    before = head.limits >> head.left_shift
-    result = graph.maximum(graph.minimum(result, graph.constant(before)), graph.constant(-before))
+    bounds = head.limits >> head.left_shift
+    result = graph.maximum(graph.minimum(result, graph.constant(bounds)), graph.constant(-bounds))
     if head.left_shift.any():
         result = graph.multiply(result, graph.constant(1 << head.left_shift))
     n = head.coefficients

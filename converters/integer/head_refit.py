@@ -31,21 +31,21 @@ class HeadRefit:
         kernel: float64 [F, T].
         bias: float64 [T].
         kept: whether these are refitted weights; else they are the trained ones.
-        error_before: error of each frame with the trained weights, [N].
-        error_after: error of each frame with weights fitted on other frames, [N]; None where nothing was fitted.
+        trained_error: error of each frame with the trained weights, [N].
+        refitted_error: error of each frame with weights fitted on other frames, [N]; None where nothing was fitted.
     """
 
     kernel: Array = field(repr=False)
     bias: Array = field(repr=False)
     kept: bool
-    error_before: Array = field(repr=False)
-    error_after: Array | None = field(repr=False)
+    trained_error: Array = field(repr=False)
+    refitted_error: Array | None = field(repr=False)
 
     def table(self) -> list[dict[str, Any]]:
         """Both ways of reading θ and their errors, for the report."""
-        rows = [("post-training quantization", self.error_before, not self.kept)]
-        if self.error_after is not None:
-            rows.append(("head refitted on quantized features", self.error_after, self.kept))
+        rows = [("post-training quantization", self.trained_error, not self.kept)]
+        if self.refitted_error is not None:
+            rows.append(("head refitted on quantized features", self.refitted_error, self.kept))
         return [
             {
                 "name": name,
@@ -81,33 +81,33 @@ def refit_head(
     """
     x = (features.astype(np.float64) - quantization.zero_point) * quantization.scale
     trained = np.asarray(kernel, np.float64), np.asarray(bias, np.float64)
-    wanted = np.asarray(theta, np.float64)
-    before = np.asarray(distance(x @ trained[0] + trained[1], wanted))
+    target = np.asarray(theta, np.float64)
+    trained_error = np.asarray(distance(x @ trained[0] + trained[1], target))
     if not enabled or len(x) < _FEWEST_FRAMES:
-        return HeadRefit(*trained, False, before, None)
+        return HeadRefit(*trained, False, trained_error, None)
     fold = np.arange(len(x)) % _FOLDS
 
     def left_out_error(penalty: float) -> Array:
         """Each frame read by weights that were fitted without it."""
-        found = np.empty_like(wanted)
+        predicted = np.empty_like(target)
         for number in range(_FOLDS):
-            k, b = _ridge(x[fold != number], wanted[fold != number], *trained, penalty)
-            found[fold == number] = x[fold == number] @ k + b
-        return np.asarray(distance(found, wanted))
+            k, b = _ridge(x[fold != number], target[fold != number], *trained, penalty)
+            predicted[fold == number] = x[fold == number] @ k + b
+        return np.asarray(distance(predicted, target))
 
     errors = {penalty: left_out_error(penalty) for penalty in _PENALTIES}
     best = min(errors, key=lambda penalty: float(errors[penalty].mean()))
-    kept = bool(errors[best].mean() < before.mean())
-    fitted_kernel, fitted_bias = _ridge(x, wanted, *trained, best) if kept else trained
-    return HeadRefit(fitted_kernel, fitted_bias, kept, before, errors[best])
+    kept = bool(errors[best].mean() < trained_error.mean())
+    fitted_kernel, fitted_bias = _ridge(x, target, *trained, best) if kept else trained
+    return HeadRefit(fitted_kernel, fitted_bias, kept, trained_error, errors[best])
 
 
-def _ridge(x: Array, wanted: Array, kernel: Array, bias: Array, penalty: float) -> tuple[Array, Array]:
+def _ridge(x: Array, target: Array, kernel: Array, bias: Array, penalty: float) -> tuple[Array, Array]:
     """Least squares for the change of the weights, with a penalty on its size in units of each feature's spread."""
-    missing: Array = wanted - (x @ kernel + bias)
+    residual: Array = target - (x @ kernel + bias)
     centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
     z = (x - centre) / spread
     # With as many equations as frames, not features: the same solution, and a wide head has thousands of features.
-    change = z.T @ np.linalg.solve(z @ z.T + penalty * len(x) * np.eye(len(x)), missing - missing.mean(axis=0))
+    change = z.T @ np.linalg.solve(z @ z.T + penalty * len(x) * np.eye(len(x)), residual - residual.mean(axis=0))
     change = change / spread[:, None]
-    return kernel + change, bias + missing.mean(axis=0) - centre @ change
+    return kernel + change, bias + residual.mean(axis=0) - centre @ change

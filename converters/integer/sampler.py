@@ -98,31 +98,31 @@ def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: Samp
     entries = rows * columns + 1
     # Packing all pixels costs more than packing those that were gathered if the image is much smaller than the frame.
     if channels * entries <= (2 * channels + 8) * points:
-        here = graph.slice(flat, (0,), (entries * channels,))
-        below = graph.slice(flat, (columns * channels - 1,), (entries * channels + 1,))
-        table = graph.reshape(_packed(graph, here, below), (entries, channels))
+        upper = graph.slice(flat, (0,), (entries * channels,))
+        lower = graph.slice(flat, (columns * channels - 1,), (entries * channels + 1,))
+        table = graph.reshape(_packed(graph, upper, lower), (entries, channels))
         for step in (0, 1):
             yield graph.gather(table, _moved(graph, index, step))
     else:
         pixels = graph.reshape(flat, ((rows + 2) * columns, channels))
         for step in (0, 1):
             places = (_moved(graph, index, step + down) for down in (0, columns))
-            here, below = (graph.reshape(graph.gather(pixels, place), (points * channels,)) for place in places)
-            below = graph.pad(below, ((1, 0),), 0)
-            yield graph.reshape(_packed(graph, here, below), (points, channels))
+            upper, lower = (graph.reshape(graph.gather(pixels, place), (points * channels,)) for place in places)
+            lower = graph.pad(lower, ((1, 0),), 0)
+            yield graph.reshape(_packed(graph, upper, lower), (points, channels))
 
 
 def _moved(graph: FlatbufferGraph, index: Tensor, step: int) -> Tensor:
     return graph.add(index, graph.fill(index.shape, step)) if step else index
 
 
-def _packed(graph: FlatbufferGraph, here: Tensor, below: Tensor) -> Tensor:
-    """int8 [n], int8 [1 + n], the first of which does not count → here + below · 2^16, int32 [n]."""
-    n = here.size
-    lanes = graph.cast(graph.cast(below, "uint16"), "int32")  # the high half of each is zero
+def _packed(graph: FlatbufferGraph, upper: Tensor, lower: Tensor) -> Tensor:
+    """int8 [n], int8 [1 + n], the first of which does not count → upper + lower · 2^16, int32 [n]."""
+    n = upper.size
+    lanes = graph.cast(graph.cast(lower, "uint16"), "int32")  # the high half of each is zero
     lanes = graph.reshape(graph.bitcast(lanes, (n + 1, 2), "int16"), (2 * n + 2,))
     moved = graph.reshape(graph.slice(lanes, (1,), (2 * n,)), (n, 2))  # the zero before, then the number
-    return graph.add(graph.cast(here, "int32"), graph.bitcast(moved, (n,), "int32"))
+    return graph.add(graph.cast(upper, "int32"), graph.bitcast(moved, (n,), "int32"))
 
 
 def _planes(graph: FlatbufferGraph, pixels: Tensor, plan: SamplerPlan) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the integer head, grid and sampler are built from: sizes, number formats and the bounds that follow.
+"""The plan that integer head, grid and sampler are built by: sizes, number formats and the bounds that follow.
 
 Q-formats: a number in Qn is stored as its value times 2^n. Grid coordinates are input pixels in Q8: 1/256 of a pixel.
 """
@@ -91,7 +91,7 @@ class SamplerPlan:
 
     @property
     def spline(self) -> SeparableSpline:
-        """What the spline of ``"tps"`` is made from."""
+        """The functions and coefficients that the spline of ``"tps"`` is made from."""
         return separable_spline(self.output_size)
 
     @property
@@ -168,12 +168,12 @@ class SamplerPlan:
 
     def coefficients(self, theta: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """θ [6, 8 or 32] as the fixed-point coefficients that the grid takes, rounded and held within `limits`."""
-        return np.clip(self._wanted(theta), -self.limits, self.limits).astype(np.int32)
+        return np.clip(self._rounded_coefficients(theta), -self.limits, self.limits).astype(np.int32)
 
     def holds(self, theta: npt.ArrayLike) -> bool:
-        """Whether no coefficient of this θ is beyond what the integers hold."""
-        return bool((np.abs(self._wanted(theta)) <= self.limits).all())
+        """Tells whether the integers hold every coefficient of this θ."""
+        return bool((np.abs(self._rounded_coefficients(theta)) <= self.limits).all())
 
-    def _wanted(self, theta: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _rounded_coefficients(self, theta: npt.ArrayLike) -> npt.NDArray[np.float64]:
         G, g = self.coefficient_map()
         return np.asarray(np.round((G @ np.asarray(theta, np.float64) + g) * 2.0**self.formats))

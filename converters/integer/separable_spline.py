@@ -68,7 +68,7 @@ class SeparableSpline:
         return np.outer(_reach(self.columns, self.column_bits), _reach(self.rows, self.row_bits))
 
     def points(self, theta: npt.ArrayLike, input_size: tuple[int, int]) -> Floats:
-        """Where every output pixel is read, in float64: what the integer grid computes, but for its rounding.
+        """Gives the point at which every output pixel is read, in float64: the integer grid's, but for its rounding.
 
         Args:
             theta: [32].
@@ -158,8 +158,8 @@ def _functions(pictures: Floats, places: Integers, lines: Floats) -> tuple[Integ
     exact = [np.full(len(places), 1 << bits), slope << floor(bits - log2(longest))]
     exact = exact[: min(size, 2)]
     span = np.linalg.qr(lines @ np.stack(exact, axis=1))[0]
-    rest = pictures - span @ (span.T @ pictures)
-    vectors = np.linalg.eigh(rest @ rest.T)[1][:, ::-1]
+    residual = pictures - span @ (span.T @ pictures)
+    vectors = np.linalg.eigh(residual @ residual.T)[1][:, ::-1]
     vectors = np.linalg.lstsq(lines, vectors[:, : max(0, min(_FUNCTIONS, size) - 2)], rcond=None)[0]
     vectors /= vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]  # largest weight 1: sign and scale
     return np.concatenate([exact, np.round(vectors.T * 2.0**bits).astype(np.int64)]), bits

@@ -1,4 +1,4 @@
-"""What a network is on its way from Keras into a file."""
+"""A network on its way from Keras into a file: the interface of every kind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Network(ABC):
         source: the .keras file or SavedModel.
         options: how to convert it.
         calibration: frames as it sees them, which it is quantized with.
-        known: frames to compare INT8 and float on.
+        validation: frames to compare INT8 and float on.
     """
 
     kind: ClassVar[str]
@@ -43,7 +43,7 @@ class Network(ABC):
     source: Path
     options: ConversionOptions = field(repr=False)
     calibration: FrameSet = field(repr=False)
-    known: FrameSet = field(repr=False)
+    validation: FrameSet = field(repr=False)
 
     @property
     def signature(self) -> str:
@@ -56,13 +56,13 @@ class Network(ABC):
         """The network in integers: a model of one subgraph and one SignatureDef. Made once; takes seconds.
 
         Raises:
-            ModelFileError: if a part of it cannot become integers; says which and why.
+            ModelFileError: if a part of it cannot become integers; the message says which and why.
         """
 
     @property
     @abstractmethod
     def reference(self) -> Reference:
-        """What the network in the file should compute, on its first `PROOF_FRAMES` calibration frames."""
+        """The bits that the network in the file should compute of its first `PROOF_FRAMES` calibration frames."""
 
     @abstractmethod
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
@@ -87,7 +87,7 @@ class Network(ABC):
 
     @abstractmethod
     def report(self, file: Path | None) -> NetworkReport:
-        """What the report says of it.
+        """Gives its part of the report.
 
         Args:
             file: a file that passed its proof, to measure the network on; None: there is none.
@@ -102,5 +102,5 @@ class Network(ABC):
 
     def latencies(self, flatbuffer: bytes) -> list[Latency]:
         """Times a file whose first network it is beside its float32 twin, in each installed interpreter."""
-        frames = self.known.frames[:1]
+        frames = self.validation.frames[:1]
         return measure_latencies(flatbuffer, self.float_outputs, frames, self.quantized(frames))

@@ -79,7 +79,7 @@ class RecognizerNetwork(Network):
 
     @cached_property
     def _scores(self) -> npt.NDArray[np.float32]:
-        """Of the float model, for the calibration images."""
+        """Class scores of the float model for the calibration images."""
         return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
 
     @cached_property
@@ -105,7 +105,7 @@ class RecognizerNetwork(Network):
 
     @property
     def reference(self) -> RecognizerReference:
-        """What the quantizer made of it."""
+        """The recognizer as TensorFlow's quantizer made it, whose class scores the file must give."""
         frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
         return RecognizerReference(frames, self.assembly.alone)
 
@@ -143,12 +143,12 @@ class RecognizerNetwork(Network):
         return RecognizerFile.open(file)
 
     def report(self, file: Path | None) -> NetworkReport:
-        """How often INT8 and float say the same, and how often each is right."""
+        """Gives its part of the report: how often INT8 and float agree, and how often each is right."""
         cost = StnCost((StageCost("recognizer", *network_cost(self.flatbuffer)),))
         report = NetworkReport(self.kind, self.signature, self.source, cost, calibration_warnings(self.calibration))
         if file is None:
             return report
-        quantized, labels = self.quantized(self.known.frames), self.known.labels
+        quantized, labels = self.quantized(self.validation.frames), self.validation.labels
         comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self._scores, labels, self.sequence)
         classes = comparison.class_scores
         summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
@@ -192,7 +192,12 @@ def _digest(source: Path, options: ConversionOptions) -> str:
 
 
 def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> SequenceLayout | None:
-    """Where steps, classes and blank are, if it reads texts."""
+    """Refuses a model that is no recognizer; gives the layout of its scores if it reads texts, else None.
+
+    Raises:
+        ModelFileError: if it takes no image, gives no class scores, or has a layer that cannot become integers.
+        UsageError: if there are more or fewer labels than classes.
+    """
     trace = KerasTrace(model)
     image, scores = model.input_shape, model.output_shape
     is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:] and image[3] in (1, 3)

@@ -23,22 +23,22 @@ from stn_rectify.converters.reading.calibration import (
     read_frames,
     refuse_unknown_labels,
 )
-from stn_rectify.converters.reading.model_files import calibration_of, output_name, refine_file
+from stn_rectify.converters.reading.keras_parts import split_keras_model
+from stn_rectify.converters.reading.model_files import calibration_of, is_saved_model, output_name, refine_file
+from stn_rectify.converters.reading.saved_model_parts import split_saved_model
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.reading.stn_source import read_stn
-from stn_rectify.converters.report.comparison import Comparison, compare
+from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
-from stn_rectify.models.network.keras_file import network_kind
+from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
-__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan"]
+__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan", "read_stn"]
 
 _LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
@@ -46,7 +46,7 @@ _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 @dataclass(frozen=True)
 class StnNetwork(Network):
-    """What both have in common.
+    """A Spatial Transformer: all that the scan network and the refine network have in common.
 
     Attributes:
         parts: what the model was taken apart into.
@@ -93,8 +93,8 @@ class StnNetwork(Network):
         )  # fmt: skip
         if file is None:
             return report
-        quantized = self.quantized(self.known.frames)
-        comparison = compare(self.open(file), self.parts, self.known, quantized, signature=self.signature)
+        quantized = self.quantized(self.validation.frames)
+        comparison = compare(self.open(file), self.parts, self.validation, quantized, signature=self.signature)
         summary = [f"{comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"]
         if comparison.class_scores is not None:
             summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
@@ -136,7 +136,7 @@ class ScanNetwork(StnNetwork):
         report = super().report(file)
         if file is None or not isinstance(report.comparison, Comparison):
             return report
-        pictured = self.open(file), self.parts, self.known, report.comparison
+        pictured = self.open(file), self.parts, self.validation, report.comparison
         corners, *others = report.summary
         return replace(
             report,
@@ -188,6 +188,20 @@ class RefineNetwork(StnNetwork):
         )
 
 
+def read_stn(source: Path) -> StnParts:
+    """Reads a model and takes it apart.
+
+    Raises:
+        DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
+        ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
+    """
+    if source.is_dir():
+        if not is_saved_model(source):
+            raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
+        return split_saved_model(source)
+    return split_keras_model(load_model(source))
+
+
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     """Reads a model and its frames.
 
@@ -199,11 +213,11 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     parts = read_stn(source)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
-    calibration = known = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    calibration = validation = read_frames(options.calibration, parts.frame_shape, options.value_range)
     if options.validation is not None:
-        known = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
-    refuse_unknown_labels(options.validation or options.calibration, known, parts.classes)
-    return ScanNetwork(source, options, calibration, known, parts, sha256)
+        validation = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+    refuse_unknown_labels(options.validation or options.calibration, validation, parts.classes)
+    return ScanNetwork(source, options, calibration, validation, parts, sha256)
 
 
 def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
@@ -261,7 +275,7 @@ def _margin(frames: Path) -> float:
 
 
 def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
-    theta, frames = comparison.outputs.theta_float, network.known.frames
+    theta, frames = comparison.outputs.theta_float, network.validation.frames
     corners = theta_to_corners(theta, network.parts.input_size[1], network.parts.input_size[0])
     if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
         return []
@@ -274,5 +288,5 @@ def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
 def _sampler_checks(comparison: Comparison) -> list[Check]:
     if comparison.levels_max is None:
         return []
-    found = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
-    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, found)]
+    finding = f"at most {comparison.levels_max:.1f} levels of 255 on {comparison.frames} frames"
+    return [Check("sampler against float64", comparison.levels_max <= _MOST_LEVELS, finding)]

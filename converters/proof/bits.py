@@ -1,4 +1,4 @@
-"""What the networks of a file should compute, bit for bit, and where a run of the file does otherwise."""
+"""The bits that the networks of a file should compute, and the places where a run of the file does otherwise."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from stn_rectify.converters.integer.head import IntegerHead
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.proof.reference import reference_head, reference_sampler
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.tflite.object_tree import read_model, write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import read_model, schema, write_model
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
@@ -26,7 +25,7 @@ FEATURES, COEFFICIENTS = "features", "coefficients"
 
 @dataclass(frozen=True)
 class Reference(ABC):
-    """What one network of a file should compute.
+    """The bits that one network of a file should compute.
 
     Attributes:
         frames: int8 [N, H, W, C], to run the file on.
@@ -38,7 +37,7 @@ class Reference(ABC):
 
     @abstractmethod
     def differences(self, flatbuffer: bytes, signature: str, interpreter: IsolatedInterpreter) -> list[str]:
-        """Where the network with this signature does otherwise, a phrase each; empty if nowhere.
+        """Names the places where the network with this signature does otherwise, a phrase each; empty if nowhere.
 
         Raises:
             ModelFileError: if the interpreter refuses the file or dies of it.
@@ -47,7 +46,7 @@ class Reference(ABC):
 
 @dataclass(frozen=True)
 class StnReference(Reference):
-    """What a Spatial Transformer should compute, by the integer reference.
+    """The bits that a Spatial Transformer should compute, by the integer reference.
 
     Attributes:
         head: the integers that its head should compute with.
@@ -71,26 +70,26 @@ class StnReference(Reference):
         interpreter.load(with_extra_outputs(flatbuffer, inner, signature))
         differing = []
         for number, (frame, outputs) in enumerate(zip(self.frames, plain, strict=True)):
-            seen = interpreter.run({"frame": frame[None]}, signature)
-            coefficients, theta = reference_head(seen[FEATURES], self.head)
-            wanted: dict[str, Array] = {"theta": theta[None]}
+            tensors = interpreter.run({"frame": frame[None]}, signature)
+            coefficients, theta = reference_head(tensors[FEATURES], self.head)
+            expected: dict[str, Array] = {"theta": theta[None]}
             if self.plan is not None:
-                wanted[COEFFICIENTS] = coefficients
-                wanted["rectified"] = reference_sampler(frame, coefficients, self.plan)[None]
-            for name, value in wanted.items():
-                if not np.array_equal(seen[name], value):
+                expected[COEFFICIENTS] = coefficients
+                expected["rectified"] = reference_sampler(frame, coefficients, self.plan)[None]
+            for name, value in expected.items():
+                if not np.array_equal(tensors[name], value):
                     differing.append(f"{name} of frame {number}")
-            if any(not np.array_equal(outputs[name], seen[name]) for name in outputs):
+            if any(not np.array_equal(outputs[name], tensors[name]) for name in outputs):
                 differing.append(f"frame {number} with and without inner outputs")
         if self.recognizer is not None:
             images = [outputs["rectified"] for outputs in plain]
-            differing += _other_classes(self.recognizer, images, plain, interpreter)
+            differing += _class_differences(self.recognizer, images, plain, interpreter)
         return differing
 
 
 @dataclass(frozen=True)
 class RecognizerReference(Reference):
-    """What a recognizer in a file of its own should compute: what TensorFlow's quantizer made of it.
+    """The bits that a recognizer in a file of its own should compute: those of the one that TensorFlow quantized.
 
     Attributes:
         recognizer: that one, as a flatbuffer.
@@ -104,13 +103,13 @@ class RecognizerReference(Reference):
         images = [frame[None] for frame in self.frames]
         interpreter.load(flatbuffer)
         of_file = [interpreter.run({"image": image}, signature) for image in images]
-        return _other_classes(self.recognizer, images, of_file, interpreter)
+        return _class_differences(self.recognizer, images, of_file, interpreter)
 
 
-def _other_classes(
+def _class_differences(
     recognizer: bytes, images: list[Array], of_file: list[dict[str, Array]], interpreter: IsolatedInterpreter
 ) -> list[str]:
-    """Where the class scores of a file are not those of the recognizer alone."""
+    """Names the frames whose class scores in the file are not those of the recognizer alone, a phrase each."""
     interpreter.load(recognizer)
     alone = [interpreter.run({"image": image})["class_scores"] for image in images]
     pairs = enumerate(zip(of_file, alone, strict=True))

@@ -38,7 +38,7 @@ class Bounds:
 
     @property
     def fits_int32(self) -> bool:
-        """Whether every value can be held in 32 bits."""
+        """Tells whether every value can be held in 32 bits."""
         return bool(self.low.min(initial=0) >= _INT32[0] and self.high.max(initial=0) <= _INT32[1])
 
     def apply(self, move: Callable[[IntArray], Any]) -> Bounds:
@@ -47,7 +47,7 @@ class Bounds:
 
 
 def whole_range(dtype: str, shape: tuple[int, ...]) -> Bounds:
-    """All that a dtype can hold; zero for other dtypes than integers, of which nothing is bounded."""
+    """The bounds of all that a dtype can hold; zero for other dtypes than integers, of which nothing is bounded."""
     if not np.issubdtype(dtype, np.integer):
         return Bounds(np.zeros(1, np.int64), np.zeros(1, np.int64))
     info = np.iinfo(dtype)

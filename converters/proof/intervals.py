@@ -37,7 +37,7 @@ _Rule = Callable[[Any, str], list[Bounds] | None]
 
 @dataclass
 class IntervalReport:
-    """What was found.
+    """The findings of the analysis.
 
     Attributes:
         problems: overflows, indices out of range, operators that cannot be followed; empty when all is proved.
@@ -106,9 +106,10 @@ class _Analysis:
         return self.report
 
     def is_followed(self, op: Any) -> bool:
-        """What makes int32, moves the bytes of head, grid and sampler, or reads by a computed index.
+        """Tells whether the analysis computes the bounds of an operator's outputs.
 
-        The trunk's int8 operators are not.
+        It does for those that make int32, move the bytes of head, grid and sampler, or read by a computed index; not
+        for the trunk's int8 operators.
         """
         makes_int32 = any(self.graph.dtype(int(t)) == "int32" for t in op.outputs)
         name = self.graph.name(op)
@@ -124,7 +125,7 @@ class _Analysis:
         return rule(op, label)
 
     def rule_for(self, name: str) -> _Rule | None:
-        """What bounds the outputs of such operators; None if nothing does."""
+        """Gives the rule that bounds the outputs of such operators; None if there is none."""
         if name in MOVEMENTS:
             return lambda op, _: MOVEMENTS[name](self.graph, self.get, op)
         return getattr(self, f"rule_{name.lower()}", None)
@@ -154,9 +155,9 @@ class _Analysis:
         return [result]
 
     def rule_add(self, op: Any, label: str) -> list[Bounds]:
-        first, second = self.graph.operands(op)
-        a, b = self.get(first), self.get(second)
-        blend = blended(self.graph, first, second)
+        x, y = self.graph.operands(op)
+        a, b = self.get(x), self.get(y)
+        blend = blended(self.graph, x, y)
         bounds = self.blend_bounds(*blend) if blend is not None else None
         if bounds is not None:
             return self.ring(op, label, *bounds)
@@ -184,9 +185,9 @@ class _Analysis:
 
     def blend_bounds(self, a: int, b: int, weight: int, total: int) -> tuple[IntArray, IntArray] | None:
         """Of a·(total - weight) + b·weight: total times those of a and b together, for weights from 0 to total."""
-        whole, weights = self.get(total), self.get(weight)
-        factor = int(whole.high.max())
-        if whole.low.min() != factor or weights.low.min() < 0 or weights.high.max() > factor:
+        total_bounds, weight_bounds = self.get(total), self.get(weight)
+        factor = int(total_bounds.high.max())
+        if total_bounds.low.min() != factor or weight_bounds.low.min() < 0 or weight_bounds.high.max() > factor:
             return None
         p, q = self.get(a), self.get(b)
         if max(p.peak, q.peak) * factor >= BOUNDS_LIMIT:
@@ -228,11 +229,13 @@ class _Analysis:
 
     def rule_cast(self, op: Any, label: str) -> list[Bounds]:
         a = self.settled(int(op.inputs[0]), label)
-        whole = self.whole_range(int(op.outputs[0]))
+        dtype_range = self.whole_range(int(op.outputs[0]))
         if self.graph.dtype(int(op.outputs[0])) == "int16":
             a = self.low_half(int(op.inputs[0])) or a
-        inside = a.low.min(initial=0) >= whole.low.min(initial=0) and a.high.max(initial=0) <= whole.high.max(initial=0)
-        return [a if inside else whole]
+        inside = a.low.min(initial=0) >= dtype_range.low.min(initial=0) and a.high.max(
+            initial=0
+        ) <= dtype_range.high.max(initial=0)
+        return [a if inside else dtype_range]
 
     def low_half(self, tensor: int) -> Bounds | None:
         """Of numbers cut out of others' bytes: what their low 16 bits are, if these are of one number."""

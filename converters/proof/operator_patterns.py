@@ -28,9 +28,9 @@ def divisor_of_multiple(graph: WrittenGraph, tensor: int, number: int) -> int | 
     return None
 
 
-def blended(graph: WrittenGraph, first: int, second: int) -> Blend | None:
+def blended(graph: WrittenGraph, x: int, y: int) -> Blend | None:
     """(a, b, v, total) if the two tensors are a·w and b·v, where w is (total - v), moved about as v is."""
-    left, right = graph.made_by(first, "MUL"), graph.made_by(second, "MUL")
+    left, right = graph.made_by(x, "MUL"), graph.made_by(y, "MUL")
     if not (left and right):
         return None
     (a, w), (b, v) = graph.operands(left), graph.operands(right)
@@ -66,17 +66,17 @@ class BytesOf:
 
 
 def bytes_of(graph: WrittenGraph, tensor: int) -> BytesOf | None:
-    """What ``tensor``, int32, is cut out of: the bytes of int32 with others behind them."""
+    """Gives the tensor that ``tensor``, int32, is cut out of, the bytes of int32 with others behind them; or None."""
     moved = _read_as(graph, tensor, "int8")
     joined = graph.made_by(moved.flat, "CONCATENATION") if moved else None
     if moved is None or joined is None or len(joined.inputs) != 2 or joined.builtinOptions.axis != 0:
         return None
-    raw = graph.made_by(_before_reshapes(graph, int(joined.inputs[0])), "BITCAST")
+    raw = graph.made_by(_unreshaped(graph, int(joined.inputs[0])), "BITCAST")
     source = int(raw.inputs[0]) if raw else -1
     if source < 0 or graph.dtype(source) != "int32":
         return None
-    found = BytesOf(source, *divmod(moved.begin, 4))
-    return found if found.first + prod(graph.shape(tensor)) <= prod(graph.shape(source)) else None
+    cut = BytesOf(source, *divmod(moved.begin, 4))
+    return cut if cut.first + prod(graph.shape(tensor)) <= prod(graph.shape(source)) else None
 
 
 def source_of_lane_shift(graph: WrittenGraph, tensor: int) -> int | None:
@@ -88,14 +88,14 @@ def source_of_lane_shift(graph: WrittenGraph, tensor: int) -> int | None:
     if not (moved and raw and wide and narrow):
         return None
     source = int(narrow.inputs[0])
-    as_they_must_be = (
+    matches = (
         moved.begin == 1
         and graph.dtype(int(raw.inputs[0])) == "int32"
         and graph.dtype(int(wide.inputs[0])) == "uint16"
         and graph.dtype(source) == "int8"
         and graph.shape(source) == (1 + prod(graph.shape(tensor)),)
     )
-    return source if as_they_must_be else None
+    return source if matches else None
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,16 @@ class _Moved:
 def _read_as(graph: WrittenGraph, tensor: int, dtype: str) -> _Moved | None:
     """Of int32: the flat tensor of narrower numbers that its bytes are a SLICE of, and where it begins."""
     end = graph.made_by(tensor, "BITCAST")
-    moved = graph.made_by(_before_reshapes(graph, int(end.inputs[0])), "SLICE") if end else None
+    moved = graph.made_by(_unreshaped(graph, int(end.inputs[0])), "SLICE") if end else None
     if not moved or graph.dtype(tensor) != "int32":
         return None
     flat, begin = int(moved.inputs[0]), graph.constant(int(moved.inputs[1]))
     if begin is None or len(begin) != 1 or graph.dtype(flat) != dtype:
         return None
-    return _Moved(_before_reshapes(graph, flat), int(begin[0]))
+    return _Moved(_unreshaped(graph, flat), int(begin[0]))
 
 
-def _before_reshapes(graph: WrittenGraph, tensor: int) -> int:
+def _unreshaped(graph: WrittenGraph, tensor: int) -> int:
     while (op := graph.made_by(tensor, "RESHAPE")) is not None:
         tensor = int(op.inputs[0])
     return tensor

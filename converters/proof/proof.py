@@ -49,7 +49,7 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
+        """Tells whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
@@ -65,7 +65,7 @@ class Proof:
 
 
 class ProvableNetwork(Protocol):
-    """What the proof needs to know of a network: its SignatureDef, and what it should compute."""
+    """A network as the proof sees it: its SignatureDef, and the bits that it should compute."""
 
     @property
     def signature(self) -> str:
@@ -73,7 +73,7 @@ class ProvableNetwork(Protocol):
 
     @property
     def reference(self) -> Reference:
-        """What it should compute, and the frames to see it by."""
+        """The bits that it should compute, and the frames to see it by."""
 
 
 def prove(flatbuffer: bytes, networks: Sequence[ProvableNetwork]) -> Proof:
@@ -119,7 +119,7 @@ def inspect_file(flatbuffer: bytes, signatures: Sequence[str] | None = None) -> 
 
 
 def _words(signature: str) -> str:
-    """What the names of checks say of a network that is not the first."""
+    """Gives the words by which the names of checks tell a network that is not the first."""
     return "" if signature == SIGNATURE else f", {signature} network"
 
 
@@ -132,8 +132,8 @@ def _static_checks(model: Any, expected: Sequence[str]) -> Iterator[Check]:
     custom = [name for name, _ in codes if name.startswith("CUSTOM")]
     yield Check("custom and Flex operators", not custom, f"{len(custom)}" + _some(custom))
     lacking = [f"{name} v{version}" for name, version in codes if version > VERSIONS.get(name, 0)]
-    found = f"all {len(codes)} run" if not lacking else f"{len(lacking)} do not run" + _some(lacking)
-    yield Check(f"built-in operators of tflite-runtime {TFLITE_RUNTIME}", not lacking, found)
+    finding = f"all {len(codes)} run" if not lacking else f"{len(lacking)} do not run" + _some(lacking)
+    yield Check(f"built-in operators of tflite-runtime {TFLITE_RUNTIME}", not lacking, finding)
 
     wrong, total = [], 0
     for t in tensors:
@@ -159,11 +159,11 @@ def _static_checks(model: Any, expected: Sequence[str]) -> Iterator[Check]:
 def _interval_checks(flatbuffer: bytes, subgraph: int, network: str) -> Iterator[Check]:
     report = analyse_intervals(flatbuffer, subgraph)
     tables = ", ".join(f"rows 0 … {high} of {rows}" for high, rows in report.gathers) or "no GATHER"
-    found = f"{report.checked} int32 tensors, all within 32 bits; {tables}"
+    finding = f"{report.checked} int32 tensors, all within 32 bits; {tables}"
     yield Check(
         f"no overflow, no GATHER out of range, for any frame{network}",
         not report.problems,
-        found if not report.problems else f"{len(report.problems)} problems" + _some(report.problems),
+        finding if not report.problems else f"{len(report.problems)} problems" + _some(report.problems),
     )
 
 
@@ -174,11 +174,13 @@ def _run_checks(flatbuffer: bytes, network: ProvableNetwork) -> Iterator[Check]:
         try:
             with IsolatedInterpreter(package) as interpreter:
                 differing = reference.differences(flatbuffer, signature, interpreter)
-                found = f"{interpreter.package} equals {reference.noun}"
+                finding = f"{interpreter.package} equals {reference.noun}"
         except StnRectifyError as error:
             yield Check(name, False, str(error))
         else:
-            yield Check(name, not differing, found if not differing else f"{len(differing)} differ" + _some(differing))
+            yield Check(
+                name, not differing, finding if not differing else f"{len(differing)} differ" + _some(differing)
+            )
 
 
 def _numpy_dtype(tensor: Any) -> Any:

@@ -75,16 +75,16 @@ def read_frames(
         limit: more frames than this are thinned out evenly.
 
     Raises:
-        DataError: nothing usable is there.
+        DataError: if nothing usable is there.
     """
-    read = _read_folder if source.is_dir() else _read_npz
-    known = read(source, input_shape, limit)
+    reader = _read_folder if source.is_dir() else _read_npz
+    frame_set = reader(source, input_shape, limit)
     low, high = value_range
-    return FrameSet(known.frames * np.float32(high - low) + np.float32(low), known.corners, known.labels)
+    return FrameSet(frame_set.frames * np.float32(high - low) + np.float32(low), frame_set.corners, frame_set.labels)
 
 
 def calibration_warnings(calibration: FrameSet) -> list[str]:
-    """What makes frames doubtful to calibrate with, a line each."""
+    """Names the reasons why frames are doubtful to calibrate with, a line each."""
     count = len(calibration)
     if count > 1 and (calibration.frames == calibration.frames[:1]).all():
         return [f"all {count} calibration frames are the same: no number here says how others fare"]
@@ -94,23 +94,23 @@ def calibration_warnings(calibration: FrameSet) -> list[str]:
     return []
 
 
-def refuse_unknown_labels(source: Path, known: FrameSet, classes: int | None) -> None:
+def refuse_unknown_labels(source: Path, frames: FrameSet, classes: int | None) -> None:
     """Refuses labels that a recognizer has no class for.
 
     Args:
         source: where the frames come from.
-        known: the frames.
+        frames: those frames, with their labels.
         classes: of the recognizer; None: there is none, and labels count for nothing.
 
     Raises:
-        DataError: a label is neither a class nor -1.
+        DataError: if a label is neither a class nor -1.
     """
-    if classes is None or known.labels is None:
+    if classes is None or frames.labels is None:
         return
-    wrong = known.labels[(known.labels < -1) | (known.labels >= classes)]
+    wrong = frames.labels[(frames.labels < -1) | (frames.labels >= classes)]
     if len(wrong):
         raise DataError(
-            f"{source}: label {wrong[0]} is no class of the recognizer, and so with {len(wrong)} of {len(known)} "
+            f"{source}: label {wrong[0]} is no class of the recognizer, and so with {len(wrong)} of {len(frames)} "
             f"frames: it has {classes}, numbered from 0; -1 stands for an unknown one"
         )
 
@@ -136,7 +136,7 @@ def image_files(folder: Path) -> list[Path]:
     """The images of a folder and its subfolders, sorted.
 
     Raises:
-        DataError: there are none.
+        DataError: if there are none.
     """
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES)
     if not files:
@@ -173,11 +173,11 @@ def _read_image(file: Path) -> npt.NDArray[Any]:
 
 
 def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
-    known = list(read_corners(folder).items())
-    chosen = thinned(len(known), limit)
+    truths = list(read_corners(folder).items())
+    chosen = thinned(len(truths), limit)
     frames = np.empty((len(chosen), *input_shape), np.float32)
     corners = np.full((len(chosen), 4, 2), np.nan)
-    for place, (name, truth) in enumerate(known[k] for k in chosen):
+    for place, (name, truth) in enumerate(truths[k] for k in chosen):
         frame = read_frame(folder / name)
         frames[place] = network_input(frame, input_shape)
         if truth is not None:
@@ -201,10 +201,10 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> Fram
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")
     chosen = thinned(len(frames), limit)
-    corners = _known(file, arrays, "corners", (len(frames), 4, 2), np.floating)
+    corners = _optional_array(file, arrays, "corners", (len(frames), 4, 2), np.floating)
     if corners is not None:
         refuse_wrong_order(file, {k: c for k, c in enumerate(corners) if not np.isnan(c).all()})
-    labels = _known(file, arrays, "labels", (len(frames),), np.integer)
+    labels = _optional_array(file, arrays, "labels", (len(frames),), np.integer)
     return FrameSet(
         np.asarray(frames[chosen] / np.float32(255)),
         None if corners is None else corners[chosen].astype(np.float64),
@@ -212,7 +212,7 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> Fram
     )
 
 
-def _known(file: Path, arrays: dict[str, Any], name: str, shape: tuple[int, ...], kind: Any) -> Any:
+def _optional_array(file: Path, arrays: dict[str, Any], name: str, shape: tuple[int, ...], kind: Any) -> Any:
     """An array that may be absent, but must not be something else."""
     array = arrays.get(name)
     if array is not None and (array.shape != shape or not np.issubdtype(array.dtype, kind)):

@@ -7,10 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.converters.reading.head_check import check_head
 from stn_rectify.converters.reading.keras_trace import KerasTrace, TracedCall
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import ModelFileError
@@ -24,37 +23,38 @@ def split_keras_model(model: keras.Model) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer.
 
     Raises:
-        ModelFileError: the model is not an STN at its input that can be converted; says which layer and why.
+        ModelFileError: if the model is not an STN at its input that can be converted; the message says which layer and
+            why.
     """
     trace = KerasTrace(model)
     sampler = _the_sampler(model.name, trace)
     image, grid = sampler.inputs
     if image is not trace.frame:
-        made = trace.maker(image).what
-        raise ModelFileError(f"{model.name}: {sampler.what} samples the output of {made}, not the frame")
+        maker = trace.maker(image).description
+        raise ModelFileError(f"{model.name}: {sampler.description} samples the output of {maker}, not the frame")
     generator = trace.maker(grid)
     transform = _TRANSFORMS.get(type(generator.operation))
     if transform is None:
         names = ", ".join(kind.__name__ for kind in _TRANSFORMS)
-        raise ModelFileError(f"{model.name}: {generator.what} makes the grid; {names} can be converted")
+        raise ModelFileError(f"{model.name}: {generator.description} makes the grid; {names} can be converted")
     height, width, channels = (int(n) for n in trace.frame.shape[1:])
     if generator.operation.input_size != (height, width):
         sizes = f"{generator.operation.input_size}, the frame is {(height, width)}"
-        raise ModelFileError(f"{model.name}: {generator.what} is made for frames of {sizes}")
+        raise ModelFileError(f"{model.name}: {generator.description} is made for frames of {sizes}")
     (theta,) = generator.inputs
     head = trace.maker(theta)
     dense = head.operation
     if not isinstance(dense, keras.layers.Dense) or dense.activation is not keras.activations.linear:
         raise ModelFileError(
-            f"{model.name}: {head.what} gives theta; it must be a Dense layer without activation "
+            f"{model.name}: {head.description} gives theta; it must be a Dense layer without activation "
             "(an activation such as sigmoid cannot even reach every pose)"
         )
     features, rectified = head.inputs[0], sampler.outputs[0]
     score, class_scores = _other_outputs(model.name, trace, theta, rectified)
     if any(features is tensor for tensor in score.values()):
         raise ModelFileError(
-            f"{model.name}: {trace.maker(features).what} gives both the score and all that theta is made from; a pose "
-            "needs features of its own"
+            f"{model.name}: {trace.maker(features).description} gives both the score and all that theta is made from; "
+            "a pose needs features of its own"
         )
     trunk_layers = trace.steps_between([trace.frame], [features, *score.values()])
     check_layers(model.name, [*trunk_layers, *trace.steps_between([rectified], list(class_scores.values()))])
@@ -75,7 +75,7 @@ def split_keras_model(model: keras.Model) -> StnParts:
         classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
         batch=trace.frame.shape[0],
     )
-    check_head(model.name, head.what, parts)
+    check_head(model.name, head.description, parts)
     return parts
 
 
@@ -91,25 +91,25 @@ def _other_outputs(name: str, trace: KerasTrace, theta: Any, rectified: Any) -> 
     score: dict[str, Any] = {}
     class_scores: dict[str, Any] = {}
     for output in trace.outputs:
-        if any(output is known for known in (theta, rectified, *score.values(), *class_scores.values())):
+        if any(output is tensor for tensor in (theta, rectified, *score.values(), *class_scores.values())):
             continue
-        made = trace.maker(output)
+        maker = trace.maker(output)
         shape = tuple(output.shape)
         follows = trace.depends(output, rectified)
         size = (shape[1] or 0) if len(shape) == 2 else 0  # how many numbers a frame has; 0: not a row of numbers
-        found, wanted = (class_scores, size > 1) if follows else (score, size == 1)
-        if not wanted or found:
+        scores, fits = (class_scores, size > 1) if follows else (score, size == 1)
+        if not fits or scores:
             expected = "the class scores of a recognizer [batch, classes]" if follows else "a score [batch, 1]"
             raise ModelFileError(
-                f"{name}: output of {made.what}, shape {list(shape)}, is neither the rectified image, theta nor "
-                f"{expected}{', of which there is one already' if found and wanted else ''}"
+                f"{name}: output of {maker.description}, shape {list(shape)}, is neither the rectified image, theta "
+                f"nor {expected}{', of which there is one already' if scores and fits else ''}"
             )
-        if follows and (other := trace.bypass(output, rectified)) is not None:
+        if follows and (bypass := trace.bypass(output, rectified)) is not None:
             raise ModelFileError(
-                f"{name}: {made.what} sees not only the rectified image but also the output of {other}; a recognizer "
-                "must see the rectified image alone"
+                f"{name}: {maker.description} sees not only the rectified image but also the output of {bypass}; "
+                "a recognizer must see the rectified image alone"
             )
-        found["class_scores" if follows else "score"] = output
+        scores["class_scores" if follows else "score"] = output
     return score, class_scores
 
 

@@ -39,9 +39,9 @@ class TracedCall:
     outputs: list[Any] = field(repr=False)
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Name and kind, for a message."""
-        return _what(self.operation)
+        return _description(self.operation)
 
 
 class KerasTrace:
@@ -55,7 +55,7 @@ class KerasTrace:
     The model's layers compute in float32 afterwards, whatever they were trained in.
 
     Raises:
-        ModelFileError: the model is not one whose layers can be seen, has not one image as its input, or has weights
+        ModelFileError: if the model is not one whose layers can be seen, has not one image as its input, or has weights
             that are no numbers.
     """
 
@@ -79,8 +79,8 @@ class KerasTrace:
         tensors = {0: self.frame}
         for call in calls:
             inputs = [tensors[number] for number in call.inputs]
-            made = inputs if _changes_nothing(call.layer, inputs) else self._call(call, inputs, tensors)
-            tensors |= dict(zip(call.outputs, made, strict=True))
+            results = inputs if _changes_nothing(call.layer, inputs) else self._call(call, inputs, tensors)
+            tensors |= dict(zip(call.outputs, results, strict=True))
         self.outputs: list[Any] = [tensors[number] for number in outputs]
 
     def _call(self, call: Step, inputs: list[Any], tensors: dict[int, Any]) -> list[Any]:
@@ -97,35 +97,35 @@ class KerasTrace:
         return TracedCall(tensor._keras_history.operation, (), [], [tensor])
 
     def depends(self, tensor: Any, on: Any) -> bool:
-        """Whether ``on`` is ``tensor`` or one of those it was made from."""
+        """Tells whether ``on`` is ``tensor`` or one of those it was made from."""
         return any(t is on for t in self._ancestors([tensor], []))
 
     def steps_between(self, first: Sequence[Any], last: Sequence[Any]) -> list[TracedCall]:
         """The layers that make ``last``, back to ``first``."""
-        wanted = {id(self.maker(t)) for t in self._ancestors(last, first) if not any(t is f for f in first)}
-        return [step for step in self.steps if id(step) in wanted]
+        step_ids = {id(self.maker(t)) for t in self._ancestors(last, first) if not any(t is f for f in first)}
+        return [step for step in self.steps if id(step) in step_ids]
 
     def bypass(self, tensor: Any, gate: Any) -> str | None:
-        """What ``tensor`` is made from that did not go through ``gate``; None if all of it did."""
+        """Describes a source of ``tensor`` that did not go through ``gate``; None if all of it did."""
         reached = self._ancestors([tensor], [gate])
         sources = (t for t in reached if t is not gate and id(t) not in self._makers)
-        return next((self.maker(t).what for t in sources), None)
+        return next((self.maker(t).description for t in sources), None)
 
     def _ancestors(self, tensors: Sequence[Any], ends: Sequence[Any]) -> list[Any]:
         """The tensors themselves and all they were made from, no further than ``ends``."""
-        found: dict[int, Any] = {}
+        reached: dict[int, Any] = {}
         waiting = list(tensors)
         while waiting:
             tensor = waiting.pop()
-            if id(tensor) in found:
+            if id(tensor) in reached:
                 continue
-            found[id(tensor)] = tensor
+            reached[id(tensor)] = tensor
             if id(tensor) in self._makers and not any(tensor is end for end in ends):
                 waiting += self._makers[id(tensor)].inputs
-        return list(found.values())
+        return list(reached.values())
 
 
-def _what(operation: Any) -> str:
+def _description(operation: Any) -> str:
     return f"layer {operation.name!r} ({type(operation).__name__})"
 
 
@@ -147,13 +147,14 @@ def _prepare_layers(model: keras.Model) -> None:
             continue
         if layer.quantization_mode is not None:
             raise ModelFileError(
-                f"{model.name}: {_what(layer)} was quantized by Keras ({layer.quantization_mode}); give the model as "
-                "it was before quantize()"
+                f"{model.name}: {_description(layer)} was quantized by Keras ({layer.quantization_mode}); give the "
+                "model as it was before quantize()"
             )
         for variable in layer.weights:
             if "float" in variable.dtype and not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 raise ModelFileError(
-                    f"{model.name}: the weights of {_what(layer)} are not finite: the training diverged; train it again"
+                    f"{model.name}: the weights of {_description(layer)} are not finite: the training diverged; "
+                    "train it again"
                 )
         if layer.compute_dtype != "float32":
             layer.dtype_policy = "float32"

@@ -1,4 +1,4 @@
-"""Whether every layer has an integer form, found out before any long work: by kind, or by converting it alone."""
+"""The check that every layer has an integer form, before any long work: by its kind, or by converting it alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_layers(model: str, steps: Sequence[TracedCall]) -> None:
     """Refuses a layer that cannot become integers. Of equal layers one is tried.
 
     Raises:
-        ModelFileError: names the layer and says why.
+        ModelFileError: if a layer cannot; the message names it and says why.
     """
     tried = set()
     for step in steps:
@@ -58,7 +58,7 @@ def check_layers(model: str, steps: Sequence[TracedCall]) -> None:
             continue
         reason = _reason_against(step)
         if reason is not None:
-            raise ModelFileError(f"{model}: {_what(step)} {reason}; replace it by one that has an INT8 operator")
+            raise ModelFileError(f"{model}: {_description(step)} {reason}; replace it by one that has an INT8 operator")
         tried.add(kind)
 
 
@@ -73,7 +73,7 @@ def _is_known(step: TracedCall) -> bool:
     if isinstance(operation, layers.Conv2DTranspose) and set(operation.dilation_rate) != {1}:
         return False
     return isinstance(operation, layers.LeakyReLU) or all(
-        getattr(operation, name, known[0]) in known for name, known in _KNOWN_ARGUMENTS.items()
+        getattr(operation, name, values[0]) in values for name, values in _KNOWN_ARGUMENTS.items()
     )
 
 
@@ -82,10 +82,12 @@ def _activation(operation: Any) -> str:
     return "linear" if activation is None else str(getattr(activation, "__name__", type(activation).__name__))
 
 
-def _what(step: TracedCall) -> str:
-    """The call by name and kind, and its activation where that is not one of the known."""
+def _description(step: TracedCall) -> str:
+    """The call by name and kind, and its activation where that is not one of `_KNOWN_ACTIVATIONS`."""
     activation = _activation(step.operation)
-    return step.what if activation in _KNOWN_ACTIVATIONS else f"{step.what[:-1]}, activation {activation})"
+    return (
+        step.description if activation in _KNOWN_ACTIVATIONS else f"{step.description[:-1]}, activation {activation})"
+    )
 
 
 def _kind(step: TracedCall) -> str:

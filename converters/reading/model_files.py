@@ -40,12 +40,12 @@ def output_name(source: Path) -> str:
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a folder is a SavedModel."""
+    """Tells whether a folder is a SavedModel."""
     return (path / "saved_model.pb").is_file()
 
 
 def is_recognizer(source: Path) -> bool:
-    """Whether a model is by its name a recognizer, and no spatial transformer."""
+    """Tells whether a model is by its name a recognizer, and no spatial transformer."""
     return source.name.endswith(RECOGNIZER_SUFFIX) and not source.is_dir()
 
 
@@ -62,7 +62,7 @@ def model_of_refine_file(file: Path) -> Path | None:
 
 
 def calibration_of(network: Path) -> Path:
-    """Where the calibration frames of a refine network must lie, and those of a recognizer may."""
+    """Gives the file in which the calibration frames of a refine network must lie, and those of a recognizer may."""
     return network.with_name(f"{network.stem}.calibration.npz")
 
 
@@ -95,7 +95,7 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
 
 
 def companion_files(source: Path) -> tuple[Path, ...]:
-    """What a conversion reads of a model besides the model: its refine network and that one's frames, as far as there.
+    """Gives the files that a conversion reads besides a model: its refine network and that one's frames, if there.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """

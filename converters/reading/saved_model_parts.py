@@ -16,8 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from stn_rectify.converters.reading.head_check import check_head
-from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
@@ -34,8 +33,8 @@ def split_saved_model(folder: Path) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer in the graph of the signature ``serving_default``.
 
     Raises:
-        DataError: the folder cannot be loaded.
-        ModelFileError: it is not an STN at its input that can be converted; says which node and why.
+        DataError: if the folder cannot be loaded.
+        ModelFileError: if it is not an STN at its input that can be converted; the message says which node and why.
     """
     try:
         loaded = tf.saved_model.load(str(folder))
@@ -113,20 +112,20 @@ class _SavedModel:
 
     def _rectified(self) -> Any:
         channels = self.frame.shape[3]
-        found = [t for t in self.outputs if t.shape.rank == 4 and t.shape[3] == channels and None not in t.shape[1:]]
-        if len(found) != 1:
+        images = [t for t in self.outputs if t.shape.rank == 4 and t.shape[3] == channels and None not in t.shape[1:]]
+        if len(images) != 1:
             raise ModelFileError(
-                f"{self.name}: {len(found)} outputs of its signature are images with {channels} channels, exactly one "
+                f"{self.name}: {len(images)} outputs of its signature are images with {channels} channels, exactly one "
                 "is needed, the rectified image; export the model with its outputs rectified and theta"
             )
-        return found[0]
+        return images[0]
 
     def _theta(self, rectified: Any) -> tuple[Any, str]:
         """The output of 6, 8 or 32 numbers that the rectified image is made from, and its transform."""
         sizes = {size: transform for transform, size in THETA_SIZE.items()}
-        before = _ancestors([rectified])
+        ancestors = _ancestors([rectified])
         for output in self.outputs:
-            if output.shape.rank == 2 and output.shape[1] in sizes and output.ref() in before:
+            if output.shape.rank == 2 and output.shape[1] in sizes and output.ref() in ancestors:
                 return output, sizes[output.shape[1]]
         raise ModelFileError(
             f"{self.name}: no output of its signature is theta ({' or '.join(map(str, sizes))} numbers that the "
@@ -137,7 +136,7 @@ class _SavedModel:
         score: dict[str, Any] = {}
         class_scores: dict[str, Any] = {}
         for output in self.outputs:
-            if any(output is known for known in (theta, rectified, *score.values(), *class_scores.values())):
+            if any(output is tensor for tensor in (theta, rectified, *score.values(), *class_scores.values())):
                 continue
             follows = rectified.ref() in _ancestors([output])
             # How many numbers a frame has; 0: not a row of float32 numbers.
@@ -147,9 +146,9 @@ class _SavedModel:
             elif not follows and size == 1 and not score:
                 score["score"] = output
             else:
-                what = f"{output.dtype.name} of shape {output.shape}"
+                description = f"{output.dtype.name} of shape {output.shape}"
                 raise ModelFileError(
-                    f"{self.name}: output {output.op.name!r}, {what}, is neither the rectified "
+                    f"{self.name}: output {output.op.name!r}, {description}, is neither the rectified "
                     "image, theta, a score [batch, 1] nor the class scores of a recognizer [batch, classes]"
                 )
             if follows and self.frame.ref() in _ancestors([output], [rectified]):
@@ -241,13 +240,13 @@ def _reader(tensor: Any) -> str:
 
 def _ancestors(tensors: Sequence[Any], ends: Sequence[Any] = ()) -> set[Any]:
     """References of the tensors and all that they are made from, no further than ``ends``."""
-    found, stop = set(), {t.ref() for t in ends}
+    reached, stop = set(), {t.ref() for t in ends}
     waiting = list(tensors)
     while waiting:
         tensor = waiting.pop()
-        if tensor.ref() in found:
+        if tensor.ref() in reached:
             continue
-        found.add(tensor.ref())
+        reached.add(tensor.ref())
         if tensor.ref() not in stop:
             waiting += list(tensor.op.inputs)
-    return found
+    return reached

@@ -1,4 +1,4 @@
-"""What a recognizer says in float and in INT8, behind a sampler or in a file of its own."""
+"""The answers of a recognizer in float and in INT8 compared, behind a sampler or in a file of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ClassAgreement", "RecognizerComparison", "class_agreement", "compare
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """What the recognizer says in float and in INT8.
+    """The agreement of a recognizer's answers in float and in INT8.
 
     Attributes:
         top1_agreement: share of frames for which both name the same class, or read the same text.

@@ -1,4 +1,4 @@
-"""The file beside the float model, frame by frame: the numbers of the report."""
+"""The file beside the float model, frame by frame: the numbers of the report, and thresholds that make it a gate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
@@ -22,7 +23,7 @@ from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
-__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare"]
+__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare", "gate"]
 
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
@@ -30,7 +31,7 @@ _FILL_GRID = 48  # points along each side that the share filled by the target is
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two outputs are apart: mean and largest difference."""
+    """The mean and the largest difference of two outputs."""
 
     mean: float
     max: float
@@ -61,7 +62,7 @@ class TargetsKept:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What both models gave for each frame, for the pictures.
+    """The outputs of both models for each frame, for the pictures.
 
     Attributes:
         theta_float: float64 [N, T].
@@ -126,7 +127,7 @@ class Comparison:
 def compare(
     model: ModelFile,
     parts: StnParts,
-    known: FrameSet,
+    validation: FrameSet,
     quantized: npt.NDArray[np.int8],
     package: str | None = None,
     *,
@@ -137,7 +138,7 @@ def compare(
     Args:
         model: the file, read back.
         parts: the float model.
-        known: frames float32 [N, H, W, C], with corners and labels where they are known.
+        validation: frames float32 [N, H, W, C], with corners and labels where they are known.
         quantized: the same frames int8, as the file takes them.
         package: the interpreter, see `IsolatedInterpreter`.
         signature: of the network that ``parts`` and frames belong to.
@@ -152,7 +153,7 @@ def compare(
         interpreter.load(model.flatbuffer)
         runs = [interpreter.run({"frame": frame[None]}, signature) for frame in quantized]
     of_file = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
-    of_float = parts.run(known.frames)
+    of_float = parts.run(validation.frames)
     theta_int8 = of_file["theta"] / 2.0**network.theta.fractional_bits
     theta_float = np.asarray(of_float["theta"], np.float64)
     corners_float, corners_int8 = (
@@ -166,7 +167,7 @@ def compare(
         levels = level_errors(quantized, theta_int8, rectified, parts.transform, parts.padding, spec.zero_point)
         difference = np.abs(of_float["rectified"] / np.float32(spec.scale) + spec.zero_point - rectified)
         levels_beside_float = difference.mean(axis=(1, 2, 3))
-    targets = _known_targets(known)
+    targets = _annotated_frames(validation)
     return Comparison(
         frames=len(quantized),
         corners_mean_px=float(distance.mean()),
@@ -178,15 +179,50 @@ def compare(
         rectified_levels_p95=None if levels_beside_float is None else float(np.percentile(levels_beside_float, 95)),
         score=_score_agreement(network.score, of_float, of_file),
         class_scores=(
-            class_agreement(of_float["class_scores"], of_file["class_scores"], known.labels)
+            class_agreement(of_float["class_scores"], of_file["class_scores"], validation.labels)
             if "class_scores" in of_file
             else None
         ),
         known_targets=len(targets),
-        float_targets=_targets_kept(theta_float, parts, known, targets),
-        int8_targets=_targets_kept(theta_int8, parts, known, targets),
+        float_targets=_targets_kept(theta_float, parts, validation, targets),
+        int8_targets=_targets_kept(theta_int8, parts, validation, targets),
         outputs=Outputs(theta_float, theta_int8, of_float["rectified"], rectified, distance.mean(axis=1)),
     )
+
+
+def gate(comparison: Comparison, max_corner_error: float | None, min_coverage: float | None) -> list[Check]:
+    """Checks a comparison against thresholds.
+
+    Both look at 19 of 20 frames, not at the worst one, which may be a frame without a target.
+
+    Args:
+        comparison: of the file with its float model.
+        max_corner_error: pixels at the model's input size that the 95th percentile of the corner error float↔INT8
+            may reach; None for no limit.
+        min_coverage: share (0 to 1) of the target's area that the 5th percentile of the file's coverage must reach;
+            None for no limit. It needs frames with known corners.
+    """
+    checks = []
+    if max_corner_error is not None:
+        error = comparison.corners_p95_px
+        finding = f"{error:.3f} px (95th percentile of {comparison.frames} frames)"
+        checks.append(
+            Check(f"corner error float↔INT8 at most {max_corner_error:g} px", error <= max_corner_error, finding)
+        )
+    if min_coverage is not None:
+        name = f"coverage of the target at least {100 * min_coverage:g} %"
+        targets = comparison.int8_targets
+        if targets is None:
+            finding = (
+                "no frame has known corners: give --validation a folder with a truth.json, or an .npz file with an "
+                "array corners"
+            )
+            checks.append(Check(name, False, finding))
+        else:
+            share = targets.coverage_p5
+            finding = f"{100 * share:.1f} % (5th percentile of {comparison.known_targets} frames)"
+            checks.append(Check(name, share >= min_coverage, finding))
+    return checks
 
 
 def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file: dict[str, Array]) -> Agreement | None:
@@ -197,23 +233,23 @@ def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file
     return Agreement(float(difference.mean()), float(difference.max()))
 
 
-def _known_targets(known: FrameSet) -> list[int]:
+def _annotated_frames(validation: FrameSet) -> list[int]:
     """Numbers of the frames whose true corners are known and make a quadrilateral."""
-    if known.corners is None:
+    if validation.corners is None:
         return []
-    return [k for k, corners in enumerate(known.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
+    return [k for k, corners in enumerate(validation.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
 
 
-def _targets_kept(theta: Array, parts: StnParts, known: FrameSet, targets: list[int]) -> TargetsKept | None:
-    if not targets or known.corners is None:
+def _targets_kept(theta: Array, parts: StnParts, validation: FrameSet, targets: list[int]) -> TargetsKept | None:
+    if not targets or validation.corners is None:
         return None
-    truth, poses = known.corners[targets], theta[targets]
-    found = frame_points(poses, parts.transform, parts.input_size, UNIT_CORNERS)
-    distance = np.linalg.norm(found - truth, axis=-1)
+    truth, poses = validation.corners[targets], theta[targets]
+    corners = frame_points(poses, parts.transform, parts.input_size, UNIT_CORNERS)
+    distance = np.linalg.norm(corners - truth, axis=-1)
     shown = outline(poses, parts.transform, parts.input_size)
     # Behind the camera an image shows no region of the frame: nothing of the target counts as kept.
-    whole = (depth(poses, parts.transform, UNIT_CORNERS) > MIN_DENOMINATOR).all(axis=-1)
-    kept = [kept_share(t, s) if w else 0.0 for t, s, w in zip(truth, shown, whole, strict=True)]
+    in_front = (depth(poses, parts.transform, UNIT_CORNERS) > MIN_DENOMINATOR).all(axis=-1)
+    kept = [kept_share(t, s) if w else 0.0 for t, s, w in zip(truth, shown, in_front, strict=True)]
     points = frame_points(poses, parts.transform, parts.input_size, pixel_centres(_FILL_GRID, _FILL_GRID))
     return TargetsKept(
         corners_mean_px=float(distance.mean()),

@@ -1,4 +1,4 @@
-"""What a report says: everything but the pictures, as JSON has it."""
+"""The content of a report: everything but the pictures, as JSON has it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def report_dict(
         file_bytes: size of the file.
         flatbuffer: of the file, read back.
         proof: of the file.
-        networks: what is said of each network of the file.
+        networks: the part of each network of the file.
         delegations: of each installed interpreter.
         latencies: of each installed interpreter; empty if they were not measured.
         metadata: what the file's metadata.json says.
@@ -98,11 +98,11 @@ def _plain(value: Any) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    """Of the installed packages that have a part in it."""
-    found = {}
+    """Versions of the installed packages that have a part in it."""
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""Which operators of a file XNNPACK runs, as each installed interpreter decides."""
+"""The operators of a file that XNNPACK runs, as each installed interpreter decides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Delegation", "delegated_operators", "find_delegation", "find_delegat
 
 @dataclass(frozen=True)
 class Delegation:
-    """What XNNPACK took of a file.
+    """The part of a file that XNNPACK took.
 
     Attributes:
         interpreter: name and version.
@@ -64,12 +64,12 @@ def delegated_operators(nodes: Sequence[InterpreterNode]) -> tuple[tuple[int, ..
         if node.operator != "DELEGATE":
             continue
         inside: set[int] = set()
-        wanted = list(node.outputs)
-        while wanted:
-            tensor = wanted.pop()
+        pending = list(node.outputs)
+        while pending:
+            tensor = pending.pop()
             if tensor in node.inputs or tensor not in maker or maker[tensor] in inside:
                 continue
             inside.add(maker[tensor])
-            wanted += nodes[maker[tensor]].inputs
+            pending += nodes[maker[tensor]].inputs
         partitions.append(tuple(sorted(inside)))
     return tuple(partitions)

@@ -41,7 +41,7 @@ def sample(frame: Array, points: Array, padding: str, outside: float) -> Array:
 def level_errors(
     frames: npt.NDArray[np.int8], theta: Array, rectified: npt.NDArray[np.int8], transform: str, padding: str, zero: int
 ) -> Array:
-    """How far a file's rectified images are from float64 sampling at its θ.
+    """Measures how far a file's rectified images are from float64 sampling at its θ.
 
     Args:
         frames: int8 [N, H, W, C].
@@ -68,8 +68,8 @@ def level_errors(
             points = frame_points(pose, transform, input_size, centres)
             held = depth(pose, transform, centres) > _LEAST_DEPTH
         held &= plan.holds(pose)
-        wanted = sample(frame, points, padding, zero).reshape(image.shape)
+        expected = sample(frame, points, padding, zero).reshape(image.shape)
         held = held.reshape(*output_size, 1)
-        error = np.abs(wanted - image) * held
+        error = np.abs(expected - image) * held
         errors.append((error.mean(), error.max()))
     return np.array(errors)

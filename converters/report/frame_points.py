@@ -1,4 +1,4 @@
-"""Where θ reads the frame, in float64: points of the rectified image → points of the frame."""
+"""The points where θ reads the frame, in float64: points of the rectified image → points of the frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast the file is beside the float32 version of the same model, on this machine."""
+"""The speed of the file beside the float32 version of the same model, on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of one network of a file."""
+"""The part of a report about one network of a file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NetworkReport:
             ``corners_p95_px``, ``corners_max_px`` and ``kept``; pixels of its own input.
         comparison: with the float network; None if the proof failed before.
         checks: what the comparison adds to the proof.
-        thresholds: what `thresholds.gate` found; empty if none were set.
+        thresholds: what `comparison.gate` found; empty if none were set.
         summary: phrases for the one line about a conversion.
         pictures: of frames, from the best to the worst.
         alignment: pictures over all frames.
@@ -57,7 +57,7 @@ class NetworkReport:
     alignment: Sequence[AlignmentPicture] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """What it says, for JSON."""
+        """Gives the entry of the network in the report, for JSON."""
         return {
             "kind": self.kind,
             "signature": self.signature,

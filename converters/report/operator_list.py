@@ -48,7 +48,7 @@ class OperatorGroup:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of operators."""
         return len(self.positions)
 
 

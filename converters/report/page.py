@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: pictures, styles and all."""
+"""The files of a report, beside the model file; its page is HTML that needs nothing else, pictures and styles in it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,41 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture
+from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, write_sheet
 from stn_rectify.models.files import partial_file
 
-__all__ = ["write_html"]
+__all__ = ["write_report"]
 
 _MOST_PX = 320  # longer side of an embedded picture
 _MARGIN = 0.04  # around a frame, of its size
 _TOO_FAR = 8  # frames: outlines beyond are cut, no browser needs them
 
 
-def write_html(
-    file: Path,
+def write_report(
+    out: Path,
     report: Mapping[str, Any],
     pictures: Sequence[FramePicture] = (),
     alignment: Sequence[AlignmentPicture] = (),
+) -> None:
+    """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
+
+    Raises:
+        DataError: if a file cannot be written.
+    """
+    name = report["name"]
+    with partial_file(out / f"{name}.report.json") as partial:
+        text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
+    _write_html(out / f"{name}.report.html", report, pictures, alignment)
+    if pictures:
+        write_sheet(out / f"{name}.png", pictures, alignment)
+
+
+def _write_html(
+    file: Path,
+    report: Mapping[str, Any],
+    pictures: Sequence[FramePicture],
+    alignment: Sequence[AlignmentPicture],
 ) -> None:
     """Writes the page.
 
@@ -39,7 +59,7 @@ def write_html(
         alignment: of `take_alignment`; the same.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: if the page cannot be written.
     """
     environment = Environment(
         loader=FunctionLoader(_template),
@@ -91,7 +111,7 @@ def _dtypes(names: Sequence[str]) -> str:
 
 
 def _embedded(picture: FramePicture) -> dict[str, Any]:
-    """What the template needs of a picture."""
+    """Gives what the template needs of a picture."""
     height, width = picture.frame.shape[:2]
     outlines = [("int8", picture.outline_int8), ("float", picture.outline_float)]
     if picture.truth is not None:

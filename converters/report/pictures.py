@@ -79,20 +79,22 @@ class AlignmentPicture:
 
 
 def take_pictures(
-    model: ModelFile, parts: StnParts, known: FrameSet, comparison: Comparison
+    model: ModelFile, parts: StnParts, validation: FrameSet, comparison: Comparison
 ) -> tuple[FramePicture, ...]:
     """Pictures of at most eight frames: best, median, worst by corner error float↔INT8, and some between.
 
     Args:
         model: the file, for what its pixel values mean.
         parts: the float model.
-        known: the frames that were compared.
+        validation: the frames that were compared.
         comparison: of them.
     """
     spec = model.metadata.input
     order = np.argsort(comparison.outputs.corner_error_px, kind="stable")
     places = {round(rank * (len(order) - 1)): words for rank, words in _RANKS.items()}
-    return tuple(_picture(int(order[place]), places[place], spec, parts, known, comparison) for place in sorted(places))
+    return tuple(
+        _picture(int(order[place]), places[place], spec, parts, validation, comparison) for place in sorted(places)
+    )
 
 
 def _picture(
@@ -100,7 +102,7 @@ def _picture(
     rank: str,
     spec: InputSpec,
     parts: StnParts,
-    known: FrameSet,
+    validation: FrameSet,
     comparison: Comparison,
 ) -> FramePicture:
     outputs = comparison.outputs
@@ -111,12 +113,12 @@ def _picture(
         levels_int8 = _levels(values, spec)
         rectified_int8 = _bgr(levels_int8)
         difference = _bgr(128 + DIFFERENCE_GAIN * (levels_int8 - levels_float))
-    truth = None if known.corners is None else known.corners[number]
+    truth = None if validation.corners is None else validation.corners[number]
     return FramePicture(
         rank=rank,
         number=number,
         corner_error_px=float(outputs.corner_error_px[number]),
-        frame=_bgr(_levels(known.frames[number], spec)),
+        frame=_bgr(_levels(validation.frames[number], spec)),
         outline_float=outline(outputs.theta_float[number], parts.transform, parts.input_size),
         outline_int8=outline(outputs.theta_int8[number], parts.transform, parts.input_size),
         truth=truth if truth is not None and np.isfinite(truth).all() else None,
@@ -127,26 +129,26 @@ def _picture(
 
 
 def take_alignment(
-    model: ModelFile, parts: StnParts, known: FrameSet, comparison: Comparison
+    model: ModelFile, parts: StnParts, validation: FrameSet, comparison: Comparison
 ) -> tuple[AlignmentPicture, ...]:
     """Do both models put all targets in the same place? Means over the frames, and histograms of the errors.
 
     Arguments as for `take_pictures`. Frames whose labels are known are averaged by label, too.
     """
     height, width = parts.input_size
-    corners = [None] * len(known) if known.corners is None else [_usable(c) for c in known.corners]
+    corners = [None] * len(validation) if validation.corners is None else [_usable(c) for c in validation.corners]
     frames = KnownFrames(
         name="",
-        frames=tuple(_bgr(_levels(frame, model.metadata.input)) for frame in known.frames),
+        frames=tuple(_bgr(_levels(frame, model.metadata.input)) for frame in validation.frames),
         corners=tuple(corners),
-        kinds=() if known.labels is None else tuple("?" if n < 0 else str(n) for n in known.labels),
+        kinds=() if validation.labels is None else tuple("?" if n < 0 else str(n) for n in validation.labels),
     )
     outputs = comparison.outputs
-    found = [
+    poses = [
         FoundPoses(label, tuple(theta_to_corners(theta, width, height)))
         for label, theta in (("float", outputs.theta_float), ("INT8", outputs.theta_int8))
     ]
-    plain, edges = alignment_pictures(frames, found)
+    plain, edges = alignment_pictures(frames, poses)
     between = error_histogram("corner error float to INT8, px", [("all frames", drawing.INT8, outputs.corner_error_px)])
     pictures = [
         AlignmentPicture("mean of the rectified images", plain),
@@ -154,9 +156,9 @@ def take_alignment(
         AlignmentPicture("histogram of the corner error from float to INT8", between),
     ]
     if any(c is not None for c in corners):
-        errors = [frame_errors(frames, one.corners) for one in found]
+        errors = [frame_errors(frames, model_poses.corners) for model_poses in poses]
         words = "histograms of the error of the true corners and of the share of the targets kept inside"
-        pictures.append(AlignmentPicture(words, error_histograms(found, errors)))
+        pictures.append(AlignmentPicture(words, error_histograms(poses, errors)))
     return tuple(pictures)
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, schema, write_model
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
 __all__ = ["FlatbufferBuilder", "Quantization", "Tensor"]
@@ -108,7 +107,7 @@ class FlatbufferBuilder:
         """A constant; equal constants share one buffer.
 
         Raises:
-            OverflowError: a value does not fit ``dtype``.
+            OverflowError: if a value does not fit ``dtype``.
         """
         wide = np.asarray(values)
         array = np.ascontiguousarray(wide.astype(dtype)).reshape(wide.shape)
@@ -187,8 +186,8 @@ class FlatbufferBuilder:
         """The place of an operator code (``OperatorCodeT``), added if it is new."""
         value = max(code.builtinCode, code.deprecatedBuiltinCode)
         for index, ours in enumerate(self.model.operatorCodes):
-            known = max(ours.builtinCode, ours.deprecatedBuiltinCode), ours.version, ours.customCode
-            if known == (value, code.version, code.customCode):
+            identity = max(ours.builtinCode, ours.deprecatedBuiltinCode), ours.version, ours.customCode
+            if identity == (value, code.version, code.customCode):
                 return index
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1

@@ -1,4 +1,4 @@
-"""Which built-in operators, up to which version, tflite-runtime 2.14.0 runs.
+"""The built-in operators that tflite-runtime 2.14.0 runs, and their highest versions.
 
 Probed, not copied: a flatbuffer that merely declares an operator is refused by the interpreter when it lacks it.
 ``python -m stn_rectify.converters.tflite.builtin_operators`` probes the installed tflite-runtime and prints the table.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from stn_rectify.converters.tflite.object_tree import write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import schema, write_model
 
 __all__ = ["TFLITE_RUNTIME", "VERSIONS", "probe"]
 
@@ -183,12 +182,12 @@ def probe() -> dict[str, int]:
     """The highest version of every operator that the installed tflite-runtime accepts."""
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
     skipped = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
-    found = {}
+    versions = {}
     for code, name in sorted(names.items()):
         accepted = [version for version in range(1, 16) if name not in skipped and _is_accepted(code, version)]
         if accepted:
-            found[name] = max(accepted)
-    return found
+            versions[name] = max(accepted)
+    return versions
 
 
 def _is_accepted(code: int, version: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a converted network costs, counted in its operators."""
+"""The cost of a converted network, counted in its operators."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An interpreter in a process of its own, where TensorFlow was never imported.
 
-With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `schema.py`), and a model that crashes the
-interpreter would take the converter with it.
+With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `object_tree.py`), and a model that crashes
+the interpreter would take the converter with it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class IsolatedInterpreter:
         package: ``"tflite-runtime"``, ``"ai-edge-litert"`` or None for the runtime's own choice.
 
     Raises:
-        StnRectifyError: the package cannot be imported.
+        StnRectifyError: if the package cannot be imported.
     """
 
     def __init__(self, package: str | None = None) -> None:
@@ -89,7 +89,7 @@ class IsolatedInterpreter:
         """Opens a model.
 
         Raises:
-            ModelFileError: the interpreter refuses it or dies of it.
+            ModelFileError: if the interpreter refuses it or dies of it.
         """
         self._ask("load", flatbuffer)
 
@@ -101,7 +101,7 @@ class IsolatedInterpreter:
             signature: which of the model's, and so which of its networks.
 
         Raises:
-            ModelFileError: the interpreter reports an error or dies.
+            ModelFileError: if the interpreter reports an error or dies.
         """
         result: Arrays = self._ask("run", (inputs, signature))
         return result
@@ -110,10 +110,10 @@ class IsolatedInterpreter:
         """The nodes of the loaded model, as the interpreter runs it.
 
         Raises:
-            ModelFileError: the interpreter has no list of them.
+            ModelFileError: if the interpreter has no list of them.
         """
-        found: list[InterpreterNode] = self._ask("nodes", None)
-        return found
+        nodes: list[InterpreterNode] = self._ask("nodes", None)
+        return nodes
 
     def time(
         self,
@@ -135,7 +135,7 @@ class IsolatedInterpreter:
             [rounds, models], seconds of processor time an inference took.
 
         Raises:
-            ModelFileError: the interpreter refuses a model or dies of it.
+            ModelFileError: if the interpreter refuses a model or dies of it.
         """
         seconds: npt.NDArray[np.float64] = self._ask("time", (list(models), rounds, budget_s))
         return seconds
@@ -157,7 +157,7 @@ class IsolatedInterpreter:
 
 
 class _Session:
-    """What happens in the child process; a method for each request."""
+    """The work of the child process; a method for each request."""
 
     def __init__(self, package: str | None) -> None:
         self._package = package

@@ -25,13 +25,17 @@ def append_network(graph: FlatbufferGraph, flatbuffer: bytes, image: Tensor, pre
         Its outputs by their names in its signature.
 
     Raises:
-        ModelFileError: the image is not what the network reads.
+        ModelFileError: if the image is not what the network reads.
     """
     network = read_model(flatbuffer)
     subgraph, signature = network.subgraphs[0], network.signatureDefs[0]
-    wanted = FlatbufferGraph(flatbuffer).tensor(signature.inputs[0].tensorIndex)
-    if (wanted.shape, wanted.dtype, wanted.quantization) != (image.shape, image.dtype, image.quantization):
-        raise ModelFileError(f"{prefix}: reads {wanted}, but the sampler gives {image}")
+    network_input = FlatbufferGraph(flatbuffer).tensor(signature.inputs[0].tensorIndex)
+    if (network_input.shape, network_input.dtype, network_input.quantization) != (
+        image.shape,
+        image.dtype,
+        image.quantization,
+    ):
+        raise ModelFileError(f"{prefix}: reads {network_input}, but the sampler gives {image}")
     buffers = graph.add_buffers(network.buffers)
     places = {-1: -1, int(signature.inputs[0].tensorIndex): image.index}
     for index, tensor in enumerate(subgraph.tensors):

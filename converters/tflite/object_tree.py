@@ -1,14 +1,44 @@
-"""A TensorFlow Lite flatbuffer as the schema's object tree, and back."""
+"""A TensorFlow Lite flatbuffer as the object tree of TensorFlow's schema, and back; without TensorFlow.
+
+The schema's generated module lies in TensorFlow's package but needs only flatbuffers. Importing it the usual way would
+load TensorFlow, and then tflite-runtime in the same process silently runs TensorFlow's kernels instead of its own (the
+symbols of both libraries are shared): a proof made there would be about another interpreter.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
 
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["DTYPES", "TYPE_CODES", "operator_name", "read_model", "write_model"]
+__all__ = ["DTYPES", "TYPE_CODES", "operator_name", "read_model", "schema", "write_model"]
+
+_PLACES = {
+    "tensorflow": "lite/python/schema_py_generated.py",
+    "ai_edge_litert": "schema_py_generated.py",
+}
+
+
+def _load() -> Any:
+    for package, module_path in _PLACES.items():
+        package_spec = importlib.util.find_spec(package)
+        if package_spec is None or not package_spec.submodule_search_locations:
+            continue
+        file = Path(package_spec.submodule_search_locations[0]) / module_path
+        spec = importlib.util.spec_from_file_location("stn_rectify_tflite_schema", file)
+        if file.is_file() and spec and spec.loader:
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise UsageError("TensorFlow is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
+
+
+#: The schema's generated classes.
+schema = _load()
 
 #: Tensor type of the schema → NumPy's name of the dtype.
 DTYPES: dict[int, str] = {value: name.lower() for name, value in vars(schema.TensorType).items() if name[0] != "_"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from stn_rectify.converters.tflite.object_tree import read_model
-from stn_rectify.converters.tflite.stderr_muting import muted_stderr
 from stn_rectify.runtime.errors import ModelFileError, first_line
 
 __all__ = ["TensorFunction", "quantize", "to_tflite"]
@@ -24,6 +24,7 @@ __all__ = ["TensorFunction", "quantize", "to_tflite"]
 #: A function of one TensorFlow tensor that can be traced, to named tensors.
 TensorFunction = Callable[[Any], dict[str, Any]]
 
+_STDERR = 2
 _LONGEST_REASON = 200
 _SHOWN_PARTS = 3  # of a node's path: layer, function, operation
 _OPERAND = "operand"
@@ -36,7 +37,7 @@ def quantize(
     function: TensorFunction,
     images: npt.NDArray[np.float32],
     value_range: tuple[float, float],
-    what: str,
+    part: str,
     *,
     refuse_dead: bool = True,
 ) -> bytes:
@@ -46,11 +47,11 @@ def quantize(
         function: image [1, H, W, C] → named tensors.
         images: calibration images [N, H, W, C], in ``value_range``.
         value_range: what pixel values 0 and 255 are to the model; they become -128 and 127 exactly.
-        what: name of the part, for messages.
+        part: its name, for messages.
         refuse_dead: whether a layer that gives nothing but zeros is refused.
 
     Raises:
-        ModelFileError: TensorFlow cannot quantize a layer to integers, or a layer gives nothing but zeros.
+        ModelFileError: if TensorFlow cannot quantize a layer to integers, or a layer gives nothing but zeros.
     """
 
     def representative_dataset() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
@@ -67,16 +68,16 @@ def quantize(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
-    flatbuffer = to_tflite(function, images.shape[1:], what, full_integer, keep_operands=True)
+    flatbuffer = to_tflite(function, images.shape[1:], part, full_integer, keep_operands=True)
     if refuse_dead:
-        _refuse_dead_tensors(flatbuffer, what)
+        _refuse_dead_tensors(flatbuffer, part)
     return flatbuffer
 
 
 def to_tflite(
     function: TensorFunction,
     shape: tuple[int, ...],
-    what: str,
+    part: str,
     configure: Any = lambda converter: None,
     *,
     keep_operands: bool = False,
@@ -86,14 +87,14 @@ def to_tflite(
     Args:
         function: image → named tensors.
         shape: height, width, channels.
-        what: name of the part, for messages.
+        part: its name, for messages.
         configure: sets options of the ``tf.lite.TFLiteConverter``.
         keep_operands: make the operands of additions and products further outputs. TensorFlow's
             calibration looks at a tensor after the operators that read it have run, and those two write their result
             over an operand if nobody else wants it: it would get the result's range.
 
     Raises:
-        ModelFileError: TensorFlow cannot convert it.
+        ModelFileError: if TensorFlow cannot convert it.
     """
     signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
     module = tf.Module()
@@ -114,11 +115,11 @@ def to_tflite(
             configure(converter)
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its parts raise
-        raise ModelFileError(f"TensorFlow cannot convert the {what}: {_reason(error)}") from error
+        raise ModelFileError(f"TensorFlow cannot convert the {part}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """What the converter says, in one line; what it prints of its own graph is read, not shown."""
+    """Gives the converter's reason in one line; what it prints of its own graph is read, not shown."""
     culprit = _CULPRIT.search(str(error))
     if culprit is None:
         return first_line(error)[:_LONGEST_REASON]
@@ -128,7 +129,7 @@ def _reason(error: Exception) -> str:
     return f"operation {operation} ({place!r}) has no TensorFlow Lite operator"
 
 
-def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
+def _refuse_dead_tensors(flatbuffer: bytes, part: str) -> None:
     """A tensor that is zero for every calibration image gets a scale of next to nothing; interpreters can die of it."""
     model = read_model(flatbuffer)
     ends = model.signatureDefs[0].outputs  # operands that were made outputs lost their own names
@@ -139,23 +140,23 @@ def _refuse_dead_tensors(flatbuffer: bytes, what: str) -> None:
         if scale is not None and not is_constant and not np.all(np.asarray(scale) > _LEAST_SCALE):
             name = outputs.get(number, tensor.name.decode().split(";")[0])
             raise ModelFileError(
-                f"the {what} computes nothing in {name!r}: it is zero for every calibration image; give frames like "
+                f"the {part} computes nothing in {name!r}: it is zero for every calibration image; give frames like "
                 "those of the device, or train the layer again"
             )
 
 
 def _operands(frozen: Any) -> list[Any]:
-    """What additions and products of two computed tensors read."""
+    """Gives the tensors that additions and products of two computed tensors read."""
     image = {t.ref() for t in frozen.inputs}
     computed = set(image)  # from the image; what comes from constants alone is folded
-    found: dict[Any, Any] = {}
+    operands: dict[Any, Any] = {}
     for op in frozen.graph.get_operations():  # in the order they run
         inputs = [t.ref() for t in op.inputs]
         if computed.intersection(inputs):
             computed |= {t.ref() for t in op.outputs}
         if op.type in _IN_PLACE and computed.issuperset(inputs):
-            found |= {t.ref(): t for t in op.inputs if t.ref() not in image}
-    return list(found.values())
+            operands |= {t.ref(): t for t in op.inputs if t.ref() not in image}
+    return list(operands.values())
 
 
 @contextmanager
@@ -164,7 +165,22 @@ def _without_tensorflow_notes() -> Iterator[None]:
 
     A file gets them: they are the last words of a process that TensorFlow ends.
     """
-    muting = muted_stderr() if os.isatty(2) else nullcontext()
+    muting = _muted_stderr() if os.isatty(_STDERR) else nullcontext()
     with muting, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """Nothing that this process writes to standard error in the block is seen; not even by the file's number."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, _STDERR)
+            os.close(kept)

@@ -13,7 +13,7 @@ __all__ = ["WrittenGraph"]
 
 
 class WrittenGraph:
-    """One subgraph of a file, the first unless it is said; tensors are named by their position."""
+    """One subgraph of a file, the first unless another is named; tensors are named by their position."""
 
     def __init__(self, flatbuffer: bytes, subgraph: int = 0) -> None:
         self._model = read_model(flatbuffer)

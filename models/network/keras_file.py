@@ -72,7 +72,7 @@ def load_model(file: Path) -> keras.Model:
     """Loads a trained .keras file.
 
     Raises:
-        DataError: missing, truncated, or not a Keras model that can be loaded.
+        DataError: if it is missing, truncated, or not a Keras model that can be loaded.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file")
@@ -88,16 +88,16 @@ def load_model(file: Path) -> keras.Model:
 
 
 def _reason(error: Exception) -> str:
-    """Why a file cannot be loaded, and what to do, in one line."""
-    said = str(error)
-    missing = re.search(r"Could not locate (class|function) '([^']+)'", said)
+    """Gives the reason why a file cannot be loaded, and what to do, in one line."""
+    message = str(error)
+    missing = re.search(r"Could not locate (class|function) '([^']+)'", message)
     if missing is not None:
         kind, name = missing.groups()
         return (
             f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: build the model from Keras layers, "
             "or export it as a SavedModel"
         )
-    if "safe_mode=False" in said:
+    if "safe_mode=False" in message:
         return (
             "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
             "SavedModel"

@@ -12,9 +12,9 @@ import pytest
 
 from stn_rectify.converters.assembly import assemble
 from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.networks.stn import read_stn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
-from stn_rectify.converters.reading.stn_source import read_stn
 from stn_rectify.converters.tflite.object_tree import operator_name, read_model
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, lightweight_stn

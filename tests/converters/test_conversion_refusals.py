@@ -12,8 +12,7 @@ from stn_rectify.converters import conversion
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.tflite.builtin_operators import VERSIONS
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.object_tree import read_model, write_model
-from stn_rectify.converters.tflite.schema import schema
+from stn_rectify.converters.tflite.object_tree import read_model, schema, write_model
 from stn_rectify.models import AffineGrid, BilinearSampler
 from stn_rectify.models.files import RECOGNIZER
 from stn_rectify.models.network.keras_file import save_model as save_kind

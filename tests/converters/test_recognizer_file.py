@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from stn_rectify.converters import conversion
 from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.file_metadata import pack
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.converters.tflite.joining import append_network
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
-from stn_rectify.converters.tflite.packing import pack
 from stn_rectify.models import lightweight_stn
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.errors import ModelFileError, UsageError

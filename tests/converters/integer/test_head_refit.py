@@ -28,16 +28,16 @@ def test_an_offset_of_the_quantized_features_is_taken_back():
     kernel, bias, features, theta = a_case(120, offset=0.1)
     refit = refit_head(kernel, bias, features, FEATURES, theta, distance)
     assert refit.kept
-    assert refit.error_after.mean() < 0.5 * refit.error_before.mean()
+    assert refit.refitted_error.mean() < 0.5 * refit.trained_error.mean()
     read = ((features + 128.0) * 0.05) @ refit.kernel + refit.bias
-    assert distance(read, theta).mean() < 0.5 * refit.error_before.mean()
+    assert distance(read, theta).mean() < 0.5 * refit.trained_error.mean()
 
 
 def test_trained_weights_stay_where_nothing_can_be_gained():
     kernel, bias, features, _ = a_case(40, offset=0.0, noise=0.0)
     theta = ((features + 128.0) * 0.05) @ kernel + bias  # what the trained weights give for these very features
     refit = refit_head(kernel, bias, features, FEATURES, theta, distance)
-    assert refit.error_after is not None  # it was tried
+    assert refit.refitted_error is not None  # it was tried
     assert not refit.kept
     np.testing.assert_array_equal(refit.kernel, kernel)
 
@@ -46,7 +46,7 @@ def test_few_frames_are_not_fitted():
     kernel, bias, features, theta = a_case(10, offset=0.1)
     refit = refit_head(kernel, bias, features, FEATURES, theta, distance)
     assert not refit.kept
-    assert refit.error_after is None
+    assert refit.refitted_error is None
     assert [row["kept"] for row in refit.table()] == [True]
 
 

@@ -18,9 +18,9 @@ from stn_rectify.converters.report.class_agreement import ClassAgreement, Recogn
 from stn_rectify.converters.report.comparison import Agreement, Comparison, Outputs, TargetsKept
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation
-from stn_rectify.converters.report.files import write_report
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.page import write_report
 from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.runtime.model.model_file import ModelFile

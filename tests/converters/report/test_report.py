@@ -14,10 +14,9 @@ from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.keras_parts import split_keras_model
-from stn_rectify.converters.report.comparison import compare
+from stn_rectify.converters.report.comparison import compare, gate
 from stn_rectify.converters.report.latency import float_twin, measure_latencies
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.thresholds import gate
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
@@ -37,9 +36,9 @@ class Converted:
         self.keras = load_model(source)
         self.parts = split_keras_model(self.keras)
         self.file = ModelFile.open(folder / "out" / f"{source.stem}.tflite")
-        self.known = read_frames(frames, shape, (0.0, 1.0))
+        self.validation = read_frames(frames, shape, (0.0, 1.0))
         self.quantized = (np.load(frames)["frames"] ^ 128).view(np.int8)
-        self.float = self.parts.run(self.known.frames)
+        self.float = self.parts.run(self.validation.frames)
         with IsolatedInterpreter() as interpreter:
             interpreter.load(self.file.flatbuffer)
             runs = [interpreter.run({"frame": frame[None]}) for frame in self.quantized]
@@ -67,10 +66,10 @@ class Converted:
         return self.compare(corners=self.float_corners)
 
     def compare(self, **known):
-        return compare(self.file, self.parts, replace(self.known, **known), self.quantized)
+        return compare(self.file, self.parts, replace(self.validation, **known), self.quantized)
 
     def latencies(self, function):
-        return measure_latencies(self.file.flatbuffer, function, self.known.frames, self.quantized)
+        return measure_latencies(self.file.flatbuffer, function, self.validation.frames, self.quantized)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +176,7 @@ def test_a_pose_only_file_is_compared_by_its_pose(pose_only):
     assert (comparison.levels_max, comparison.rectified_levels_mean, comparison.class_scores) == (None, None, None)
     assert comparison.corners_max_px > 0
     assert comparison.float_targets.coverage_min == pytest.approx(1)
-    pictures = take_pictures(pose_only.file, pose_only.parts, pose_only.known, comparison)
+    pictures = take_pictures(pose_only.file, pose_only.parts, pose_only.validation, comparison)
     assert {picture.rectified_int8 is None for picture in pictures} == {True}
 
 
@@ -189,7 +188,7 @@ def test_the_numbers_can_be_written_as_json(recognizing):
 
 def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
     comparison = recognizing.exact
-    pictures = take_pictures(recognizing.file, recognizing.parts, recognizing.known, comparison)
+    pictures = take_pictures(recognizing.file, recognizing.parts, recognizing.validation, comparison)
     errors = [picture.corner_error_px for picture in pictures]
     assert len(pictures) == 8
     assert errors == sorted(errors)
@@ -197,7 +196,7 @@ def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
     assert (errors[0], errors[-1]) == (by_frame.min(), by_frame.max())
     assert (pictures[0].rank, pictures[3].rank, pictures[-1].rank) == ("best", "median", "worst")
     worst = pictures[-1]
-    levels = recognizing.known.frames[worst.number, ..., 0] * 255
+    levels = recognizing.validation.frames[worst.number, ..., 0] * 255
     np.testing.assert_array_equal(worst.frame[..., 0], levels.round())
     assert worst.rectified_int8.shape == worst.difference.shape == (20, 24, 3)
     difference = worst.rectified_int8.astype(int) - worst.rectified_float
@@ -207,8 +206,8 @@ def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
 def test_alignment_pictures_follow_what_is_known(recognizing):
     """Without truth: two means and what lies between the models. With it one more in each line, and its histograms."""
     file, parts = recognizing.file, recognizing.parts
-    plain = take_alignment(file, parts, recognizing.known, recognizing.plain)
-    with_truth = replace(recognizing.known, corners=recognizing.float_corners)
+    plain = take_alignment(file, parts, recognizing.validation, recognizing.plain)
+    with_truth = replace(recognizing.validation, corners=recognizing.float_corners)
     exact = take_alignment(file, parts, with_truth, recognizing.exact)
     assert len(plain) == 3
     assert len(exact) == 4
@@ -223,7 +222,7 @@ def test_alignment_pictures_follow_what_is_known(recognizing):
 
 
 def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
-    some = replace(recognizing.known, frames=recognizing.known.frames[:3])
+    some = replace(recognizing.validation, frames=recognizing.validation.frames[:3])
     comparison = compare(recognizing.file, recognizing.parts, some, recognizing.quantized[:3])
     pictures = take_pictures(recognizing.file, recognizing.parts, some, comparison)
     assert sorted(picture.number for picture in pictures) == [0, 1, 2]
@@ -233,7 +232,7 @@ def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
 @pytest.mark.slow
 def test_the_float_twin_is_the_keras_model_with_the_files_outputs(recognizing):
     twin = float_twin(recognizing.parts.whole, {"theta", "rectified", "class_scores"}, (SIDE, SIDE, 1))
-    frame = recognizing.known.frames[:1]
+    frame = recognizing.validation.frames[:1]
     with IsolatedInterpreter() as interpreter:
         interpreter.load(twin)
         outputs = interpreter.run({"image": frame})

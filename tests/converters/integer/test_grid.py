@@ -1,4 +1,4 @@
-"""The integer thin-plate spline: bits against the reference, accuracy against float64, overflow excluded."""
+"""Columns repeated to rows; the integer spline: bits against the reference, accuracy against float64, no overflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stn_rectify.converters.integer.grid import repeat_last
 from stn_rectify.converters.integer.head import build_head, quantize_head
 from stn_rectify.converters.integer.sampler import build_sampler
 from stn_rectify.converters.integer.sampler_plan import THETA_BITS, SamplerPlan
@@ -13,6 +14,7 @@ from stn_rectify.converters.integer.separable_spline import separable_spline
 from stn_rectify.converters.proof.intervals import analyse_intervals
 from stn_rectify.converters.proof.reference import reference_grid, reference_head, reference_sampler
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
+from stn_rectify.converters.tflite.object_tree import operator_name, read_model
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import identity_theta, normalised_to_pixels, transform_points
 from stn_rectify.runtime.rectifying.splines import spline_map
@@ -237,3 +239,26 @@ def test_what_the_integers_do_not_hold_is_known():
 def test_a_frame_too_large_for_the_bits_is_refused():
     with pytest.raises(DataError, match="--pose-only"):
         plan_of((513, 64, 1), (64, 64))
+
+
+def repetition_file(width):
+    graph = FlatbufferGraph()
+    column = graph.input((2, 3, 1), "int32")
+    return graph.finish({"column": column}, {"matrix": graph.add(column, repeat_last(graph, column, width))})
+
+
+@pytest.mark.parametrize("width", [1, 2, 13, 31, 97, 224])
+def test_every_number_fills_its_row(interpreter, width):
+    column = np.arange(6, dtype=np.int32).reshape(2, 3, 1)
+    interpreter.load(repetition_file(width))
+    matrix = interpreter.run({"column": column})["matrix"]
+    np.testing.assert_array_equal(matrix, np.broadcast_to(2 * column, (2, 3, width)))
+
+
+@pytest.mark.parametrize(("width", "copies"), [(97, 14), (128, 16), (640, 22), (1009, 20)])
+def test_a_row_is_made_of_few_copies_whatever_its_width(width, copies):
+    model = read_model(repetition_file(width))
+    graph, codes = model.subgraphs[0], model.operatorCodes
+    tiles = [op for op in graph.operators if operator_name(codes[op.opcodeIndex]) == "TILE"]
+    multiples = [bytes(model.buffers[graph.tensors[op.inputs[1]].buffer].data) for op in tiles]
+    assert sum(int(np.frombuffer(times, np.int32)[-1]) for times in multiples) <= copies
