@@ -15,8 +15,9 @@ from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.proof.bits import COEFFICIENTS, FEATURES
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.tflite.builder import Quantization, Tensor
 from stn_rectify.converters.tflite.cost import network_cost
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization, Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.tflite.joining import append_network
 from stn_rectify.converters.tflite.quantizer import quantize
@@ -24,8 +25,6 @@ from stn_rectify.models.network.cost import GRID_MACS, SAMPLER_MACS, StageCost, 
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.rectifying.preprocess import pixel_levels
-
-__all__ = ["Assembly", "assemble", "class_activation", "quantize_frames"]
 
 _GRID_MACS = {**GRID_MACS, "tps": 4}  # the file's spline is made by rows, and only interpolated for each point
 

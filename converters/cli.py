@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
     from stn_rectify.converters.batch.jobs import ModelPool
 
-__all__ = ["main"]
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(

@@ -28,8 +28,6 @@ from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyErro
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
-__all__ = ["Conversion", "convert"]
-
 
 @dataclass(frozen=True)
 class Conversion:

@@ -28,8 +28,6 @@ from stn_rectify.runtime.model.metadata import (
     ThetaSpec,
 )
 
-__all__ = ["file_metadata", "flatbuffer_spec", "pack", "refine_metadata", "versions"]
-
 _COORDINATES = (
     "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
     "(align_corners=False); theta maps output to input coordinates, {theta}; "

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_PASSES", "BatchOptions", "ConversionOptions"]
-
-
 #: Refinement passes that a file asks for if nobody says otherwise.
 DEFAULT_PASSES = 3
 

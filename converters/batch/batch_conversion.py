@@ -25,8 +25,6 @@ from stn_rectify.converters.reading.model_files import output_name, own_frames, 
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError
 
-__all__ = ["ModelOutcome", "convert_batch"]
-
 
 @dataclass(frozen=True)
 class ModelOutcome:

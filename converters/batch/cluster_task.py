@@ -17,8 +17,6 @@ from stn_rectify.converters.batch.packed_files import PackedFiles
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["ClusterResult", "ClusterTask", "FramesPlugin", "convert_on_worker", "must_agree"]
-
 _POLL_S = 0.5
 
 

@@ -21,8 +21,6 @@ from typing import Any
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import StnRectifyError, first_line
 
-__all__ = ["ConversionRequest", "main"]
-
 
 @dataclass(frozen=True)
 class ConversionRequest:

@@ -21,8 +21,6 @@ from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.cluster_task import ClusterResult
 
-__all__ = ["DaskCluster"]
-
 _CONNECT_S = 5.0
 _LOOK_S = 1.0
 _MOST_IN_FLIGHT = 64  # models that the scheduler keeps in memory at a time

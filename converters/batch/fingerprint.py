@@ -16,8 +16,6 @@ from stn_rectify.converters.reading.calibration import frame_files
 from stn_rectify.models.files import sha256_of, sha256_of_files
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["fingerprint", "installed_versions", "options_summary", "sha256_of_frames"]
-
 _NOT_IN_THE_RESULT = ("calibration", "validation", "overwrite")  # the frames count by content
 _INTERPRETERS = ("tflite-runtime", "ai-edge-litert")
 

@@ -20,8 +20,6 @@ from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.jobs import ModelResult
 from stn_rectify.converters.options import ConversionOptions
 
-__all__ = ["IsolatedConversion"]
-
 _LOG_LINES = 40
 _LOG_BYTES = 32_000
 

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 from stn_rectify.converters.options import ConversionOptions
 
-__all__ = ["FinishedModel", "ModelJob", "ModelPool", "ModelResult"]
-
 
 @dataclass(frozen=True)
 class ModelJob:

@@ -11,8 +11,6 @@ from pathlib import Path
 from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob
 
-__all__ = ["LocalPool", "default_processes"]
-
 _BYTES_A_PROCESS = 2_000_000_000
 
 

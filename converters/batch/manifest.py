@@ -13,8 +13,6 @@ from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError
 
-__all__ = ["Manifest", "ModelRecord", "OutputFile", "output_files", "relative_source"]
-
 _NAME = "manifest.json"
 _FORMAT = "stn-rectify-manifest/1"
 

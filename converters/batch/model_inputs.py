@@ -10,8 +10,6 @@ from pathlib import Path
 from stn_rectify.converters.reading.model_files import is_saved_model, model_of_refine_file, output_name
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["find_models", "unusable_name"]
-
 _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
 
 

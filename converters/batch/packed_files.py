@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["PackedFiles", "pack_files"]
-
 
 @dataclass(frozen=True)
 class PackedFiles:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["StagingFolder"]
-
 _NAME = ".stn-convert"
 
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["StopSignals"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

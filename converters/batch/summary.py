@@ -7,8 +7,6 @@ from pathlib import Path
 
 from stn_rectify.converters.batch.batch_conversion import ModelOutcome
 
-__all__ = ["outcome_line", "summary_table", "totals_line"]
-
 _HEADINGS = ("model", "result", "KB", "corner error mean px", "max px", "seconds")
 
 

@@ -15,9 +15,8 @@ from math import prod
 import numpy as np
 
 from stn_rectify.converters.integer.sampler_plan import DENOMINATOR_BITS, GRID_BITS, SamplerPlan
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Tensor
-
-__all__ = ["build_grid", "repeat_last"]
+from stn_rectify.converters.tflite.builder import Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 
 #: What one more operator costs, in copies of a run.
 _STEP_COST = 3

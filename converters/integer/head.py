@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer.sampler_plan import THETA_BITS, SamplerPlan
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization, Tensor
+from stn_rectify.converters.tflite.builder import Quantization, Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.errors import ModelFileError
-
-__all__ = ["IntegerHead", "build_head", "quantize_head"]
 
 #: More extra bits than this gain nothing: the rounding of the weights is already below one step of the result.
 _MOST_EXTRA_BITS = 12
@@ -89,9 +89,7 @@ def quantize_head(
     )
 
 
-def _quantize_row(
-    row: npt.NDArray[np.float64], offset: float, bits: int, zero_point: int
-) -> tuple[npt.NDArray[np.int64], int, int]:
+def _quantize_row(row: FloatArray, offset: float, bits: int, zero_point: int) -> tuple[IntArray, int, int]:
     """Weights, bias and shift with the most bits for which no features in [-128, 127] overflow 31 bits."""
     for extra in range(_MOST_EXTRA_BITS, -bits - 1, -1):
         scale = 2.0 ** (bits + extra)

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.tflite.graph import Quantization
+from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.runtime.arrays import Array
-
-__all__ = ["HeadRefit", "refit_head"]
 
 _FOLDS = 5
 _FEWEST_FRAMES = 20

@@ -16,9 +16,8 @@ import numpy as np
 
 from stn_rectify.converters.integer.grid import build_grid
 from stn_rectify.converters.integer.sampler_plan import GRID_BITS, SamplerPlan
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Tensor
-
-__all__ = ["build_sampler"]
+from stn_rectify.converters.tflite.builder import Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 
 _ONE = 1 << GRID_BITS  # interpolation weights add up to this
 

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer.separable_spline import MOST_SPLINE_PIXELS, SeparableSpline, separable_spline
+from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE, pixel_matrix_map
-
-__all__ = ["AFFINE_GUARD_BITS", "DENOMINATOR_BITS", "GRID_BITS", "THETA_BITS", "SamplerPlan"]
 
 #: Fractional bits of grid coordinates and of the interpolation weights.
 GRID_BITS = 8
@@ -107,7 +106,7 @@ class SamplerPlan:
         return max(17, min(18 if self.transform == "affine" else 20, room))
 
     @property
-    def formats(self) -> npt.NDArray[np.int64]:
+    def formats(self) -> IntArray:
         """Fractional bits of each coefficient."""
         if self.transform == "affine":
             return np.full(6, self.coefficient_bits)
@@ -116,7 +115,7 @@ class SamplerPlan:
         return np.array([self.coefficient_bits] * 6 + [DENOMINATOR_BITS] * 3)
 
     @property
-    def limits(self) -> npt.NDArray[np.int64]:
+    def limits(self) -> IntArray:
         """Coefficients are held within ± these, so that no sum with them can overflow.
 
         In the order of the coefficients: factor of the column, factor of the row, offset, for each row of the matrix;
@@ -130,7 +129,7 @@ class SamplerPlan:
         per_row = _OFFSET_LIMIT // max(1, rows - 1)
         return np.array([per_column, per_row, _OFFSET_LIMIT] * (len(self.formats) // 3))
 
-    def coefficient_map(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def coefficient_map(self) -> tuple[FloatArray, FloatArray]:
         """θ → real-valued coefficients as ``G @ θ + g``.
 
         Affine: the first two rows of the pixel matrix M. Projective: for x and y the numerators of (last - x) · den,
@@ -156,7 +155,7 @@ class SamplerPlan:
             combine[rows, 6:] = reach * np.eye(3)
         return combine @ K, combine @ k
 
-    def _spline_map(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _spline_map(self) -> tuple[FloatArray, FloatArray]:
         core = self.spline.core.reshape(-1, 16)
         G, g = np.zeros((len(core), 2, 16, 2)), np.zeros((len(core), 2))
         for axis, last in enumerate(self.last):
@@ -174,6 +173,6 @@ class SamplerPlan:
         """Tells whether the integers hold every coefficient of this θ."""
         return bool((np.abs(self._rounded_coefficients(theta)) <= self.limits).all())
 
-    def _rounded_coefficients(self, theta: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _rounded_coefficients(self, theta: npt.ArrayLike) -> FloatArray:
         G, g = self.coefficient_map()
         return np.asarray(np.round((G @ np.asarray(theta, np.float64) + g) * 2.0**self.formats))

@@ -16,13 +16,12 @@ from math import ceil, floor, log2
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
-__all__ = ["MOST_SPLINE_PIXELS", "SeparableSpline", "separable_spline"]
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+Floats = FloatArray
+Integers = IntArray
 
 #: Sides of frame and output for which the bits suffice.
 MOST_SPLINE_PIXELS = 512

@@ -20,8 +20,6 @@ from stn_rectify.runtime.model.metadata import Metadata, RecognizerMetadata
 from stn_rectify.runtime.model.model_file import SIGNATURE, ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
-__all__ = ["PROOF_FRAMES", "Network"]
-
 #: So many calibration frames are run for the proof.
 PROOF_FRAMES = 50
 

@@ -13,8 +13,6 @@ from stn_rectify.converters.reading.model_files import own_options
 from stn_rectify.models.files import RECOGNIZER, REFINE, SCAN
 from stn_rectify.models.network.keras_file import network_kind
 
-__all__ = ["read_networks"]
-
 
 def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     """Reads a model, what lies beside it, and the frames; refuses what cannot be converted before any long work.

@@ -30,8 +30,9 @@ from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.cost import network_cost
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
@@ -39,8 +40,6 @@ from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
-
-__all__ = ["RecognizerNetwork", "read_recognizer"]
 
 _BATCH = 64
 

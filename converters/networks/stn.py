@@ -38,8 +38,6 @@ from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
-__all__ = ["RefineNetwork", "ScanNetwork", "read_refine", "read_scan", "read_stn"]
-
 _LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 

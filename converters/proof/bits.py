@@ -17,8 +17,6 @@ from stn_rectify.converters.tflite.object_tree import read_model, schema, write_
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
-__all__ = ["COEFFICIENTS", "FEATURES", "RecognizerReference", "Reference", "StnReference", "with_extra_outputs"]
-
 #: Tensors that the proof looks into besides the outputs; the converter names them so.
 FEATURES, COEFFICIENTS = "features", "coefficients"
 

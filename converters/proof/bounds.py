@@ -15,9 +15,6 @@ import numpy as np
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
 from stn_rectify.runtime.arrays import IntArray
 
-__all__ = ["BOUNDS_LIMIT", "MOVEMENTS", "Bounds", "whole_range"]
-
-
 #: Bounds are int64 and must not wrap themselves: none that are added or multiplied may reach this.
 BOUNDS_LIMIT = 2**62
 

@@ -26,8 +26,6 @@ from stn_rectify.converters.proof.operator_patterns import blended, bytes_of, di
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
 from stn_rectify.runtime.arrays import IntArray
 
-__all__ = ["IntervalReport", "analyse_intervals"]
-
 _NO_ACTIVATION, _RELU = 0, 1
 _INDEXING = ("GATHER", "GATHER_ND", "SCATTER_ND", "EMBEDDING_LOOKUP", "DYNAMIC_UPDATE_SLICE", "SLICE", "STRIDED_SLICE")
 

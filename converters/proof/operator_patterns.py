@@ -11,8 +11,6 @@ from math import prod
 
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
 
-__all__ = ["Blend", "BytesOf", "blended", "bytes_of", "divisor_of_multiple", "source_of_lane_shift"]
-
 _MOVES = ("TILE", "SPLIT", "RESHAPE")
 
 #: a, b, the weight of b, and the tensor that both weights add up to.

@@ -18,8 +18,6 @@ from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, rea
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE
 
-__all__ = ["Check", "OperatorCount", "Proof", "ProvableNetwork", "inspect_file", "prove"]
-
 
 @dataclass(frozen=True)
 class Check:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from stn_rectify.converters.integer.head import IntegerHead
 from stn_rectify.converters.integer.sampler_plan import AFFINE_GUARD_BITS, DENOMINATOR_BITS, GRID_BITS, SamplerPlan
+from stn_rectify.runtime.arrays import IntArray
 
-__all__ = ["reference_grid", "reference_head", "reference_sampler"]
-
-Integers = npt.NDArray[np.int64]
+Integers = IntArray
 
 
 def reference_head(features: npt.ArrayLike, head: IntegerHead) -> tuple[Integers, Integers]:

@@ -19,19 +19,8 @@ from stn_rectify.models.evaluation.known_frames import (
     read_frame,
     refuse_wrong_order,
 )
+from stn_rectify.runtime.arrays import Array, FloatArray, IntArray
 from stn_rectify.runtime.errors import DataError
-
-__all__ = [
-    "CALIBRATION_FRAMES",
-    "VALIDATION_FRAMES",
-    "FrameSet",
-    "calibration_warnings",
-    "frame_files",
-    "image_files",
-    "read_frames",
-    "refuse_unknown_labels",
-    "thinned",
-]
 
 #: More frames than these are thinned out evenly.
 CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
@@ -52,8 +41,8 @@ class FrameSet:
     """
 
     frames: npt.NDArray[np.float32] = field(repr=False)
-    corners: npt.NDArray[np.float64] | None = field(default=None, repr=False)
-    labels: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    corners: FloatArray | None = field(default=None, repr=False)
+    labels: IntArray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -144,7 +133,7 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def thinned(count: int, limit: int) -> npt.NDArray[np.int64]:
+def thinned(count: int, limit: int) -> IntArray:
     """Positions of at most ``limit`` of ``count`` things, evenly spread."""
     return np.asarray(np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)))
 
@@ -161,7 +150,7 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
     return FrameSet(np.stack(frames))
 
 
-def _read_image(file: Path) -> npt.NDArray[Any]:
+def _read_image(file: Path) -> Array:
     try:
         data = np.frombuffer(file.read_bytes(), np.uint8)
     except OSError as error:

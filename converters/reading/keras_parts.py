@@ -14,8 +14,6 @@ from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import ModelFileError
 
-__all__ = ["split_keras_model"]
-
 _TRANSFORMS: dict[type, str] = {AffineGrid: "affine", ProjectiveGrid: "projective", ThinPlateSplineGrid: "tps"}
 
 

@@ -12,8 +12,6 @@ import numpy as np
 from stn_rectify.models.network.layer_steps import Step, flat_steps
 from stn_rectify.runtime.errors import ModelFileError
 
-__all__ = ["KerasTrace", "TracedCall"]
-
 # What changes nothing when a model runs: a tensor before it and after it is the same to us.
 _TRANSPARENT = (
     keras.layers.Dropout,

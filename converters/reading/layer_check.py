@@ -17,8 +17,6 @@ from stn_rectify.converters.tflite.quantizer import quantize, to_tflite
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.operators import ALLOWED
 
-__all__ = ["check_layers"]
-
 # Layers, activations and operations that are known to become int8 operators; anything else is tried alone.
 _KNOWN = (
     layers.Activation, layers.Add, layers.Average, layers.AveragePooling2D, layers.BatchNormalization,

@@ -20,19 +20,6 @@ from stn_rectify.models.files import (
 )
 from stn_rectify.runtime.model.labels import read_labels
 
-__all__ = [
-    "calibration_of",
-    "companion_files",
-    "is_recognizer",
-    "is_saved_model",
-    "model_of_refine_file",
-    "output_name",
-    "own_frames",
-    "own_options",
-    "refine_file",
-    "sha256_of_model",
-]
-
 
 def output_name(source: Path) -> str:
     """NAME of what comes out of a model, ``NAME.tflite`` for one: a folder's whole name, a file's without suffix."""

@@ -18,10 +18,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
-
-__all__ = ["split_saved_model"]
 
 _GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 _TRANSPARENT = ("Identity", "IdentityN", "StopGradient", "Reshape", "EnsureShape")
@@ -223,7 +222,7 @@ class _SavedModel:
         return tensor
 
 
-def _constant(tensor: Any) -> npt.NDArray[Any] | None:
+def _constant(tensor: Any) -> Array | None:
     while tensor.op.type in _TRANSPARENT:
         tensor = tensor.op.inputs[0]
     return np.asarray(tf.make_ndarray(tensor.op.get_attr("value"))) if tensor.op.type == "Const" else None

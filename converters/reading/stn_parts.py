@@ -13,8 +13,6 @@ from stn_rectify.runtime.errors import ModelFileError
 if TYPE_CHECKING:
     from stn_rectify.converters.tflite.quantizer import TensorFunction
 
-__all__ = ["StnParts", "check_head"]
-
 _BATCH = 64
 _CHECKED_FRAMES = 4
 _MOST_DIFFERENCE = 1e-4  # of the largest sum of absolute terms; float32 in another order is hundreds of times nearer

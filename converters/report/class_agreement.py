@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.arrays import Array, IntArray
 from stn_rectify.runtime.recognition.ctc import best_path
 from stn_rectify.runtime.recognition.recognizer_file import SequenceLayout
-
-__all__ = ["ClassAgreement", "RecognizerComparison", "class_agreement", "compare_recognizer"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class RecognizerComparison:
         return asdict(self)
 
 
-def class_agreement(of_float: Array, of_file: Array, labels: npt.NDArray[np.int64] | None) -> ClassAgreement:
+def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) -> ClassAgreement:
     """Compares class scores [N, K]; ``labels`` int64 [N], -1 where the class is not known."""
     named_float, named_int8 = (scores.argmax(axis=1) for scores in (of_float, of_file))
     labels = np.full(len(named_int8), -1) if labels is None else labels
@@ -66,7 +64,7 @@ def compare_recognizer(
     flatbuffer: bytes,
     images: npt.NDArray[np.int8],
     of_float: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64] | None,
+    labels: IntArray | None,
     sequence: SequenceLayout | None,
 ) -> RecognizerComparison:
     """Runs a recognizer's file over images whose float class scores are known.

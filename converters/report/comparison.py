@@ -23,9 +23,6 @@ from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
 
-__all__ = ["Agreement", "Comparison", "Outputs", "TargetsKept", "compare", "gate"]
-
-
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
 
 

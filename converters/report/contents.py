@@ -18,8 +18,6 @@ from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
 
-__all__ = ["REPORT_FORMAT", "report_dict"]
-
 #: The value of ``format``.
 REPORT_FORMAT = "stn-rectify-report/2"
 _PACKAGES = ("stn-rectify", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tflite-runtime", "ai-edge-litert")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from stn_rectify.converters.tflite.isolated_interpreter import InterpreterNode, IsolatedInterpreter, installed_packages
 from stn_rectify.runtime.errors import StnRectifyError
 
-__all__ = ["Delegation", "delegated_operators", "find_delegation", "find_delegations"]
-
 
 @dataclass(frozen=True)
 class Delegation:

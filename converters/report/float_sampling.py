@@ -9,9 +9,6 @@ from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.report.frame_points import depth, frame_points, pixel_centres
 from stn_rectify.runtime.arrays import Array
 
-__all__ = ["level_errors", "sample"]
-
-
 _LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ
 
 

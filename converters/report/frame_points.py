@@ -9,9 +9,6 @@ from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import UNIT_CORNERS, normalised_to_pixels, theta_to_homography
 from stn_rectify.runtime.rectifying.splines import spline_basis
 
-__all__ = ["depth", "frame_points", "outline", "pixel_centres"]
-
-
 _POINTS_PER_SIDE = 24  # of the outline where it is curved
 
 

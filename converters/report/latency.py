@@ -16,8 +16,6 @@ from stn_rectify.runtime.errors import StnRectifyError
 if TYPE_CHECKING:
     from stn_rectify.converters.tflite.quantizer import TensorFunction
 
-__all__ = ["Latency", "float_twin", "measure_latencies", "measure_latency"]
-
 _ROUNDS = 50
 
 

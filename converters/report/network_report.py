@@ -11,8 +11,6 @@ from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StnCost
 
-__all__ = ["NetworkNumbers", "NetworkReport"]
-
 
 class NetworkNumbers(Protocol):
     """INT8 against float, as a kind of network measures it."""

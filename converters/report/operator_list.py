@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 
-__all__ = ["Operator", "OperatorGroup", "constant_bytes", "group_operators", "read_operators"]
-
 
 @dataclass(frozen=True)
 class Operator:

@@ -11,13 +11,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, write_sheet
 from stn_rectify.models.files import partial_file
-
-__all__ = ["write_report"]
+from stn_rectify.runtime.arrays import Array, Image
 
 _MOST_PX = 320  # longer side of an embedded picture
 _MARGIN = 0.04  # around a frame, of its size
@@ -141,13 +139,13 @@ def _view(width: int, height: int) -> str:
     return f"{-0.5 - x:.2f} {-0.5 - y:.2f} {width + 2 * x:.2f} {height + 2 * y:.2f}"
 
 
-def _points(points: npt.NDArray[Any], width: int, height: int) -> str:
+def _points(points: Array, width: int, height: int) -> str:
     """SVG's list of points."""
     far = _TOO_FAR * max(width, height)
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in np.clip(points, -far, far))
 
 
-def _data_uri(image: npt.NDArray[np.uint8]) -> str:
+def _data_uri(image: Image) -> str:
     longer = max(image.shape[:2])
     if longer > _MOST_PX:
         size = [max(1, round(n * _MOST_PX / longer)) for n in image.shape[1::-1]]
@@ -155,6 +153,6 @@ def _data_uri(image: npt.NDArray[np.uint8]) -> str:
     return _encoded(image)
 
 
-def _encoded(image: npt.NDArray[np.uint8]) -> str:
+def _encoded(image: Image) -> str:
     encoded = cv2.imencode(".png", image)[1]
     return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

@@ -22,9 +22,6 @@ from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corner
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 
-__all__ = ["AlignmentPicture", "FramePicture", "take_alignment", "take_pictures", "write_sheet"]
-
-
 #: How many times the difference is enlarged; grey, 128, is none.
 DIFFERENCE_GAIN = 8
 # Quantiles of the frames by error; of two that fall on one frame the later stands.

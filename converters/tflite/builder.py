@@ -16,8 +16,6 @@ import numpy.typing as npt
 from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, schema, write_model
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
-__all__ = ["FlatbufferBuilder", "Quantization", "Tensor"]
-
 
 @dataclass(frozen=True)
 class Quantization:

@@ -10,8 +10,6 @@ import importlib.metadata
 
 from stn_rectify.converters.tflite.object_tree import schema, write_model
 
-__all__ = ["TFLITE_RUNTIME", "VERSIONS", "probe"]
-
 #: The interpreter that the table was probed from.
 TFLITE_RUNTIME = "2.14.0"
 

@@ -6,8 +6,6 @@ from math import prod
 
 from stn_rectify.converters.tflite.written_graph import WrittenGraph
 
-__all__ = ["network_cost"]
-
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from stn_rectify.converters.tflite.builder import FlatbufferBuilder, Quantization, Tensor
 from stn_rectify.converters.tflite.object_tree import TYPE_CODES
 
-__all__ = ["FlatbufferGraph", "Quantization", "Tensor"]
-
 #: Elements of a factor for which one more operator pays.
 _LARGE = 4096
 

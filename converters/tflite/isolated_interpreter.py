@@ -17,15 +17,13 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
 from stn_rectify.runtime.model.model_file import SIGNATURE
 
-__all__ = ["InterpreterNode", "IsolatedInterpreter", "installed_packages"]
-
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
 _MODULES = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
 _WARM_UPS = 3
@@ -117,10 +115,10 @@ class IsolatedInterpreter:
 
     def time(
         self,
-        models: Sequence[tuple[bytes, npt.NDArray[Any]]],
+        models: Sequence[tuple[bytes, Array]],
         rounds: int = 50,
         budget_s: float = 0.5,
-    ) -> npt.NDArray[np.float64]:
+    ) -> FloatArray:
         """Runs models of one input in turns, so that whatever else the machine does meets all of them.
 
         Processor time of this process, not the clock: while others use the machine a turn's time on the clock is mostly
@@ -137,7 +135,7 @@ class IsolatedInterpreter:
         Raises:
             ModelFileError: if the interpreter refuses a model or dies of it.
         """
-        seconds: npt.NDArray[np.float64] = self._ask("time", (list(models), rounds, budget_s))
+        seconds: FloatArray = self._ask("time", (list(models), rounds, budget_s))
         return seconds
 
     def _ask(self, request: str, argument: Any) -> Any:
@@ -181,7 +179,7 @@ class _Session:
             for node in self._tflite._get_ops_details()
         ]
 
-    def time(self, request: tuple[list[tuple[bytes, npt.NDArray[Any]]], int, float]) -> npt.NDArray[np.float64]:
+    def time(self, request: tuple[list[tuple[bytes, Array]], int, float]) -> FloatArray:
         models, rounds, budget_s = request
         opened = []
         for flatbuffer, value in models:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from stn_rectify.converters.tflite.builder import FlatbufferBuilder
-from stn_rectify.converters.tflite.graph import FlatbufferGraph, Tensor
+from stn_rectify.converters.tflite.builder import FlatbufferBuilder, Tensor
+from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.runtime.errors import ModelFileError
-
-__all__ = ["append_network", "join_subgraph"]
 
 
 def append_network(graph: FlatbufferGraph, flatbuffer: bytes, image: Tensor, prefix: str) -> dict[str, Tensor]:

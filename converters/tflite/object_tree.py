@@ -15,8 +15,6 @@ import flatbuffers
 
 from stn_rectify.runtime.errors import UsageError
 
-__all__ = ["DTYPES", "TYPE_CODES", "operator_name", "read_model", "schema", "write_model"]
-
 _PLACES = {
     "tensorflow": "lite/python/schema_py_generated.py",
     "ai_edge_litert": "schema_py_generated.py",

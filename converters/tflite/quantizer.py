@@ -19,8 +19,6 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from stn_rectify.converters.tflite.object_tree import read_model
 from stn_rectify.runtime.errors import ModelFileError, first_line
 
-__all__ = ["TensorFunction", "quantize", "to_tflite"]
-
 #: A function of one TensorFlow tensor that can be traced, to named tensors.
 TensorFunction = Callable[[Any], dict[str, Any]]
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
-
-__all__ = ["WrittenGraph"]
+from stn_rectify.runtime.arrays import IntArray
 
 
 class WrittenGraph:
@@ -50,7 +48,7 @@ class WrittenGraph:
         """NumPy's name of a tensor's dtype."""
         return DTYPES[self._graph.tensors[tensor].type]
 
-    def constant(self, tensor: int) -> npt.NDArray[np.int64] | None:
+    def constant(self, tensor: int) -> IntArray | None:
         """The value of a constant; None for what is computed."""
         t = self._graph.tensors[tensor]
         data = self._model.buffers[t.buffer].data
