@@ -2,138 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 import io
-import math
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.converters.options import DEFAULT_PASSES, BatchOptions, ConversionOptions
+from stn_rectify.converters.options import BatchOptions, ConversionOptions
 from stn_rectify.models.command.workstation import run_command
-from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.model.labels import read_labels
-from stn_rectify.runtime.model.metadata import MAX_PASSES
+from stn_rectify.runtime.command.parsing import OneLineParser
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
     from stn_rectify.converters.batch.jobs import ModelPool
 
 
-def _parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> int:
+    """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
     parser = OneLineParser(
         prog="stn-convert",
         description="Convert Keras Spatial Transformer Networks to fully INT8 TFLite files of built-in operators, "
         "proved on the written file. Run the same command again to go on after Ctrl-C: what is done is skipped.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help=".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
-        "'glob*patterns'",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for NAME.tflite, its report, manifest")
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        required=True,
-        metavar="DIR|FILE.npz",
-        help="a hundred frames or more, as on the device: a folder of images, or an array `frames` (of stn-train)",
-    )
-    parser.add_argument(
-        "--pose-only",
-        action="store_true",
-        help="leave the sampler out; the runtime warps the full-resolution frame",
-    )
-    parser.add_argument(
-        "--value-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("LOW", "HIGH"),
-        help="what pixel values 0 and 255 are to the Keras model (default 0 1)",
-    )  # fmt: skip
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="labels.txt to append, one label a line")
-    parser.add_argument("--description", default="", help="one line for the metadata")
-    parser.add_argument(
-        "--no-refit-head", dest="refit_head", action="store_false", help="leave theta's layer as it was trained"
-    )
-    parser.add_argument(
-        "--no-latency", dest="latency", action="store_false", help="do not measure it for the report; saves seconds"
-    )
-    parser.add_argument(
-        "--refine-passes",
-        type=whole_number(0, MAX_PASSES),
-        default=DEFAULT_PASSES,
-        metavar="N",
-        help=f"of the network NAME.refine.keras beside NAME.keras, that the file asks for ({DEFAULT_PASSES})",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace existing files that are not of an earlier run"
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and what TensorFlow printed")
-    gate = parser.add_argument_group("what a model must reach, or it fails and gets no .tflite")
-    gate.add_argument(
-        "--max-corner-error",
-        type=number("a number from 0", lambda value: 0 <= value < math.inf),
-        metavar="PX",
-        help="float to INT8, in 19 of 20 frames at most (95th percentile), pixels at the model's size",
-    )
-    gate.add_argument(
-        "--min-coverage",
-        type=share,
-        metavar="SHARE",
-        help="of the target that stays inside, in 19 of 20 frames at least, 0 to 1; needs frames with known corners",
-    )
-    gate.add_argument(
-        "--validation", type=Path, metavar="DIR|FILE.npz", help="frames with known corners, for the report's checks"
-    )
-    batch = parser.add_argument_group("many models")
-    batch.add_argument("--jobs", type=whole_number(1), metavar="N", help="at a time (default: by cores and memory)")
-    batch.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="convert on the workers of a Dask cluster")
-    batch.add_argument("--force", action="store_true", help="convert unchanged models, too")
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs `stn-convert`; returns the exit status: 0 only if every model passed its proof."""
-    words = _parser().parse_args(argv)
-    batch = BatchOptions(tuple(words.inputs), words.out, words.jobs, words.scheduler, words.force, words.debug)
+    BatchOptions.add_to(parser)
+    ConversionOptions.add_to(parser)
+    parsed = vars(parser.parse_args(argv))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name can be any bytes
     return run_command(
         "stn-convert",
-        lambda: _convert_all(batch, _conversion_options(words)),
+        lambda: _convert_all(BatchOptions.of(parsed), ConversionOptions.of(parsed)),
         when_stopped="stopped; run the same command again to go on",
-        debug=batch.debug,
-    )
-
-
-def _conversion_options(words: argparse.Namespace) -> ConversionOptions:
-    """Makes the options of the conversion from the parsed words.
-
-    Raises:
-        UsageError: if they contradict each other, or the labels cannot be read.
-    """
-    low, high = words.value_range
-    if not -math.inf < low <= 0 <= high < math.inf or not low < high:
-        raise UsageError(
-            f"--value-range {low:g} {high:g}: needs numbers LOW <= 0 <= HIGH, because the sampler's margin is 0"
-        )
-    if words.jobs and words.scheduler:
-        raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")
-    return ConversionOptions(
-        calibration=words.calibration,
-        pose_only=words.pose_only,
-        value_range=(low, high),
-        labels=() if words.labels is None else read_labels(words.labels),
-        description=words.description,
-        latency=words.latency,
-        refit_head=words.refit_head,
-        refine_passes=words.refine_passes,
-        overwrite=words.overwrite,
-        validation=words.validation,
-        max_corner_error=words.max_corner_error,
-        min_coverage=words.min_coverage,
+        debug=parsed["debug"],
     )
 
 

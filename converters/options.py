@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
+
+from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, pair, positionals, required
+from stn_rectify.runtime.command.parsing import number, share, whole_number
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.model.labels import read_labels
+from stn_rectify.runtime.model.metadata import MAX_PASSES
 
 #: Refinement passes that a file asks for if nobody says otherwise.
 DEFAULT_PASSES = 3
 
+_GATE = "what a model must reach, or it fails and gets no .tflite"
+_MANY = "many models"
+
+
+def _labels(file: str) -> tuple[str, ...]:
+    try:
+        return read_labels(file)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
 
 @dataclass(frozen=True)
-class ConversionOptions:
+class ConversionOptions(OptionGroup):
     """The choice of how to convert.
 
     Attributes:
@@ -28,22 +46,54 @@ class ConversionOptions:
         min_coverage: least share of the target inside the rectified image that passes; None: any.
     """
 
-    calibration: Path
-    pose_only: bool = False
-    value_range: tuple[float, float] = (0.0, 1.0)
-    labels: tuple[str, ...] = ()
-    description: str = ""
-    latency: bool = True
-    refine_passes: int = DEFAULT_PASSES
-    refit_head: bool = True
-    overwrite: bool = False
-    validation: Path | None = None
-    max_corner_error: float | None = None
-    min_coverage: float | None = None
+    calibration: Path = required(
+        "a hundred frames or more, as on the device: a folder of images, or an array `frames` (of stn-train)",
+        Path,
+        metavar="DIR|FILE.npz",
+    )
+    pose_only: bool = flag("leave the sampler out; the runtime warps the full-resolution frame")
+    value_range: tuple[float, float] = pair(
+        (0.0, 1.0), "what pixel values 0 and 255 are to the Keras model (default 0 1)", float, metavar=("LOW", "HIGH")
+    )
+    labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
+    description: str = option("", "one line for the metadata")
+    latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
+    refine_passes: int = option(
+        DEFAULT_PASSES,
+        "of the network NAME.refine.keras beside NAME.keras, that the file asks for (%(default)s)",
+        whole_number(0, MAX_PASSES),
+        metavar="N",
+    )
+    refit_head: bool = flag("fit theta's layer to the quantized features where that helps", default=True)
+    overwrite: bool = flag("replace existing files that are not of an earlier run")
+    validation: Path | None = option(
+        None, "frames with known corners, for the report's checks", Path, metavar="DIR|FILE.npz", section=_GATE
+    )
+    max_corner_error: float | None = option(
+        None,
+        "float to INT8, in 19 of 20 frames at most (95th percentile), pixels at the model's size",
+        number("a number from 0", lambda value: 0 <= value < math.inf),
+        metavar="PX",
+        section=_GATE,
+    )
+    min_coverage: float | None = option(
+        None,
+        "of the target that stays inside, in 19 of 20 frames at least, 0 to 1; needs frames with known corners",
+        share,
+        metavar="SHARE",
+        section=_GATE,
+    )
+
+    def __post_init__(self) -> None:
+        low, high = self.value_range
+        if not -math.inf < low <= 0 <= high < math.inf or not low < high:
+            raise UsageError(
+                f"--value-range {low:g} {high:g}: needs numbers LOW <= 0 <= HIGH, because the sampler's margin is 0"
+            )
 
 
 @dataclass(frozen=True)
-class BatchOptions:
+class BatchOptions(OptionGroup):
     """The choice of models that ``stn-convert`` converts, and of the place.
 
     Attributes:
@@ -55,9 +105,21 @@ class BatchOptions:
         debug: show tracebacks and what TensorFlow printed.
     """
 
-    inputs: tuple[str, ...]
-    out: Path
-    jobs: int | None = None
-    scheduler: str | None = None
-    force: bool = False
-    debug: bool = False
+    inputs: tuple[str, ...] = positionals(
+        ".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
+        "'glob*patterns'",
+        metavar="INPUT",
+    )
+    out: Path = required("for NAME.tflite, its report, manifest", Path, metavar="DIR")
+    jobs: int | None = option(
+        None, "at a time (default: by cores and memory)", whole_number(1), metavar="N", section=_MANY
+    )
+    scheduler: str | None = option(
+        None, "convert on the workers of a Dask cluster", metavar="tcp://HOST:PORT", section=_MANY
+    )
+    force: bool = flag("convert unchanged models, too")
+    debug: bool = flag("show tracebacks and what TensorFlow printed")
+
+    def __post_init__(self) -> None:
+        if self.jobs and self.scheduler:
+            raise UsageError("--jobs is for this machine: with --scheduler the workers' threads say how many at a time")

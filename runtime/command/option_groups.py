@@ -29,6 +29,7 @@ def option(
     *,
     metavar: str | None = None,
     choices: Sequence[_T] | None = None,
+    section: str | None = None,
     once: bool = False,
     secret: bool = False,
 ) -> _T:
@@ -40,6 +41,7 @@ def option(
         parse: turns the word into the value, or raises ArgumentTypeError; None keeps the word.
         metavar: what the value is called in the help.
         choices: the values that it may have.
+        section: stands above it in the help, in place of the title of its group.
         once: whether repeating it is an error.
         secret: whether its value is kept out of messages and of ``--print-config``.
     """
@@ -48,6 +50,8 @@ def option(
         argument["type"] = parse
     if once:
         argument["action"] = _Once
+    if section is not None:
+        argument["section"] = section
     return field(default=default, metadata=argument, repr=not secret)
 
 
@@ -55,6 +59,16 @@ def flag(help_text: str, *, default: bool = False) -> bool:
     """A field that takes no value; where it is on by default, ``--no-NAME`` turns it off."""
     action = argparse.BooleanOptionalAction if default else "store_true"
     return field(default=default, metadata={"help": help_text, "action": action})
+
+
+def pair(
+    default: tuple[_T, _T], help_text: str, parse: Callable[[str], _T], *, metavar: tuple[str, str]
+) -> tuple[_T, _T]:
+    """A field that takes two values."""
+    value: tuple[_T, _T] = field(
+        default=default, metadata={"help": help_text, "type": parse, "metavar": metavar, "nargs": 2}
+    )
+    return value
 
 
 def texts(
@@ -76,6 +90,12 @@ def required(help_text: str, parse: Callable[[str], _T], *, metavar: str | None 
 def positional(help_text: str, parse: Callable[[str], _T], *, metavar: str) -> _T:
     """A field whose value stands alone, without the name of an option."""
     value: _T = field(metadata={"help": help_text, "type": parse, "metavar": metavar, _IS_POSITIONAL: True})
+    return value
+
+
+def positionals(help_text: str, *, metavar: str) -> tuple[str, ...]:
+    """A field that takes all words that stand alone, one at least."""
+    value: tuple[str, ...] = field(metadata={"help": help_text, "metavar": metavar, "nargs": "+", _IS_POSITIONAL: True})
     return value
 
 
@@ -152,7 +172,7 @@ class OptionGroup:
         title = title or cls.title
         section = parser.add_argument_group(title) if title else parser
         target = section.add_mutually_exclusive_group() if cls.is_choice else section
-        types = get_type_hints(cls)
+        types, sections = get_type_hints(cls), {}
         for item in sorted(fields(cls), key=lambda one: one.name not in cls.__annotations__):
             argument = dict(item.metadata)
             if argument.pop(_IS_GROUP, False):
@@ -166,7 +186,11 @@ class OptionGroup:
                 argument["help"] = argument["help"].replace("%(default)s", _text(default))
                 if argument.get("action") == "append":  # which argparse does to a list only
                     default = list(default)
-                target.add_argument(f"--{_name(item.name)}", default=default, **argument)
+                named = argument.pop("section", None)
+                if named is not None and named not in sections:
+                    sections[named] = parser.add_argument_group(named)
+                place = target if named is None else sections[named]
+                place.add_argument(f"--{_name(item.name)}", default=default, **argument)
 
     @classmethod
     def of(cls: type[_Group], parsed: Mapping[str, Any]) -> _Group:
