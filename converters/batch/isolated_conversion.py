@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from stn_rectify.converters.batch.conversion_process import ConversionRequest
@@ -74,9 +73,7 @@ class IsolatedConversion:
     def __enter__(self) -> IsolatedConversion:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):

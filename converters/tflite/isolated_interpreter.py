@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from stn_rectify.runtime.arrays import Array, FloatArray
+from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
 from stn_rectify.runtime.model.model_file import SIGNATURE
@@ -50,7 +50,7 @@ def installed_packages() -> list[str]:
     return [package for package, module in _MODULES.items() if importlib.util.find_spec(module)]
 
 
-class IsolatedInterpreter:
+class IsolatedInterpreter(Closing):
     """A child process that holds one interpreter; a context manager.
 
     Args:
@@ -68,14 +68,6 @@ class IsolatedInterpreter:
         theirs.close()
         #: Name and version of the interpreter's package.
         self.package: str = self._answer()
-
-    def __enter__(self) -> IsolatedInterpreter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the process."""

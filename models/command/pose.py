@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,17 +61,12 @@ class Pose(FrameTraining):
         refine, scan = self.refinement.refine, self.refinement.scan
         recipe = TrainingRecipe(
             **self.course_arguments(),
-            input_shape=network.input_shape,
-            transform=network.transform,
-            output_shape=network.output_shape,
+            **asdict(network),
             body=own.body,
             refine_margin=REFINE_MARGIN if refine else None,
             scan=str(scan) if scan else None,
             weights=str(own.weights) if own.weights else None,
             localization=own.localization,
-            localization_shape=network.localization_shape,
-            width=network.width,
-            padding=network.padding,
         )
         check_refine_name(out, refines=refine)
         if scan and not refine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,9 +154,7 @@ class Recognizer(Subcommand):
         train = data[:samples]
         recipe = RecognizerCourse(
             samples=samples,
-            epochs=course.epochs,
-            batch_size=course.batch_size,
-            learning_rate=course.learning_rate,
+            **asdict(course),
             seed=self.seed,
             input_shape=shape,
             transform=network.transform,

@@ -15,7 +15,10 @@ def require_tensorflow() -> None:
     Raises:
         UsageError: if one of them is missing; the message says how to install it.
     """
-    if all(importlib.util.find_spec(package) for package in ("tensorflow", "keras", "flatbuffers", "tqdm")):
+    if all(
+        importlib.util.find_spec(package)
+        for package in ("tensorflow", "keras", "flatbuffers", "tqdm", "matplotlib", "wrapt")
+    ):
         return
     if sys.version_info >= (3, 13):
         raise UsageError(
