@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob
 
 _BYTES_A_PROCESS = 2_000_000_000
+_POLL_S = 0.2
 
 
 def default_processes() -> int:
@@ -38,10 +39,14 @@ class LocalPool:
 
     def run(self, jobs: Iterable[ModelJob]) -> Iterator[FinishedModel]:
         """Converts the models and gives each as it is finished."""
-        for future in as_completed([self._executor.submit(self._convert, job) for job in jobs]):
-            finished = future.result()
-            if finished is not None:
-                yield finished
+        pending = {self._executor.submit(self._convert, job) for job in jobs}
+        while pending:
+            # A limit: Python sees a signal that comes as a wait begins only when the wait is over.
+            done, pending = wait(pending, _POLL_S, FIRST_COMPLETED)
+            for future in done:
+                finished = future.result()
+                if finished is not None:
+                    yield finished
 
     def close(self) -> None:
         """Ends the processes that still run."""

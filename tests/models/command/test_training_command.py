@@ -57,7 +57,7 @@ def start_in_step(command: list[str]) -> subprocess.Popen[str]:
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # of which there is one
     process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    process.stdout = open(reader)
+    process.stdout = os.fdopen(reader)
     return process
 
 
