@@ -185,7 +185,8 @@ def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> Fram
     except FileNotFoundError:
         raise DataError(f"{file}: no such calibration folder or .npz file") from None
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
-        raise DataError(f"{file}: not an .npz file with an array named frames ({error})") from error
+        reason = f"not an .npz file with an array named frames ({error})"
+        raise DataError(f"{file}: {reason}; give such a file, or a folder of images") from error
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != input_shape or not len(frames):
         expected = f"uint8 [N, {', '.join(map(str, input_shape))}]"
         raise DataError(f"{file}: frames is {frames.dtype} {list(frames.shape)}, the model needs {expected}")

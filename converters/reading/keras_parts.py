@@ -80,7 +80,10 @@ def split_keras_model(model: keras.Model) -> StnParts:
 def _the_sampler(name: str, trace: KerasTrace) -> TracedCall:
     samplers = [step for step in trace.steps if isinstance(step.operation, BilinearSampler)]
     if len(samplers) != 1:
-        raise ModelFileError(f"{name}: has {len(samplers)} BilinearSampler layers, exactly one is needed")
+        raise ModelFileError(
+            f"{name}: has {len(samplers)} BilinearSampler layers, exactly one is needed; a recognizer of its own "
+            "is called NAME.recognizer.keras"
+        )
     return samplers[0]
 
 

@@ -24,7 +24,11 @@ _FORMER_OPTIONS: dict[str, type[Subcommand]] = {
     "--quantize-aware": Tune,
     "--prune": Prune,
     "--supervision": Recognizer,
+    "--data": Recognizer,
     "--out": Pose,
+    "--refine": Pose,
+    "--weights": Pose,
+    "--validate": Evaluate,
 }
 
 
