@@ -1,10 +1,12 @@
-"""The work of a Dask worker: bytes in, bytes out, no file system in common with anybody."""
+"""The work of a Dask worker: files packed as bytes in, bytes out, no file system in common with anybody."""
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,9 +15,55 @@ from distributed import Worker, WorkerPlugin, get_worker
 from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
 from stn_rectify.converters.batch.jobs import ModelResult
-from stn_rectify.converters.batch.packed_files import PackedFiles
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import UsageError
+
+
+@dataclass(frozen=True)
+class PackedFiles:
+    """A file, or a folder of files, that a worker can put down again.
+
+    Attributes:
+        name: of the file or folder.
+        is_folder: which of the two.
+        data: the file's content, or a tar archive of the folder: names in it can be any bytes.
+    """
+
+    name: str
+    is_folder: bool
+    data: bytes = field(repr=False)
+
+    def unpack(self, folder: Path) -> Path:
+        """Writes it below ``folder``, which is made, and gives its path."""
+        folder.mkdir(parents=True)
+        path = folder / self.name
+        if self.is_folder:
+            path.mkdir()
+            with tarfile.open(fileobj=io.BytesIO(self.data), encoding="utf-8", errors="surrogateescape") as archive:
+                archive.extractall(path, filter="data")
+        else:
+            path.write_bytes(self.data)
+        return path
+
+
+def pack_files(source: Path, files: Mapping[str, Path]) -> PackedFiles:
+    """Reads a file, or the files of a folder by their names in it.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    name = source.resolve().name
+    if source.is_file():
+        return PackedFiles(name, False, source.read_bytes())
+    stream = io.BytesIO()
+    with tarfile.open(
+        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as archive:
+        archive.dereference = True
+        for inside, file in files.items():
+            archive.add(file, inside, recursive=False)
+    return PackedFiles(name, True, stream.getvalue())
+
 
 _POLL_S = 0.5
 

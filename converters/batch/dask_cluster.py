@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stn_rectify.converters.batch.cluster_task import PackedFiles, pack_files
 from stn_rectify.converters.batch.fingerprint import installed_versions
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelResult
-from stn_rectify.converters.batch.packed_files import PackedFiles, pack_files
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES, frame_files
 from stn_rectify.converters.reading.model_files import companion_files
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line

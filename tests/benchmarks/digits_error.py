@@ -20,7 +20,7 @@ import numpy as np
 
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.digits.distortions import distort
-from stn_rectify.models.digits.idx_file import read_idx
+from stn_rectify.models.recognition.labelled_images import read_idx
 from stn_rectify.runtime import Recognizer, Rectifier
 from stn_rectify.runtime.model.model_file import ModelFile
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from stn_rectify.converters.batch.cluster_task import pack_files
 from stn_rectify.converters.batch.fingerprint import fingerprint, sha256_of_frames
 from stn_rectify.converters.batch.model_inputs import find_models, unusable_name
-from stn_rectify.converters.batch.packed_files import pack_files
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.options import ConversionOptions

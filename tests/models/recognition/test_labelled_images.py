@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.models.digits.idx_file import read_idx
-from stn_rectify.models.recognition.labelled_images import read_labelled_images
+from stn_rectify.models.recognition.labelled_images import read_idx, read_labelled_images
 from stn_rectify.runtime.errors import DataError
 
 
