@@ -6,7 +6,7 @@ whatever order, Keras knows the layers of our files: ``keras.models.load_model``
 
 from __future__ import annotations
 
-from contextlib import suppress
+import warnings
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["AffineGrid", "BilinearSampler", "ProjectiveGrid", "ThinPlateSplineGrid", "lightweight_stn", "stn_cost"]
@@ -32,10 +32,15 @@ def __getattr__(name: str) -> Any:
 
 
 def _register_layers(_: object) -> None:
-    import stn_rectify.models.network  # noqa: F401  its classes register themselves with Keras
+    try:
+        import stn_rectify.models.network  # noqa: F401  its classes register themselves with Keras
+    except Exception as error:  # Keras is imported by others as well, whom this must not stop
+        warnings.warn(f"stn_rectify could not register its layers with Keras: {error}", stacklevel=2)
 
 
-with suppress(ImportError):  # wrapt comes with the extra; without it there is no Keras to register with
+try:
     from wrapt import register_post_import_hook
-
+except ImportError:  # it comes with the extra; without it there is no Keras to register with
+    pass
+else:
     register_post_import_hook(_register_layers, "keras")

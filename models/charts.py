@@ -54,7 +54,7 @@ def curve_chart(name: str, rows: Sequence[Mapping[str, float]], starts: Sequence
         colour, width = (_LOSS, 2.5) if column == "loss" else (_OUTPUTS[(k - 1) % len(_OUTPUTS)], 1.2)
         # Without dots a number between two that are none would not be seen: it has a dot as broad as the line.
         dot = width + 3 if len(epochs) <= _MOST_DOTS else width
-        label = f"{column.replace('_', ' ')} {_number(values[-1])}"
+        label = f"{column.replace('_', ' ')} {_number(values[-1])}".replace("$", r"\$")  # which would begin a formula
         above_zero = np.where(values > 0, values, math.nan)
         axes.plot(epochs, above_zero, "o-", color=_rgb(colour), lw=width, ms=dot, markeredgewidth=0, label=label)
     rates = _column(rows, "learning_rate")

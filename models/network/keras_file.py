@@ -42,7 +42,8 @@ def network_kind(file: Path) -> str:
     Networks that belong together find each other by their names, so a stored kind must agree with the name.
 
     Raises:
-        DataError: if the file cannot be read, or its kind is unknown, or another than its name says.
+        DataError: if its kind is damaged, unknown, or another than its name says. A file that cannot be read is judged
+            by its name.
     """
     named = kind_by_name(file)
     stored = _stored_kind(file)
@@ -62,10 +63,10 @@ def _stored_kind(file: Path) -> str | None:
             if _KIND_FILE not in archive.namelist():
                 return None
             return str(json.loads(archive.read(_KIND_FILE))["kind"])
-    except (OSError, zipfile.BadZipFile):
-        return None  # `load_model` says what is wrong with it
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: {_KIND_FILE} in it is damaged ({error}): save the model again") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: {_KIND_FILE} in it is damaged ({first_line(error)}): save the model again") from error
+    except Exception:  # a damaged archive raises whatever its parts raise; `load_model` says what is wrong with it
+        return None
 
 
 def load_model(file: Path) -> keras.Model:

@@ -64,10 +64,16 @@ def _words(words: Sequence[str]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``": did you mean WORD?"`` with the known word that is most like one that is not known; empty if none is."""
-    known = list(known)
-    longer = [candidate for candidate in known if candidate.startswith(word)]  # a word that was cut short
-    close = difflib.get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
-    return f": did you mean {close[0]}?" if close else ""
+    by_letters = {_letters(candidate): candidate for candidate in known}
+    letters = _letters(word)
+    longer = [candidate for candidate in by_letters if letters and candidate.startswith(letters)]  # it was cut short
+    close = difflib.get_close_matches(letters, by_letters, n=1, cutoff=0.65) or (longer if len(longer) == 1 else [])
+    return f": did you mean {by_letters[close[0]]}?" if close else ""
+
+
+def _letters(word: str) -> str:
+    """The word without what options have in common, which makes none like another."""
+    return word.lstrip("-").lower().replace("_", "-")
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:

@@ -111,12 +111,17 @@ def _operator_code(table: _Table) -> OperatorCode:
 
 
 def _subgraph(table: _Table, codes: tuple[OperatorCode, ...]) -> Subgraph:
-    return Subgraph(
+    subgraph = Subgraph(
         tensors=tuple(_tensor(t) for t in table.tables(0)),
         inputs=table.integers(1),
         outputs=table.integers(2),
         operators=tuple(_operator(t, codes) for t in table.tables(3)),
     )
+    ends = [*subgraph.inputs, *subgraph.outputs, *(k for op in subgraph.operators for k in (*op.inputs, *op.outputs))]
+    wrong = [k for k in ends if not -1 <= k < len(subgraph.tensors)]  # -1: an operand that is left out
+    if wrong or -1 in (*subgraph.inputs, *subgraph.outputs):
+        raise DataError(f"damaged: it names tensor {wrong[0] if wrong else -1} of {len(subgraph.tensors)}")
+    return subgraph
 
 
 def _operator(table: _Table, codes: tuple[OperatorCode, ...]) -> Operator:

@@ -6,12 +6,14 @@ other, whenever an object is made. Keys that the schema does not know are skippe
 
 from __future__ import annotations
 
+import codecs
+import json
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE
 
 #: The values of ``format`` that this version reads: of a model's file, and of a recognizer's.
@@ -33,6 +35,7 @@ _Side = Annotated[int, Meta(ge=1, le=16384)]
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _ZeroPoint = Annotated[int, Meta(ge=-128, le=127)]
 _Scale = Annotated[float, Meta(gt=0)]
+_PixelValue = Annotated[float, Meta(gt=-1e9, lt=1e9)]
 
 
 class ImageSpec(Struct, frozen=True):
@@ -51,7 +54,7 @@ class InputSpec(ImageSpec, frozen=True):
     """
 
     colour: Annotated[str, _one_of(*_CHANNELS, "OTHER")]
-    value_range: tuple[float, float]
+    value_range: tuple[_PixelValue, _PixelValue]
     scale: _Scale
     zero_point: _ZeroPoint
 
@@ -251,15 +254,20 @@ def parse_recognizer_metadata(text: bytes) -> RecognizerMetadata | None:
 
 
 def _format(text: bytes) -> object:
-    values = _decoded(text, object)
+    """The key ``format`` of what may be of another maker: Python's reader takes more than ours has to."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"its metadata.json is not JSON ({first_line(error)}): convert the Keras model again") from None
     return values.get("format") if isinstance(values, dict) else None
 
 
 def _decoded(text: bytes, content: type[_Content]) -> _Content:
     try:
-        return msgspec.json.decode(text, type=content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DataError(f"its metadata.json is damaged ({error}): convert the Keras model again") from None
+        return msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error).replace(r"^(", "one of ").replace(r")\\Z", "")  # of a choice of words, a pattern
+        raise DataError(f"its metadata.json is damaged ({reason}): convert the Keras model again") from None
 
 
 def _check_theta(theta: ThetaSpec, transform: str) -> None:

@@ -6,17 +6,24 @@ from stn_rectify.runtime.model.flatbuffer import Subgraph, Tensor
 from stn_rectify.runtime.model.operators import operator_name
 
 # The meaning of an operator's results. Softmax of logarithms of probabilities gives these back.
-_ACTIVATIONS = {"LOGISTIC": "sigmoid", "LOG_SOFTMAX": "logits", "RELU_0_TO_1": "softmax", "SOFTMAX": "softmax"}
+_ACTIVATIONS = {
+    "CONV_2D": "logits",
+    "FULLY_CONNECTED": "logits",
+    "LOGISTIC": "sigmoid",
+    "LOG_SOFTMAX": "logits",
+    "RELU_0_TO_1": "softmax",
+    "SOFTMAX": "softmax",
+}
 # Operators that hand on the same numbers in another shape or dtype.
 _HAND_ON = ("DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE", "TRANSPOSE")
 _LEVELS = {"INT8": (-128, 127), "UINT8": (0, 255)}
 
 
-def score_activation(network: Subgraph, *, is_sequence: bool) -> str:
+def score_activation(network: Subgraph, *, is_sequence: bool) -> str | None:
     """Reads off a network's graph whether its output is probabilities or logits.
 
-    The last operator that computes something decides if it is an activation; else the quantization of its result, if
-    there is one: values from 0 to 1 are probabilities. All other numbers are logits.
+    The quantization of the last result decides, if it leaves only values from 0 to 1: they are probabilities. Else the
+    last operator that computes something does, and of other operators' quantized results, that they are logits.
 
     Args:
         network: a graph with one output.
@@ -24,11 +31,13 @@ def score_activation(network: Subgraph, *, is_sequence: bool) -> str:
             a sigmoid are treated like a softmax's, which are divided by their sum.
 
     Returns:
-        ``"softmax"``, ``"sigmoid"`` or ``"logits"``, as `class_probabilities` takes them.
+        ``"softmax"``, ``"sigmoid"`` or ``"logits"``, as `class_probabilities` takes them; None if the graph does not
+        tell, as that of a float network which ends in a sum of probabilities.
     """
     operator, tensor = _computed(network)
+    quantized = network.tensors[tensor].scale > 0
     activation = _ACTIVATIONS.get(operator)
-    if activation is None:
+    if activation in (None, "logits") and quantized and operator != "LOG_SOFTMAX":
         activation = "softmax" if _lies_from_0_to_1(network.tensors[tensor]) else "logits"
     return "softmax" if is_sequence and activation == "sigmoid" else activation
 

@@ -26,6 +26,7 @@ from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
+_ROUNDING = 1e-6  # of float probabilities
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -124,6 +125,7 @@ class Recognizer(Closing):
         self._image = self._interpreter.tflite.get_input_details()[0]
         self._scores = self._interpreter.tflite.get_output_details()[0]
         self._input = RecognizerInput(self._file, *self._image["quantization"])
+        self._activation = self._file.activation or self._tried_activation(self._interpreter)
 
     @property
     def file(self) -> RecognizerFile:
@@ -152,10 +154,7 @@ class Recognizer(Closing):
         """
         if self._interpreter is None:
             raise UsageError("this Recognizer is closed: make a new one")
-        tflite = self._interpreter.tflite
-        tflite.set_tensor(self._image["index"], self._input(image))
-        tflite.invoke()
-        scores = self._probabilities(tflite.get_tensor(self._scores["index"])[0])
+        scores = class_probabilities(self._values(self._interpreter, image), self._activation)
         if self._decoder is not None:
             return self._decoder(scores)
         best, labels = int(scores.argmax()), self._file.labels
@@ -209,12 +208,23 @@ class Recognizer(Closing):
             )
         return None
 
-    def _probabilities(self, scores: npt.NDArray[np.generic]) -> FloatArray:
-        """Of the classes [K], or of the classes in each step [T, K]."""
-        values = np.asarray(scores, np.float64)
+    def _tried_activation(self, interpreter: Interpreter) -> str:
+        """Judges the numbers of a network whose graph does not tell, on black, white and noise, before any frame."""
+        width, height = self.input_size
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        values = np.stack(
+            [self._values(interpreter, image) for image in (np.zeros_like(noise), np.full_like(noise, 255), noise)]
+        )
+        return "softmax" if values.min() >= 0 and values.max() <= 1 + _ROUNDING else "logits"
+
+    def _values(self, interpreter: Interpreter, image: Image) -> FloatArray:
+        """The numbers that the network ends with: of the classes [K], or of the classes in each step [T, K]."""
+        interpreter.tflite.set_tensor(self._image["index"], self._input(image))
+        interpreter.tflite.invoke()
+        values = np.asarray(interpreter.tflite.get_tensor(self._scores["index"])[0], np.float64)
         if self._file.scores.dtype != "FLOAT32":
             scale, zero_point = self._scores["quantization"]
             values = (values - zero_point) * scale
         if self._file.sequence is not None:
             values = self._file.sequence.rows(values)
-        return class_probabilities(values, self._file.activation)
+        return values

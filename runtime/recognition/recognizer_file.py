@@ -122,7 +122,7 @@ class RecognizerFile:
         sequence: the places of steps and classes in the output; None of a classifier.
         value_range: the values that the network takes for pixel values 0 and 255; None if they are not known.
         activation: the kind of the scores, as `class_probabilities` takes it: from its metadata, else as
-            `score_activation` reads it off the graph.
+            `score_activation` reads it off the graph; None if that does not tell.
     """
 
     path: Path
@@ -134,7 +134,7 @@ class RecognizerFile:
     scores: Tensor
     sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
-    activation: str
+    activation: str | None
 
     @property
     def is_integer(self) -> bool:

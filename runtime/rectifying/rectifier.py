@@ -95,8 +95,8 @@ class Rectifier(Closing):
             the other by the target's aspect. None for the target's own size in the frame, which keeps its resolution
             and aspect and differs from frame to frame.
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
-            (`refinement.py`). None for what the model file says; 0 for none, as always with files of
-            one network and with ``output="model"``, whose pixels the graph has taken before.
+            (`stn_rectify.runtime.rectifying.refinement`). None for what the model file says; 0 for none, as always with
+            files of one network and with ``output="model"``, whose pixels the graph has taken before.
 
     Raises:
         ModelFileError: if the model file is missing, damaged or not all-integer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from contextlib import suppress
 
 import keras
 import numpy as np
@@ -110,3 +111,14 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
         save_model(tiny_model(), tmp_path / "a.keras", SCAN)
     assert [file.name for file in tmp_path.iterdir()] == ["a.keras"]
+
+
+def test_a_damaged_archive_is_judged_by_its_name_and_refused_as_a_model(tmp_path):
+    save_model(tiny_model(), tmp_path / "whole.keras", "scan")
+    content = (tmp_path / "whole.keras").read_bytes()
+    directory = content.rindex(b"PK\x01\x02")  # of the entry with the kind
+    for place in range(directory, directory + 46, 3):
+        for value in (0x00, 0x7F, 0xFF):
+            (tmp_path / "a.keras").write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            with suppress(DataError):
+                assert network_kind(tmp_path / "a.keras") == "scan"

@@ -62,6 +62,9 @@ def test_words_that_are_no_options_keep_their_secrets(capsys: pytest.CaptureFixt
 
 def test_nothing_is_suggested_for_a_word_like_none() -> None:
     assert did_you_mean("--zzzz", ["--out", "--jsonl"]) == ""
+    assert did_you_mean("--foo", ["--smooth", "--vote"]) == ""  # dashes make no option like another
+    assert did_you_mean("--HFlip", ["--vflip", "--hflip"]) == ": did you mean --hflip?"
+    assert did_you_mean("--save_limit", ["--save-limit", "--save-every"]) == ": did you mean --save-limit?"
     assert did_you_mean("--save-l", ["--save-limit", "--smooth"]) == ": did you mean --save-limit?"
 
 

@@ -30,6 +30,11 @@ ENDS: dict[str, Callable[[Any], Any]] = {
     "clip": lambda x: tf.clip_by_value(x, 0.0, 1.0),
     "relu": tf.nn.relu,
     "softmax, turned": lambda x: tf.transpose(tf.nn.softmax(tf.reshape(x, (1, 2, 3))), (0, 2, 1)),
+    "clipped softmax": lambda x: tf.clip_by_value(tf.nn.softmax(x), 0.01, 0.99),
+    "softmax of two halves": lambda x: tf.concat([tf.nn.softmax(x[:, :3]) / 2, tf.nn.softmax(x[:, 3:]) / 2], 1),
+    "mean of two": lambda x: (tf.nn.softmax(x) + tf.nn.softmax(-x)) / 2,
+    "a part of a softmax": lambda x: tf.nn.softmax(x)[:, 1:],
+    "shifted": lambda x: x * 0.5 + 1.0,
     "sigmoid, steps": lambda x: tf.sigmoid(tf.reshape(x, (1, 3, 2))),
 }
 
@@ -87,6 +92,26 @@ def test_the_graph_says_it_when_the_file_is_opened(tmp_path: Path, ends: str, dt
     file.write_bytes(network(ends, dtype))
     labels = ("a", "b") if "," in ends else None
     assert RecognizerFile.open(file, labels).activation == activation
+
+
+@pytest.mark.parametrize("ends", ["clipped softmax", "softmax of two halves", "mean of two", "a part of a softmax"])
+def test_probabilities_that_the_graph_does_not_tell_are_known_before_the_first_image(tmp_path: Path, ends: str) -> None:
+    file = tmp_path / "scores.tflite"
+    file.write_bytes(network(ends, "float32"))
+    assert RecognizerFile.open(file).activation is None
+    logits = IMAGE.astype(np.float32).reshape(1, 6) / 255 @ np.linspace(-2, 3, 36, dtype=np.float32).reshape(6, 6)
+    expected = np.asarray(ENDS[ends](tf.constant(logits)))[0]
+    with Recognizer(file) as recognizer:
+        np.testing.assert_allclose(recognizer.recognize(IMAGE).class_scores, expected / expected.sum(), atol=1e-5)
+
+
+def test_logits_that_the_graph_does_not_tell_are_known_before_the_first_image(tmp_path: Path) -> None:
+    file = tmp_path / "scores.tflite"
+    file.write_bytes(network("shifted", "float32"))
+    with Recognizer(file) as recognizer:
+        scores = recognizer.recognize(IMAGE).class_scores
+    logits = IMAGE.astype(np.float64).reshape(1, 6) / 255 @ np.linspace(-2, 3, 36).reshape(6, 6) * 0.5 + 1
+    np.testing.assert_allclose(scores, (np.exp(logits) / np.exp(logits).sum())[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("ends", ["softmax", "log_softmax", "nothing"])
@@ -162,8 +187,8 @@ def test_only_the_last_operator_that_computes_something_counts() -> None:
     assert score_activation(graph("SOFTMAX", "RESHAPE", "SQUEEZE", "DEQUANTIZE"), is_sequence=False) == "softmax"
     assert score_activation(graph("SOFTMAX", "FULLY_CONNECTED"), is_sequence=False) == "logits"
     assert score_activation(graph("RELU_0_TO_1"), is_sequence=False) == "softmax"
-    assert score_activation(graph("RESHAPE"), is_sequence=False) == "logits"  # the image itself
-    assert score_activation(graph(), is_sequence=False) == "logits"
+    assert score_activation(graph("RESHAPE"), is_sequence=False) is None  # the image itself
+    assert score_activation(graph(), is_sequence=False) is None
 
 
 def test_the_bundled_recognizer_says_it_in_its_metadata_and_in_its_graph() -> None:

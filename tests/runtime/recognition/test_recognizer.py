@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.runtime import Recognizer, Rectifier
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
@@ -147,6 +148,14 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, flatbuffers, change, messag
         (tmp_path / "bad.tflite").write_bytes(content)
     with pytest.raises(ModelFileError, match=message):
         Recognizer(tmp_path / "bad.tflite")
+
+
+@pytest.mark.parametrize("position", [999, -2])
+def test_a_file_that_names_a_tensor_it_has_not_is_one_clear_error(tmp_path, flatbuffers, position):
+    model = read_model(bytes(flatbuffers["int8"]))
+    model.subgraphs[0].operators[-1].inputs = [position]
+    with pytest.raises(ModelFileError, match=f"damaged: it names tensor {position} of"):
+        Recognizer(write(tmp_path / "a.tflite", write_model(model)))
 
 
 def test_what_is_no_classifier_is_refused(tmp_path, flatbuffers, make_model):
