@@ -16,11 +16,11 @@ from stn_rectify.converters.proof.bits import COEFFICIENTS, FEATURES
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.tflite.builder import Quantization, Tensor
-from stn_rectify.converters.tflite.cost import network_cost
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.converters.tflite.joining import append_network
 from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.network.cost import GRID_MACS, SAMPLER_MACS, StageCost, StnCost
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners

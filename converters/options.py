@@ -27,6 +27,10 @@ def _labels(file: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _text(word: str) -> str:
+    return word.encode("utf-8", "backslashreplace").decode()  # bytes that are no text cannot be read back
+
+
 @dataclass(frozen=True)
 class ConversionOptions(OptionGroup):
     """The choice of how to convert.
@@ -56,7 +60,7 @@ class ConversionOptions(OptionGroup):
         (0.0, 1.0), "what pixel values 0 and 255 are to the Keras model (default 0 1)", float, metavar=("LOW", "HIGH")
     )
     labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
-    description: str = option("", "one line for the metadata")
+    description: str = option("", "one line for the metadata", _text)
     latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
     refine_passes: int = option(
         DEFAULT_PASSES,

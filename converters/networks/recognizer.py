@@ -31,9 +31,9 @@ from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.tflite.builder import Quantization
-from stn_rectify.converters.tflite.cost import network_cost
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model

@@ -34,7 +34,7 @@ class Evaluate(Subcommand):
         """Prints the network's cost and the tables."""
         from stn_rectify.models.network.cost import stn_cost
         from stn_rectify.models.network.keras_file import load_model
-        from stn_rectify.models.network.pose import pose_predictor
+        from stn_rectify.models.network.poses import pose_predictor
 
         real = read_real_frames(self.evaluation)
         model = load_model(self.file)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from stn_rectify.models.evaluation.known_frames import network_input
-from stn_rectify.models.network.pose import pose_predictor
+from stn_rectify.models.network.poses import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError

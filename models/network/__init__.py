@@ -6,7 +6,7 @@ this imports Keras, and registers our classes with it.
 
 from stn_rectify.models.network.cost import stn_cost
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
-from stn_rectify.models.network.losses import CornerLoss
+from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.network.stn import lightweight_stn
 
 __all__ = [

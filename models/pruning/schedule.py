@@ -12,7 +12,7 @@ import numpy as np
 
 from stn_rectify.models.files import REFINE, SCAN, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.network.pose import pose_model, pose_predictor
+from stn_rectify.models.network.poses import pose_model, pose_predictor
 from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
@@ -20,7 +20,7 @@ from stn_rectify.models.pruning.surgery import without_channels
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
+from stn_rectify.models.training.pose_training import pose_loss, pose_truth
 from stn_rectify.runtime.errors import DataError
 
 # Small batches: gradients of single frames are large where their mean over many is nearly zero after training.

@@ -12,7 +12,7 @@ from keras import ops
 
 from stn_rectify.models.files import sha256_of_file
 from stn_rectify.models.network.keras_file import load_model
-from stn_rectify.models.network.losses import theta_to_corners
+from stn_rectify.models.network.poses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import (

@@ -17,7 +17,7 @@ from keras import ops
 from stn_rectify.models.files import RECOGNIZER as RECOGNIZER_KIND
 from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, partial_file
 from stn_rectify.models.network.keras_file import save_model
-from stn_rectify.models.network.losses import CornerLoss
+from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
 from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.pose_watch import PoseWatch

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis.own_targets import load_target
-from stn_rectify.models.synthesis.photographs import load_photograph
+from stn_rectify.models.synthesis.photographs import load_photograph, load_target
 from stn_rectify.models.synthesis.pictures import draw_picture
 from stn_rectify.models.synthesis.surfaces import draw_surface
 from stn_rectify.models.synthesis.targets import TargetTexture, draw_target

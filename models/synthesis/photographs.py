@@ -1,4 +1,4 @@
-"""The user's own pictures, from the folders given as ``--backgrounds`` and ``--targets``."""
+"""Pictures from folders: photographs behind targets and on posters, and upright pictures of a target of one's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.images import resized
+from stn_rectify.models.synthesis.targets import TargetTexture
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 
@@ -44,3 +45,23 @@ def load_photograph(path: Path, max_side: int) -> Image:
     height, width = image.shape[:2]
     scale = max_side / max(width, height)
     return resized(image, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else image
+
+
+#: The kind of a target from the user's folder.
+OWN_KIND = "own"
+
+_MAX_SIDE_PX = 400
+_MAX_ASPECT = 5.0
+
+
+def load_target(path: Path) -> TargetTexture:
+    """Reads the upright picture of one target; its outer edge is the target's edge.
+
+    Raises:
+        DataError: if OpenCV cannot read the file, or the picture is more than five times as long as wide.
+    """
+    image = load_photograph(path, _MAX_SIDE_PX)
+    aspect = image.shape[1] / image.shape[0]
+    if not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+        raise DataError(f"{path}: {image.shape[1]}x{image.shape[0]} is too narrow; a target is at most 5 times as long")
+    return TargetTexture(OWN_KIND, image, aspect, corner_radius=0.0, is_flexible=False)

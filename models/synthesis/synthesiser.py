@@ -13,9 +13,8 @@ from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import Bank, build_bank
 from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
 from stn_rectify.models.synthesis.images import Points, shaded, tinted
-from stn_rectify.models.synthesis.own_targets import OWN_KIND
 from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture, plane_points
-from stn_rectify.models.synthesis.photographs import find_photographs
+from stn_rectify.models.synthesis.photographs import OWN_KIND, find_photographs
 from stn_rectify.models.synthesis.photometry import take_photograph
 from stn_rectify.models.synthesis.poses import draw_pose, visible_area
 from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle

@@ -1,21 +1,48 @@
-"""Training a localization network by pose supervision: corners of synthesised frames."""
+"""Training of localization networks on synthesised frames: supervision by known corners and presence."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from stn_rectify.models.files import sha256_of_file
 from stn_rectify.models.network.keras_file import load_model
-from stn_rectify.models.network.pose import pose_model
+from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
-from stn_rectify.models.training.pose_supervision import pose_loss, pose_truth
+from stn_rectify.models.training.course import (
+    Course,
+    Targets,
+    averaging_adamw,
+    course_frames,
+    train_epochs,
+    write_result,
+)
+from stn_rectify.models.training.frame_batches import Batch
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.runtime.errors import DataError
+
+# Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
+_BETA, _REFINE_BETA = 0.05, 0.01
+_SCORE_WEIGHT = 0.15  # of the score's cross-entropy beside the corners' loss
+
+
+def pose_loss(pose: keras.Model, *, refines: bool) -> dict[str, Any]:
+    """Gives the arguments of ``compile`` for a `pose_model`; ``refines`` says that it is that of a refine network."""
+    corners = CornerLoss(beta=_REFINE_BETA, size_weight=0) if refines else CornerLoss(beta=_BETA)
+    count = len(pose.outputs)
+    return {"loss": [corners, keras.losses.BinaryCrossentropy()][:count], "loss_weights": [1.0, _SCORE_WEIGHT][:count]}
+
+
+def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
+    """Gives the right outputs of a `pose_model`: corners count where there is a target, the score everywhere."""
+    count = len(pose.outputs)
+    everywhere = np.ones(len(batch.present), np.float32)
+    return [batch.corners, batch.present][:count], [batch.present[:, 0], everywhere][:count]
 
 
 @dataclass(frozen=True)

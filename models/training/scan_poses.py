@@ -8,7 +8,7 @@ import numpy as np
 
 from stn_rectify.models.evaluation.known_frames import network_input
 from stn_rectify.models.network.keras_file import load_model
-from stn_rectify.models.network.pose import pose_predictor
+from stn_rectify.models.network.poses import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.runtime.arrays import FloatArray

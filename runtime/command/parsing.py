@@ -36,7 +36,9 @@ class OneLineParser(argparse.ArgumentParser):
         self._words = sys.argv[1:] if args is None else list(args)
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(self._unknown_option(unknown) or f"unrecognized arguments: {_words(unknown)}")
+            self.error(
+                self._unknown_option(unknown) or f"unrecognized arguments: {' '.join(map(without_secrets, unknown))}"
+            )
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -56,10 +58,6 @@ class OneLineParser(argparse.ArgumentParser):
         options = (word.partition("=")[0] for word in words if re.match(r"-{1,2}[A-Za-z]", word))
         option = next((option for option in options if option not in known), None)
         return None if option is None else f"unrecognized option {option}{did_you_mean(option, known)}"
-
-
-def _words(words: Sequence[str]) -> str:
-    return " ".join(map(without_secrets, words))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

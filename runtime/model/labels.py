@@ -1,4 +1,4 @@
-"""The labels of a recognizer's classes, a label a line: a text file, or one in the archive of a .tflite file."""
+"""The labels of classes, as text files hold them, and the probabilities of classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import UsageError
 
 
@@ -37,3 +40,21 @@ def read_labels(file: str | PathLike[str]) -> tuple[str, ...]:
     if not labels:
         raise UsageError(f"labels {file}: the file has no lines: write a label a line")
     return labels
+
+
+def class_probabilities(scores: FloatArray, activation: str) -> FloatArray:
+    """Gives the probability of each class.
+
+    Args:
+        scores: float64 [..., K].
+        activation: what they are: ``"softmax"``, up to rounding they add up to 1; ``"sigmoid"``, each for itself from 0
+            to 1; or ``"logits"``, any numbers.
+
+    Returns:
+        float64 [..., K], 0 to 1; they add up to 1, but for ``"sigmoid"``.
+    """
+    if activation == "sigmoid":
+        return scores
+    if activation == "logits":
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(scores / np.maximum(scores.sum(axis=-1, keepdims=True), 1e-9))

@@ -14,9 +14,8 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.model.class_probabilities import class_probabilities
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
-from stn_rectify.runtime.model.labels import read_labels
+from stn_rectify.runtime.model.labels import class_probabilities, read_labels
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.ctc import CtcDecoder

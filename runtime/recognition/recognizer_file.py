@@ -1,6 +1,7 @@
 """A recognizer's file: a TensorFlow Lite classifier or reader of one image, checked before an interpreter sees it.
 
-`SequenceLayout` says where in a reader's output the steps, the classes and the blank are.
+`SequenceLayout` says where in a reader's output the steps, the classes and the blank are; `score_activation` what the
+numbers of someone else's network mean: probabilities, or logits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from stn_rectify.runtime.model.labels import parse_labels
 from stn_rectify.runtime.model.metadata import RecognizerMetadata, parse_recognizer_metadata
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator_name
 from stn_rectify.runtime.model.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
-from stn_rectify.runtime.recognition.activation import score_activation
 
 #: The line of an alphabet that says which class is the blank.
 BLANK = "<blank>"
@@ -243,3 +243,60 @@ def _classes(labels: tuple[str, ...], scores: Tensor) -> tuple[tuple[str, ...], 
     if labels and len(labels) != scores.shape[1]:
         raise DataError(f"{len(labels)} labels for {scores.shape[1]} classes: give one for each (--labels)")
     return labels, None
+
+
+# The meaning of an operator's results. Softmax of logarithms of probabilities gives these back.
+_ACTIVATIONS = {
+    "CONV_2D": "logits",
+    "FULLY_CONNECTED": "logits",
+    "LOGISTIC": "sigmoid",
+    "LOG_SOFTMAX": "logits",
+    "RELU_0_TO_1": "softmax",
+    "SOFTMAX": "softmax",
+}
+# Operators that hand on the same numbers in another shape or dtype.
+_HAND_ON = ("DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE", "TRANSPOSE")
+_LEVELS = {"INT8": (-128, 127), "UINT8": (0, 255)}
+
+
+def score_activation(network: Subgraph, *, is_sequence: bool) -> str | None:
+    """Reads off a network's graph whether its output is probabilities or logits.
+
+    The quantization of the last result decides, if it leaves only values from 0 to 1: they are probabilities. Else the
+    last operator that computes something does, and of other operators' quantized results, that they are logits.
+
+    Args:
+        network: a graph with one output.
+        is_sequence: whether the network reads a text. Then probabilities have to add up to 1 in each step, and those of
+            a sigmoid are treated like a softmax's, which are divided by their sum.
+
+    Returns:
+        ``"softmax"``, ``"sigmoid"`` or ``"logits"``, as `class_probabilities` takes them; None if the graph does not
+        tell, as that of a float network which ends in a sum of probabilities.
+    """
+    operator, tensor = _computed(network)
+    quantized = network.tensors[tensor].scale > 0
+    activation = _ACTIVATIONS.get(operator)
+    if activation in (None, "logits") and quantized and operator != "LOG_SOFTMAX":
+        activation = "softmax" if _lies_from_0_to_1(network.tensors[tensor]) else "logits"
+    return "softmax" if is_sequence and activation == "sigmoid" else activation
+
+
+def _computed(network: Subgraph) -> tuple[str, int]:
+    """The last operator but for those that only hand on numbers, and its result's position; no name if none is left."""
+    tensor = network.outputs[0]
+    for operator in reversed(network.operators):
+        if tensor in operator.outputs:
+            name = operator_name(operator.code.builtin)
+            if name not in _HAND_ON or not operator.inputs:
+                return name, tensor
+            tensor = operator.inputs[0]
+    return "", tensor
+
+
+def _lies_from_0_to_1(tensor: Tensor) -> bool:
+    """Tells whether all levels stand for values from 0 to 1, with half a level of slack, as scales are rounded."""
+    if tensor.dtype not in _LEVELS or tensor.scale <= 0:
+        return False
+    low, high = ((level - tensor.zero_point) * tensor.scale for level in _LEVELS[tensor.dtype])
+    return low == 0 and high <= 1 + tensor.scale / 2

@@ -14,8 +14,8 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
 )
-from stn_rectify.runtime.model.class_probabilities import class_probabilities
 from stn_rectify.runtime.model.interpreter import Interpreter
+from stn_rectify.runtime.model.labels import class_probabilities
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid

@@ -12,7 +12,7 @@ import numpy as np
 
 from stn_rectify.models import lightweight_stn, stn_cost
 from stn_rectify.models.network.localization import BODIES
-from stn_rectify.models.network.losses import CornerLoss
+from stn_rectify.models.network.poses import CornerLoss
 
 _BATCH, _ROUNDS, _STEPS = 128, 5, 4
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from stn_rectify.converters.tflite.cost import network_cost
 from stn_rectify.converters.tflite.quantizer import to_tflite
+from stn_rectify.converters.tflite.written_graph import network_cost
 
 
 def cost(model):

@@ -15,7 +15,7 @@ STEP = """
 import keras
 import numpy as np
 from stn_rectify.models import BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid, lightweight_stn
-from stn_rectify.models.network.losses import CornerLoss
+from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.runtime.geometry import identity_theta
 
 frames = np.random.default_rng(0).random((4, 32, 32, 3)).astype("float32")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.models.network.losses import CornerLoss, theta_to_corners
+from stn_rectify.models.network.poses import CornerLoss, theta_to_corners
 from stn_rectify.runtime.geometry import (
     UNIT_CORNERS,
     corners_to_homography,

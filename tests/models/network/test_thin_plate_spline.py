@@ -11,7 +11,7 @@ from stn_rectify.models import BilinearSampler, ThinPlateSplineGrid, lightweight
 from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
-from stn_rectify.models.network.losses import CornerLoss, corners_to_control_points, theta_to_corners
+from stn_rectify.models.network.poses import CornerLoss, corners_to_control_points, theta_to_corners
 from stn_rectify.runtime.geometry import (
     CONTROL_POINTS,
     UNIT_CORNERS,

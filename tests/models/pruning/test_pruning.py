@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from stn_rectify.models import stn_cost
-from stn_rectify.models.network.losses import CornerLoss
+from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import scale_importance, taylor_importance

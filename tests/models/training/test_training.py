@@ -11,7 +11,7 @@ import pytest
 from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
-from stn_rectify.models.network.pose import pose_predictor
+from stn_rectify.models.network.poses import pose_predictor
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.models.training.pose_training import TrainingRecipe, train

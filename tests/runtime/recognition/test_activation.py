@@ -16,8 +16,7 @@ import pytest
 from stn_rectify.runtime import Recognizer
 from stn_rectify.runtime.model.flatbuffer import Operator, OperatorCode, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS
-from stn_rectify.runtime.recognition.activation import score_activation
-from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
+from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, score_activation
 
 tf = pytest.importorskip("tensorflow")
 
