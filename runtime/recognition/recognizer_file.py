@@ -262,8 +262,8 @@ _LEVELS = {"INT8": (-128, 127), "UINT8": (0, 255)}
 def score_activation(network: Subgraph, *, is_sequence: bool) -> str | None:
     """Reads off a network's graph whether its output is probabilities or logits.
 
-    The quantization of the last result decides, if it leaves only values from 0 to 1: they are probabilities. Else the
-    last operator that computes something does, and of other operators' quantized results, that they are logits.
+    The last operator that computes something decides, or the quantization of its result, if that leaves only values
+    from 0 to 1: they are probabilities.
 
     Args:
         network: a graph with one output.
@@ -272,13 +272,12 @@ def score_activation(network: Subgraph, *, is_sequence: bool) -> str | None:
 
     Returns:
         ``"softmax"``, ``"sigmoid"`` or ``"logits"``, as `class_probabilities` takes them; None if the graph does not
-        tell, as that of a float network which ends in a sum of probabilities.
+        tell, as that of a float network which ends in a mean of probabilities.
     """
     operator, tensor = _computed(network)
-    quantized = network.tensors[tensor].scale > 0
     activation = _ACTIVATIONS.get(operator)
-    if activation in (None, "logits") and quantized and operator != "LOG_SOFTMAX":
-        activation = "softmax" if _lies_from_0_to_1(network.tensors[tensor]) else "logits"
+    if activation != "sigmoid" and operator != "LOG_SOFTMAX" and _lies_from_0_to_1(network.tensors[tensor]):
+        activation = "softmax"
     return "softmax" if is_sequence and activation == "sigmoid" else activation
 
 
