@@ -40,10 +40,10 @@ def partial_file(file: Path) -> Iterator[Path]:
 REFINE_SUFFIX, RECOGNIZER_SUFFIX = ".refine.keras", ".recognizer.keras"
 
 #: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
-SCAN, REFINE, RECOGNIZER = "scan", "refine", "recognizer"
+SCAN, DENSE, REFINE, RECOGNIZER = "scan", "dense", "refine", "recognizer"
 
 #: How a file is called by the kind of its network.
-NETWORK_SUFFIXES = {REFINE: REFINE_SUFFIX, RECOGNIZER: RECOGNIZER_SUFFIX, SCAN: ".keras"}
+NETWORK_SUFFIXES = {REFINE: REFINE_SUFFIX, RECOGNIZER: RECOGNIZER_SUFFIX, SCAN: ".keras", DENSE: ".keras"}
 
 
 def kind_by_name(file: Path) -> str:

@@ -24,7 +24,7 @@ def save_model(model: keras.Model, file: Path, kind: str) -> None:
     Args:
         model: the network.
         file: where to; an existing file is replaced.
-        kind: what the network is for: `SCAN`, `REFINE` or `RECOGNIZER` of `stn_rectify.models.files`.
+        kind: what the network is for: `SCAN`, `DENSE`, `REFINE` or `RECOGNIZER` of `stn_rectify.models.files`.
 
     Raises:
         DataError: if the file cannot be written.
@@ -47,12 +47,14 @@ def network_kind(file: Path) -> str:
     """
     named = kind_by_name(file)
     stored = _stored_kind(file)
-    if stored is None or stored == named:
+    if stored is None:
         return named
     if stored not in NETWORK_SUFFIXES:
         raise DataError(
             f"{file} holds a network of an unknown kind, {stored!r}: a newer version wrote it, update stn-rectify"
         )
+    if NETWORK_SUFFIXES[stored] == NETWORK_SUFFIXES[named]:
+        return stored
     name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
     raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
 

@@ -33,7 +33,7 @@ _BLOCKS = {
 _SQUEEZED = {"separable": 32, "fused": 48}
 
 
-def _channels(count: int, width: float) -> int:
+def scaled_channels(count: int, width: float) -> int:
     """Channels scaled by ``width``, a multiple of 8: what SIMD kernels fill."""
     return max(8, int(count * width / 8 + 0.5) * 8)
 
@@ -43,14 +43,14 @@ def _normalised(x: Any, name: str) -> Any:
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _convolution(x: Any, channels: int, stride: int, name: str) -> Any:
+def convolution(x: Any, channels: int, stride: int, name: str) -> Any:
     """A plain 3×3 convolution, and a residual connection where the shapes allow one."""
     y = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False, name=name)(x)
     y = _normalised(y, name)
     return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
 
 
-def _separable_block(x: Any, channels: int, stride: int, kernel: int, name: str) -> Any:
+def separable_block(x: Any, channels: int, stride: int, kernel: int, name: str) -> Any:
     """Depthwise, pointwise 1×1, and a residual connection where the shapes allow one."""
     y = layers.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     y = _normalised(y, f"{name}_depthwise")
@@ -93,15 +93,15 @@ def localization_features(image: Any, *, body: str, localization: str, width: fl
     """
     x = image
     for number, (channels, stride) in enumerate(_CONVOLUTIONS[body]):
-        x = _convolution(x, _channels(channels, width), stride, f"stem{number or ''}")
+        x = convolution(x, scaled_channels(channels, width), stride, f"stem{number or ''}")
     for number, (channels, stride, kernel) in enumerate(_BLOCKS[body], start=1):
-        x = _separable_block(x, _channels(channels, width), stride, kernel, f"block{number}")
+        x = separable_block(x, scaled_channels(channels, width), stride, kernel, f"block{number}")
     if localization == "pooled":
         x = layers.GlobalAveragePooling2D(name="pool")(x)
     else:
         if localization == "flatten":
-            x = _separable_block(x, x.shape[-1], 2, 3, "block10")
-        x = layers.Conv2D(_channels(_SQUEEZED[body], width), 1, use_bias=False, name="squeeze")(x)
+            x = separable_block(x, x.shape[-1], 2, 3, "block10")
+        x = layers.Conv2D(scaled_channels(_SQUEEZED[body], width), 1, use_bias=False, name="squeeze")(x)
         x = _normalised(x, "squeeze")
         if localization == "flatten":
             x = layers.Flatten(name="flatten")(x)

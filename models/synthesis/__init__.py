@@ -4,7 +4,8 @@
 random homographies, on cluttered backgrounds, as a camera sees them. It needs no data set and no TensorFlow.
 """
 
+from stn_rectify.models.synthesis.scenes import SceneSynthesiser, SynthesisedScene
 from stn_rectify.models.synthesis.synthesiser import FrameSynthesiser, SynthesisedFrame
 from stn_rectify.models.synthesis.targets import TARGET_KINDS
 
-__all__ = ["TARGET_KINDS", "FrameSynthesiser", "SynthesisedFrame"]
+__all__ = ["TARGET_KINDS", "FrameSynthesiser", "SceneSynthesiser", "SynthesisedFrame", "SynthesisedScene"]

@@ -26,6 +26,7 @@ def draw_pose(
     *,
     extent: tuple[float, float] = (0.3, 0.95),
     cut_off: float = 0.15,
+    least_edge: float = _MIN_EDGE,
 ) -> Points:
     """Corners of a target in an acceptable pose.
 
@@ -35,6 +36,7 @@ def draw_pose(
         frame_size: width and height of the frame, pixels.
         extent: range of the target's larger extent, as a fraction of the frame's side.
         cut_off: share of targets that may reach over the frame's edge, by a quarter of their area at most.
+        least_edge: no edge is shorter than this fraction of the frame's height.
 
     Returns:
         float64 [4, 2], pixels, TL, TR, BR, BL: convex, turned by 40° at most, three quarters visible or more.
@@ -48,9 +50,9 @@ def draw_pose(
         overhang = 0.25 * reach if rng.random() < cut_off else np.zeros(2)
         room = np.maximum(size - reach + 2 * overhang, 0)
         corners += rng.random(2) * room - overhang - 0.5 - corners.min(axis=0)
-        if _is_acceptable(corners, frame_size):
+        if _is_acceptable(corners, frame_size, least_edge):
             return corners
-    return _upright(aspect, size)
+    return _upright(aspect, size, extent[1])
 
 
 def rotation_deg(corners: Points) -> float:
@@ -84,11 +86,11 @@ def _project(rng: np.random.Generator, aspect: float, max_rotation_deg: float) -
     return np.asarray(in_space[:, :2] / (1 + in_space[:, 2:] / distance), np.float64)
 
 
-def _is_acceptable(corners: Points, frame_size: tuple[int, int]) -> bool:
+def _is_acceptable(corners: Points, frame_size: tuple[int, int], least_edge: float) -> bool:
     if not is_valid_quadrilateral(corners) or abs(rotation_deg(corners)) > MAX_ROTATION_DEG:
         return False
     edges = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-    if edges.min() < _MIN_EDGE * frame_size[1]:
+    if edges.min() < least_edge * frame_size[1]:
         return False
     down_x, down_y = corners[3] - corners[0] + corners[2] - corners[1]
     leans = abs(down_x) > np.tan(np.radians(60)) * down_y
@@ -96,8 +98,8 @@ def _is_acceptable(corners: Points, frame_size: tuple[int, int]) -> bool:
     return not leans and visible_area(corners, frame_size) >= MIN_VISIBLE * whole
 
 
-def _upright(aspect: float, size: Points) -> Points:
+def _upright(aspect: float, size: Points, extent: float) -> Points:
     """A frontal view in the middle: for the rare case that no random pose was acceptable."""
-    width = 0.8 * min(size[0], size[1] * aspect)
+    width = min(0.8, extent) * min(size[0], size[1] * aspect)
     half = np.array([width, width / aspect]) / 2
     return np.asarray((size - 1) / 2 + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half, np.float64)

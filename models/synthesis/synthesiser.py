@@ -167,9 +167,9 @@ def _compose(
         offset, softness = rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit
         scene = cast_shadow(scene, outer, offset, softness, rng.uniform(0.1, 0.6))
     is_own = target.kind == OWN_KIND
-    texture = _relit(rng, target.image) if is_own else _varied(rng, target.image)
+    texture = _relit(rng, target.image) if is_own else varied(rng, target.image)
     if not is_own and rng.random() < 0.3:
-        texture = _camouflaged(rng, texture, scene, outer)
+        texture = camouflaged(rng, texture, scene, outer)
     bow = 0.03 if any(target.margins) else 0.012  # a scrap's own edges may be of any shape
     bows = tuple(rng.normal(0, bow, 4)) if target.is_flexible and rng.random() < 0.35 else ()
     paste_texture(scene, texture, outer, radius=target.corner_radius, bows=bows)
@@ -187,7 +187,7 @@ def target_outline(corners: Points, target: TargetTexture) -> Points:
     return plane_points(corners, outer)
 
 
-def _varied(rng: np.random.Generator, texture: Image) -> Image:
+def varied(rng: np.random.Generator, texture: Image) -> Image:
     """The texture with its colours shifted, swapped or inverted, so that one drawing serves many samples."""
     style = rng.random()
     if style < 0.12:
@@ -208,7 +208,7 @@ def _relit(rng: np.random.Generator, texture: Image) -> Image:
     return tinted(texture, (blue, green, red))
 
 
-def _camouflaged(rng: np.random.Generator, texture: Image, scene: Image, corners: Points) -> Image:
+def camouflaged(rng: np.random.Generator, texture: Image, scene: Image, corners: Points) -> Image:
     """The texture with its rim's brightness moved towards that of the ground around it: a faint edge."""
     left, top = np.maximum(corners.min(axis=0).astype(int), 0)
     right, bottom = np.minimum(corners.max(axis=0).astype(int), (scene.shape[1] - 1, scene.shape[0] - 1))

@@ -1,0 +1,223 @@
+"""The synthesiser of scenes: one camera frame with no, one or several targets of any size for each index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from stn_rectify.models.synthesis.backgrounds import draw_background
+from stn_rectify.models.synthesis.bank import Bank, build_bank
+from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
+from stn_rectify.models.synthesis.images import Points, blended
+from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.photographs import find_photographs, load_photograph
+from stn_rectify.models.synthesis.photometry import take_photograph
+from stn_rectify.models.synthesis.pictures import picture_crop
+from stn_rectify.models.synthesis.poses import draw_pose
+from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
+from stn_rectify.models.synthesis.synthesiser import camouflaged, target_outline, varied
+from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.errors import DataError
+
+#: The most targets of a scene.
+MAX_TARGETS = 6
+#: How often a scene has 0, 1, … targets.
+_COUNT_SHARES = np.array([0.16, 0.36, 0.16, 0.12, 0.09, 0.06, 0.05])
+#: The larger extent of a target, as a share of the frame's side: least, and largest by the number of targets.
+_LEAST_EXTENT = 0.04
+_LARGEST_EXTENT = (0.98, 0.98, 0.6, 0.5, 0.45, 0.4, 0.35)
+#: How often a scene is of number plates alone, and how often a target of another one is a plate.
+_PLATES_ONLY_SHARE, _PLATE_SHARE = 0.4, 0.12
+#: How often a scene without a target is a photograph as it is, and how often one lies behind targets, where there are
+#: photographs without targets.
+_NEGATIVE_SHARE, _NEGATIVE_BEHIND_SHARE = 0.7, 0.35
+_NEGATIVE_SIDE_PX = 480
+#: No edge of a target is shorter than this fraction of the frame's height.
+_LEAST_EDGE = 0.012
+_ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class SynthesisedScene:
+    """One training sample.
+
+    Attributes:
+        frame: uint8 [H, W, 3] BGR.
+        corners: float64 [N, 4, 2], pixels, TL, TR, BR, BL of each upright target, (0, 0) the centre of the first pixel;
+            they may lie outside the frame. N is 0 to `MAX_TARGETS`.
+        kinds: what each target is ("page", "plate", …; see `stn_rectify.models.synthesis.TARGET_KINDS`).
+    """
+
+    frame: Image
+    corners: FloatArray
+    kinds: tuple[str, ...]
+
+
+class SceneSynthesiser:
+    """Draws camera frames that show several planar targets, or none, for a network that looks everywhere.
+
+    Scene ``index`` depends on the seed, the index, the frame size and the files alone, as with
+    `stn_rectify.models.synthesis.FrameSynthesiser`.
+
+    Example:
+        >>> scene = SceneSynthesiser(seed=1)(3)
+        >>> len(scene.corners) == len(scene.kinds)
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        frame_size: tuple[int, int] = (480, 360),
+        backgrounds: Path | None = None,
+        negatives: Path | None = None,
+        targets: Path | None = None,
+    ) -> None:
+        """Prepares a synthesiser; draws nothing yet.
+
+        Args:
+            seed: 0 or more; another seed gives other textures and other frames.
+            frame_size: width and height of the frames, pixels.
+            backgrounds: a folder of photographs for use behind and on targets; None for none.
+            negatives: a folder of photographs that show no target, for scenes without one and behind targets; None for
+                none.
+            targets: a folder of upright pictures of the only targets, each cut out along the target's edges. None for
+                all kinds, drawn.
+
+        Raises:
+            DataError: if there is no such folder or no picture in it.
+        """
+        self._seed, self._frame_size = seed, frame_size
+        self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
+        self._negative_paths = find_photographs(negatives, "--negatives") if negatives is not None else []
+        self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
+        self._bank: Bank | None = None
+        self._negatives: list[Image] = []
+        self._plates: list[TargetTexture] = []
+
+    def __call__(self, index: int) -> SynthesisedScene:
+        """Draws scene ``index``, 0 or more.
+
+        Raises:
+            DataError: if the index is negative, or a picture cannot be used.
+        """
+        if index < 0:
+            raise DataError(f"scene index {index}: expected 0 or more")
+        bank = self._bank or self._load()
+        rng = np.random.default_rng([self._seed, index])
+        count = int(rng.choice(len(_COUNT_SHARES), p=_COUNT_SHARES / _COUNT_SHARES.sum()))
+        if count == 0:
+            return SynthesisedScene(self._empty(rng, bank), np.empty((0, 4, 2)), ())
+        plates_only = bool(self._plates) and rng.random() < _PLATES_ONLY_SHARE
+        textures = [self._texture(rng, bank, plates_only=plates_only) for _ in range(count)]
+        placed = _poses(rng, textures, self._frame_size)
+        if not placed:
+            return SynthesisedScene(self._empty(rng, bank), np.empty((0, 4, 2)), ())
+        scene = self._background(rng, bank)
+        for texture, corners in placed:
+            scene = _with_target(rng, scene, bank, texture, corners, alone=len(placed) == 1)
+        frame = take_photograph(rng, scene, bank.noise)
+        return SynthesisedScene(frame, np.stack([c for _, c in placed]), tuple(t.kind for t, _ in placed))
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        return {**self.__dict__, "_bank": None, "_negatives": [], "_plates": []}
+
+    def _load(self) -> Bank:
+        self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
+        self._negatives = [load_photograph(path, _NEGATIVE_SIDE_PX) for path in self._negative_paths]
+        self._plates = [texture for texture in self._bank.targets if texture.kind == "plate"]
+        return self._bank
+
+    def _texture(self, rng: np.random.Generator, bank: Bank, *, plates_only: bool) -> TargetTexture:
+        others = rng.random() >= _PLATE_SHARE
+        pool: Sequence[TargetTexture] = self._plates if self._plates and (plates_only or not others) else bank.targets
+        return pool[int(rng.integers(len(pool)))]
+
+    def _background(self, rng: np.random.Generator, bank: Bank) -> Image:
+        if self._negatives and rng.random() < _NEGATIVE_BEHIND_SHARE:
+            return picture_crop(rng, self._negatives, *self._frame_size)
+        scene = draw_background(rng, bank, self._frame_size)
+        # Discs, strips and words; no rectangles, which would be targets without a truth.
+        return draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), 0, 0) if rng.random() < 0.5 else scene
+
+    def _empty(self, rng: np.random.Generator, bank: Bank) -> Image:
+        """A frame without a target: a photograph of something else, or a procedural scene."""
+        if self._negatives and rng.random() < _NEGATIVE_SHARE:
+            picture = picture_crop(rng, self._negatives, *self._frame_size)
+            return take_photograph(rng, picture, bank.noise) if rng.random() < 0.3 else picture
+        scene = draw_background(rng, bank, self._frame_size)
+        if rng.random() < 0.4:
+            scene = _with_vehicle(rng, scene, draw_pose(rng, 3.4, self._frame_size, extent=(0.08, 0.6)), bank)
+        return take_photograph(rng, draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), 0, 0), bank.noise)
+
+
+def _poses(
+    rng: np.random.Generator, textures: Sequence[TargetTexture], size: tuple[int, int]
+) -> list[tuple[TargetTexture, Points]]:
+    """The targets with corners that do not overlap, largest first; one for which no place is found is left out."""
+    occupied = np.zeros((size[1], size[0]), np.uint8)
+    placed = []
+    largest = _LARGEST_EXTENT[len(textures)]
+    extents = np.sort(np.exp(rng.uniform(np.log(_LEAST_EXTENT), np.log(largest), len(textures))))[::-1]
+    for texture, extent in zip(textures, extents, strict=True):
+        aspect = float(np.clip(texture.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
+        for _ in range(_ATTEMPTS):
+            corners = draw_pose(
+                rng, aspect, size, extent=(extent, 1.02 * extent), cut_off=0.1, least_edge=_LEAST_EDGE
+            )
+            mask = np.zeros_like(occupied)
+            cv2.fillConvexPoly(mask, target_outline(corners, texture).round().astype(np.int32), 1)
+            if not (cv2.dilate(mask, np.ones((5, 5), np.uint8)) & occupied).any():
+                occupied |= mask
+                placed.append((texture, corners))
+                break
+    return placed
+
+
+def _with_target(
+    rng: np.random.Generator, scene: Image, bank: Bank, texture: TargetTexture, corners: Points, *, alone: bool
+) -> Image:
+    """The scene with a target on it, and what it is mounted on."""
+    is_plate = texture.kind == "plate"
+    if alone or np.ptp(corners, axis=0).max() < 0.15 * scene.shape[1]:
+        if rng.random() < (0.6 if is_plate else 0.02):
+            scene = _with_vehicle(rng, scene, corners, bank)
+        elif alone and rng.random() < 0.25:
+            scene = draw_panels(rng, scene, corners)
+    outer = target_outline(corners, texture)
+    if rng.random() < (0.35 if is_plate else 0.05):
+        draw_holder(rng, scene, outer)
+    if rng.random() < 0.4:
+        unit = np.ptp(corners, axis=0).max() / 150
+        scene = cast_shadow(scene, outer, rng.normal(0, 4 * unit, 2), rng.uniform(1, 7) * unit, rng.uniform(0.1, 0.6))
+    image = varied(rng, texture.image)
+    if rng.random() < 0.2:
+        image = camouflaged(rng, image, scene, outer)
+    bow = 0.03 if any(texture.margins) else 0.012
+    bows = tuple(rng.normal(0, bow, 4)) if texture.is_flexible and rng.random() < 0.35 else ()
+    paste_texture(scene, image, outer, radius=texture.corner_radius, bows=bows)
+    if rng.random() < 0.06:
+        draw_occluder(rng, scene, corners)
+    return scene
+
+
+def _with_vehicle(rng: np.random.Generator, scene: Image, corners: Points, bank: Bank) -> Image:
+    """A vehicle front around the place of a plate: all of the frame behind a large one, a part of it behind others."""
+    front = draw_vehicle(rng, scene, corners, bank)
+    middle, across, down = corners.mean(axis=0), corners[1] - corners[0], corners[3] - corners[0]
+    width = np.linalg.norm(across)
+    across = across * rng.uniform(1.3, 2.4)
+    down = down / max(np.linalg.norm(down), 1e-6) * width * rng.uniform(0.7, 1.5)
+    outline = middle + np.array([-across - down, across - down, across + 0.6 * down, -across + 0.6 * down]) / 1.2
+    mask = np.zeros(scene.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, outline.round().astype(np.int32), (255,), cv2.LINE_AA)
+    soft = max(1.0, 0.06 * float(width))
+    mask = np.asarray(cv2.threshold(cv2.GaussianBlur(mask, (0, 0), soft), 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    return blended(front, scene, np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.8), np.uint8))

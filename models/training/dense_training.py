@@ -1,0 +1,156 @@
+"""Training of dense localization networks on synthesised scenes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from keras import ops
+
+from stn_rectify.models.files import DENSE, partial_file, sha256_of_file
+from stn_rectify.models.network.dense import dense_localization
+from stn_rectify.models.network.keras_file import load_model, save_model
+from stn_rectify.models.training.checkpoint import Checkpoint
+from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.curve import write_curve
+from stn_rectify.models.training.dense_batches import DenseBatch, dense_batches
+from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.runtime.errors import DataError
+
+_CALIBRATION_FRAMES = 120
+#: Where smooth-L1 turns from square to straight, as a share of the target's size.
+_BETA = 0.03
+_CORNER_WEIGHT = 3.0
+
+
+@keras.saving.register_keras_serializable(package="stn_rectify")
+class DenseScoreLoss(keras.losses.Loss):
+    """Focal loss (Lin et al. 2017, arXiv 1708.02002) of logits [B, h, w, S], for each cell that sees a target."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """``y_true`` [B, h, w, 2 · S]: present, and whether a cell counts."""
+        size = y_pred.shape[-1]
+        present, counts = y_true[..., :size], y_true[..., size:]
+        probability = ops.sigmoid(y_pred)
+        entropy = ops.maximum(y_pred, 0.0) - y_pred * present + ops.log1p(ops.exp(-ops.abs(y_pred)))
+        weight = ops.where(present > 0, 0.5 * (1 - probability) ** 2, 0.75 * counts * probability**2)
+        return ops.sum(entropy * weight) / (ops.sum(present) + 4.0)
+
+
+@keras.saving.register_keras_serializable(package="stn_rectify")
+class DenseCornerLoss(keras.losses.Loss):
+    """Smooth-L1 distance of the corners [B, h, w, 8] as a share of the target's size, for each cell that sees one."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """``y_true`` [B, h, w, 10]: corners, size, and whether a cell sees a target."""
+        corners, size, sees = y_true[..., :8], y_true[..., 8:9], y_true[..., 9]
+        distance = ops.abs(corners - y_pred) / size
+        loss = ops.where(distance < _BETA, distance**2 / (2 * _BETA), distance - _BETA / 2)
+        return ops.sum(ops.mean(loss, axis=-1) * sees) / (ops.sum(sees) + 4.0)
+
+
+@dataclass(frozen=True)
+class DenseRecipe(Course):
+    """The settings that decide the trained weights of a dense network.
+
+    Attributes:
+        negatives: a folder of photographs without a target; None for none.
+        width: factor on the channels.
+        weights: a .keras file of such a network, to start from; None to start untrained.
+    """
+
+    input_shape: tuple[int, int, int] = (240, 320, 3)
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    negatives: str | None = None
+    width: float = 1.0
+    weights: str | None = None
+
+    def model(self) -> keras.Model:
+        """The network before this training.
+
+        Raises:
+            DataError: if ``weights`` cannot be read, or is another network.
+        """
+        keras.utils.set_random_seed(self.seed)
+        model = dense_localization(self.input_shape, width=self.width)
+        if self.weights is not None:
+            trained = load_model(Path(self.weights))
+            if [v.shape for v in trained.variables] != [v.shape for v in model.variables]:
+                raise DataError(
+                    f"{self.weights} is another network than the one asked for: give a dense network of the same --width"
+                )
+            model.set_weights(trained.get_weights())
+        return model
+
+    def dense_batches(self, pool: ScenePool, epoch: int, *, first: int = 0) -> Iterator[DenseBatch]:
+        """The batches of an epoch, from batch ``first`` on."""
+        return dense_batches(
+            pool, epoch, batch_size=self.batch_size, seed=self.seed, first=first, mirrors=self.targets is None
+        )
+
+
+def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
+    """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
+
+    What it keeps beside ``out`` is as `stn_rectify.models.training.pose_training.train` keeps it.
+
+    Args:
+        recipe: the network and the training.
+        out: the .keras file to write.
+        jobs: processes that synthesise scenes.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        DataError: if the folder holds a run with other settings, or a file cannot be read or written.
+        KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
+    """
+    work = out.with_suffix(".training")
+    model = recipe.model()
+    folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
+    paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
+    pool = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, jobs=jobs, **paths)
+    trained = _any_size(model)
+    trained.compile(
+        optimizer=averaging_adamw(recipe, weight_decay=1e-4),
+        loss=[DenseScoreLoss(), DenseCornerLoss()],
+        loss_weights=[1.0, _CORNER_WEIGHT],
+    )
+    others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
+    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
+    train_epochs(trained, pool, recipe, checkpoint, _truth, batches=recipe.dense_batches)
+    _write_calibration(pool, recipe, out)
+    write_curve(out, [checkpoint.curve_file])
+    save_model(model, out, DENSE)
+    shutil.rmtree(work)
+    return model
+
+
+def _any_size(model: keras.Model) -> keras.Model:
+    """The same layers and weights for frames of any size."""
+    frame = keras.Input((None, None, model.input_shape[3]), name="frame")
+    return keras.Model(frame, model(frame), name=model.name)
+
+
+def _truth(batch: DenseBatch) -> Targets:
+    return [batch.present, batch.corners], None
+
+
+def _write_calibration(pool: ScenePool, recipe: DenseRecipe, out: Path) -> None:
+    """``NAME.calibration.npz``: whole frames for stn-convert at the network's size, RGB."""
+    height, width, _ = recipe.input_shape
+    count = min(_CALIBRATION_FRAMES, len(pool))
+    shrunk = [cv2.resize(pool.frames[k], (width, height), interpolation=cv2.INTER_AREA) for k in range(count)]
+    content = io.BytesIO()
+    np.savez_compressed(content, frames=np.stack(shrunk)[..., ::-1])
+    with partial_file(out.with_suffix(".calibration.npz")) as partial:
+        partial.write_bytes(content.getbuffer())
