@@ -70,4 +70,3 @@ def dense_localization(
     logits = layers.Conv2D(scores, 1, bias_initializer=rare, name="scores")(x)
     corners = layers.Conv2D(8, 1, name="corners")(x)
     return keras.Model(image, [logits, corners], name=name)
-

@@ -169,9 +169,7 @@ def _poses(
     for texture, extent in zip(textures, extents, strict=True):
         aspect = float(np.clip(texture.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
         for _ in range(_ATTEMPTS):
-            corners = draw_pose(
-                rng, aspect, size, extent=(extent, 1.02 * extent), cut_off=0.1, least_edge=_LEAST_EDGE
-            )
+            corners = draw_pose(rng, aspect, size, extent=(extent, 1.02 * extent), cut_off=0.1, least_edge=_LEAST_EDGE)
             mask = np.zeros_like(occupied)
             cv2.fillConvexPoly(mask, target_outline(corners, texture).round().astype(np.int32), 1)
             if not (cv2.dilate(mask, np.ones((5, 5), np.uint8)) & occupied).any():

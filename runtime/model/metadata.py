@@ -146,6 +146,53 @@ class RefineSpec(Struct, frozen=True):
         _check_theta(self.theta, "projective")
 
 
+class LevelSpec(Struct, frozen=True):
+    """One level of the pyramid that a dense network sees: a subgraph of the file, of the same weights as the others.
+
+    Attributes:
+        signature: the key of its SignatureDef.
+        height: of the frame at this level, pixels.
+        width: of the frame at this level, pixels.
+    """
+
+    signature: str
+    height: _Side
+    width: _Side
+
+
+class DenseSpec(Struct, frozen=True):
+    """A dense localization network: a score and corners at every cell of a coarse grid, for each level of a pyramid.
+
+    A cell of row r and column c looks at the pixel ``(stride · c + (stride - 1) / 2, …r…)`` of its level.
+
+    Attributes:
+        levels: finest first, in the order of the subgraphs.
+        stride: pixels of a level for each cell, along both sides.
+        unit: pixels of a level that one unit of the corners is.
+        score: quantization of the scores, int8 [1, rows, columns, 1]: is the cell inside a target?
+        corners: quantization of the corners, int8 [1, rows, columns, 8]: x and y of TL, TR, BR, BL of that target, in
+            units, from the pixel that the cell looks at.
+
+    Raises:
+        ValueError: if a level is no whole number of cells.
+    """
+
+    levels: Annotated[tuple[LevelSpec, ...], Meta(min_length=1, max_length=16)]
+    stride: Annotated[int, Meta(ge=1, le=256)]
+    unit: Annotated[float, Meta(gt=0)]
+    score: ScoreSpec
+    corners: ScoreSpec
+
+    def __post_init__(self) -> None:
+        for level in self.levels:
+            if level.height % self.stride or level.width % self.stride:
+                raise ValueError(
+                    f"the level {level.width}x{level.height} is no whole number of cells of {self.stride} pixels"
+                )
+        if len({level.signature for level in self.levels}) < len(self.levels):
+            raise ValueError("two levels have the same signature")
+
+
 class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=FORMAT):
     """The content of a model's metadata.json, in the order in which it is written.
 
@@ -155,25 +202,39 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
     name: str
     description: str
-    kind: Annotated[str, _one_of("in-graph", "pose-only")]
+    kind: Annotated[str, _one_of("in-graph", "pose-only", "dense")]
     transform: Annotated[str, _one_of(*THETA_SIZE)]
     padding: Annotated[str, _one_of("zeros", "border")]
     coordinates: str
     input: InputSpec
-    outputs: OutputsSpec
+    outputs: OutputsSpec | None = None  # of a network that sees the frame once
+    dense: DenseSpec | None = None  # or of one that looks everywhere; the input is that of its finest level
     parameters: _Count
     macs: _Count
     source_sha256: str
     converter: dict[str, str]
     refine: RefineSpec | None = None  # files of one network do not name it
+    min_score: Annotated[float, Meta(ge=0, le=1)] | None = None  # from which on a target counts as found
     flatbuffer: FlatbufferSpec
 
     def __post_init__(self) -> None:
-        _check_theta(self.theta, self.transform)
+        if (self.outputs is None) != (self.kind == "dense") or (self.dense is None) != (self.kind != "dense"):
+            raise ValueError("a dense file must have dense and no outputs, and any other outputs and no dense")
+        if self.theta is not None:
+            _check_theta(self.theta, self.transform)
+        if self.dense is not None:
+            self._check_dense(self.dense)
         if (self.kind == "in-graph") != (self.rectified is not None):
             raise ValueError("outputs.rectified must be an image in an in-graph file, and null in a pose-only one")
         if self.refine is not None:
             self._check_refine(self.refine.input)
+
+    def _check_dense(self, dense: DenseSpec) -> None:
+        finest = dense.levels[0]
+        if (finest.height, finest.width) != (self.input.height, self.input.width):
+            raise ValueError("the input is not that of the first level")
+        if self.transform != "projective":
+            raise ValueError(f"transform is {self.transform}, but four corners are projective")
 
     def _check_refine(self, crop: InputSpec) -> None:
         if self.transform == "tps":
@@ -188,23 +249,25 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
     @property
     def rectified(self) -> ImageSpec | None:
-        """Size of the image that the graph itself makes; None in a pose-only file."""
-        return self.outputs.rectified
+        """Size of the image that the graph itself makes; None in a pose-only or dense file."""
+        return None if self.outputs is None else self.outputs.rectified
 
     @property
-    def theta(self) -> ThetaSpec:
-        """The stored form of the pose."""
-        return self.outputs.theta
+    def theta(self) -> ThetaSpec | None:
+        """The stored form of the pose; None in a dense file."""
+        return None if self.outputs is None else self.outputs.theta
 
     @property
     def score(self) -> ScoreSpec | None:
         """The quantization of the score; None if the network gives none."""
-        return self.outputs.score
+        if self.dense is not None:
+            return self.dense.score
+        return None if self.outputs is None else self.outputs.score
 
     @property
     def class_scores(self) -> ClassScoresSpec | None:
         """The quantization of the class scores; None if there is no recognizer in the file."""
-        return self.outputs.class_scores
+        return None if self.outputs is None else self.outputs.class_scores
 
 
 class RecognizerMetadata(Struct, frozen=True, kw_only=True, tag_field="format", tag=RECOGNIZER_FORMAT):

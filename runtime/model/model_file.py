@@ -11,7 +11,14 @@ from pathlib import Path
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
-from stn_rectify.runtime.model.metadata import ImageSpec, InputSpec, Metadata, ScoreSpec, ThetaSpec, parse_metadata
+from stn_rectify.runtime.model.metadata import (
+    ImageSpec,
+    Metadata,
+    OutputsSpec,
+    ScoreSpec,
+    ThetaSpec,
+    parse_metadata,
+)
 from stn_rectify.runtime.model.operators import ALLOWED, operator_name
 from stn_rectify.runtime.model.tflite_file import TfliteKind, unaltered_flatbuffer
 
@@ -21,7 +28,7 @@ DEFAULT_MODEL = "general"
 #: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
 SIGNATURE = "serving_default"
 
-#: The SignatureDef of the second subgraph, the network that improves a pose, in files that have one.
+#: The SignatureDef of the last subgraph, the network that improves a pose, in files that have one.
 REFINE_SIGNATURE = "refine"
 
 _KIND = TfliteKind(
@@ -52,7 +59,8 @@ class ModelFile:
         metadata: what metadata.json says.
         labels: the lines of labels.txt; empty if the model recognizes nothing.
         signature: tensor positions of inputs and outputs by name, in the first subgraph.
-        refine_signature: the same of the second subgraph; None in files of one network.
+        refine_signature: the same of the last subgraph; None in files without a refine network.
+        level_signatures: the same of all levels of a dense network, finest first; empty without one.
 
     Example:
         >>> model = ModelFile.open("general")  # doctest: +SKIP
@@ -67,10 +75,11 @@ class ModelFile:
     labels: tuple[str, ...] = field(repr=False)
     signature: Signature = field(repr=False)
     refine_signature: Signature | None = field(default=None, repr=False)
+    level_signatures: tuple[Signature, ...] = field(default=(), repr=False)
 
     @property
     def networks(self) -> int:
-        """The number of networks in the file: 2 if it can refine a pose, else 1."""
+        """The number of networks in the file: 2 if it can refine a pose, else 1; levels of one count once."""
         return 1 if self.refine_signature is None else 2
 
     @classmethod
@@ -94,13 +103,15 @@ class ModelFile:
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)
-            signature = _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata))
+            _check_subgraphs(graph, metadata)
+            levels = _check_levels(graph, metadata)
+            signature = levels[0] if levels else _check_main(graph, metadata)
             refine_signature = _check_refine(graph, metadata)
             classes = None if metadata.class_scores is None else metadata.class_scores.size
             labels = _labels(texts["labels.txt"], classes)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
-        return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature)
+        return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature, levels)
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -154,26 +165,48 @@ def _check_all_integer(graph: Graph) -> None:
                 )
 
 
-def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
-    """The signature of the second network, which is there if and only if the metadata says so."""
-    refine = metadata.refine
-    subgraphs = 1 if refine is None else 2
-    if len(graph.subgraphs) != subgraphs:
+def _check_subgraphs(graph: Graph, metadata: Metadata) -> None:
+    wanted = 1 if metadata.dense is None else len(metadata.dense.levels)
+    wanted += metadata.refine is not None
+    if len(graph.subgraphs) != wanted:
         raise DataError(
-            f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {subgraphs}: convert the model again"
+            f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {wanted}: convert the model again"
         )
+
+
+def _check_levels(graph: Graph, metadata: Metadata) -> tuple[Signature, ...]:
+    """The signatures of a dense network's levels; none in other files."""
+    dense, signatures = metadata.dense, []
+    if dense is None:
+        return ()
+    for number, level in enumerate(dense.levels):
+        frame = ImageSpec(level.height, level.width, metadata.input.channels)
+        grid = (1, level.height // dense.stride, level.width // dense.stride)
+        outputs: dict[str, _Expected | None] = {"score": ("INT8", (*grid, 1)), "corners": ("INT8", (*grid, 8))}
+        signatures.append(_check_signature(graph, level.signature, number, frame, outputs))
+    return tuple(signatures)
+
+
+def _check_main(graph: Graph, metadata: Metadata) -> Signature:
+    assert metadata.outputs is not None  # the metadata have been checked: only dense files lack them
+    return _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata.outputs))
+
+
+def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
+    """The signature of the network that improves a pose, which is there if and only if the metadata says so."""
+    refine = metadata.refine
     if refine is None:
         return None
     outputs = {"theta": _theta(refine.theta), "score": _score(refine.score)}
-    return _check_signature(graph, REFINE_SIGNATURE, 1, refine.input, outputs)
+    return _check_signature(graph, REFINE_SIGNATURE, len(graph.subgraphs) - 1, refine.input, outputs)
 
 
-def _outputs(metadata: Metadata) -> dict[str, _Expected | None]:
-    scores = metadata.class_scores
+def _outputs(outputs: OutputsSpec) -> dict[str, _Expected | None]:
+    scores = outputs.class_scores
     return {
-        "theta": _theta(metadata.theta),
-        "rectified": None if metadata.rectified is None else ("INT8", _shape(metadata.rectified)),
-        "score": _score(metadata.score),
+        "theta": _theta(outputs.theta),
+        "rectified": None if outputs.rectified is None else ("INT8", _shape(outputs.rectified)),
+        "score": _score(outputs.score),
         "class_scores": None if scores is None else ("INT8", (1, scores.size)),
     }
 
@@ -187,13 +220,13 @@ def _score(spec: ScoreSpec | None) -> _Expected | None:
 
 
 def _check_signature(
-    graph: Graph, key: str, subgraph: int, frame: InputSpec, outputs: Mapping[str, _Expected | None]
+    graph: Graph, key: str, subgraph: int, frame: ImageSpec, outputs: Mapping[str, _Expected | None]
 ) -> Signature:
     """The signature, after every tensor that it names has been found to be what the metadata says."""
     signature = next((s for s in graph.signatures if s.key == key), None)
     if signature is None or signature.subgraph != subgraph or len(graph.subgraphs) <= subgraph:
-        which = ("first", "second")[subgraph]
-        raise DataError(f"has no signature {key!r} for its {which} subgraph: convert the Keras model again")
+        place = {0: "first", 1: "second"}.get(subgraph, f"{subgraph + 1}th")
+        raise DataError(f"has no signature {key!r} for its {place} subgraph: convert the Keras model again")
     tensors = graph.subgraphs[subgraph].tensors
     for positions, wanted in (
         (signature.inputs, {"frame": ("INT8", _shape(frame))}),
