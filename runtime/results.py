@@ -35,6 +35,11 @@ class Rectification:
             for recognizers that end with a sigmoid.
         top_labels: the best labels or texts with their scores, best first, where they were asked for
             (`RecognitionStage`).
+        turn: by how many quarters the target was turned clockwise to be upright, 0 to 3: the corners are in the order of
+            the upright target. None where nothing was said of it.
+        turn_score: how sure that is, 0 to 1.
+        track: the target's number, which it keeps from frame to frame; None where targets are not followed.
+        box: the row of the ``boxes`` that it was looked for in; None without boxes.
     """
 
     image: Image = field(repr=False)
@@ -46,6 +51,10 @@ class Rectification:
     label_score: float | None = None
     class_scores: FloatArray | None = field(default=None, repr=False)
     top_labels: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+    turn: int | None = None
+    turn_score: float | None = None
+    track: int | None = None
+    box: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +69,7 @@ class Location:
             crossed, mirrored, behind the camera or a few pixels small.
         image: uint8 [h, w, 3] BGR or [h, w] grey: the graph's own rectified image, with ``output="model"``.
         label: what a recognizer in the model file says, as in `Rectification`; so ``label_score`` and ``class_scores``.
+        turn: as in `Rectification`; so ``turn_score``, ``track`` and ``box``.
     """
 
     corners: FloatArray
@@ -70,6 +80,10 @@ class Location:
     label: str | None = None
     label_score: float | None = None
     class_scores: FloatArray | None = field(default=None, repr=False)
+    turn: int | None = None
+    turn_score: float | None = None
+    track: int | None = None
+    box: int | None = None
 
 
 _FOUND_SCORE = 0.5  # what counts as found where nobody said

@@ -27,6 +27,9 @@ from stn_rectify.runtime.rectifying.locator import Locator
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
 
+#: What a `Rectification` takes over from its `Location` as it is.
+_KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box")
+
 
 def check_refine(refine: object, output: str, model: ModelFile) -> int:
     """Checks the argument ``refine``, and gives the number of refinement passes to make.
@@ -217,8 +220,8 @@ class Rectifier(Closing):
             theta, corners = location.theta, location.corners
         image, homography = self._sampler.rectified(checked, theta, corners, location.image)
         latency_ms = location.latency_ms + _milliseconds_since(started)
-        read = (location.label, location.label_score, location.class_scores)
-        return Rectification(image, corners, homography, location.score, latency_ms, *read)
+        told = {name: getattr(location, name) for name in _KEPT}
+        return Rectification(image, corners, homography, location.score, latency_ms, **told)
 
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.
