@@ -35,8 +35,8 @@ class Rectification:
             for recognizers that end with a sigmoid.
         top_labels: the best labels or texts with their scores, best first, where they were asked for
             (`RecognitionStage`).
-        turn: by how many quarters the target was turned clockwise to be upright, 0 to 3: the corners are in the order of
-            the upright target. None where nothing was said of it.
+        turn: by how many quarters the target was turned clockwise to be upright, 0 to 3; the corners are in the order
+            of the upright target. None where nothing was said of it.
         turn_score: how sure that is, 0 to 1.
         track: the target's number, which it keeps from frame to frame; None where targets are not followed.
         box: the row of the ``boxes`` that it was looked for in; None without boxes.
