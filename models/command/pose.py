@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining
-from stn_rectify.models.command.shared_options import NetworkOptions, prepare_out
+from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.files import check_refine_name, is_refine_file
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option, repeated
-from stn_rectify.runtime.command.parsing import number
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
@@ -36,21 +35,6 @@ class RefinementOptions(OptionGroup):
     refine: bool = flag("a network that sees the target as rectified so far: --out NAME.refine.keras beside NAME.keras")
     scan: Path | None = option(
         None, "with --refine: draw crops where this network looks, too", Path, metavar="NAME.keras"
-    )
-
-
-_SHARE = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RealFrameOptions(OptionGroup):
-    """Annotated real frames, beside the synthesised ones."""
-
-    frames: tuple[Path, ...] = repeated(
-        "annotated frames to train on (truth.json, COCO, YOLO, labelme, CVAT, CCPD); repeatable", Path, metavar="DIR"
-    )
-    frames_share: float = option(
-        0.5, "their share of the samples; 1 to synthesise none (default %(default)s)", _SHARE, metavar="SHARE"
     )
 
 
@@ -83,12 +67,11 @@ class Pose(FrameTraining):
             body=own.body,
             refine_margin=REFINE_MARGIN if refine else None,
             scan=str(scan) if scan else None,
+            negatives=str(self.frames.negatives) if self.frames.negatives else None,
             weights=str(own.weights) if own.weights else None,
             localization=own.localization,
-            frames=tuple(str(folder) for folder in self.real.frames),
-            frames_share=self.real.frames_share,
+            **self.real.arguments(),
         )
-        self.real.check_needed("--frames", is_there=bool(self.real.frames))
         check_refine_name(out, refines=refine)
         if scan and not refine:
             raise UsageError("--scan is for a refine network: give --refine, too")

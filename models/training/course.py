@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +23,9 @@ from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.real_frames import RealFrames
+from stn_rectify.models.training.real_frames import RealFrames, read_real_frames
 from stn_rectify.models.training.refine_crops import crop_drawer
+from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 _CALIBRATION_FRAMES = 200
@@ -77,7 +78,9 @@ class Course:
             return frame_drawer(mirrors=not self.has_own_targets)
         return crop_drawer(self.refine_margin, turns=not self.has_own_targets)
 
-    def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, pool: StoredPool, epoch: int, *, first: int = 0, batch_size: int | None = None
+    ) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
         return batches(
             pool,
@@ -88,6 +91,42 @@ class Course:
             first=first,
             draw=self.draw,
         )
+
+
+@dataclass(frozen=True)
+class RealCourse(Course):
+    """A course with annotated real frames among the synthesised ones.
+
+    Attributes:
+        frames: folders of annotated frames.
+        frames_share: their share of the samples, above 0; 1 for all of them.
+    """
+
+    frames: tuple[str, ...] = ()
+    frames_share: float = 0.5
+
+    @property
+    def has_own_targets(self) -> bool:
+        """See `Course.has_own_targets`."""
+        return super().has_own_targets or bool(self.frames)
+
+    def read_frames(self) -> RealFrames | None:
+        """Reads the annotated frames, and prints a line about each folder; None if there are none.
+
+        Raises:
+            DataError: see `stn_rectify.models.training.real_frames.read_real_frames`.
+        """
+        return read_real_frames([Path(folder) for folder in self.frames], self.frames_share, self.samples)
+
+    def settings(self, real: RealFrames | None) -> dict[str, Any]:
+        """The settings that a `Checkpoint` keeps.
+
+        Args:
+            real: the annotated frames. Without them nothing is said of such, as in checkpoints from before there were
+                any.
+        """
+        frames = {} if real is None else {"frames": real.sha256, "frames_share": real.share}
+        return {name: value for name, value in asdict(self).items() if name not in ("frames", "frames_share")} | frames
 
 
 def course_frames(
@@ -170,7 +209,7 @@ def train_epochs(
 
 
 def write_result(
-    stn: keras.Model, pool: FramePool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
+    stn: keras.Model, pool: StoredPool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
 ) -> None:
     """Writes the model, frames for ``stn-convert`` and the curve; removes the folder of the training.
 
@@ -187,7 +226,7 @@ def write_result(
     shutil.rmtree(out.with_suffix(".training"))
 
 
-def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
+def _write_calibration(pool: StoredPool, course: Course, out: Path) -> None:
     """``NAME.calibration.npz``: frames for stn-convert, as the network saw them, and where their targets are."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(course.batches(pool, course.epochs, batch_size=count))

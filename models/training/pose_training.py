@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from stn_rectify.models.files import sha256_of_file
-from stn_rectify.models.network.keras_file import load_model
+from stn_rectify.models.files import DENSE, sha256_of_file
+from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import (
-    Course,
+    RealCourse,
     Targets,
     averaging_adamw,
     course_frames,
     train_epochs,
     write_result,
 )
-from stn_rectify.models.training.frame_batches import Batch
-from stn_rectify.models.training.real_frames import read_real_frames
+from stn_rectify.models.training.dense_candidates import dense_candidates
+from stn_rectify.models.training.frame_batches import Batch, Draw
+from stn_rectify.models.training.real_frames import RealFrames
 from stn_rectify.models.training.scan_poses import ScanNetwork
+from stn_rectify.models.training.scene_crops import scene_crop_drawer
+from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.errors import DataError
 
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
@@ -47,15 +51,14 @@ def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
 
 
 @dataclass(frozen=True)
-class TrainingRecipe(Course):
+class TrainingRecipe(RealCourse):
     """The settings that decide the trained weights: the arguments of `lightweight_stn` and of the training.
 
     Attributes:
         scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
             then drawn where it looks. None to draw all of them around the targets.
+        negatives: with a dense network as ``scan``: a folder of photographs without a target; None for none.
         weights: a .keras file of such a network, to start from; None to start untrained.
-        frames: folders of annotated frames that are trained on, too.
-        frames_share: their share of the samples; 1 for all of them.
     """
 
     transform: str = "projective"
@@ -67,14 +70,20 @@ class TrainingRecipe(Course):
     features: int = 48
     padding: str = "zeros"
     scan: str | None = None
+    negatives: str | None = None
     weights: str | None = None
-    frames: tuple[str, ...] = ()
-    frames_share: float = 0.5
 
     @property
-    def has_own_targets(self) -> bool:
-        """See `Course.has_own_targets`."""
-        return super().has_own_targets or bool(self.frames)
+    def behind_dense(self) -> bool:
+        """Whether it is a refine network that corrects the poses of a dense one."""
+        return self.scan is not None and network_kind(Path(self.scan)) == DENSE
+
+    @property
+    def draw(self) -> Draw:
+        """The function that makes a sample of a frame, or of a scene behind a dense network."""
+        if self.behind_dense and self.refine_margin is not None:
+            return scene_crop_drawer(self.refine_margin, turns=not self.has_own_targets)
+        return super().draw
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -127,21 +136,29 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
-    real = read_real_frames([Path(folder) for folder in recipe.frames], recipe.frames_share, recipe.samples)
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
-    if scan is not None:
-        pool.scan_poses = scan.poses(pool)
+    real = recipe.read_frames()
+    pool = _pool(recipe, work, jobs, real)
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
     # Other networks under the same names are another training.
-    settings = asdict(recipe)
-    settings |= {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
-    settings["frames"] = real.sha256 if real else None
-    if real is None:  # so it is in checkpoints that are older than these settings
-        del settings["frames"], settings["frames_share"]
-    checkpoint = Checkpoint(work / "checkpoint.npz", settings)
+    others = {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real) | others)
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn
+
+
+def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool:
+    """The frames, and where the scan network looks in them if there is one."""
+    if recipe.scan is not None and recipe.behind_dense:
+        folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
+        paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
+        scenes = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, real=real, jobs=jobs, **paths)
+        scenes.candidates = dense_candidates(Path(recipe.scan), scenes)
+        return scenes
+    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
+    if scan is not None:
+        pool.scan_poses = scan.poses(pool)
+    return pool

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.scenes import MAX_TARGETS
-from stn_rectify.models.training.scene_pool import SCENE_SIZE
 from stn_rectify.runtime.annotations import AnnotatedFrame, AnnotatedTarget
 from stn_rectify.runtime.arrays import Array, FloatArray, Image
 
@@ -16,45 +15,27 @@ from stn_rectify.runtime.arrays import Array, FloatArray, Image
 _MARGIN_PX, _AROUND_PX = 3, 5
 
 
-def real_scenes(frames: Sequence[AnnotatedFrame]) -> Mapping[str, Array]:
-    """Annotated frames as the arrays of a `stn_rectify.models.training.scene_pool.ScenePool`.
-
-    Returns:
-        ``frames`` uint8 [N, 360, 480, 3], ``corners`` float32 [N, `MAX_TARGETS`, 4, 2] and ``plates`` bool
-        [N, `MAX_TARGETS`], see `real_scene`.
-
-    Raises:
-        DataError: if an image cannot be read.
-    """
-    scenes = [real_scene(frame) for frame in frames]
-    return {
-        "frames": np.stack([scene["frames"] for scene in scenes]),
-        "corners": np.stack([scene["corners"] for scene in scenes]).astype(np.float32),
-        "plates": np.stack([scene["plates"] for scene in scenes]),
-    }
-
-
-def real_scene(frame: AnnotatedFrame) -> Mapping[str, Array]:
-    """One frame, stretched to `SCENE_SIZE`, and its targets in pixels of the scene.
+def real_scene(frame: AnnotatedFrame, size: tuple[int, int]) -> Mapping[str, Array]:
+    """One frame as an item of a `stn_rectify.models.training.scene_pool.ScenePool`: stretched, with all of its targets.
 
     Of more than `MAX_TARGETS` targets the largest are kept; the others are painted over with what is around them, so
     that nothing says of a target that it is background.
 
     Args:
         frame: the frame. A target counts as a number plate if its label has the word in it.
+        size: width and height of the scene, pixels.
 
     Returns:
-        ``frames`` uint8 [360, 480, 3] BGR, ``corners`` float32 [`MAX_TARGETS`, 4, 2], NaN where there is no further
-        target, and ``plates`` bool [`MAX_TARGETS`].
+        ``frames`` uint8 [H, W, 3] BGR, ``corners`` float32 [`MAX_TARGETS`, 4, 2], pixels of the scene, NaN where there
+        is no further target, and ``plates`` bool [`MAX_TARGETS`].
 
     Raises:
         DataError: if the image cannot be read.
     """
     image = frame.read()
-    size = np.array(SCENE_SIZE)
-    shrinks = image.shape[1] > SCENE_SIZE[0]
-    scene = cv2.resize(image, SCENE_SIZE, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    factors = size / (image.shape[1], image.shape[0])
+    shrinks = image.shape[1] > size[0]
+    scene = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    factors = np.array(size) / (image.shape[1], image.shape[0])
     targets = sorted(frame.targets, key=lambda target: -target.area)
     scaled = [(target.corners + 0.5) * factors - 0.5 for target in targets]
     corners = np.full((MAX_TARGETS, 4, 2), np.nan, np.float32)

@@ -12,11 +12,13 @@ import pytest
 from stn_rectify.models.command.cli import main
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.synthesis.scenes import MAX_TARGETS
+from stn_rectify.models.training.dense_training import DenseRecipe
 from stn_rectify.models.training.frame_batches import batches
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_training import TrainingRecipe
 from stn_rectify.models.training.real_frames import RealFrames, read_real_frames
-from stn_rectify.models.training.real_scenes import real_scene, real_scenes
+from stn_rectify.models.training.real_scenes import real_scene
+from stn_rectify.models.training.scene_pool import SCENE_SIZE, ScenePool
 from stn_rectify.runtime.annotations import read_annotations
 from stn_rectify.runtime.errors import DataError
 from tests.models.command.test_training_command import ARGUMENTS
@@ -123,7 +125,9 @@ def test_a_real_frame_that_is_lost_before_it_is_read_is_one_clear_error(tmp_path
 def test_real_targets_are_never_mirrored():
     """They have one side that is up, as the user's own pictures of targets have."""
     assert not TrainingRecipe().has_own_targets
+    assert not DenseRecipe().has_own_targets
     assert TrainingRecipe(frames=("labelled",)).has_own_targets
+    assert DenseRecipe(frames=("labelled",)).has_own_targets
     assert replace(TrainingRecipe(), targets="pictures").has_own_targets
 
 
@@ -162,7 +166,7 @@ def test_the_command_trains_on_real_frames_alone(tmp_path, capsys):
 
 def test_a_scene_of_a_real_frame_is_stretched_with_its_targets(tmp_path):
     (frame,) = read_annotations(save_folder(tmp_path, {"a.png": [TARGET]})).frames
-    scene = real_scene(frame)
+    scene = real_scene(frame, SCENE_SIZE)
     assert scene["frames"].shape == (360, 480, 3)
     np.testing.assert_allclose(scene["corners"][0], (TARGET + 0.5) * 2.4 - 0.5, rtol=1e-6)
     assert np.isnan(scene["corners"][1:]).all()
@@ -175,7 +179,7 @@ def test_of_more_targets_than_a_scene_has_the_smallest_are_painted_over(tmp_path
     square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
     targets = [square * side + (5 + 24 * k, 20) for k, side in enumerate((8, 20, 19, 18, 17, 16, 15, 7))]
     (frame,) = read_annotations(save_folder(tmp_path, {"a.png": targets})).frames
-    scene = real_scene(frame)
+    scene = real_scene(frame, SCENE_SIZE)
     kept = scene["corners"]
     assert np.isfinite(kept).all()
     assert len(kept) == MAX_TARGETS
@@ -186,16 +190,27 @@ def test_of_more_targets_than_a_scene_has_the_smallest_are_painted_over(tmp_path
     assert white[shown].mean() > 0.95
 
 
-def test_scenes_are_the_arrays_of_a_pool_and_know_plates_by_their_label(tmp_path):
+def test_a_pool_of_scenes_holds_real_frames_and_knows_plates_by_their_label(tmp_path):
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), painted(TARGET))
     shapes = [{"label": label, "shape_type": "polygon", "points": TARGET.tolist()} for label in ("Plate", "page")]
     for name, shape in zip(("a", "b"), shapes, strict=True):
         (tmp_path / f"{name}.json").write_text(json.dumps({"imagePath": f"{name}.png", "shapes": [shape]}))
-    scenes = real_scenes(read_annotations(tmp_path).frames)
-    assert {name: (array.shape, array.dtype) for name, array in scenes.items()} == {
-        "frames": ((2, 360, 480, 3), np.uint8),
-        "corners": ((2, MAX_TARGETS, 4, 2), np.float32),
-        "plates": ((2, MAX_TARGETS), np.bool_),
-    }
-    assert scenes["plates"][:, 0].tolist() == [True, False]
+    real = read_real_frames([tmp_path], 0.5, 4)
+    scenes = ScenePool(tmp_path / "pool", count=4, seed=0, real=real)
+    assert scenes.plates[[1, 3], 0].tolist() == [True, False]
+    np.testing.assert_allclose(scenes.corners[3, 0], TARGET * 2.4 - 0.5, rtol=1e-5)  # labelme counts from edges
+    np.testing.assert_array_equal(scenes.frames[1], real_scene(real.frames[0], SCENE_SIZE)["frames"])
+    synthesised = ScenePool(tmp_path / "other", count=1, seed=0)
+    np.testing.assert_array_equal(scenes.frames[0], synthesised.frames[0])
+
+
+@pytest.mark.parametrize("subcommand", ["pose", "dense"])
+def test_checkpoints_of_trainings_without_real_frames_say_nothing_of_them(subcommand, tmp_path):
+    """So trainings that were begun before there were any go on."""
+    recipe = {"pose": TrainingRecipe, "dense": DenseRecipe}[subcommand](samples=100)
+    assert not any(name.startswith("frames") for name in recipe.settings(None))
+    read = read_annotations(save_folder(tmp_path, {"a.png": [TARGET]}))
+    one, other = (recipe.settings(RealFrames(read.frames, share)) for share in (0.5, 1))
+    assert one != other
+    assert len(one["frames"]) == 64
