@@ -39,6 +39,11 @@ class KnownFrames:
     corners: tuple[Array | None, ...]
     kinds: tuple[str, ...] = ()
 
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each frame, pixels."""
+        return tuple((frame.shape[1], frame.shape[0]) for frame in self.frames)
+
 
 def find_truth(folder: Path) -> Path | None:
     """The file with the corners of a folder's frames: ``truth.json`` in it, or ``FOLDER.truth.json`` beside it."""

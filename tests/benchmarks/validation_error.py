@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from contour_finder import find_quadrilateral
 
-from stn_rectify.models.evaluation.corner_errors import CornerErrors, error_table, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth, synthesised_hold_out
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.progress import Progress
 from stn_rectify.runtime import Rectifier
+from stn_rectify.runtime.evaluation.corner_errors import CornerErrors, error_table, summarise
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners
 
 

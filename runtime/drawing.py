@@ -10,8 +10,14 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.runtime.files import partial_file
+from stn_rectify.runtime.geometry import (
+    corners_to_homography,
+    homography_to_theta,
+    is_valid_quadrilateral,
+    pixel_homography,
+)
 
 Colour = tuple[int, int, int]
 
@@ -72,6 +78,14 @@ def warped(frame: Image, matrix: Array, size: tuple[int, int]) -> Image:
     """Samples a frame: ``matrix`` [3, 3] maps pixels of the result, ``size`` wide and high, to pixels of the frame."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpPerspective(frame, matrix, size, flags=flags, borderValue=_PANEL), np.uint8)
+
+
+def rectified(frame: Image, corners: Array, size: tuple[int, int]) -> Image:
+    """The target at ``size``, width and height; grey where the corners [4, 2] are no quadrilateral."""
+    if not is_valid_quadrilateral(corners, min_area_px=1.0):
+        return np.full((size[1], size[0], 3), 128, np.uint8)
+    theta = homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+    return warped(frame, pixel_homography(theta, (frame.shape[1], frame.shape[0]), size), size)
 
 
 def outlined(
