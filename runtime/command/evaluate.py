@@ -1,0 +1,243 @@
+"""``stn-rectify evaluate``: how well a model file finds the targets of annotated frames, on the device that runs it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from stn_rectify.runtime.command.messages import model_line, recognizer_line, say
+from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
+from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
+from stn_rectify.runtime.command.recognition_options import RecognitionOptions, open_recognizer
+from stn_rectify.runtime.command.signals import StopSignals, stop_signals
+from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_folder
+from stn_rectify.runtime.evaluation.measures import measure
+from stn_rectify.runtime.evaluation.search import FolderSearch, SearchedFrame, empty_folder
+from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
+from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
+from stn_rectify.runtime.files import partial_file
+from stn_rectify.runtime.model.metadata import MAX_PASSES, Metadata
+from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.sources.images import image_files
+
+_PROGRAM = "stn-rectify evaluate"
+_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
+_LINE_EVERY_S = 10.0
+_MOST_TARGETS = 100
+_USUAL_SCORE = 0.5  # what counts as found where neither the model nor the user says
+
+_overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
+
+
+@dataclass(frozen=True)
+class SearchOptions(OptionGroup):
+    """The model that looks for the targets, and what reads them."""
+
+    title: ClassVar[str] = "model"
+
+    model: str | None = option(None, "a .tflite from stn-convert, or a bundled model (general)", metavar="FILE|NAME")
+    threads: int = option(1, "threads of the interpreter (1)", whole_number(1), metavar="N")
+    refine: int | None = option(
+        None,
+        "further looks at the target, 0 for none (the model's own number)",
+        whole_number(0, MAX_PASSES),
+        metavar="N",
+    )
+    max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, _MOST_TARGETS), metavar="N")
+    recognizer: str | None = option(
+        None,
+        "a .tflite that reads the results, or a bundled one: texts are compared",
+        metavar="FILE|NAME",
+    )
+    labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
+    beam_width: int = option(
+        1, "of a CTC network: search for the most probable text among N (1)", whole_number(1), metavar="N"
+    )
+
+    def open_all(self) -> tuple[Rectifier, Any]:
+        """The rectifier, and the recognizer or None.
+
+        Raises:
+            StnRectifyError: if a file is missing or damaged, or an option does not fit it.
+        """
+        reading = RecognitionOptions(recognizer=self.recognizer, labels=self.labels, beam_width=self.beam_width)
+        reading.check_needed("--recognizer", is_there=self.recognizer is not None)
+        recognizer = open_recognizer(reading, threads=self.threads)
+        looking = ModelOptions(model=self.model, threads=self.threads, refine=self.refine)
+        return open_rectifier(looking, recognizer, smooth=False), recognizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(OptionGroup):
+    """All options of ``stn-rectify evaluate``."""
+
+    folders: tuple[str, ...] = positionals(
+        "a folder of frames with a truth.json or boxes.json in it or beside it (DIR.truth.json, DIR.boxes.json)",
+        metavar="DIR",
+        least=0,
+    )
+    empty: tuple[Path, ...] = repeated(
+        "a folder of frames that show no target, which say in all tables what a score is worth; repeatable",
+        Path,
+        metavar="DIR",
+    )
+    iou: float = option(0.5, "overlap from which on a target counts as found (0.5)", _overlap, metavar="X")
+    min_score: float | None = option(None, "say what passes at this score, too, 0 to 1", share, metavar="S")
+    sheet: Path | None = option(
+        None, "draw the best, median and worst targets, and empty frames that pass", Path, metavar="FILE.png"
+    )
+    json: str | None = option(
+        None, "write all numbers, and what was found in each frame; - for standard output", metavar="FILE|-"
+    )
+    search: SearchOptions = group()
+    debug: bool = flag("print a traceback with an error")
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """Runs ``stn-rectify evaluate``: prints the tables of each folder.
+
+    Args:
+        words: what follows on the command line.
+
+    Returns:
+        The exit status: 1 if a frame failed, 130 if the run was interrupted, else 0.
+
+    Raises:
+        StnRectifyError: if the evaluation cannot begin, or its files cannot be written.
+    """
+    parser = OneLineParser(
+        prog=_PROGRAM,
+        description="Looks for the targets of annotated frames, and says how well they were found.",
+        epilog="Ctrl-C ends it with the tables of what was done. Status 1 if a frame could not be read.",
+    )
+    EvaluateOptions.add_to(parser)
+    options = EvaluateOptions.of(vars(parser.parse_args(words)))
+    if not options.folders and not options.empty:
+        parser.error("name a folder of annotated frames, or frames without targets by --empty DIR")
+    for name, value in (("sheet", options.sheet), ("json", options.json)):
+        if value is not None and str(value) in ("", "."):
+            raise UsageError(f"--{name} is empty: give it a file, or leave it out")
+    if options.sheet is not None and options.sheet.suffix.lower() != ".png":
+        raise UsageError(f"--sheet {options.sheet}: the sheet is a PNG: call it NAME.png")
+    empty = [empty_folder(folder.resolve(), image_files(str(folder))) for folder in options.empty]
+    folders = [read_folder(Path(folder)) for folder in options.folders]
+    with stop_signals() as signals:
+        return _evaluate(options, folders, empty, signals)
+
+
+def _evaluate(
+    options: EvaluateOptions, folders: Sequence[KnownFolder], empty: Sequence[KnownFolder], signals: StopSignals
+) -> int:
+    rectifier, recognizer = options.search.open_all()
+    failures: list[StnRectifyError] = []
+
+    def failed(error: StnRectifyError) -> None:
+        say(f"{_PROGRAM}: error: {error}")
+        failures.append(error)
+
+    with rectifier:
+        say(model_line(rectifier))
+        if recognizer is not None:
+            say(recognizer_line(recognizer))
+        progress = _Progress()
+        search = FolderSearch(
+            rectifier,
+            max_targets=options.search.max_targets,
+            recognizer=recognizer,
+            on_error=failed,
+            on_frame=progress.frame_done,
+        )
+        signals.watch(search)
+        # The empty ones first: they say what a score is worth in the tables of all others.
+        searched = []
+        for folder in (*empty, *folders):
+            progress.begin(folder)
+            before = len(failures)
+            frames = search.search(folder)
+            if frames or not search.is_stopped:
+                searched.append((folder, frames, len(failures) - before))
+            if search.is_stopped:
+                say(f"{_PROGRAM}: stopped after {len(frames)} of {len(folder.images)} frames of {folder.name}")
+                break
+        min_scores = _min_scores(options, rectifier.model.metadata)
+        _report(options, searched, len(empty), min_scores, model_line(rectifier), recognizer is not None)
+    return _INTERRUPTED if search.is_stopped else 1 if failures else 0
+
+
+def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
+    """The scores that matter, the user's own last, and what they are."""
+    own = metadata.min_score
+    scores = [(_USUAL_SCORE, "counts as found") if own is None else (own, "the model's own")]
+    return scores + ([] if options.min_score is None else [(options.min_score, "--min-score")])
+
+
+def _report(
+    options: EvaluateOptions,
+    searched: Sequence[tuple[KnownFolder, list[SearchedFrame], int]],
+    count_empty: int,
+    min_scores: Sequence[tuple[float, str]],
+    title: str,
+    reads_text: bool,
+) -> None:
+    """Prints the tables, and writes sheet and JSON."""
+    of_empty = [frame for _, frames, _ in searched[:count_empty] for frame in frames]
+    values, sheets = [], []
+    for place, (folder, frames, failed) in enumerate(searched):
+        others = of_empty if place >= count_empty else []
+        measured = measure(
+            folder.name,
+            frames,
+            others,
+            boxes=folder.boxes,
+            max_targets=options.search.max_targets,
+            reads_text=reads_text,
+            least_overlap=options.iou,
+            min_scores=min_scores,
+            failed=failed,
+        )
+        print(f"{folder_tables(measured)}\n", file=sys.stderr if options.json == "-" else sys.stdout, flush=True)
+        if options.json is not None:
+            values.append(folder_values(measured, frames))
+        if options.sheet is not None:
+            sheets.append(
+                folder_sheet(folder.name, frames, max_targets=options.search.max_targets, min_score=min_scores[-1][0])
+            )
+    if options.sheet is not None and sheets:
+        save_sheet(options.sheet, title, sheets)
+        say(f"wrote {options.sheet}")
+    if options.json is not None:
+        _write_json(options.json, {"model": title, "folders": values})
+
+
+def _write_json(file: str, values: dict[str, Any]) -> None:
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    if file == "-":
+        print(text, flush=True)
+        return
+    with partial_file(Path(file)) as partial:
+        partial.write_text(f"{text}\n", encoding="utf-8")
+    say(f"wrote {file}")
+
+
+class _Progress:
+    """Says now and then how far a folder is."""
+
+    def __init__(self) -> None:
+        self._next_line = math.inf
+        self._folder: KnownFolder | None = None
+
+    def begin(self, folder: KnownFolder) -> None:
+        self._folder, self._next_line = folder, time.monotonic() + _LINE_EVERY_S
+
+    def frame_done(self, done: int) -> None:
+        if self._folder is not None and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _LINE_EVERY_S
+            say(f"{self._folder.name}: {done} of {len(self._folder.images)} frames")
