@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,15 +18,14 @@ from stn_rectify.runtime.command.recognition_options import RecognitionOptions, 
 from stn_rectify.runtime.command.signals import StopSignals, stop_signals
 from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_folder
+from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_empty_folder, read_folder
 from stn_rectify.runtime.evaluation.measures import measure
-from stn_rectify.runtime.evaluation.search import FolderSearch, SearchedFrame, empty_folder
+from stn_rectify.runtime.evaluation.search import FolderResults, FolderSearch
 from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
 from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import MAX_PASSES, Metadata
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.sources.images import image_files
 
 _PROGRAM = "stn-rectify evaluate"
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
@@ -127,22 +126,28 @@ def evaluate(words: Sequence[str]) -> int:
             raise UsageError(f"--{name} is empty: give it a file, or leave it out")
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {options.sheet}: the sheet is a PNG: call it NAME.png")
-    empty = [empty_folder(folder.resolve(), image_files(str(folder))) for folder in options.empty]
-    folders = [read_folder(Path(folder)) for folder in options.folders]
-    with stop_signals() as signals:
-        return _evaluate(options, folders, empty, signals)
-
-
-def _evaluate(
-    options: EvaluateOptions, folders: Sequence[KnownFolder], empty: Sequence[KnownFolder], signals: StopSignals
-) -> int:
-    rectifier, recognizer = options.search.open_all()
     failures: list[StnRectifyError] = []
 
     def failed(error: StnRectifyError) -> None:
         say(f"{_PROGRAM}: error: {error}")
         failures.append(error)
 
+    empty = [read_empty_folder(folder) for folder in options.empty]
+    folders = [read_folder(Path(folder), failed) for folder in options.folders]
+    with stop_signals() as signals:
+        complete = _evaluate(options, folders, empty, signals, failed)
+    return _INTERRUPTED if not complete else 1 if failures else 0
+
+
+def _evaluate(
+    options: EvaluateOptions,
+    folders: Sequence[KnownFolder],
+    empty: Sequence[KnownFolder],
+    signals: StopSignals,
+    failed: Callable[[StnRectifyError], None],
+) -> bool:
+    """Tells whether it came to the end."""
+    rectifier, recognizer = options.search.open_all()
     with rectifier:
         say(model_line(rectifier))
         if recognizer is not None:
@@ -159,17 +164,18 @@ def _evaluate(
         # The empty ones first: they say what a score is worth in the tables of all others.
         searched = []
         for folder in (*empty, *folders):
+            if folder.note:
+                say(folder.note)
             progress.begin(folder)
-            before = len(failures)
-            frames = search.search(folder)
-            if frames or not search.is_stopped:
-                searched.append((folder, frames, len(failures) - before))
+            results = search.search(folder)
+            if results.frames or not search.is_stopped:
+                searched.append(results)
             if search.is_stopped:
-                say(f"{_PROGRAM}: stopped after {len(frames)} of {len(folder.images)} frames of {folder.name}")
+                say(f"{_PROGRAM}: stopped after {len(results.frames)} of {len(folder.images)} frames of {folder.name}")
                 break
         min_scores = _min_scores(options, rectifier.model.metadata)
         _report(options, searched, len(empty), min_scores, model_line(rectifier), recognizer is not None)
-    return _INTERRUPTED if search.is_stopped else 1 if failures else 0
+    return not search.is_stopped
 
 
 def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
@@ -181,16 +187,17 @@ def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[floa
 
 def _report(
     options: EvaluateOptions,
-    searched: Sequence[tuple[KnownFolder, list[SearchedFrame], int]],
+    searched: Sequence[FolderResults],
     count_empty: int,
     min_scores: Sequence[tuple[float, str]],
     title: str,
     reads_text: bool,
 ) -> None:
     """Prints the tables, and writes sheet and JSON."""
-    of_empty = [frame for _, frames, _ in searched[:count_empty] for frame in frames]
+    of_empty = [frame for results in searched[:count_empty] for frame in results.frames]
     values, sheets = [], []
-    for place, (folder, frames, failed) in enumerate(searched):
+    for place, results in enumerate(searched):
+        folder, frames = results.folder, results.frames
         others = of_empty if place >= count_empty else []
         measured = measure(
             folder.name,
@@ -201,7 +208,7 @@ def _report(
             reads_text=reads_text,
             least_overlap=options.iou,
             min_scores=min_scores,
-            failed=failed,
+            failed=results.failed,
         )
         print(f"{folder_tables(measured)}\n", file=sys.stderr if options.json == "-" else sys.stdout, flush=True)
         if options.json is not None:

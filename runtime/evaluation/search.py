@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -66,6 +65,21 @@ class SearchedFrame:
         return self.found[0].score if self.found else 0.0
 
 
+@dataclass(frozen=True)
+class FolderResults:
+    """What was found in the frames of a folder.
+
+    Attributes:
+        folder: the frames.
+        frames: those that were searched, and the results.
+        failed: frames that could not be read or searched, those left out as the annotations were read included.
+    """
+
+    folder: KnownFolder
+    frames: tuple[SearchedFrame, ...]
+    failed: int
+
+
 class FolderSearch:
     """Looks for targets in the frames of a folder.
 
@@ -99,20 +113,19 @@ class FolderSearch:
         """Ends the search after the frame at hand."""
         self._stopping = True
 
-    def search(self, folder: KnownFolder) -> list[SearchedFrame]:
+    def search(self, folder: KnownFolder) -> FolderResults:
         """Looks for the targets of a folder's frames, as far as it is not stopped."""
-        searched = []
+        searched, failed = [], folder.left_out
         for number, image in enumerate(folder.images, start=1):
             if self._stopping:
                 break
             try:
                 searched.append(self._searched(image, boxes=folder.boxes))
-            except SourceError as error:
-                self._on_error(error)
-            except DataError as error:
-                self._on_error(DataError(f"{image.path}: {error}"))
+            except (SourceError, DataError) as error:
+                failed += 1
+                self._on_error(error if isinstance(error, SourceError) else DataError(f"{image.path}: {error}"))
             self._on_frame(number)
-        return searched
+        return FolderResults(folder, tuple(searched), failed)
 
     def _searched(self, image: KnownImage, *, boxes: bool) -> SearchedFrame:
         frame = read_image(image.path)
@@ -145,8 +158,3 @@ def searched_frame(
     overlap = [[compare(one.corners, target.corners) for target in image.targets] for one in found]
     shape = (len(found), len(image.targets))
     return SearchedFrame(image, size, tuple(found), np.array(overlap, np.float64).reshape(shape), latency_ms)
-
-
-def empty_folder(folder: Path, files: Sequence[Path]) -> KnownFolder:
-    """A folder of images none of which shows a target."""
-    return KnownFolder(f"{folder.parent.name}/{folder.name}", tuple(KnownImage(file, ()) for file in files))
