@@ -130,7 +130,7 @@ class FolderSearch:
     def _searched(self, image: KnownImage, *, boxes: bool) -> SearchedFrame:
         frame = read_image(image.path)
         started = time.perf_counter()
-        locations = [self._rectifier.locate(frame)]
+        locations = self._rectifier.locate_all(frame, max_targets=self._max_targets)
         latency_ms = (time.perf_counter() - started) * 1000
         found = []
         for location in locations:
