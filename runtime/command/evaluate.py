@@ -25,13 +25,13 @@ from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
 from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import MAX_PASSES, Metadata
+from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 _LINE_EVERY_S = 10.0
-_MOST_TARGETS = 100
-_USUAL_SCORE = 0.5  # what counts as found where neither the model nor the user says
 
 _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
 
@@ -50,7 +50,7 @@ class SearchOptions(OptionGroup):
         whole_number(0, MAX_PASSES),
         metavar="N",
     )
-    max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, _MOST_TARGETS), metavar="N")
+    max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     recognizer: str | None = option(
         None,
         "a .tflite that reads the results, or a bundled one: texts are compared",
@@ -181,7 +181,7 @@ def _evaluate(
 def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
     """The scores that matter, the user's own last, and what they are."""
     own = metadata.min_score
-    scores = [(_USUAL_SCORE, "counts as found") if own is None else (own, "the model's own")]
+    scores = [(FOUND_SCORE, "counts as found") if own is None else (own, "the model's own")]
     return scores + ([] if options.min_score is None else [(options.min_score, "--min-score")])
 
 
