@@ -79,7 +79,8 @@ class EvaluateOptions(OptionGroup):
     """All options of ``stn-rectify evaluate``."""
 
     folders: tuple[str, ...] = positionals(
-        "a folder of frames with a truth.json or boxes.json in it or beside it (DIR.truth.json, DIR.boxes.json)",
+        "a folder of annotated frames: truth.json or boxes.json in it or beside it (DIR.truth.json), COCO, YOLO-pose, "
+        "YOLO-OBB, labelme, CVAT or CCPD; or the file of annotations",
         metavar="DIR",
         least=0,
     )

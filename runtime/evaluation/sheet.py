@@ -19,8 +19,7 @@ from stn_rectify.runtime.sources.images import read_image
 _CELL_PX, _RECTIFIED_PX = (256, 192), (256, 128)
 _WORST = 6
 _MOST_EMPTY = 8
-_MOST_OTHERS = 3
-_OTHERS = (150, 150, 150)  # BGR, of results that are not the one that the caption is about
+_OTHERS = (60, 200, 240)  # BGR, of results that are not the one that the caption is about
 
 
 def folder_sheet(
@@ -44,7 +43,7 @@ def folder_sheet(
     parts = [drawing.text(name, size=18)]
     pairs = pair_each(frames, max_targets)
     if pairs.targets:
-        parts += [drawing.text("Targets from the best to the worst overlap: truth blue, result red, others grey")]
+        parts += [drawing.text("Targets from the best to the worst overlap: truth blue, result red, others yellow")]
         parts += [drawing.beside([_target_column(pairs, k, words) for k, words in _chosen(pairs.overlap)])]
     no_target = [frame for frame in frames if not frame.image.targets]
     passed = sorted((f for f in no_target if f.found and f.score >= min_score), key=lambda f: -f.score)
@@ -84,10 +83,8 @@ def _target_column(pairs: TargetPairs, number: int, words: str) -> Image:
     assert truth is not None  # each pair of `pair_each` has a target
     score = "nothing found" if result is None else f"IoU {pairs.overlap[number]:.3f}, score {result.score:.3f}"
     image = _read(frame)
-    outlines = [(truth, drawing.TRUTH), *_outlines(frame, result)]
-    cells = [
-        drawing.captioned(drawing.outlined(image, outlines, *_CELL_PX), f"{words}: {score}", frame.image.path.name)
-    ]
+    outlined = _outlined(image, frame, truth, result)
+    cells = [drawing.captioned(outlined, f"{words}: {score}", frame.image.path.name)]
     size = upright_size(truth, max_side=max(_CELL_PX))
     shown = [("truth", truth)] + ([] if result is None else [("result", result.corners)])
     for label, corners in shown:
@@ -97,17 +94,16 @@ def _target_column(pairs: TargetPairs, number: int, words: str) -> Image:
 
 
 def _empty_cell(frame: SearchedFrame) -> Image:
-    outlined = drawing.outlined(_read(frame), _outlines(frame, frame.found[0]), *_CELL_PX)
+    outlined = _outlined(_read(frame), frame, None, frame.found[0])
     return drawing.captioned(outlined, f"score {frame.score:.3f}", frame.image.path.name)
 
 
-def _outlines(frame: SearchedFrame, result: FoundTarget | None) -> list[tuple[Array, drawing.Colour]]:
-    """The results of a frame, the one in question first."""
-    others = [one for one in frame.found if one is not result][:_MOST_OTHERS]
-    return [
-        *([] if result is None else [(result.corners, drawing.INT8)]),
-        *((one.corners, _OTHERS) for one in others),
-    ]
+def _outlined(image: Image, frame: SearchedFrame, truth: Array | None, result: FoundTarget | None) -> Image:
+    """A frame with its truth, the result in question, and thin behind them the other results."""
+    outlines = [] if truth is None else [(truth, drawing.TRUTH)]
+    outlines += [] if result is None else [(result.corners, drawing.INT8)]
+    others = [(one.corners, _OTHERS) for one in frame.found if one is not result]
+    return drawing.outlined(image, outlines, *_CELL_PX, behind=others)
 
 
 def _read(frame: SearchedFrame) -> Image:

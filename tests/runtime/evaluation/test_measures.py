@@ -177,5 +177,10 @@ def test_the_sheet_shows_targets_and_empty_frames_that_pass(tmp_path: Path) -> N
     passing = folder_sheet("a", frames, max_targets=1, min_score=0.5)
     assert passing.shape[0] > targets_only.shape[0] + 150
     assert folder_sheet("a", frames, max_targets=1, min_score=0.9).shape[0] < targets_only.shape[0] + 50
+    others = folder_sheet(
+        "a", [frame([TARGET], [(TARGET, 0.9), (OTHER, 0.8)], path=path)], max_targets=2, min_score=0.5
+    )
+    assert (abs(others.astype(int) - (60, 200, 240)) < 60).all(axis=2).sum() > 50
+    assert not (abs(targets_only.astype(int) - (60, 200, 240)) < 60).all(axis=2).any()
     missing = frame([TARGET], [], path=tmp_path / "gone.png")
     assert folder_sheet("a", [missing], max_targets=1, min_score=0.5).shape[0] > 200
