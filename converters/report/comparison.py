@@ -211,8 +211,8 @@ def gate(comparison: Comparison, max_corner_error: float | None, min_coverage: f
         targets = comparison.int8_targets
         if targets is None:
             finding = (
-                "no frame has known corners: give --validation a folder with a truth.json, or an .npz file with an "
-                "array corners"
+                "no frame has known corners: give --validation a folder of annotated frames (a truth.json, say), or an "
+                ".npz file with an array corners"
             )
             checks.append(Check(name, False, finding))
         else:

@@ -1,4 +1,4 @@
-"""``stn-train pose``: a network learns from synthesised frames with known corners."""
+"""``stn-train pose``: a network learns from frames with known corners, synthesised and annotated ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from stn_rectify.models.command.frame_training import FrameTraining
 from stn_rectify.models.command.shared_options import NetworkOptions, prepare_out
 from stn_rectify.models.files import check_refine_name, is_refine_file
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option, repeated
+from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
@@ -38,19 +39,36 @@ class RefinementOptions(OptionGroup):
     )
 
 
+_SHARE = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFrameOptions(OptionGroup):
+    """Annotated real frames, beside the synthesised ones."""
+
+    frames: tuple[Path, ...] = repeated(
+        "annotated frames to train on (truth.json, COCO, YOLO, labelme, CVAT, CCPD); repeatable", Path, metavar="DIR"
+    )
+    frames_share: float = option(
+        0.5, "their share of the samples; 1 to synthesise none (default %(default)s)", _SHARE, metavar="SHARE"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pose(FrameTraining):
-    """Train a network on synthesised frames with known corners."""
+    """Train a network on frames with known corners, synthesised or annotated ones."""
 
     name = "pose"
     examples = (
         "--out labels.keras --backgrounds photographs/",
         "--refine --scan labels.keras --out labels.refine.keras",
+        "--out labels.keras --frames labelled/",
     )
 
     network: NetworkOptions = group("network")
     localization: LocalizationOptions = group("localization network")
     refinement: RefinementOptions = group("refinement")
+    real: RealFrameOptions = group("real frames")
 
     def train(self) -> keras.Model:
         """Trains the network and writes it."""
@@ -67,7 +85,10 @@ class Pose(FrameTraining):
             scan=str(scan) if scan else None,
             weights=str(own.weights) if own.weights else None,
             localization=own.localization,
+            frames=tuple(str(folder) for folder in self.real.frames),
+            frames_share=self.real.frames_share,
         )
+        self.real.check_needed("--frames", is_there=bool(self.real.frames))
         check_refine_name(out, refines=refine)
         if scan and not refine:
             raise UsageError("--scan is for a refine network: give --refine, too")

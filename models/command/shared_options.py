@@ -95,7 +95,7 @@ class FrameOptions(OptionGroup):
 class EvaluationOptions(OptionGroup):
     """The frames that a finished model is tried on; those held out come from another seed than those of a training."""
 
-    validate: tuple[Path, ...] = repeated("real frames with a truth.json; repeatable", Path, metavar="DIR")
+    validate: tuple[Path, ...] = repeated("annotated real frames; repeatable", Path, metavar="DIR")
     hold_out: int = option(
         1000, "synthesised frames of another seed (default %(default)s)", whole_number(0), metavar="N"
     )

@@ -23,6 +23,7 @@ from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.real_frames import RealFrames
 from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
@@ -60,6 +61,11 @@ class Course:
     refine_margin: float | None = None
 
     @property
+    def has_own_targets(self) -> bool:
+        """Whether the targets are the user's own, which have one side that is up and are never mirrored."""
+        return self.targets is not None
+
+    @property
     def epoch_steps(self) -> int:
         """Batches of an epoch."""
         return self.samples // self.batch_size
@@ -68,8 +74,8 @@ class Course:
     def draw(self) -> Draw:
         """The function that makes a sample of a frame. The user's own targets are never mirrored."""
         if self.refine_margin is None:
-            return frame_drawer(mirrors=self.targets is None)
-        return crop_drawer(self.refine_margin, turns=self.targets is None)
+            return frame_drawer(mirrors=not self.has_own_targets)
+        return crop_drawer(self.refine_margin, turns=not self.has_own_targets)
 
     def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
@@ -84,7 +90,9 @@ class Course:
         )
 
 
-def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...], jobs: int) -> FramePool:
+def course_frames(
+    course: Course, work: Path, localization_shape: tuple[int, ...], jobs: int, real: RealFrames | None = None
+) -> FramePool:
     """The frames of a course, in the folder ``work``.
 
     Args:
@@ -92,6 +100,7 @@ def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...
         work: folder of the training.
         localization_shape: height and width of the image that the localization network sees.
         jobs: processes that synthesise frames.
+        real: annotated frames that stand in the place of some; None for none.
     """
     finer = 2 if course.refine_margin is None else 3  # a target fills a part of a frame, but all of its crop
     return FramePool(
@@ -101,6 +110,7 @@ def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...
         seed=course.seed,
         backgrounds=Path(course.backgrounds) if course.backgrounds else None,
         targets=Path(course.targets) if course.targets else None,
+        real=real,
         jobs=jobs,
     )
 

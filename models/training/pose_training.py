@@ -1,4 +1,4 @@
-"""Training of localization networks on synthesised frames: supervision by known corners and presence."""
+"""Training of localization networks on frames with known corners: supervision by these and by presence."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from stn_rectify.models.training.course import (
     write_result,
 )
 from stn_rectify.models.training.frame_batches import Batch
+from stn_rectify.models.training.real_frames import read_real_frames
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.runtime.errors import DataError
 
@@ -53,6 +54,8 @@ class TrainingRecipe(Course):
         scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
             then drawn where it looks. None to draw all of them around the targets.
         weights: a .keras file of such a network, to start from; None to start untrained.
+        frames: folders of annotated frames that are trained on, too.
+        frames_share: their share of the samples; 1 for all of them.
     """
 
     transform: str = "projective"
@@ -65,6 +68,13 @@ class TrainingRecipe(Course):
     padding: str = "zeros"
     scan: str | None = None
     weights: str | None = None
+    frames: tuple[str, ...] = ()
+    frames_share: float = 0.5
+
+    @property
+    def has_own_targets(self) -> bool:
+        """See `Course.has_own_targets`."""
+        return super().has_own_targets or bool(self.frames)
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -118,15 +128,20 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     work = out.with_suffix(".training")
     stn = recipe.model()
     scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
+    real = read_real_frames([Path(folder) for folder in recipe.frames], recipe.frames_share, recipe.samples)
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
     if scan is not None:
         pool.scan_poses = scan.poses(pool)
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
     # Other networks under the same names are another training.
-    others = {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
+    settings = asdict(recipe)
+    settings |= {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
+    settings["frames"] = real.sha256 if real else None
+    if real is None:  # so it is in checkpoints that are older than these settings
+        del settings["frames"], settings["frames_share"]
+    checkpoint = Checkpoint(work / "checkpoint.npz", settings)
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn

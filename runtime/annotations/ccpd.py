@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget
 from stn_rectify.runtime.annotations.folder import Folder
 from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.errors import DataError
@@ -30,7 +30,7 @@ def find(folder: Folder) -> list[Path] | None:
     return [image for image in folder.images if _NAME.fullmatch(image.stem)] or None
 
 
-def read(folder: Folder, images: list[Path]) -> tuple[list[DrawnFrame], list[str]]:
+def read(folder: Folder, images: list[Path]) -> DrawnSet:
     """Those images, those of ``ccpd_np``, and notes.
 
     Raises:
@@ -41,7 +41,7 @@ def read(folder: Folder, images: list[Path]) -> tuple[list[DrawnFrame], list[str
     frames = [DrawnFrame(image, (target,), image, Coordinates.CENTRES) for image, target in named.items()]
     frames += [DrawnFrame(image, (), image, Coordinates.CENTRES) for image in empty]
     rest = len(folder.images) - len(frames)
-    return frames, [f"{counted(rest, 'image')} with other names left out"] if rest else []
+    return DrawnSet(frames, [f"{counted(rest, 'image')} with other names left out"] if rest else [])
 
 
 def _target(image: Path) -> DrawnTarget:

@@ -7,11 +7,13 @@ left, top right and so on, corners are taken by these names. https://cocodataset
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget, corner_order
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget, corner_order
 from stn_rectify.runtime.annotations.folder import Folder
+from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.annotations.texts import written_text
 from stn_rectify.runtime.errors import DataError
 
@@ -27,11 +29,11 @@ def find(folder: Folder) -> Path | None:
     return folder.the_only(folder.coco, "COCO")
 
 
-def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
+def read(folder: Folder, file: Path) -> DrawnSet:
     """The images that it lists, and notes; an image without an instance shows no target.
 
     Raises:
-        DataError: if an image is missing, or an instance has no four points.
+        DataError: if an instance has no four points.
     """
     content = folder.coco[file]
     try:
@@ -53,7 +55,7 @@ def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
                 coordinates[image] = Coordinates.CENTRES
         frames = [
             DrawnFrame(
-                folder.image(str(image["file_name"]), file),
+                partial(folder.image, str(image["file_name"]), file),
                 tuple(targets[key]),
                 file,
                 coordinates[key],
@@ -63,7 +65,8 @@ def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file} is no COCO file as it should be ({error!r}): export it again") from error
-    return frames, [f"the keypoints of {unnamed} are not named, so the top left comes first"] if unnamed else []
+    notes = [f"keypoints of {counted(unnamed, 'target')} not named, so the top left comes first"] if unnamed else []
+    return DrawnSet(frames, notes)
 
 
 def _target(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -61,18 +61,33 @@ class DrawnFrame:
     """A frame and its targets as they are written.
 
     Attributes:
-        path: the image file, which may be missing.
+        path: the image file, which may be missing; or what looks for it.
         targets: its targets.
         file: where they are written.
         coordinates: what their coordinates mean.
         size: width and height as they are written; None if they are not.
     """
 
-    path: Path
+    path: Path | Callable[[], Path]
     targets: tuple[DrawnTarget, ...]
     file: Path
     coordinates: Coordinates
     size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """What a reader gives of a folder.
+
+    Attributes:
+        frames: all of its frames.
+        notes: what was left out or taken for granted, a phrase each.
+        description: a file that is about all of the frames, besides those that they are written in.
+    """
+
+    frames: Sequence[DrawnFrame]
+    notes: Sequence[str] = ()
+    description: Path | None = None
 
 
 def corner_order(names: Sequence[object]) -> list[int] | None:
@@ -98,25 +113,27 @@ def checked_frame(drawn: DrawnFrame) -> tuple[AnnotatedFrame, int]:
         DataError: if the image is missing or has another size than the annotated one, or a target has not four finite
             corners that make a convex quadrilateral in or near the frame.
     """
+    path = drawn.path if isinstance(drawn.path, Path) else drawn.path()
+    names = [f"{drawn.file}: {target.where} of {path.name}" for target in drawn.targets]
+    points = [_points(name, target.points) for name, target in zip(names, drawn.targets, strict=True)]
     try:
-        size = image_size(drawn.path)
+        size = image_size(path)
     except SourceError as error:
         raise DataError(f"{drawn.file}: an image is missing or damaged: {error}") from error
     if drawn.size is not None and drawn.size != size:
         turned = " (it is turned by its EXIF orientation)" if drawn.size == size[::-1] else ""
         raise DataError(
-            f"{drawn.file}: {drawn.path.name} is annotated as {drawn.size[0]}x{drawn.size[1]} pixels, but has "
+            f"{drawn.file}: {path.name} is annotated as {drawn.size[0]}x{drawn.size[1]} pixels, but has "
             f"{size[0]}x{size[1]}{turned}: annotate the image that lies there"
         )
     targets, mended = [], 0
-    for target in drawn.targets:
-        name = f"{drawn.file}: {target.where} of {drawn.path.name}"
-        written = _in_pixels(_points(name, target.points), drawn.coordinates, size)
+    for name, target, four in zip(names, drawn.targets, points, strict=True):
+        written = _in_pixels(four, drawn.coordinates, size)
         _refuse_far_outside(name, written, size)
         corners = _ordered(name, written, ordered=target.ordered)
         mended += bool((corners != written).any())
         targets.append(AnnotatedTarget(corners, target.label, target.text))
-    return AnnotatedFrame(drawn.path, tuple(targets), size), mended
+    return AnnotatedFrame(path, tuple(targets), size), mended
 
 
 def _points(name: str, points: Sequence[Sequence[Any]]) -> FloatArray:

@@ -8,10 +8,11 @@ https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget
 from stn_rectify.runtime.annotations.folder import Folder
 from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.annotations.texts import written_text
@@ -29,11 +30,11 @@ def find(folder: Folder) -> Path | None:
     return folder.the_only(folder.cvat, "CVAT")
 
 
-def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
+def read(folder: Folder, file: Path) -> DrawnSet:
     """The images that it lists, and notes; an image without a shape shows no target.
 
     Raises:
-        DataError: if it is of videos, an image is missing, or a shape is not as above.
+        DataError: if it is of videos, or an image or a shape is not as above.
     """
     root = folder.cvat[file]
     if root.find("track") is not None:
@@ -56,11 +57,11 @@ def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
             targets += [] if target is None else [target]
         try:
             size = (int(image.attrib["width"]), int(image.attrib["height"]))
-            path = folder.image(image.attrib["name"], file)
+            path = partial(folder.image, image.attrib["name"], file)
         except (KeyError, ValueError) as error:
             raise DataError(f"{file}: an image has no name, width and height ({error!r}): export it again") from error
         frames.append(DrawnFrame(path, tuple(targets), file, Coordinates.EDGES, size))
-    return frames, [f"{counted(left_out, 'shape')} of other kinds left out"] if left_out else []
+    return DrawnSet(frames, [f"{counted(left_out, 'shape')} of other kinds left out"] if left_out else [])
 
 
 def _target(shape: ElementTree.Element, where: str, text_attributes: set[str]) -> DrawnTarget | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stn_rectify.runtime.annotations import ccpd, coco, cvat, labelme, truth, yolo
-from stn_rectify.runtime.annotations.corners import DrawnFrame, checked_frame
+from stn_rectify.runtime.annotations.corners import DrawnSet, checked_frame
 from stn_rectify.runtime.annotations.folder import Folder
 from stn_rectify.runtime.annotations.frames import Annotations, counted
 from stn_rectify.runtime.errors import DataError
@@ -24,13 +24,13 @@ class _Format:
         name: what it is called, or a function that says it of what was found.
         look_for: what its folders hold.
         find: gives what it finds in a folder, None for nothing.
-        read: gives the frames of what was found, and notes.
+        read: gives the frames of what was found.
     """
 
     name: str | Callable[[Any], str]
     look_for: str
     find: Callable[[Folder], Any]
-    read: Callable[[Folder, Any], tuple[list[DrawnFrame], list[str]]]
+    read: Callable[[Folder, Any], DrawnSet]
 
 
 _TRUTH = _Format("truth.json", "truth.json (in it, or FOLDER.truth.json beside it)", truth.find, truth.read)
@@ -90,24 +90,31 @@ def read_annotations(
         names = " and ".join(_name(one, what) for one, what in found)
         raise DataError(f"{source} holds annotations of several kinds ({names}): leave one there, or name its file")
     one, what = found[0]
-    drawn, notes = one.read(folder, what)
-    if not drawn:
+    drawn = one.read(folder, what)
+    count = len(drawn.frames)
+    if not count:
         raise DataError(f"{source}: the {_name(one, what)} annotations name no image")
-    if limit is not None and len(drawn) > limit:
-        notes = [*notes, f"{limit} of {len(drawn)} frames are used"]
-        drawn = [drawn[k] for k in np.unique(np.linspace(0, len(drawn) - 1, limit).astype(int))]
+    chosen = np.unique(np.linspace(0, count - 1, min(count, limit or count)).astype(int))
+    frames = [drawn.frames[k] for k in chosen]
     checked = []
-    for frame in drawn:
+    for frame in frames:
         try:
             checked.append(checked_frame(frame))
         except DataError as error:
             if on_error is None:
                 raise
             on_error(error)
-    mended = sum(count for _, count in checked)
-    if mended:
-        notes = [*notes, f"the corners of {counted(mended, 'target')} put in the order TL TR BR BL"]
-    return Annotations(source, _name(one, what), tuple(frame for frame, _ in checked), tuple(notes))
+    mended = sum(number for _, number in checked)
+    order = [f"corners of {counted(mended, 'target')} put in the order TL TR BR BL"] if mended else []
+    files = dict.fromkeys([*(frame.file for frame in frames), *filter(None, [drawn.description])])
+    return Annotations(
+        source,
+        _name(one, what),
+        tuple(frame for frame, _ in checked),
+        count,
+        (*drawn.notes, *order),
+        tuple(file for file in files if file.is_file()),
+    )
 
 
 def _found(folder: Folder) -> list[tuple[_Format, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -74,21 +74,35 @@ class Annotations:
         source: the folder, or the file.
         format: the name of its format.
         frames: the annotated frames, in the order of their annotations.
+        count: how many frames are annotated, those included that a limit has thinned out.
         notes: what the reader mended, left out or took for granted, a phrase each.
+        files: the files that these frames' annotations were read of.
     """
 
     source: Path
     format: str
     frames: tuple[AnnotatedFrame, ...] = field(repr=False)
+    count: int
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=(), repr=False)
 
     @property
     def summary(self) -> str:
         """One line about them, notes included."""
         targets = sum(len(frame.targets) for frame in self.frames)
         empty = sum(not frame.targets for frame in self.frames)
-        found = f"{counted(len(self.frames), 'frame')} with {counted(targets, 'target')}, {empty} without"
+        of_all = f"{len(self.frames)} of " if len(self.frames) < self.count else ""
+        found = f"{of_all}{counted(self.count, 'frame')} with {counted(targets, 'target')}, {empty} without"
         return "; ".join((f"{self.source}: {self.format}, {found}", *self.notes))
+
+    def largest_only(self) -> Annotations:
+        """The same frames, each with the largest of its targets alone, and a note if there were more."""
+        several = sum(len(frame.targets) > 1 for frame in self.frames)
+        note = f"{counted(several, 'frame')} with several targets, of which the largest counts"
+        frames = tuple(
+            replace(frame, targets=() if frame.largest is None else (frame.largest,)) for frame in self.frames
+        )
+        return replace(self, frames=frames, notes=(*self.notes, note) if several else self.notes)
 
 
 def counted(count: int, thing: str) -> str:

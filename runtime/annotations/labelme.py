@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget
 from stn_rectify.runtime.annotations.folder import Folder, read_json
 from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.errors import DataError
@@ -24,13 +24,13 @@ def find(folder: Folder) -> list[Path] | None:
     return folder.labelme or None
 
 
-def read(folder: Folder, files: list[Path]) -> tuple[list[DrawnFrame], list[str]]:
+def read(folder: Folder, files: list[Path]) -> DrawnSet:
     """The images that have a file, and notes.
 
     Raises:
         DataError: if an image is missing, or a file is damaged or not as above.
     """
-    frames, left_out = [], 0
+    frames, named, left_out = [], set(), 0
     for file in files:
         content = read_json(file)
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
@@ -46,14 +46,14 @@ def read(folder: Folder, files: list[Path]) -> tuple[list[DrawnFrame], list[str]
         width, height = content.get("imageWidth"), content.get("imageHeight")
         size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
         image = folder.image(str(content.get("imagePath")), file)
+        named.add(image.resolve())
         frames.append(DrawnFrame(image, tuple(targets), file, Coordinates.EDGES, size))
-    named = {frame.path.resolve() for frame in frames}
     bare = sum(image.resolve() not in named for image in folder.images) if folder.only is None else 0
     notes = [
         (left_out, f"{counted(left_out, 'shape')} of other kinds left out"),
         (bare, f"{counted(bare, 'image')} without a file left out"),
     ]
-    return frames, [note for count, note in notes if count]
+    return DrawnSet(frames, [note for count, note in notes if count])
 
 
 def _target(shape: Mapping[str, Any], where: str) -> DrawnTarget | None:

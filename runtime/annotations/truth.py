@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget
 from stn_rectify.runtime.annotations.folder import Folder, read_json
 from stn_rectify.runtime.errors import DataError
 
@@ -27,8 +27,8 @@ def find(folder: Folder) -> Path | None:
     return find_truth(folder.root)
 
 
-def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
-    """The frames that it names, and notes.
+def read(folder: Folder, file: Path) -> DrawnSet:
+    """The frames that it names.
 
     Raises:
         DataError: if it cannot be read, or is not as above.
@@ -50,7 +50,7 @@ def read(folder: Folder, file: Path) -> tuple[list[DrawnFrame], list[str]]:
             raise DataError(f"{form}: {name} has {value!r}"[:300])
         drawn = [_target(form, name, target, k) for k, target in enumerate(targets)]
         frames.append(DrawnFrame(root / name, tuple(drawn), file, Coordinates.CENTRES))
-    return frames, []
+    return DrawnSet(frames)
 
 
 def _is_one_target(value: list[Any]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnTarget, corner_order
+from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget, corner_order
 from stn_rectify.runtime.annotations.folder import Folder
 from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.annotations.plain_yaml import read_keys
@@ -74,7 +74,7 @@ def kind(data: DataSet) -> str:
     return "YOLO-OBB" if data.dimensions is None else "YOLO-pose"
 
 
-def read(folder: Folder, data: DataSet) -> tuple[list[DrawnFrame], list[str]]:
+def read(folder: Folder, data: DataSet) -> DrawnSet:
     """Its images, and notes.
 
     Raises:
@@ -86,7 +86,7 @@ def read(folder: Folder, data: DataSet) -> tuple[list[DrawnFrame], list[str]]:
     notes = [f"{counted(bare, 'image')} without a label file taken as empty"] if bare else []
     if data.dimensions is not None and data.order is None:
         notes.append("the keypoints are not named (kpt_names), so the top left comes first")
-    return frames, notes
+    return DrawnSet(frames, notes, data.description)
 
 
 def _label_file(image: Path) -> Path:

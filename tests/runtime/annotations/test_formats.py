@@ -314,7 +314,7 @@ def test_labelme_polygons_and_rectangles_are_targets(tmp_path):
     assert read.notes == (
         "1 shape of other kinds left out",
         "1 image without a file left out",
-        "the corners of 2 targets put in the order TL TR BR BL",
+        "corners of 2 targets put in the order TL TR BR BL",
     )
 
 
@@ -514,9 +514,20 @@ def test_of_many_frames_those_that_are_left_out_are_not_opened(tmp_path):
         save_image(tmp_path / f"{k}.png")
     read = read_annotations(tmp_path, limit=3)
     assert [frame.path.name for frame in read.frames] == ["0.png", "2.png", "4.png"]
-    assert read.notes == ("3 of 5 frames are used",)
+    assert "3 of 5 frames with 3 targets" in read.summary
+    assert read.files == (tmp_path / "truth.json",)
     with pytest.raises(DataError, match=r"missing or damaged.*1\.png"):
         read_annotations(tmp_path)
+
+
+def test_single_targets_are_the_largest_of_each_frame(tmp_path):
+    small = [[10, 10], [300, 10], [300, 20], [10, 20]]
+    for name in ("one.jpg", "two.jpg", "none.jpg"):
+        save_image(tmp_path / name)
+    save(tmp_path / "truth.json", {"one.jpg": small, "two.jpg": [small, SQUARE], "none.jpg": []})
+    read = read_annotations(tmp_path).largest_only()
+    assert [[t.corners.tolist() for t in frame.targets] for frame in read.frames] == [[small], [SQUARE], []]
+    assert read.notes == ("1 frame with several targets, of which the largest counts",)
 
 
 def test_the_readers_need_no_package_of_the_workstation(tmp_path):
