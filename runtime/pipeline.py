@@ -10,10 +10,10 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.geometry import identity_theta, theta_to_corners
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.rectifying.following import TargetFollower
+from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 from stn_rectify.runtime.rectifying.tracks import TargetTracker
@@ -194,11 +194,11 @@ class Pipeline:
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
         numbers = self._numbers(found, _seconds(frame))
         if not found:
-            location = locations[0] if locations else _nothing(frame.image, started)
+            location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
             return self._missed(frame, location)
         targets = [self._finished(frame, *pair) for pair in zip(found, numbers, strict=True)]
         if self._max_targets > 1:
-            latency_ms = (time.perf_counter() - started) * 1000
+            latency_ms = _ms_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
         return Processed(frame, targets[0], False, tuple(targets), self._rule)
 
@@ -278,10 +278,8 @@ def _smooth(smoother: CornerSmoother | None, frame: CapturedFrame, location: Loc
     return None if corners is location.corners else corners
 
 
-def _nothing(frame: Image, started: float) -> Location:
-    """The location of no target."""
-    corners = theta_to_corners(identity_theta("projective"), frame.shape[1], frame.shape[0])
-    return Location(corners, 0.0, (time.perf_counter() - started) * 1000)
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
 
 
 def _seconds(frame: CapturedFrame) -> float:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size
-from stn_rectify.runtime.command.parsing import share, whole_number
-from stn_rectify.runtime.model.metadata import MAX_PASSES
+from stn_rectify.runtime.command.parsing import number, share, whole_number
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.recognition.recognizer import Recognizer
@@ -41,6 +41,17 @@ class ModelOptions(OptionGroup):
         "further looks at the target, 0 for none (the model's own number)",
         whole_number(0, MAX_PASSES),
         metavar="N",
+    )
+    scan: Literal["fast", "full", "fine"] = option(
+        "full",
+        "of a dense model: how closely it looks at the frame; fast misses small targets, fine sees the smallest (full)",
+        choices=("fast", "full", "fine"),
+    )
+    margin: float = option(
+        0.0,
+        "what the rectified image shows beyond each edge of the target, as a share of its side (0)",
+        number(f"a share of the target's side, 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN),
+        metavar="SHARE",
     )
 
     @property
@@ -92,8 +103,9 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
     wanted: dict[str, Any]
     if recognizer is None or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
-    elif smooth:
+    elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    return Rectifier(model.model, threads=model.threads, refine=model.refine, **wanted)
+    wanted |= {"refine": model.refine, "scan": model.scan, "margin": model.margin}
+    return Rectifier(model.model, threads=model.threads, **wanted)

@@ -93,12 +93,12 @@ class TargetTracker:
                 number_of[place] = number
         numbers = []
         for place, target in enumerate(corners):
-            number = number_of.get(place)
-            if number is None:
+            if place in number_of:
+                number = number_of[place]
+                self._tracks[number] = _moved(self._tracks[number], target, timestamp)
+            else:
                 number = self._last_number = self._last_number + 1
                 self._tracks[number] = _Track(target, np.zeros(2), timestamp, 0)
-            else:
-                self._tracks[number] = _moved(self._tracks[number], target, timestamp)
             numbers.append(number)
         self._newest = frozenset(numbers)
         return numbers
