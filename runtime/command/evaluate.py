@@ -24,9 +24,9 @@ from stn_rectify.runtime.evaluation.search import FolderResults, FolderSearch
 from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
 from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
-from stn_rectify.runtime.model.metadata import MAX_PASSES, Metadata
+from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
-from stn_rectify.runtime.rectifying.rectifier import Rectifier
+from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
@@ -37,41 +37,28 @@ _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1
 
 
 @dataclass(frozen=True)
-class SearchOptions(OptionGroup):
-    """The model that looks for the targets, and what reads them."""
+class ReaderOptions(OptionGroup):
+    """What reads the results, as far as frames that do not follow one another have a use for it."""
 
-    title: ClassVar[str] = "model"
+    title: ClassVar[str] = "texts"
 
-    model: str | None = option(None, "a .tflite from stn-convert, or a bundled model (general)", metavar="FILE|NAME")
-    threads: int = option(1, "threads of the interpreter (1)", whole_number(1), metavar="N")
-    refine: int | None = option(
-        None,
-        "further looks at the target, 0 for none (the model's own number)",
-        whole_number(0, MAX_PASSES),
-        metavar="N",
-    )
-    max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     recognizer: str | None = option(
-        None,
-        "a .tflite that reads the results, or a bundled one: texts are compared",
-        metavar="FILE|NAME",
+        None, "a .tflite that reads the results, or a bundled one: texts are compared", metavar="FILE|NAME"
     )
     labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
     beam_width: int = option(
         1, "of a CTC network: search for the most probable text among N (1)", whole_number(1), metavar="N"
     )
 
-    def open_all(self) -> tuple[Rectifier, Any]:
-        """The rectifier, and the recognizer or None.
+    def open(self, *, threads: int) -> Recognizer | None:
+        """The recognizer, if there is to be one.
 
         Raises:
-            StnRectifyError: if a file is missing or damaged, or an option does not fit it.
+            StnRectifyError: if its file is missing or damaged, or an option does not fit it.
         """
-        reading = RecognitionOptions(recognizer=self.recognizer, labels=self.labels, beam_width=self.beam_width)
-        reading.check_needed("--recognizer", is_there=self.recognizer is not None)
-        recognizer = open_recognizer(reading, threads=self.threads)
-        looking = ModelOptions(model=self.model, threads=self.threads, refine=self.refine)
-        return open_rectifier(looking, recognizer, smooth=False), recognizer
+        options = RecognitionOptions(recognizer=self.recognizer, labels=self.labels, beam_width=self.beam_width)
+        options.check_needed("--recognizer", is_there=self.recognizer is not None)
+        return open_recognizer(options, threads=threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +76,7 @@ class EvaluateOptions(OptionGroup):
         Path,
         metavar="DIR",
     )
+    max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     iou: float = option(0.5, "overlap from which on a target counts as found (0.5)", _overlap, metavar="X")
     min_score: float | None = option(None, "say what passes at this score, too, 0 to 1", share, metavar="S")
     sheet: Path | None = option(
@@ -97,7 +85,8 @@ class EvaluateOptions(OptionGroup):
     json: str | None = option(
         None, "write all numbers, and what was found in each frame; - for standard output", metavar="FILE|-"
     )
-    search: SearchOptions = group()
+    model: ModelOptions = group()
+    reader: ReaderOptions = group()
     debug: bool = flag("print a traceback with an error")
 
 
@@ -125,6 +114,10 @@ def evaluate(words: Sequence[str]) -> int:
     for name, value in (("sheet", options.sheet), ("json", options.json)):
         if value is not None and str(value) in ("", "."):
             raise UsageError(f"--{name} is empty: give it a file, or leave it out")
+    if options.model.video_file is not None:
+        raise UsageError(
+            f"--output {options.model.video_file}: an evaluation has pictures in its --sheet, and no video"
+        )
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {options.sheet}: the sheet is a PNG: call it NAME.png")
     failures: list[StnRectifyError] = []
@@ -148,7 +141,8 @@ def _evaluate(
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
-    rectifier, recognizer = options.search.open_all()
+    recognizer = options.reader.open(threads=options.model.threads)
+    rectifier = open_rectifier(options.model, recognizer, smooth=False)
     with rectifier:
         say(model_line(rectifier))
         if recognizer is not None:
@@ -156,7 +150,7 @@ def _evaluate(
         progress = _Progress()
         search = FolderSearch(
             rectifier,
-            max_targets=options.search.max_targets,
+            max_targets=options.max_targets,
             recognizer=recognizer,
             on_error=failed,
             on_frame=progress.frame_done,
@@ -205,7 +199,7 @@ def _report(
             frames,
             others,
             boxes=folder.boxes,
-            max_targets=options.search.max_targets,
+            max_targets=options.max_targets,
             reads_text=reads_text,
             least_overlap=options.iou,
             min_scores=min_scores,
@@ -216,7 +210,7 @@ def _report(
             values.append(folder_values(measured, frames))
         if options.sheet is not None:
             sheets.append(
-                folder_sheet(folder.name, frames, max_targets=options.search.max_targets, min_score=min_scores[-1][0])
+                folder_sheet(folder.name, frames, max_targets=options.max_targets, min_score=min_scores[-1][0])
             )
     if options.sheet is not None and sheets:
         save_sheet(options.sheet, title, sheets)

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -165,6 +167,7 @@ def test_ctrl_c_ends_it_with_the_tables_of_what_was_done(
         pytest.param(["{}", "--iou", "0"], 2, "'0' is not an overlap (IoU) above 0, to 1", id="overlap"),
         pytest.param(["{}", "--max-targets", "0"], 2, "'0' is not a whole number from 1 to 100", id="no targets"),
         pytest.param(["{}", "--sheet", "a.jpg"], 2, "call it NAME.png", id="kind of sheet"),
+        pytest.param(["{}", "--output", "a.mp4"], 2, "--output a.mp4: an evaluation has", id="a video"),
         pytest.param(["{}", "--sheet", ""], 2, "--sheet is empty", id="empty name"),
         pytest.param(["{}", "--modle", "a"], 2, "unrecognized option --modle: did you mean --model?", id="misspelt"),
     ],
@@ -186,3 +189,15 @@ def test_wrong_usage_is_one_line(
 def test_options_of_a_recognizer_need_one(model: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(folder), "--model", str(model), "--beam-width", "3"]) == 2
     assert "--beam-width needs --recognizer" in capsys.readouterr().err
+
+
+def test_it_needs_the_packages_of_the_base_install_only(model: Path, folder: Path, tmp_path: Path) -> None:
+    words = ["evaluate", str(folder), "--model", str(model), "--sheet", str(tmp_path / "sheet.png")]
+    code = (
+        "import sys\n"
+        "from stn_rectify.runtime.command.cli import main\n"
+        f"assert main({words!r}) == 0\n"
+        "print(sorted({'keras', 'matplotlib', 'tensorflow', 'tqdm', 'stn_rectify.models'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
