@@ -42,6 +42,11 @@ class KnownFrames:
     kinds: tuple[str, ...] = ()
     about: str = ""
 
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each frame, pixels."""
+        return tuple((frame.shape[1], frame.shape[0]) for frame in self.frames)
+
 
 def read_truth(source: Path) -> KnownFrames:
     """The annotated frames of a folder, of any format, at full resolution, each with the largest of its targets.

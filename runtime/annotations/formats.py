@@ -52,7 +52,9 @@ def has_annotations(source: Path) -> bool:
     return bool(_found(Folder(source)))
 
 
-def read_annotations(source: Path, limit: int | None = None) -> Annotations:
+def read_annotations(
+    source: Path, limit: int | None = None, *, on_error: Callable[[DataError], None] | None = None
+) -> Annotations:
     """Reads annotated frames of any format; which it is follows from what lies in the folder.
 
     A ``truth.json`` counts before all others. All annotations are parsed, but only the frames that are returned are
@@ -61,9 +63,11 @@ def read_annotations(source: Path, limit: int | None = None) -> Annotations:
     Args:
         source: a folder, or the file of annotations in it (a COCO file, CVAT's XML file, a data set's YAML file).
         limit: more frames than this are thinned out evenly.
+        on_error: called with the error of a frame whose image is missing or whose targets are not as they should be,
+            which is then left out. None raises it.
 
     Returns:
-        The frames, at least one, and what was mended or left out.
+        The frames, at least one unless all were left out, and what was mended or left out.
 
     Raises:
         DataError: if there is no format that is known or more than one, an image is missing, or a target is not as it
@@ -92,7 +96,14 @@ def read_annotations(source: Path, limit: int | None = None) -> Annotations:
         raise DataError(f"{source}: the {_name(one, what)} annotations name no image")
     chosen = np.unique(np.linspace(0, count - 1, min(count, limit or count)).astype(int))
     frames = [drawn.frames[k] for k in chosen]
-    checked = [checked_frame(frame) for frame in frames]
+    checked = []
+    for frame in frames:
+        try:
+            checked.append(checked_frame(frame))
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(error)
     mended = sum(number for _, number in checked)
     order = [f"corners of {counted(mended, 'target')} put in the order TL TR BR BL"] if mended else []
     files = dict.fromkeys([*(frame.file for frame in frames), *filter(None, [drawn.description])])

@@ -56,7 +56,7 @@ class ImageSource(FrameSource):
             raise SourceError("- is standard input, which goes with no other images: name it alone")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
-        self._files = [] if self._is_piped else [file for path in names for file in _expand(os.fspath(path))]
+        self._files = [] if self._is_piped else [file for path in names for file in image_files(os.fspath(path))]
         self._on_error = on_error
         more = len(self._files) - 1
         first = "standard input" if self._is_piped else str(self._files[0])
@@ -135,7 +135,12 @@ def _unreadable(error: Exception, name: object) -> SourceError:
     return SourceError(f"cannot read the image {name}: {reason}")
 
 
-def _expand(path: str) -> list[Path]:
+def image_files(path: str) -> list[Path]:
+    """The images of a folder or a glob, sorted by name; a file is itself.
+
+    Raises:
+        SourceError: if there is none.
+    """
     if os.path.isdir(path):
         files = [file for file in Path(path).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
         missing = f"no image in the folder {path}: expected {', '.join(sorted(IMAGE_SUFFIXES))}"

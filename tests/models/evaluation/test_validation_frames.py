@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 from stn_rectify.runtime.geometry import homography_to_corners
 from tests.models.command.test_training_command import ARGUMENTS
 
