@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size
+from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size, target_margin
 from stn_rectify.runtime.command.parsing import share, whole_number
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.rectifying.dense_scan import SCANS
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
@@ -37,6 +38,14 @@ class ModelOptions(OptionGroup):
         "further looks at the target, 0 for none (the model's own number)",
         whole_number(0, MAX_PASSES),
         metavar="N",
+    )
+    scan: Literal["fast", "full", "fine"] = option(
+        "full",
+        "how closely a dense model looks at the frame: for large targets (fast), full (default), for tiny ones (fine)",
+        choices=tuple(SCANS),
+    )
+    margin: float = option(
+        0.0, "what the image shows around the target, as a share of its sides (0)", target_margin, metavar="SHARE"
     )
 
     @property
@@ -79,8 +88,9 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
     wanted: dict[str, Any]
     if recognizer is None or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
-    elif smooth:
+    elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    return Rectifier(model.model, threads=model.threads, refine=model.refine, **wanted)
+    looks: dict[str, Any] = {"refine": model.refine, "scan": model.scan, "margin": model.margin}
+    return Rectifier(model.model, threads=model.threads, **looks, **wanted)
