@@ -250,11 +250,11 @@ def test_all_targets_are_marked_and_listed(start_run: Any, open_page: OpenPage) 
         wait_for_text(page, "#targets", "7: text 0 score 0.90")
         assert page.locator("#targets li").all_inner_texts() == [
             "7: text 0 score 0.90",
-            "3: text 1 score 0.65",
+            "4: text 1 score 0.65",
             "3: score 0.40",
         ]
         assert page.locator("#overlay .target").count() == 3
-        assert page.locator("#overlay .name").all_text_contents() == ["7", "3", "3"]
+        assert page.locator("#overlay .name").all_text_contents() == ["7", "4", "3"]
         inside = page.evaluate("[overlay.getBBox().width, overlay.getBBox().height]")
         assert inside[0] > 250
         rectified = page.evaluate(

@@ -199,7 +199,7 @@ def several_targets() -> Processed:
             3.0,
             f"text {n}" if n < 2 else None,
             0.5,
-            track=(7, 3, None)[n],
+            track=(7, 4, None)[n],
         )
         for n in range(3)
     )
@@ -215,7 +215,7 @@ def test_all_targets_are_in_the_numbers_where_several_are_looked_for(start_run: 
         assert set(latest) == {*LINE_KEYS, "track", "targets"}
         assert [(one["track"], one["label"]) for one in latest["targets"]] == [
             (7, "text 0"),
-            (3, "text 1"),
+            (4, "text 1"),
             (None, None),
         ]
         assert state["found"] is True
