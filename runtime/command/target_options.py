@@ -11,7 +11,6 @@ from stn_rectify.runtime.command.parsing import share, whole_number
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer import Recognizer
-from stn_rectify.runtime.rectifying.dense_scan import SCANS
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
@@ -42,7 +41,7 @@ class ModelOptions(OptionGroup):
     scan: Literal["fast", "full", "fine"] = option(
         "full",
         "how closely a dense model looks at the frame: for large targets (fast), full (default), for tiny ones (fine)",
-        choices=tuple(SCANS),
+        choices=("fast", "full", "fine"),
     )
     margin: float = option(
         0.0, "what the image shows around the target, as a share of its sides (0)", target_margin, metavar="SHARE"
