@@ -20,7 +20,9 @@ tilts. All settings see each frame one after the other, in an order that goes ro
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -202,20 +204,21 @@ def watch(
 ) -> tuple[dict[str, int], int]:
     """Has all settings process the frames, until Ctrl-C; gives how often each actor was visible, and their number."""
     seen: dict[str, int] = defaultdict(int)
-    order, count = list(settings.values()), 0
-    try:
-        for index, (image, places, visible) in enumerate(frames):
-            print(f"\r{index}  ", end="", file=sys.stderr, flush=True)
-            frame = CapturedFrame("tracks", index, index / FRAME_RATE, image, index / FRAME_RATE)
-            for setting in order[index % len(order) :] + order[: index % len(order)]:
-                done = take(setting, rectifier, frame, places, visible)
-                if sink is not None and setting is order[-1]:
-                    sink.write_targets(done.frame, done.result, done.targets, done.rule)
-            count += 1
-            for name in visible:
-                seen[name] += 1
-    except KeyboardInterrupt:
-        print("\rstopped: these are the numbers so far", file=sys.stderr)
+    order, count, stopped = list(settings.values()), 0, threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())  # between two frames, so that all settings have seen them
+    for index, (image, places, visible) in enumerate(frames):
+        if stopped.is_set():
+            print("\rstopped: these are the numbers so far", file=sys.stderr)
+            break
+        print(f"\r{index}  ", end="", file=sys.stderr, flush=True)
+        frame = CapturedFrame("tracks", index, index / FRAME_RATE, image, index / FRAME_RATE)
+        for setting in order[index % len(order) :] + order[: index % len(order)]:
+            done = take(setting, rectifier, frame, places, visible)
+            if sink is not None and setting is order[-1]:
+                sink.write_targets(done.frame, done.result, done.targets, done.rule)
+        count += 1
+        for name in visible:
+            seen[name] += 1
     return seen, count
 
 
