@@ -274,7 +274,8 @@ def main() -> None:
         seen, frames = watch(settings, rectifier, video(arguments.seed, round(arguments.seconds * FRAME_RATE)), sink)
         if sink is not None:
             sink.close()
-    report(settings, seen, frames, details=arguments.details)
+    if seen:
+        report(settings, seen, frames, details=arguments.details)
 
 
 if __name__ == "__main__":
