@@ -28,7 +28,7 @@ from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.converters.tflite.quantizer import TensorFunction, quantize
 from stn_rectify.converters.tflite.resizing import with_quantization_of, with_sizes
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import DENSE, sha256_of
@@ -140,7 +140,7 @@ class DenseNetwork(Network):
         """
         size, value_range = self.parts.input_size, self.options.value_range
         frames = frames_of_all_levels(self.calibration.frames, [s for s in self.levels if s[0] <= size[0]])
-        alone = quantize(self.float_outputs, frames, value_range, "dense network")
+        alone = quantize(self._own_size, frames, value_range, "dense network")
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image = graph.tensor(signature.inputs[0].tensorIndex)
@@ -291,11 +291,10 @@ class DenseNetwork(Network):
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The float network at its own size."""
-        outputs: dict[str, Any] = self._own_size(image)
-        return outputs
+        return self._own_size(image)
 
     @cached_property
-    def _own_size(self) -> Any:
+    def _own_size(self) -> TensorFunction:
         return self.parts.at(self.parts.input_size)
 
     def latencies(self, flatbuffer: bytes) -> list[Latency]:
