@@ -326,7 +326,7 @@ def resized(frames: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArr
         return frames
     way = cv2.INTER_AREA if size[0] < frames.shape[1] else cv2.INTER_LINEAR
     images = [cv2.resize(frame, (size[1], size[0]), interpolation=way) for frame in frames]
-    return np.stack(images).astype(np.float32).reshape(len(frames), *size, frames.shape[3])
+    return np.asarray(np.stack(images).reshape(len(frames), *size, frames.shape[3]), np.float32)
 
 
 def frames_of_all_levels(frames: npt.NDArray[np.float32], sizes: Sequence[tuple[int, int]]) -> npt.NDArray[np.float32]:

@@ -79,26 +79,17 @@ class DenseParts:
         return run
 
 
-class _Enlarged(keras.layers.Layer):
-    """Each pixel of a map repeated ``factor`` times along both sides.
-
-    Of operators without a size in them, which XNNPACK runs; Keras's own layer becomes reshapes and repetitions.
-    """
-
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self._factor = factor
-
-    def call(self, maps: Any) -> Any:
-        return tf.nn.depth_to_space(tf.concat([maps] * self._factor**2, axis=-1), self._factor)
-
-
 def _of_any_size(operation: Any) -> Any:
-    """A layer, or another that computes the same at any size."""
-    if isinstance(operation, keras.layers.UpSampling2D) and operation.interpolation == "nearest":
-        high, wide = operation.size
-        return _Enlarged(high) if high == wide > 1 else operation
-    return operation
+    """A layer, or another that computes the same.
+
+    An enlarging layer of Keras becomes reshapes and repetitions, which hold sizes and which XNNPACK does not run.
+    """
+    if not isinstance(operation, keras.layers.UpSampling2D) or operation.interpolation != "nearest":
+        return operation
+    factor, wide = operation.size
+    if factor != wide:
+        return operation
+    return keras.layers.Lambda(lambda maps: tf.nn.depth_to_space(tf.concat([maps] * factor**2, axis=-1), factor))
 
 
 def read_dense_model(model: keras.Model) -> DenseParts:
