@@ -12,20 +12,19 @@ import numpy.typing as npt
 from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.dense_parts import DenseParts
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
 
 #: Frames [N, H, W, C], height and width → the frames at that size, as the float network and as the file takes them.
 Look = Callable[[npt.NDArray[np.float32], tuple[int, int]], tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]]
 
 #: A cell sees a target from this score on.
 SEES = 0.5
-#: Candidates that overlap more than this are of one target.
-_SAME_OVERLAP = 0.3
 #: Candidates of both networks that overlap at least this much are the same.
 _FOUND_OVERLAP = 0.5
 _MOST_CANDIDATES = 8
@@ -204,22 +203,16 @@ def cell_corners(corners: Array, stride: int, unit: float) -> FloatArray:
 
 
 def thinned_candidates(scores: Array, corners: Array) -> Candidates:
-    """The targets of one frame: cells that see one, best first, without those that overlap a better one.
+    """The targets of one frame: cells that see one, best first, thinned as the runtime does.
 
     Args:
         scores: [rows, columns].
         corners: [rows, columns, 4, 2], pixels of the level.
     """
-    kept: list[int] = []
-    flat, quads = scores.ravel(), corners.reshape(-1, 4, 2)
-    for cell in np.argsort(-flat, kind="stable"):
-        if flat[cell] < SEES or len(kept) == _MOST_CANDIDATES:
-            break
-        if not is_valid_quadrilateral(quads[cell], min_area_px=1):
-            continue
-        if all(intersection_over_union(quads[cell], quads[k]) <= _SAME_OVERLAP for k in kept):
-            kept.append(int(cell))
-    return Candidates(quads[kept], flat[kept])
+    places = [tuple(place) for place in np.argwhere(scores >= SEES)]
+    seen = [Candidate(corners[p], float(scores[p])) for p in places if is_valid_quadrilateral(corners[p])]
+    kept = [seen[number] for number in thinned(seen, _MOST_CANDIDATES)]
+    return Candidates(np.array([c.corners for c in kept]).reshape(-1, 4, 2), np.array([c.score for c in kept]))
 
 
 def _joined(runs: Sequence[dict[str, Array]]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stn_rectify.converters.report.dense_comparison import DenseComparison, LevelComparison, Look
 from stn_rectify.converters.report.pictures import AlignmentPicture
-from stn_rectify.models import drawing
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import FloatArray, Image
 
 # Quantiles of the frames by corner error; of two that fall on one frame the later stands.
