@@ -100,7 +100,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     try:
         partial.write_bytes(pack(flatbuffer, metadata, networks[0].options.labels))
         model_file = networks[0].open(partial)
-        proof = prove(model_file.flatbuffer, networks)
+        proof = prove(model_file.flatbuffer, [part for network in networks for part in network.provable])
         conversion = _reported(networks, model_file, proof, msgspec.to_builtins(metadata))
         os.replace(partial, target)
     finally:
@@ -150,7 +150,7 @@ def _reported(
         options=asdict(first.options),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
-    write_report(model_file.path.parent, report, reports[0].pictures, reports[0].alignment)
+    write_report(model_file.path.parent, report, reports[0].pictures, reports[0].alignment, reports[0].sheets)
     if report["failures"]:
         raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")
     return Conversion(model_file.path, model_file.size_bytes, proof, reports, latencies)

@@ -28,10 +28,11 @@ from stn_rectify.runtime.model.metadata import (
     ThetaSpec,
 )
 
+#: ``coordinates`` of a file without θ.
+CORNERS_IN_PIXELS = "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
 _COORDINATES = (
     "normalised: x right, y down, [-1, 1] from the outer edge of the first pixel to the outer edge of the last "
-    "(align_corners=False); theta maps output to input coordinates, {theta}; "
-    "corners are frame pixels, TL TR BR BL, the centre of the first pixel at (0, 0)"
+    f"(align_corners=False); theta maps output to input coordinates, {{theta}}; {CORNERS_IN_PIXELS}"
 )
 _PLANAR = "x_in ~ H(theta) x_out, H[2][2] = 1, row-major"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same input gives the same bytes
@@ -47,6 +48,7 @@ def file_metadata(
     source_sha256: str,
     flatbuffer: bytes,
     refine: RefineSpec | None = None,
+    min_score: float | None = None,
 ) -> Metadata:
     """Gives the content of metadata.json: what the runtime and people need to know of a file.
 
@@ -59,6 +61,7 @@ def file_metadata(
         source_sha256: of the .keras file or SavedModel.
         flatbuffer: of all networks.
         refine: of `refine_metadata`; None for a file of one network.
+        min_score: from which on a target counts as found; None: the runtime's own choice.
     """
     in_graph = assembly.plan is not None
     return Metadata(
@@ -80,6 +83,7 @@ def file_metadata(
         source_sha256=source_sha256,
         converter=versions(),
         refine=refine,
+        min_score=min_score,
         flatbuffer=flatbuffer_spec(flatbuffer),
     )
 
@@ -140,8 +144,13 @@ def _class_scores(parts: StnParts, assembly: Assembly) -> ClassScoresSpec | None
 
 
 def _input(parts: StnParts, assembly: Assembly, value_range: tuple[float, float]) -> InputSpec:
-    frame, colour = assembly.quantizations["frame"], {1: "GREY", 3: "RGB"}.get(parts.channels, "OTHER")
+    frame, colour = assembly.quantizations["frame"], colour_name(parts.channels)
     return InputSpec(*parts.input_size, parts.channels, colour, value_range, frame.scale, frame.zero_point)
+
+
+def colour_name(channels: int) -> str:
+    """The colour that metadata.json names for a number of channels."""
+    return {1: "GREY", 3: "RGB"}.get(channels, "OTHER")
 
 
 def versions() -> dict[str, str]:

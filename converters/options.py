@@ -46,7 +46,9 @@ class ConversionOptions(OptionGroup):
         refit_head: fit θ's linear function to the quantized features, where that helps (`head_refit`).
         overwrite: replace existing files.
         validation: frames with known truth for the report's checks; None: the calibration frames.
+        min_score: from which on a target counts as found, for the metadata; None: the runtime's own choice.
         max_corner_error: largest corner error float↔INT8, pixels at the model's size, that passes; None: any.
+        max_score_error: largest difference of a dense network's scores float↔INT8 that passes; None: any.
         min_coverage: least share of the target inside the rectified image that passes; None: any.
     """
 
@@ -61,6 +63,13 @@ class ConversionOptions(OptionGroup):
     )
     labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
     description: str = option("", "one line for the metadata", _text)
+    min_score: float | None = option(
+        None,
+        "score from which on a target counts as found, 0 to 1, where the user of the file gives none (default: "
+        "stn-rectify's own)",
+        share,
+        metavar="SCORE",
+    )
     latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
     refine_passes: int = option(
         DEFAULT_PASSES,
@@ -78,6 +87,13 @@ class ConversionOptions(OptionGroup):
         "float to INT8, in 19 of 20 frames at most (95th percentile), pixels at the model's size",
         number("a number from 0", lambda value: 0 <= value < math.inf),
         metavar="PX",
+        section=_GATE,
+    )
+    max_score_error: float | None = option(
+        None,
+        "of a dense network, float to INT8, at 19 of 20 cells that see a target at most, 0 to 1",
+        share,
+        metavar="SCORE",
         section=_GATE,
     )
     min_coverage: float | None = option(

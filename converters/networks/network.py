@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import Reference
+from stn_rectify.converters.proof.proof import ProvableNetwork
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
@@ -61,6 +62,11 @@ class Network(ABC):
     @abstractmethod
     def reference(self) -> Reference:
         """The bits that the network in the file should compute of its first `PROOF_FRAMES` calibration frames."""
+
+    @property
+    def provable(self) -> Sequence[ProvableNetwork]:
+        """What the proof looks at: the network itself, or each of its subgraphs, in their order."""
+        return [self]
 
     @abstractmethod
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

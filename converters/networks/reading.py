@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from stn_rectify.converters.networks.dense import read_dense
 from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.recognizer import read_recognizer
 from stn_rectify.converters.networks.stn import read_refine, read_scan
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.model_files import own_options
-from stn_rectify.models.files import RECOGNIZER, REFINE, SCAN
+from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN
 from stn_rectify.models.network.keras_file import network_kind
 
 
@@ -35,8 +36,14 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
 
 def _scan_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     scan = read_scan(source, options)
-    refine = read_refine(scan)
+    refine = read_refine(scan, scan.parts.transform, scan.parts.channels)
     return (scan,) if refine is None else (scan, refine)
+
+
+def _dense_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    dense = read_dense(source, options)
+    refine = read_refine(dense, "projective", dense.parts.channels)
+    return (dense,) if refine is None else (dense, refine)
 
 
 def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
@@ -46,6 +53,7 @@ def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]
 #: A refine network without the model that it belongs to is converted as any STN.
 _READERS: dict[str, Callable[[Path, ConversionOptions], tuple[Network, ...]]] = {
     SCAN: _scan_and_refine,
+    DENSE: _dense_and_refine,
     REFINE: _scan_and_refine,
     RECOGNIZER: _recognizer,
 }

@@ -127,6 +127,7 @@ class ScanNetwork(StnNetwork):
         return file_metadata(
             output_name(self.source), options.description, self.parts, self.assembly, options.value_range,
             self.source_sha256, flatbuffer, next((o.spec for o in others if isinstance(o, RefineNetwork)), None),
+            options.min_score,
         )  # fmt: skip
 
     def report(self, file: Path | None) -> NetworkReport:
@@ -218,8 +219,13 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     return ScanNetwork(source, options, calibration, validation, parts, sha256)
 
 
-def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
+def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork | None:
     """Reads the refine network beside a model, and its calibration frames; None if there is none.
+
+    Args:
+        scan: the network of the model.
+        transform: of its poses.
+        channels: of its frames.
 
     Raises:
         DataError: if its file or frames are missing or cannot be read.
@@ -236,7 +242,7 @@ def read_refine(scan: ScanNetwork) -> RefineNetwork | None:
         )
     network_kind(file)
     parts = read_stn(file)
-    _check_fit(file, parts, scan.parts)
+    _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
     calibration = read_frames(frames, parts.frame_shape, options.value_range)
     return RefineNetwork(file, options, calibration, calibration, parts, _margin(frames))
@@ -251,16 +257,16 @@ def _check_options(source: Path, parts: StnParts, options: ConversionOptions) ->
         raise UsageError(f"{source}: --labels has {len(options.labels)} lines, its recognizer {parts.classes} classes")
 
 
-def _check_fit(file: Path, parts: StnParts, scan: StnParts) -> None:
+def _check_fit(file: Path, parts: StnParts, transform: str, channels: int) -> None:
     if parts.transform != "projective":
         raise ModelFileError(f"{file}: its transform is {parts.transform}, but a refine network's must be projective")
-    if scan.transform == "tps":
+    if transform == "tps":
         raise ModelFileError(f"{file}: the model is a thin-plate spline (tps), whose poses cannot be refined")
     if parts.classes is not None:
         raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone as the refine network")
     images = (1, 3)  # grey and RGB can be made of each other, other channels cannot
-    if parts.channels != scan.channels and not (parts.channels in images and scan.channels in images):
-        raise ModelFileError(f"{file}: reads {parts.channels} channels, the model {scan.channels}; they must agree")
+    if parts.channels != channels and not (parts.channels in images and channels in images):
+        raise ModelFileError(f"{file}: reads {parts.channels} channels, the model {channels}; they must agree")
 
 
 def _margin(frames: Path) -> float:

@@ -104,6 +104,32 @@ class RecognizerReference(Reference):
         return _class_differences(self.recognizer, images, of_file, interpreter)
 
 
+@dataclass(frozen=True)
+class DenseReference(Reference):
+    """The bits that a level of a dense network should compute: those of the one that TensorFlow quantized.
+
+    Attributes:
+        quantized: that one, as a flatbuffer, at the size of the level.
+    """
+
+    quantized: bytes = field(repr=False)
+    noun: ClassVar[str] = "the network that TensorFlow quantized"
+
+    def differences(self, flatbuffer: bytes, signature: str, interpreter: IsolatedInterpreter) -> list[str]:
+        """Compares scores and corners of every frame."""
+        images = [frame[None] for frame in self.frames]
+        interpreter.load(flatbuffer)
+        of_file = [interpreter.run({"frame": image}, signature) for image in images]
+        interpreter.load(self.quantized)
+        alone = [interpreter.run({"image": image}) for image in images]
+        return [
+            f"{name} of frame {k}"
+            for k, (a, b) in enumerate(zip(of_file, alone, strict=True))
+            for name in ("score", "corners")
+            if not np.array_equal(a[name], b[name])
+        ]
+
+
 def _class_differences(
     recognizer: bytes, images: list[Array], of_file: list[dict[str, Array]], interpreter: IsolatedInterpreter
 ) -> list[str]:

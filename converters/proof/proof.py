@@ -99,6 +99,27 @@ def prove(flatbuffer: bytes, networks: Sequence[ProvableNetwork]) -> Proof:
     )
 
 
+def held_once(flatbuffer: bytes, subgraphs: int) -> Check:
+    """Checks that subgraphs share their constants: no two of their buffers hold the same.
+
+    Args:
+        flatbuffer: as written.
+        subgraphs: how many, from the first on.
+    """
+    model = read_model(flatbuffer)
+    users: dict[int, set[int]] = {}
+    for number, graph in enumerate(model.subgraphs[:subgraphs]):
+        for tensor in graph.tensors:
+            if model.buffers[tensor.buffer].data is not None:
+                users.setdefault(int(tensor.buffer), set()).add(number)
+    contents = Counter(bytes(model.buffers[buffer].data) for buffer in users)
+    twice = sum(count > 1 for count in contents.values())
+    size = sum(map(len, contents))
+    shared = sum(len(model.buffers[buffer].data) for buffer, graphs in users.items() if len(graphs) == subgraphs)
+    finding = f"{shared} of {size} bytes in all {subgraphs}" if not twice else f"{twice} constants are there twice"
+    return Check("constants shared by the levels", not twice, finding)
+
+
 def inspect_file(flatbuffer: bytes, signatures: Sequence[str] | None = None) -> list[Check]:
     """The checks that need nothing but the file: what it holds, and what its numbers can reach.
 

@@ -38,6 +38,7 @@ class NetworkReport:
         summary: phrases for the one line about a conversion.
         pictures: of frames, from the best to the worst.
         alignment: pictures over all frames.
+        sheets: pictures of what a dense network finds, one for each level.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class NetworkReport:
     summary: Sequence[str] = ()
     pictures: Sequence[FramePicture] = field(default=(), repr=False)
     alignment: Sequence[AlignmentPicture] = field(default=(), repr=False)
+    sheets: Sequence[AlignmentPicture] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the entry of the network in the report, for JSON."""

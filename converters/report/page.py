@@ -14,6 +14,7 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, write_sheet
+from stn_rectify.models import drawing
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.arrays import Array, Image
 
@@ -27,6 +28,7 @@ def write_report(
     report: Mapping[str, Any],
     pictures: Sequence[FramePicture] = (),
     alignment: Sequence[AlignmentPicture] = (),
+    sheets: Sequence[AlignmentPicture] = (),
 ) -> None:
     """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
 
@@ -37,9 +39,11 @@ def write_report(
     with partial_file(out / f"{name}.report.json") as partial:
         text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
-    _write_html(out / f"{name}.report.html", report, pictures, alignment)
+    _write_html(out / f"{name}.report.html", report, pictures, alignment, sheets)
     if pictures:
         write_sheet(out / f"{name}.png", pictures, alignment)
+    elif sheets:
+        drawing.write_png(out / f"{name}.png", drawing.below([sheet.image for sheet in sheets], gap=14))
 
 
 def _write_html(
@@ -47,6 +51,7 @@ def _write_html(
     report: Mapping[str, Any],
     pictures: Sequence[FramePicture],
     alignment: Sequence[AlignmentPicture],
+    sheets: Sequence[AlignmentPicture],
 ) -> None:
     """Writes the page.
 
@@ -55,6 +60,7 @@ def _write_html(
         report: of `report_dict`.
         pictures: of `take_pictures`; none when the proof failed before.
         alignment: of `take_alignment`; the same.
+        sheets: of `take_level_pictures`; the same.
 
     Raises:
         DataError: if the page cannot be written.
@@ -78,6 +84,7 @@ def _write_html(
         report=report,
         pictures=[_embedded(picture) for picture in pictures],
         alignment=[(picture.words, _encoded(picture.image), picture.image.shape) for picture in alignment],
+        sheets=[(sheet.words, _encoded(sheet.image), sheet.image.shape) for sheet in sheets],
         gain=DIFFERENCE_GAIN,
     )
     with partial_file(file) as partial:

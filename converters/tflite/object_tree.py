@@ -7,11 +7,13 @@ symbols of both libraries are shared): a proof made there would be about another
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 import flatbuffers
+import numpy as np
 
 from stn_rectify.runtime.errors import UsageError
 
@@ -60,7 +62,59 @@ def read_model(flatbuffer: bytes) -> Any:
 
 
 def write_model(model: Any) -> bytes:
-    """The flatbuffer of an object tree."""
+    """The flatbuffer of an object tree.
+
+    Equal operators, constants' tensors and quantizations of all subgraphs are written once, and all who have them point
+    there: a further level of a network of many sizes takes a few kilobytes.
+    """
     builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
+    builder.Finish(_sharing(model).Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _Part:
+    """A part of the tree that is written where it is met first."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self._place: int | None = None
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802, as the schema calls it
+        if self._place is None:
+            self._place = int(self._part.Pack(builder))
+        return self._place
+
+
+def _sharing(model: Any) -> Any:
+    """The same tree, equal parts being the same object; the given one stays as it is."""
+    parts: dict[Any, _Part] = {}
+
+    def shared(part: Any) -> _Part:
+        return parts.setdefault(_content(part), _Part(part))
+
+    def tensor(t: Any) -> Any:
+        if t.quantization is None:
+            return t
+        with_shared = copy.copy(t)
+        with_shared.quantization = shared(t.quantization)
+        constant = model.buffers[t.buffer].data is not None
+        return parts.setdefault(_content(t), _Part(with_shared)) if constant else with_shared
+
+    result = copy.copy(model)
+    result.subgraphs = []
+    for graph in model.subgraphs:
+        result.subgraphs.append(copy.copy(graph))
+        result.subgraphs[-1].tensors = [tensor(t) for t in graph.tensors]
+        result.subgraphs[-1].operators = [shared(op) for op in graph.operators]
+    return result
+
+
+def _content(part: Any) -> Any:
+    """What tells a part of the tree from others: its type, and all that it has."""
+    if hasattr(part, "__dict__"):
+        return type(part), tuple((name, _content(value)) for name, value in sorted(vars(part).items()))
+    if isinstance(part, list | tuple):
+        return tuple(_content(item) for item in part)
+    if isinstance(part, np.ndarray):
+        return part.shape, part.tobytes()
+    return part

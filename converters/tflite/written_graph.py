@@ -68,14 +68,18 @@ class WrittenGraph:
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
 
-def network_cost(flatbuffer: bytes) -> tuple[int, int]:
+def network_cost(flatbuffer: bytes, subgraph: int = 0) -> tuple[int, int]:
     """Parameters and multiply-accumulates for one image.
 
     Convolutions, dense layers and products of matrices are counted exactly, batch normalization as folded into them;
     everything else is a few additions and counted as nothing. A layer that is called more than once has its parameters
     once.
+
+    Args:
+        flatbuffer: the file.
+        subgraph: number of the network in it.
     """
-    graph = WrittenGraph(flatbuffer)
+    graph = WrittenGraph(flatbuffer, subgraph)
     parameters: set[int] = set()  # numbers of constant tensors
     macs = 0
     for op in graph.operators:
