@@ -21,7 +21,9 @@ class Rectification:
         image: uint8 [h, w, 3] BGR or [h, w] grey: the target upright. Pixels of the frame have the frame's
             channels, the graph's own pixels have the model's.
         corners: float64 [4, 2], frame pixels: top-left, top-right, bottom-right, bottom-left of the upright
-            target. The outer corners of the image: (-0.5, -0.5) and so on, mapped by `homography`.
+            target. Without a margin they are the outer corners of the image, (-0.5, -0.5) and so on, mapped by
+            `homography`. With a margin m they lie within it: that of x from m / (1 + 2m) to (1 + m) / (1 + 2m) of its
+            width, and so that of y.
         homography: float64 [3, 3], ``[2, 2] = 1``: from pixels of `image` to pixels of the frame; (0, 0) is
             the centre of the first pixel in both. What ``cv2.warpPerspective`` takes with WARP_INVERSE_MAP. The image
             of a model with transform ``"tps"`` follows the bend of its target, which no homography does: there it is
@@ -86,7 +88,8 @@ class Location:
     box: int | None = None
 
 
-_FOUND_SCORE = 0.5  # what counts as found where nobody said
+#: The score above which something counts as found where neither the user nor the model says.
+FOUND_SCORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -118,4 +121,4 @@ class MissRule:
 
     def is_found(self, result: Rectification) -> bool:
         """Tells whether a target counts as found: no miss, and without a ``min_score`` a score above 0.5."""
-        return not self.is_miss(result) and (self.min_score is not None or result.score > _FOUND_SCORE)
+        return not self.is_miss(result) and (self.min_score is not None or result.score > FOUND_SCORE)

@@ -13,10 +13,13 @@ from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
     identity_theta,
+    is_valid_quadrilateral,
     pixel_homography,
     theta_to_corners,
+    theta_to_homography,
     upright_size,
 )
+from stn_rectify.runtime.rectifying.crops import crop_homography
 from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, by_channels, resize_antialiased
 from stn_rectify.runtime.rectifying.splines import spline_map
 
@@ -34,11 +37,14 @@ class FrameSampler:
             target's aspect. None for each target's own size in the frame.
         padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
         outside: a pixel value.
+        margin: what the image shows beyond each edge of the target, as a share of the target's side; 0 for splines. A
+            target whose margin would reach behind the camera gets none.
     """
 
     output_size: tuple[int, int] | None
     padding: str
     outside: int
+    margin: float = 0.0
 
     def rectified(
         self,
@@ -52,10 +58,12 @@ class FrameSampler:
         Args:
             frame: uint8 [H, W, C] or [H, W].
             theta: of a usable pose, any transform.
-            corners: where it puts the target's corners, [4, 2], frame pixels.
+            corners: where it puts the target's corners, [4, 2], frame pixels. The image shows the margin as well.
             image: uint8 [h, w, C] or [h, w], if there is one already; it has `output_size`.
         """
         frame_size = (frame.shape[1], frame.shape[0])
+        if self.margin:
+            theta, corners = self._with_margin(theta, corners, frame_size)
         size = self.image_size(corners, frame_size)
         homography = self.homography(theta, frame_size, size)
         return self.sample(frame, theta, homography, size) if image is None else image, homography
@@ -70,6 +78,14 @@ class FrameSampler:
         corners = theta_to_corners(_IDENTITY, *frame_size)
         size = self.image_size(corners, frame_size)
         return np.array(resize_antialiased(image, *size)), corners, self.homography(_IDENTITY, frame_size, size)
+
+    def _with_margin(
+        self, theta: FloatArray, corners: FloatArray, frame_size: tuple[int, int]
+    ) -> tuple[FloatArray, FloatArray]:
+        """θ and corners of the target with what lies around it."""
+        wider = homography_to_theta(crop_homography(theta_to_homography(theta), self.margin))
+        outline = theta_to_corners(wider, *frame_size)
+        return (wider, outline) if is_valid_quadrilateral(outline) else (theta, corners)
 
     def image_size(self, corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the rectified image of a target, pixels.

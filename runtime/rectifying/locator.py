@@ -1,13 +1,17 @@
-"""Asks the networks of a model file where the target lies in a frame."""
+"""Asks the networks of a model file where the targets lie in a frame."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
+    homography_to_corners,
     homography_to_theta,
     identity_theta,
     is_valid_quadrilateral,
@@ -17,10 +21,13 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.labels import class_probabilities
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.boxes import BoxStart
+from stn_rectify.runtime.rectifying.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.dense_search import DenseSearch, found_at
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score, refine_pose
-from stn_rectify.runtime.results import Location
+from stn_rectify.runtime.results import FOUND_SCORE, Location
 
 
 class Locator:
@@ -29,37 +36,104 @@ class Locator:
     Args:
         model: the file.
         interpreter: holds it.
-        preprocessor: of the network that sees the whole frame.
+        preprocessor: of the network that sees the whole frame; a dense file's levels have their own.
         passes: refinement passes after it.
         takes_image: whether the graph's own rectified image is wanted.
+        scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.dense_scan.SCANS`).
 
     Raises:
-        ModelFileError: if the interpreter cannot run the refine network.
+        ModelFileError: if the interpreter cannot run the refine network, or a level.
     """
 
     def __init__(
-        self, model: ModelFile, interpreter: Interpreter, preprocessor: Preprocessor, *, passes: int, takes_image: bool
+        self,
+        model: ModelFile,
+        interpreter: Interpreter,
+        preprocessor: Preprocessor,
+        *,
+        passes: int,
+        takes_image: bool,
+        scan: str = "full",
     ) -> None:
-        spec = model.metadata.refine
+        metadata = model.metadata
         self._model, self._interpreter, self._preprocessor = model, interpreter, preprocessor
         self._passes, self._takes_image = passes, takes_image
         self._pyramid = FramePyramid()
-        self._refine_network = RefineNetwork(spec, interpreter, self._pyramid) if spec is not None and passes else None
+        self._refine_network = (
+            RefineNetwork(metadata.refine, interpreter, self._pyramid)
+            if metadata.refine is not None and passes
+            else None
+        )
+        self._search: DenseSearch | None = None
+        if metadata.dense is not None:
+            dense_scan = DenseScan(metadata.dense, metadata.input, interpreter, self._pyramid, scan)
+            min_score = FOUND_SCORE if metadata.min_score is None else metadata.min_score
+            self._search = DenseSearch(dense_scan, self._refine_network, passes, min_score)
+
+    @property
+    def refines(self) -> bool:
+        """Whether poses are refined."""
+        return self._refine_network is not None
 
     def locate(self, frame: Image) -> Location:
-        """Finds where the target lies.
+        """Finds where the target lies, the best one of several.
 
         Args:
             frame: one that `check_frame` has passed.
         """
         started = time.perf_counter()
+        with self._loaded(frame):
+            if self._search is None:
+                return self._one_look(frame, started)
+            found = self._scanned(frame, self._search, 1)
+        return _timed(found or [nowhere(frame)], started)[0]
+
+    def locate_all(self, frame: Image, max_targets: int) -> list[Location]:
+        """Finds where targets lie, best first; those without a usable pose are left out.
+
+        Args:
+            frame: one that `check_frame` has passed.
+            max_targets: how many at most, 1 or more. A network of one look finds one.
+        """
+        started = time.perf_counter()
+        with self._loaded(frame):
+            if self._search is None:
+                location = self._one_look(frame, started)
+                return [] if location.theta is None else [location]
+            found = self._scanned(frame, self._search, max_targets)
+        return _timed(found, started)
+
+    def locate_in(self, frame: Image, starts: Sequence[BoxStart]) -> list[Location]:
+        """Refines poses that another has found, best first.
+
+        Args:
+            frame: one that `check_frame` has passed.
+            starts: the poses; `refines` is true.
+        """
+        started = time.perf_counter()
+        network = self._refine_network
+        assert network is not None
+        found = []
+        with self._loaded(frame):
+            for start in starts:
+                homography = found_at(frame, start.corners, 1.0).homography
+                pose = refine_pose(network, frame, homography, self._passes + start.more_passes)
+                found.append(_location(frame, pose.homography, final_score(1.0, pose.score), box=start.row))
+        return _timed(sorted(found, key=lambda location: -location.score), started)
+
+    @contextmanager
+    def _loaded(self, frame: Image) -> Iterator[None]:
+        """The pyramid holds the frame."""
         self._pyramid.load(frame)
         try:
-            return self._located(frame, started)
+            yield
         finally:
             self._pyramid.load(None)
 
-    def _located(self, frame: Image, started: float) -> Location:
+    def _scanned(self, frame: Image, search: DenseSearch, max_targets: int) -> list[Location]:
+        return [_location(frame, found.homography, found.score) for found in search.find(frame, max_targets)]
+
+    def _one_look(self, frame: Image, started: float) -> Location:
         frame_size = (frame.shape[1], frame.shape[0])
         theta: FloatArray | None
         theta, score = self._look(frame)
@@ -77,6 +151,7 @@ class Locator:
     def _look(self, frame: Image) -> tuple[FloatArray, float]:
         """θ and score of the network that sees the whole frame."""
         metadata, signature, tflite = self._model.metadata, self._model.signature, self._interpreter.tflite
+        assert metadata.theta is not None  # only dense files lack it
         tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame, self._pyramid))
         tflite.invoke()
         theta = tflite.get_tensor(signature.outputs["theta"])[0] / 2.0**metadata.theta.fractional_bits
@@ -104,3 +179,20 @@ class Locator:
         """Label, label score and class scores of a `Location`."""
         best = int(class_scores.argmax())
         return self._model.labels[best] if self._model.labels else str(best), float(class_scores[best]), class_scores
+
+
+def nowhere(frame: Image) -> Location:
+    """What stands for a target where there is none: the whole frame, score 0."""
+    corners = theta_to_corners(identity_theta("projective"), frame.shape[1], frame.shape[0])
+    return Location(corners, 0.0, 0.0)
+
+
+def _location(frame: Image, homography: FloatArray, score: float, box: int | None = None) -> Location:
+    corners = homography_to_corners(homography, frame.shape[1], frame.shape[0])
+    return Location(corners, score, 0.0, homography_to_theta(homography), box=box)
+
+
+def _timed(locations: Sequence[Location], started: float) -> list[Location]:
+    """The locations of one frame, each with the time that all took."""
+    latency_ms = (time.perf_counter() - started) * 1000
+    return [replace(location, latency_ms=latency_ms) for location in locations]

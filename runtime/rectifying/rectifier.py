@@ -20,66 +20,23 @@ from stn_rectify.runtime.geometry import (
     is_valid_quadrilateral,
 )
 from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
-from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE, FrameSampler
-from stn_rectify.runtime.rectifying.locator import Locator
+from stn_rectify.runtime.rectifying.arguments import (
+    MAX_TARGETS,
+    check_count,
+    check_margin,
+    check_output,
+    check_refine,
+    check_scan,
+)
+from stn_rectify.runtime.rectifying.boxes import box_starts
+from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
+from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
 
 #: What a `Rectification` takes over from its `Location` as it is.
 _KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box")
-
-
-def check_refine(refine: object, output: str, model: ModelFile) -> int:
-    """Checks the argument ``refine``, and gives the number of refinement passes to make.
-
-    Raises:
-        UsageError: if the model, or ``output``, allows no such number.
-    """
-    spec, name = model.metadata.refine, model.metadata.name
-    if refine is None:
-        return 0 if spec is None or output == "model" else spec.passes
-    if not isinstance(refine, int | np.integer) or isinstance(refine, bool) or not 0 <= refine <= MAX_PASSES:
-        raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
-    if refine and spec is None:
-        raise UsageError(
-            f"model {name!r} has no refine network: use refine=0 (--refine 0), or a model converted with one"
-        )
-    if refine and output == "model":
-        raise UsageError(
-            "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
-        )
-    return int(refine)
-
-
-def check_output(output: str, size: tuple[int, int] | None, model: ModelFile) -> tuple[int, int] | None:
-    """Width and height of the rectified image, pixels, one of them 0 to keep the aspect; None for the target's own.
-
-    Raises:
-        UsageError: if the model has no such output, or the size is out of range.
-    """
-    if output not in ("frame", "model"):
-        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
-    if output == "model":
-        rectified = model.metadata.rectified
-        if rectified is None:
-            raise UsageError(
-                f"model {model.metadata.name!r} is pose-only and makes no image: use output='frame' (--output frame)"
-            )
-        if size is not None:
-            raise UsageError(
-                "output_size needs output='frame' (--output frame): the graph's own image has a fixed size"
-            )
-        return rectified.width, rectified.height
-    if size is None:
-        return None
-    width, height = size
-    if not 0 <= min(size) <= max(size) <= MAX_OUTPUT_SIDE or not max(size):
-        raise UsageError(
-            f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
-        )
-    return int(width), int(height)
 
 
 class Rectifier(Closing):
@@ -100,6 +57,11 @@ class Rectifier(Closing):
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
             (`stn_rectify.runtime.rectifying.refinement`). None for what the model file says; 0 for none, as always with
             files of one network and with ``output="model"``, whose pixels the graph has taken before.
+        scan: how closely a dense file's network looks at the frame: ``"full"`` at up to 320 pixels along the longer
+            side; ``"fast"`` at up to 160, for large targets and a quarter of the work; ``"fine"`` at every level of the
+            file, for the smallest ones. Files of one look know no difference.
+        margin: what the rectified image shows beyond each edge of the target, as a share of the target's side, from 0;
+            0.1 for a tenth more on the left, and so on. Corners stay those of the target. Not with ``output="model"``.
 
     Raises:
         ModelFileError: if the model file is missing, damaged or not all-integer.
@@ -121,17 +83,27 @@ class Rectifier(Closing):
         output: Literal["frame", "model"] = "frame",
         output_size: tuple[int, int] | None = None,
         refine: int | None = None,
+        scan: Literal["fast", "full", "fine"] = "full",
+        margin: float = 0.0,
     ) -> None:
+        threads = check_count("threads", threads)
+        self._scan = check_scan(scan)
         self._model = ModelFile.open(model)
         size = check_output(output, output_size, self._model)
         self._output = output
         self._passes = check_refine(refine, output, self._model)
         self._preprocessor = Preprocessor(self._model.metadata.input)
-        self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel)
+        self._margin = check_margin(margin, output, self._model)
+        self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel, self._margin)
         interpreter = open_interpreter(self._model.flatbuffer, threads=threads)
         self._package = interpreter.package
         self._locator: Locator | None = Locator(
-            self._model, interpreter, self._preprocessor, passes=self._passes, takes_image=output == "model"
+            self._model,
+            interpreter,
+            self._preprocessor,
+            passes=self._passes,
+            takes_image=output == "model",
+            scan=self._scan,
         )
         self._threads = threads
         self._busy = threading.Lock()
@@ -156,36 +128,103 @@ class Rectifier(Closing):
         """Refinement passes that each frame gets, as far as its pose allows."""
         return self._passes
 
-    def rectify(self, frame: Image) -> Rectification:
+    @property
+    def scan(self) -> Literal["fast", "full", "fine"]:
+        """How closely a dense file's network looks at the frame."""
+        return self._scan
+
+    @property
+    def margin(self) -> float:
+        """What the rectified image shows beyond each edge of the target, as a share of the target's side."""
+        return self._margin
+
+    def rectify(self, frame: Image, *, boxes: object = None) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
             frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. It is not changed.
+            boxes: where to look for it, see `locate_all`.
 
         Returns:
-            The rectified image, where it was in the frame, and how sure the model is. All arrays are new.
+            The rectified image, where it was in the frame, and how sure the model is; of several targets the best one.
+            All arrays are new.
 
         Raises:
-            DataError: if the frame has the wrong type, dtype or shape.
-            UsageError: if this object is closed, or another thread is using it.
+            DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            UsageError: if this object is closed, another thread is using it, or there are boxes that it cannot refine.
         """
-        return self.sample(frame, self.locate(frame))
+        return self.sample(frame, self.locate(frame, boxes=boxes))
 
-    def locate(self, frame: Image) -> Location:
+    def rectify_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
+        """Finds the targets in a frame and makes each upright: `locate_all`, then `sample`.
+
+        Args:
+            frame: as `rectify` takes it.
+            max_targets: how many at most, see `locate_all`.
+            boxes: where to look for them, see `locate_all`.
+
+        Returns:
+            As `rectify` gives it for each target, best first. The latencies are those of the look that found all of
+            them, and of each one's image.
+
+        Raises:
+            DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            UsageError: as `locate_all` raises it.
+        """
+        return [self.sample(frame, location) for location in self.locate_all(frame, max_targets, boxes=boxes)]
+
+    def locate(self, frame: Image, *, boxes: object = None) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
             frame: as `rectify` takes it.
+            boxes: where to look for it, see `locate_all`.
 
         Returns:
-            Where it is and how sure the model is. All arrays are new.
+            Where it is and how sure the model is; of several targets the best one. All arrays are new.
 
         Raises:
-            DataError: if the frame has the wrong type, dtype or shape.
-            UsageError: if this object is closed, or another thread is using it.
+            DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            UsageError: if this object is closed, another thread is using it, or there are boxes that it cannot refine.
         """
+        if boxes is not None:
+            best = self.locate_all(frame, 1, boxes=boxes)
+            return best[0] if best else nowhere(frame)
         with self._in_use() as locator:
             return locator.locate(check_frame(frame, self._model.metadata.input))
+
+    def locate_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+        """Finds the targets in a frame, without making them upright.
+
+        A file of one look (`ModelFile.metadata.kind` is not ``"dense"``) finds one at most; with boxes one in each.
+
+        Args:
+            frame: as `rectify` takes it.
+            max_targets: how many at most, 1 or more. None for 8, or with boxes for as many as there are boxes.
+            boxes: where to look, instead of scanning the frame: what another detector has found. Numbers [N, 4], x0,
+                y0, x1, y1 in frame pixels, 0 and the frame's width its edges: each encloses a target, tightly or up to
+                twice as large. Or [N, 4, 2], roughly the corners TL, TR, BR, BL of upright targets in the coordinates
+                of `Location`. Or an object whose ``xyxy`` is the former: Detections of supervision, Boxes of
+                ultralytics. What lies outside the frame is skipped. The score is then the refine network's alone.
+
+        Returns:
+            Best first, each with a usable pose; empty if there is none. With boxes `Location.box` says which one of
+            them. All arrays are new.
+
+        Raises:
+            DataError: if the frame, or boxes, have the wrong type, dtype or shape; if a box is not finite or has its
+                corners in another order.
+            UsageError: if ``max_targets`` is no whole number from 1; if there are boxes, and nothing to refine them
+                with; if this object is closed, or another thread is using it.
+        """
+        count = None if max_targets is None else check_count("max_targets", max_targets)
+        with self._in_use() as locator:
+            checked = check_frame(frame, self._model.metadata.input)
+            if boxes is None:
+                return locator.locate_all(checked, MAX_TARGETS if count is None else count)
+            if not locator.refines:
+                raise UsageError(self._no_boxes())
+            return locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]
 
     def sample(
         self,
@@ -274,6 +313,7 @@ class Rectifier(Closing):
         state = "" if self._locator else ", closed"
         threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
         refine = f", refine={self._passes}" if metadata.refine is not None else ""
+        refine += f", scan={self._scan!r}" if metadata.dense is not None else ""
         return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
 
     @contextmanager
@@ -286,6 +326,15 @@ class Rectifier(Closing):
             yield self._locator
         finally:
             self._busy.release()
+
+    def _no_boxes(self) -> str:
+        """Why boxes cannot be refined."""
+        name = self._model.metadata.name
+        if self._model.metadata.refine is None:
+            return f"boxes need a refine network, and model {name!r} has none: leave boxes out, or use another model"
+        if self._output == "model":
+            return "boxes need output='frame': the graph's own image is taken where its own look finds the target"
+        return "boxes need refinement passes: leave refine=0 (--refine 0) out"
 
     def _theta(self, corners: FloatArray, frame: Image) -> FloatArray:
         """θ of corners that did not come from the network."""

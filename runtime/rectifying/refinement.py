@@ -111,7 +111,9 @@ class RefineNetwork:
         )
 
 
-def refine_pose(network: CropReader, frame: Image, homography: FloatArray, passes: int) -> RefinedPose:
+def refine_pose(
+    network: CropReader, frame: Image, homography: FloatArray, passes: int, *, is_last: bool = True
+) -> RefinedPose:
     """Improves a pose.
 
     It stops before the last pass where a pose has no crop, its margin reaching behind the camera, or where a pass gives
@@ -122,6 +124,7 @@ def refine_pose(network: CropReader, frame: Image, homography: FloatArray, passe
         frame: one that `check_frame` has passed.
         homography: [3, 3], target → frame, normalised: a usable pose.
         passes: how many at most.
+        is_last: whether no pass will follow these: then the last one gets a supersampled crop.
     """
     height, width = frame.shape[:2]
     score: float | None = None
@@ -130,7 +133,7 @@ def refine_pose(network: CropReader, frame: Image, homography: FloatArray, passe
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
         pose_in_crop, score = network.look(
-            frame, homography, FINE_SUPERSAMPLING if number == passes - 1 else COARSE_SUPERSAMPLING
+            frame, homography, FINE_SUPERSAMPLING if is_last and number == passes - 1 else COARSE_SUPERSAMPLING
         )
         better = compose(homography, pose_in_crop, network.margin)
         if not is_valid_quadrilateral(homography_to_corners(better, width, height)):

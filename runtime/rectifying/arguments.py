@@ -1,0 +1,125 @@
+"""The arguments of a `Rectifier`, checked against its model before anything is opened."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
+from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.dense_scan import SCANS
+from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE
+
+#: Targets of a frame that are looked for where nobody says how many.
+MAX_TARGETS = 8
+
+
+def check_count(name: str, value: object) -> int:
+    """Checks an argument that is a whole number from 1.
+
+    Args:
+        name: of the argument.
+        value: of it.
+
+    Raises:
+        UsageError: if it is something else.
+    """
+    if not _is_whole(value) or value < 1:  # type: ignore[operator]
+        raise UsageError(f"{name} is {value!r}: must be a whole number, 1 or more")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def check_scan(scan: object) -> Literal["fast", "full", "fine"]:
+    """Checks the argument ``scan``.
+
+    Raises:
+        UsageError: if it is no word of `SCANS`.
+    """
+    if not isinstance(scan, str) or scan not in SCANS:
+        raise UsageError(f"scan is {scan!r}: choose {', '.join(map(repr, SCANS))}")
+    return scan  # type: ignore[return-value]
+
+
+def check_margin(margin: object, output: str, model: ModelFile) -> float:
+    """Checks the argument ``margin``.
+
+    Raises:
+        UsageError: if it is out of range, or the model, or ``output``, allows none.
+    """
+    if not isinstance(margin, float | int | np.floating | np.integer) or isinstance(margin, bool):
+        raise UsageError(
+            f"margin is {margin!r}: must be a number from 0 to {MAX_MARGIN:g}, a share of the target's sides"
+        )
+    if not 0 <= margin <= MAX_MARGIN:  # NaN is refused as well
+        raise UsageError(f"margin is {margin}: must be 0 to {MAX_MARGIN:g}, a share of the target's sides")
+    if margin and output == "model":
+        raise UsageError("margin needs output='frame' (--output frame): the graph's own image shows the target alone")
+    if margin and model.metadata.transform == "tps":
+        raise UsageError(
+            f"model {model.metadata.name!r} follows the bend of its targets (tps), which nothing tells beyond their "
+            "edges: use margin=0 (leave --margin out), or an affine or projective model"
+        )
+    return float(margin)
+
+
+def check_refine(refine: object, output: str, model: ModelFile) -> int:
+    """Checks the argument ``refine``, and gives the number of refinement passes to make.
+
+    Raises:
+        UsageError: if the model, or ``output``, allows no such number.
+    """
+    spec, name = model.metadata.refine, model.metadata.name
+    if refine is None:
+        return 0 if spec is None or output == "model" else spec.passes
+    if not _is_whole(refine) or not 0 <= refine <= MAX_PASSES:  # type: ignore[operator]
+        raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
+    if refine and spec is None:
+        raise UsageError(
+            f"model {name!r} has no refine network: use refine=0 (--refine 0), or a model converted with one"
+        )
+    if refine and output == "model":
+        raise UsageError(
+            "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
+        )
+    return int(refine)  # type: ignore[call-overload, no-any-return]
+
+
+def check_output(output: object, size: object, model: ModelFile) -> tuple[int, int] | None:
+    """Width and height of the rectified image, pixels, one of them 0 to keep the aspect; None for the target's own.
+
+    Raises:
+        UsageError: if the model has no such output, or the size is out of range.
+    """
+    if output not in ("frame", "model"):
+        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
+    if output == "model":
+        rectified = model.metadata.rectified
+        if rectified is None:
+            raise UsageError(
+                f"model {model.metadata.name!r} is {model.metadata.kind} and makes no image: use output='frame' "
+                "(--output frame)"
+            )
+        if size is not None:
+            raise UsageError(
+                "output_size needs output='frame' (--output frame): the graph's own image has a fixed size"
+            )
+        return rectified.width, rectified.height
+    return None if size is None else _checked_size(size)
+
+
+def _checked_size(size: object) -> tuple[int, int]:
+    sides = size.tolist() if isinstance(size, np.ndarray) else size
+    if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(_is_whole, sides)):
+        raise UsageError(f"output_size is {size!r}: must be two whole numbers, width and height, or None")
+    width, height = map(int, sides)
+    if not 0 <= min(width, height) <= max(width, height) <= MAX_OUTPUT_SIDE or not max(width, height):
+        raise UsageError(
+            f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
+        )
+    return width, height
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

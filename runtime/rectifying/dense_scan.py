@@ -1,0 +1,93 @@
+"""Looks everywhere in a frame at once: a dense network over a pyramid of it.
+
+Each level shows the whole frame, stretched to the level's size, to the same weights, in a subgraph of its own. A level
+finds targets of some sizes; all levels together, small ones as well as one that fills the frame.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.model.interpreter import Interpreter
+from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec
+from stn_rectify.runtime.rectifying.candidates import Candidate, decode, thinned
+from stn_rectify.runtime.rectifying.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+
+#: The longest side, pixels, of the levels that a setting of ``scan`` looks at.
+SCANS: dict[str, float] = {"fast": 160, "full": 320, "fine": math.inf}
+
+#: Cells with a lower score are never looked at: a target's score is that of its cell or less.
+LEAST_SCORE = 0.1
+
+#: More candidates than these are not handed on.
+MAX_CANDIDATES = 32
+
+
+def levels_to_scan(dense: DenseSpec, scan: str) -> tuple[LevelSpec, ...]:
+    """The levels that a setting looks at, finest first; the coarsest one always.
+
+    Args:
+        dense: what the file says.
+        scan: one of `SCANS`.
+    """
+    longest = [max(level.width, level.height) for level in dense.levels]
+    limit = max(SCANS[scan], min(longest))
+    return tuple(level for level, side in zip(dense.levels, longest, strict=True) if side <= limit)
+
+
+class DenseScan:
+    """The dense network of a model file, in the interpreter that holds the file.
+
+    Args:
+        dense: what the file says of it.
+        spec: the input of its first level: colour, range and quantization are those of all.
+        interpreter: holds the file.
+        pyramid: one that holds every frame that is scanned, if it has no more than four channels.
+        scan: the levels to look at, one of `SCANS`.
+
+    Raises:
+        ModelFileError: if the interpreter cannot run one of these levels.
+    """
+
+    def __init__(
+        self, dense: DenseSpec, spec: InputSpec, interpreter: Interpreter, pyramid: FramePyramid, scan: str = "full"
+    ) -> None:
+        self._dense, self._interpreter, self._pyramid = dense, interpreter, pyramid
+        self._levels = [
+            (level, Preprocessor(msgspec.structs.replace(spec, height=level.height, width=level.width)))
+            for level in levels_to_scan(dense, scan)
+        ]
+        # The first run allocates a level's tensors: what the interpreter has against them shall not wait for a frame.
+        for level, _ in self._levels:
+            shape = (1, level.height, level.width, spec.channels)
+            interpreter.run_signature(level.signature, np.zeros(shape, np.int8))
+
+    @property
+    def levels(self) -> tuple[LevelSpec, ...]:
+        """The levels that are looked at, finest first."""
+        return tuple(level for level, _ in self._levels)
+
+    def candidates(self, frame: Image) -> list[Candidate]:
+        """Finds where targets may be.
+
+        Args:
+            frame: one that `check_frame` has passed, and that the pyramid holds.
+
+        Returns:
+            At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.candidates`), with scores
+            from `LEAST_SCORE`.
+        """
+        frame_size = (frame.shape[1], frame.shape[0])
+        found: list[Candidate] = []
+        for level, preprocessor in self._levels:
+            image = preprocessor.network_input(frame, self._pyramid)
+            outputs = self._interpreter.run_signature(level.signature, image)
+            found += decode(
+                outputs["score"], outputs["corners"], self._dense, frame_size=frame_size, min_score=LEAST_SCORE
+            )
+        return [found[number] for number in thinned(found, MAX_CANDIDATES)]

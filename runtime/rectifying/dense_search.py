@@ -1,0 +1,128 @@
+"""Several targets in a frame: candidates of a dense scan, each looked at by the refine network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
+from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
+from stn_rectify.runtime.rectifying.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.refinement import CropReader, final_score, refine_pose
+
+#: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
+_SPARE = 2
+
+#: A candidate whose score is below this share of the score of a target gets no pass, unless it is the best one.
+_HOPEFUL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A target.
+
+    Attributes:
+        homography: float64 [3, 3], target → frame, normalised.
+        corners: float64 [4, 2], frame pixels, a quadrilateral that `is_valid_quadrilateral` passes.
+        score: 0 to 1, of both networks together.
+    """
+
+    homography: FloatArray
+    corners: FloatArray
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """A candidate after its first pass."""
+
+    scan_score: float
+    found: Found
+    moved: bool
+
+
+class DenseSearch:
+    """Finds the targets of frames.
+
+    A target's score is the product of the scan's and the refine network's, so no candidate can end above its own: once
+    as many as are wanted have a higher one, the rest get no pass. The passes after the first are made for those alone
+    that are returned.
+
+    Args:
+        scan: finds candidates.
+        network: looks at them; None to take them as they are.
+        passes: refinement passes of each target.
+        min_score: from which on something counts as a target.
+    """
+
+    def __init__(self, scan: DenseScan, network: CropReader | None, passes: int, min_score: float) -> None:
+        self._scan, self._network, self._passes = scan, network, passes
+        self._least_hope = _HOPEFUL * min_score
+
+    def find(self, frame: Image, max_targets: int) -> list[Found]:
+        """Finds the targets of a frame.
+
+        Args:
+            frame: one that `check_frame` has passed, and that the scan's pyramid holds.
+            max_targets: how many at most, 1 or more.
+
+        Returns:
+            Best first; empty where the scan sees nothing.
+        """
+        candidates = self._scan.candidates(frame)
+        network, passes = self._network, self._passes
+        if network is None or not passes:
+            return [found_at(frame, candidate.corners, candidate.score) for candidate in candidates[:max_targets]]
+        looked = self._first_passes(network, frame, candidates, max_targets)
+        stay = thinned([_as_candidate(one.found) for one in looked], max_targets)
+        found = [self._finished(network, frame, looked[number]) for number in stay]
+        return [found[number] for number in thinned([_as_candidate(one) for one in found])]
+
+    def _first_passes(
+        self, network: CropReader, frame: Image, candidates: Sequence[Candidate], max_targets: int
+    ) -> list[_Looked]:
+        """One pass for every candidate that may be among the best, best first by the scan's score."""
+        looked: list[_Looked] = []
+        for candidate in candidates[: max_targets + _SPARE]:
+            if looked and candidate.score < self._least_hope:
+                break
+            if len(looked) >= max_targets:
+                best = thinned([_as_candidate(one.found) for one in looked], max_targets)
+                if len(best) == max_targets and looked[best[-1]].found.score >= candidate.score:
+                    break
+            looked.append(self._first_pass(network, frame, candidate))
+        return looked
+
+    def _first_pass(self, network: CropReader, frame: Image, candidate: Candidate) -> _Looked:
+        start = found_at(frame, candidate.corners, candidate.score)
+        pose = refine_pose(network, frame, start.homography, 1, is_last=self._passes == 1)
+        corners = (
+            homography_to_corners(pose.homography, frame.shape[1], frame.shape[0]) if pose.passes else start.corners
+        )
+        score = final_score(candidate.score, pose.score)
+        return _Looked(candidate.score, Found(pose.homography, corners, score), pose.passes == 1)
+
+    def _finished(self, network: CropReader, frame: Image, looked: _Looked) -> Found:
+        """The target after the rest of its passes; where the first one failed, all would."""
+        if self._passes == 1 or not looked.moved:
+            return looked.found
+        pose = refine_pose(network, frame, looked.found.homography, self._passes - 1)
+        corners = homography_to_corners(pose.homography, frame.shape[1], frame.shape[0])
+        score = looked.found.score if pose.score is None else final_score(looked.scan_score, pose.score)
+        return Found(pose.homography, corners, score)
+
+
+def found_at(frame: Image, corners: FloatArray, score: float) -> Found:
+    """A target where somebody else says that it is.
+
+    Args:
+        frame: [H, W] or [H, W, C].
+        corners: float64 [4, 2], frame pixels, a quadrilateral that `is_valid_quadrilateral` passes.
+        score: of it.
+    """
+    return Found(corners_to_homography(corners, frame.shape[1], frame.shape[0]), corners, score)
+
+
+def _as_candidate(found: Found) -> Candidate:
+    return Candidate(found.corners, found.score)
