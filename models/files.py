@@ -84,6 +84,16 @@ def turn_file_of(scan: Path) -> Path:
     return scan.with_name(scan.name.removesuffix(".keras") + TURN_SUFFIX)
 
 
+def is_turn_file(file: Path) -> bool:
+    """Tells whether a file is called as a turn network is."""
+    return file.name.endswith(TURN_SUFFIX)
+
+
+def scan_file_of_turn(turn: Path) -> Path:
+    """The file of the network whose rectified targets a turn network looks at."""
+    return turn.with_name(turn.name.removesuffix(TURN_SUFFIX) + ".keras")
+
+
 def scan_file_of(refine: Path) -> Path:
     """The file of the network whose poses a refine network corrects."""
     return refine.with_name(refine.name.removesuffix(REFINE_SUFFIX) + ".keras")

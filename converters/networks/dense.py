@@ -16,6 +16,7 @@ from stn_rectify.converters.assembly import quantize_frames
 from stn_rectify.converters.file_metadata import CORNERS_IN_PIXELS, colour_name, flatbuffer_spec, versions
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.stn import RefineNetwork
+from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import DenseReference, Reference
 from stn_rectify.converters.proof.proof import Check, ProvableNetwork, held_once
@@ -184,9 +185,7 @@ class DenseNetwork(Network):
             frames = self.calibration.frames[:PROOF_FRAMES]
             return DenseReference(self.quantized(frames), self.assembly.alone)
         frames = resized(self.calibration.frames[:_LEVEL_PROOF_FRAMES], size)
-        again = quantize(
-            self.parts.at(size), frames[:1], self.options.value_range, "dense network", refuse_dead=False
-        )
+        again = quantize(self.parts.at(size), frames[:1], self.options.value_range, "dense network", refuse_dead=False)
         return DenseReference(self.quantized(frames), with_quantization_of(again, self.assembly.alone))
 
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
@@ -221,6 +220,7 @@ class DenseNetwork(Network):
             source_sha256=self.source_sha256,
             converter=versions(),
             refine=next((other.spec for other in others if isinstance(other, RefineNetwork)), None),
+            turn=turn_spec(others),
             min_score=options.min_score,
             flatbuffer=flatbuffer_spec(flatbuffer),
         )
@@ -328,9 +328,7 @@ def resized(frames: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArr
     return np.stack(images).reshape(len(frames), *size, frames.shape[3])
 
 
-def frames_of_all_levels(
-    frames: npt.NDArray[np.float32], sizes: Sequence[tuple[int, int]]
-) -> npt.NDArray[np.float32]:
+def frames_of_all_levels(frames: npt.NDArray[np.float32], sizes: Sequence[tuple[int, int]]) -> npt.NDArray[np.float32]:
     """Frames for the quantizer, which takes one size: as they are, and shrunk ones, several beside each other.
 
     Args:

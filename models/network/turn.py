@@ -1,9 +1,9 @@
 """The turn network: a small classifier that says by how many quarters a rectified target must be turned clockwise.
 
-Its convolutions are those of the group of quarter turns (Cohen and Welling 2016, arXiv 1602.07576): each filter is there
-in four orientations. So a picture turned by a quarter gives the same probabilities one class further, exactly, and what
-one orientation teaches is known of all. `turn_network` trains the filters; `plain_turn_network` writes out all their
-orientations, which leaves a network of ordinary convolutions.
+Its convolutions are those of the group of quarter turns (Cohen and Welling 2016, arXiv 1602.07576): each filter is
+there in four orientations. So a picture turned by a quarter gives the same probabilities one class further, exactly,
+and what one orientation teaches is known of all. `turn_network` trains the filters; `plain_turn_network` writes out all
+their orientations, which leaves a network of ordinary convolutions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class QuarterConvolution(layers.Layer):
         strides: along both sides.
         padding: ``"same"`` or ``"valid"``.
         oriented: whether the input has orientations, too; the first convolution's has none.
-        use_bias: whether each filter has a bias.
+        shared: whether a part of each filter is the same at every place of the kernel: what a place says of itself,
+            such as which side of a letter is up, beside what it says by where it lies.
         kernel_initializer: of the filters.
     """
 
@@ -51,13 +52,13 @@ class QuarterConvolution(layers.Layer):
         strides: int = 1,
         padding: str = "same",
         oriented: bool = True,
-        use_bias: bool = False,
+        shared: bool = False,
         kernel_initializer: Any = "he_normal",
         **keywords: Any,
     ) -> None:
         super().__init__(**keywords)
         self.filters, self.kernel_size, self.strides, self.padding = filters, kernel_size, strides, padding
-        self.oriented, self.use_bias = oriented, use_bias
+        self.oriented, self.shared = oriented, shared
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -66,30 +67,30 @@ class QuarterConvolution(layers.Layer):
         self._channels = int(input_shape[-1] or 0) // self._groups
         fan_in = self.kernel_size**2 * self._groups * self._channels
         self.kernel = self.add_weight((fan_in, self.filters), self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.filters,), "zeros", name="bias") if self.use_bias else None
+        self.everywhere = None
+        if self.shared:
+            shape = (self._groups * self._channels, self.filters)
+            self.everywhere = self.add_weight(shape, self.kernel_initializer, name="everywhere")
 
     def full_kernel(self) -> Any:
         """The filters in all orientations, [k, k, channels of the input, 4 · filters]."""
         side, groups = self.kernel_size, self._groups
         kernel = ops.reshape(self.kernel, (side, side, groups, self._channels, self.filters))
+        if self.everywhere is not None:
+            kernel = kernel + ops.reshape(self.everywhere, (1, 1, groups, self._channels, self.filters)) / side**2
         turned = []
         for _ in range(TURNS):
             turned.append(ops.reshape(kernel, (side, side, groups * self._channels, self.filters)))
             kernel = ops.rot90(ops.roll(kernel, 1, axis=2), 1, axes=(0, 1))
         return ops.concatenate(turned, axis=3)
 
-    def full_bias(self) -> Any:
-        """The biases of all channels of the output, [4 · filters]; None if there are none."""
-        return None if self.bias is None else ops.tile(self.bias, (TURNS,))
-
     def call(self, x: Any) -> Any:
         """Convolves [B, H, W, C] to [B, h, w, 4 · filters]."""
-        y = ops.conv(x, self.full_kernel(), strides=self.strides, padding=self.padding)
-        return y if self.bias is None else y + self.full_bias()
+        return ops.conv(x, self.full_kernel(), strides=self.strides, padding=self.padding)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for a .keras file."""
-        names = ("filters", "kernel_size", "strides", "padding", "oriented", "use_bias")
+        names = ("filters", "kernel_size", "strides", "padding", "oriented", "shared")
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), **{n: getattr(self, n) for n in names}, "kernel_initializer": initializer}
 
@@ -130,7 +131,7 @@ def turn_network(
         )
         x = layers.Add(name=f"conv{number}_add")([x, y]) if x.shape == y.shape else y
     head = QuarterConvolution(
-        1, side // _REDUCTION, padding="valid", use_bias=False, kernel_initializer="zeros", name="quarters"
+        1, side // _REDUCTION, padding="valid", shared=True, kernel_initializer="zeros", name="quarters"
     )
     return keras.Model(image, layers.Softmax(name="turn")(layers.Flatten(name="flat")(head(x))), name=name)
 
@@ -183,7 +184,8 @@ def quarter_weights(model: keras.Model, plain: keras.Model) -> None:
         if isinstance(layer, QuarterConvolution):
             kernel = plain.get_layer(layer.name).get_weights()[0]
             filters = kernel.shape[3] // TURNS
-            layer.set_weights([kernel[..., :filters].reshape(math.prod(kernel.shape[:3]), filters)])
+            rest = [np.zeros(v.shape) for v in layer.weights[1:]]
+            layer.set_weights([kernel[..., :filters].reshape(math.prod(kernel.shape[:3]), filters), *rest])
         elif isinstance(layer, layers.BatchNormalization):
             stored = plain.get_layer(layer.name).get_weights()
             layer.set_weights([values[: len(values) // TURNS] for values in stored])

@@ -238,12 +238,12 @@ def draw_typeset_label(rng: np.random.Generator, width: int, height: int, pictur
     digits = "".join(rng.choice(list(string.digits), 12))
     if code < 0.6:
         code_height = height - bottom - margin
-        size = max(5.0, code_height * 0.22)
+        digits_size = max(5.0, code_height * 0.22)
         left, across = width * rng.uniform(0.05, 0.3), width * rng.uniform(0.4, 0.65)
-        canvas.write(left + across / 2, height - margin - size, digits, setter.face, size, ink, "ma")
+        canvas.write(left + across / 2, height - margin - digits_size, digits, setter.face, digits_size, ink, "ma")
         image = canvas.image
         if code < 0.45:
-            bar_code(rng, image, (left, bottom, across, code_height - size * 1.1), ink)
+            bar_code(rng, image, (left, bottom, across, code_height - digits_size * 1.1), ink)
         else:
             matrix_code(rng, image, (left, bottom - code_height * 0.3), code_height, ink)
         return image
@@ -260,8 +260,8 @@ def draw_typeset_card(rng: np.random.Generator, width: int, height: int, picture
     if rng.random() < 0.5:
         portrait_width, portrait_height = int(width * rng.uniform(0.2, 0.32)), int(height * rng.uniform(0.4, 0.6))
         x = int(left) if rng.random() < 0.7 else int(right - portrait_width)
-        y = int(height * 0.28)
-        image[y : y + portrait_height, x : x + portrait_width] = _portrait(rng, portrait_width, portrait_height)
+        top = int(height * 0.28)
+        image[top : top + portrait_height, x : x + portrait_width] = _portrait(rng, portrait_width, portrait_height)
         left, right = (x + portrait_width * 1.15, right) if x < width / 2 else (left, x - width * 0.04)
     canvas = Canvas(image)
     if rng.random() < 0.5:

@@ -15,7 +15,7 @@ from stn_rectify.models.training.frame_batches import network_colours
 from stn_rectify.models.training.refine_crops import perturbation
 from stn_rectify.models.training.stored_pool import DrawItem, StoredPool
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, target_crop
 
 #: Side of the stored crops, pixels, and what they show beyond the target's edges.
 CROP_SIDE, CROP_MARGIN = 160, 0.12
@@ -128,4 +128,4 @@ def turned_crop(rng: np.random.Generator, stored: Image, turn: int, size: tuple[
     """
     pose = np.diag([1 / (1 + 2 * CROP_MARGIN)] * 2 + [1.0]) @ perturbation(rng, _SIGMA)
     seen = np.ascontiguousarray(np.rot90(stored, turn))
-    return target_crop(seen, pose, size=size, margin=0.0)
+    return target_crop(seen, pose, size=size, margin=0.0, supersampling=COARSE_SUPERSAMPLING)

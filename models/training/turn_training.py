@@ -10,8 +10,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accuracy
 from stn_rectify.models.files import TURN, partial_file, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.network.turn import plain_turn_network, quarter_weights, turn_network
@@ -20,7 +20,6 @@ from stn_rectify.models.training.course import Course, Targets, averaging_adamw,
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.models.training.turn_batches import TurnBatch, TurnPool, turn_batches
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
 
 _CALIBRATION_FRAMES = 200
 #: Keeps the held-out targets apart from all that a training of another seed sees.
@@ -38,7 +37,9 @@ class TurnRecipe(Course):
 
     input_shape: tuple[int, int, int] = (128, 128, 1)
     samples: int = 16_000
-    epochs: int = 30
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 2.5e-3
     width: float = 1.0
     weights: str | None = None
 
@@ -65,48 +66,6 @@ class TurnRecipe(Course):
         return turn_batches(
             pool, epoch, input_shape=self.input_shape, batch_size=self.batch_size, seed=self.seed, first=first
         )
-
-
-@dataclass(frozen=True)
-class TurnAccuracy:
-    """How well a turn network does on targets whose turn is known; ``str()`` is a line.
-
-    Attributes:
-        count: of looks.
-        right: share that the most probable turn makes upright.
-        sure: share of which the network is sure: its probability reaches the threshold.
-        wrong_upright: share of the looks at upright targets that are turned, although they should not.
-        threshold: from which on a turn is taken.
-    """
-
-    count: int
-    right: float
-    sure: float
-    wrong_upright: float
-    threshold: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.count} rectified targets turned by quarters: {100 * self.right:.1f} % right, sure (from "
-            f"{self.threshold:.2f} on) in {100 * self.sure:.1f} %; {100 * self.wrong_upright:.2f} % of those upright "
-            "are turned"
-        )
-
-
-def turn_accuracy(
-    probabilities: npt.NDArray[np.float32], turns: npt.NDArray[np.int32], threshold: float = TURN_THRESHOLD
-) -> TurnAccuracy:
-    """Counts how often a turn network is right.
-
-    Args:
-        probabilities: [N, 4], what it gives.
-        turns: [N], what it should have given.
-        threshold: from which probability on a turn is taken.
-    """
-    best, sure = probabilities.argmax(axis=1), probabilities.max(axis=1) >= threshold
-    upright = turns == 0
-    wrong = float(((best != 0) & sure)[upright].mean()) if upright.any() else 0.0
-    return TurnAccuracy(len(turns), float((best == turns).mean()), float(sure.mean()), wrong, threshold)
 
 
 def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
@@ -143,7 +102,7 @@ def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     return plain
 
 
-def evaluate_turn(model: keras.Model, recipe: TurnRecipe, count: int, work: Path, *, jobs: int = 1) -> TurnAccuracy:
+def held_out_accuracy(model: keras.Model, recipe: TurnRecipe, count: int, work: Path, *, jobs: int = 1) -> TurnAccuracy:
     """Tries a network on synthesised targets of another seed.
 
     Args:
@@ -161,8 +120,8 @@ def evaluate_turn(model: keras.Model, recipe: TurnRecipe, count: int, work: Path
         batch = next(turn_batches(pool, 0, input_shape=recipe.input_shape, batch_size=count, seed=recipe.seed))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    probabilities = np.asarray(model.predict(batch.frames, batch_size=256, verbose=0), np.float32)
-    return turn_accuracy(probabilities, batch.turns)
+    probabilities = np.asarray(model.predict(batch.frames, batch_size=256, verbose=0))
+    return turn_accuracy("synthesised hold-out", probabilities, batch.turns)
 
 
 def _pool(recipe: TurnRecipe, folder: Path, count: int, seed: int, jobs: int) -> TurnPool:
@@ -172,14 +131,14 @@ def _pool(recipe: TurnRecipe, folder: Path, count: int, seed: int, jobs: int) ->
 
 
 def _truth(batch: TurnBatch) -> Targets:
-    return [batch.turns], None
+    return [batch.turns.astype(np.float32)], None
 
 
 def _write_calibration(pool: TurnPool, recipe: TurnRecipe, out: Path) -> None:
     """``NAME.turn.calibration.npz``: rectified targets for stn-convert as the network sees them, and their turns."""
     count = min(_CALIBRATION_FRAMES, len(pool))
-    settings = {"input_shape": recipe.input_shape, "batch_size": count, "seed": recipe.seed}
-    batch = next(turn_batches(pool, recipe.epochs, **settings))
+    shape = recipe.input_shape
+    batch = next(turn_batches(pool, recipe.epochs, input_shape=shape, batch_size=count, seed=recipe.seed))
     content = io.BytesIO()
     np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8), labels=batch.turns)
     with partial_file(out.with_suffix(".calibration.npz")) as partial:

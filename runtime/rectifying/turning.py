@@ -121,6 +121,24 @@ def turned_location(location: Location, quarters: int) -> Location:
     return replace(location, corners=turned_corners(location.corners, quarters), theta=theta, turn=turn)
 
 
+def upright(network: TurnNetwork, frame: Image, location: Location) -> Location:
+    """A location with its corners in the order of the upright target, as far as the network is sure.
+
+    Args:
+        network: says which side is up.
+        frame: one that `check_frame` has passed.
+        location: with a usable pose, not turned yet.
+
+    Returns:
+        The location with ``turn`` and ``turn_score``; ``turn`` is None, and nothing is turned, where it is unsure.
+    """
+    if location.theta is None:
+        return location
+    turn = network.look(frame, theta_to_homography(location.theta))
+    seen = replace(location, turn_score=turn.score)
+    return seen if turn.quarters is None else turned_location(replace(seen, turn=0), turn.quarters)
+
+
 def quarters_between(corners: FloatArray, others: FloatArray) -> int:
     """By how many quarters clockwise a target must be turned for its corners to be in the order of other ones.
 
