@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stn_rectify.models.command.dense import Dense
 from stn_rectify.models.command.evaluate import Evaluate
 from stn_rectify.models.command.pose import Pose
 from stn_rectify.models.command.prune import Prune
@@ -17,7 +18,7 @@ from stn_rectify.models.command.turn import Turn
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
 
-_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Turn, Recognizer, Prune, Tune, Evaluate)
+_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Prune, Tune, Evaluate)
 
 #: Options that said what to do before there were subcommands; of several the first one here decides.
 _FORMER_OPTIONS: dict[str, type[Subcommand]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -21,11 +22,19 @@ from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 if TYPE_CHECKING:
     import keras
 
+    from stn_rectify.models.evaluation.known_frames import KnownFrames
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFrameOptions(FrameOptions):
     """The synthesised frames of a training."""
 
+    negatives: Path | None = option(
+        None,
+        "photographs that show no target, behind targets and alone; for dense networks and refine networks behind them",
+        Path,
+        metavar="DIR",
+    )
     samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
     jobs: int = option(
         os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
@@ -73,13 +82,26 @@ class FrameTraining(Subcommand):
         beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
         print(f"wrote {out}, {beside}", flush=True)
         try:
-            print_tables(model, out, self.evaluation, self.frames, real, out.with_suffix(".sheet.png"))
+            self.print_tables(model, real)
         except KeyboardInterrupt:  # nothing is left to go on with
             print(f"stn-train {self.name}: stopped; for the tables: stn-train evaluate {out}", file=sys.stderr)
             return 130
         except DataError as error:
             print(f"no tables or no sheet: {error}", flush=True)
         return 0
+
+    def print_tables(self, model: keras.Model, real: Sequence[KnownFrames]) -> None:
+        """Prints how well the trained model finds targets, and writes the verification sheet.
+
+        Args:
+            model: the trained model.
+            real: real frames that it is tried on.
+
+        Raises:
+            DataError: if there is nothing to be said of such a model, or the sheet cannot be written.
+        """
+        out = self.result.out
+        print_tables(model, out, self.evaluation, self.frames, real, out.with_suffix(".sheet.png"))
 
     def course_arguments(self) -> CourseArguments:
         """The arguments of the course, from the options.

@@ -65,6 +65,7 @@ class Pose(FrameTraining):
             body=own.body,
             refine_margin=REFINE_MARGIN if refine else None,
             scan=str(scan) if scan else None,
+            negatives=str(self.frames.negatives) if self.frames.negatives else None,
             weights=str(own.weights) if own.weights else None,
             localization=own.localization,
         )

@@ -70,3 +70,14 @@ def dense_localization(
     logits = layers.Conv2D(scores, 1, bias_initializer=rare, name="scores")(x)
     corners = layers.Conv2D(8, 1, name="corners")(x)
     return keras.Model(image, [logits, corners], name=name)
+
+
+def any_size(model: keras.Model) -> keras.Model:
+    """A copy of a dense network that takes frames of any size, with weights of its own."""
+    config = model.get_config()
+    _, _, _, channels = model.input_shape
+    first = next(layer for layer in config["layers"] if layer["class_name"] == "InputLayer")
+    first["config"]["batch_shape"] = (None, None, None, channels)
+    copy = keras.Model.from_config(config)
+    copy.set_weights(model.get_weights())
+    return copy

@@ -24,6 +24,7 @@ from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.refine_crops import crop_drawer
+from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 _CALIBRATION_FRAMES = 200
@@ -71,7 +72,9 @@ class Course:
             return frame_drawer(mirrors=self.targets is None)
         return crop_drawer(self.refine_margin, turns=self.targets is None)
 
-    def batches(self, pool: FramePool, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, pool: StoredPool, epoch: int, *, first: int = 0, batch_size: int | None = None
+    ) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
         return batches(
             pool,
@@ -160,7 +163,7 @@ def train_epochs(
 
 
 def write_result(
-    stn: keras.Model, pool: FramePool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
+    stn: keras.Model, pool: StoredPool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
 ) -> None:
     """Writes the model, frames for ``stn-convert`` and the curve; removes the folder of the training.
 
@@ -177,7 +180,7 @@ def write_result(
     shutil.rmtree(out.with_suffix(".training"))
 
 
-def _write_calibration(pool: FramePool, course: Course, out: Path) -> None:
+def _write_calibration(pool: StoredPool, course: Course, out: Path) -> None:
     """``NAME.calibration.npz``: frames for stn-convert, as the network saw them, and where their targets are."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(course.batches(pool, course.epochs, batch_size=count))

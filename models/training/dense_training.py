@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from stn_rectify.models.files import DENSE, partial_file, sha256_of_file
-from stn_rectify.models.network.dense import dense_localization
+from stn_rectify.models.network.dense import SCORES, any_size, dense_localization
 from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
@@ -27,6 +27,8 @@ from stn_rectify.runtime.errors import DataError
 _CALIBRATION_FRAMES = 120
 #: Where smooth-L1 turns from square to straight, as a share of the target's size.
 _BETA = 0.03
+#: What a network may be asked to find, in the order of `SCORES`.
+_FINDS = ("all", "plates")
 _CORNER_WEIGHT = 3.0
 
 
@@ -63,6 +65,7 @@ class DenseRecipe(Course):
     Attributes:
         negatives: a folder of photographs without a target; None for none.
         width: factor on the channels.
+        find: ``"all"`` or ``"plates"``: which of the two scores the written network keeps; both are trained.
         weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
@@ -71,6 +74,7 @@ class DenseRecipe(Course):
     learning_rate: float = 2e-3
     negatives: str | None = None
     width: float = 1.0
+    find: str = "all"
     weights: str | None = None
 
     def model(self) -> keras.Model:
@@ -82,12 +86,7 @@ class DenseRecipe(Course):
         keras.utils.set_random_seed(self.seed)
         model = dense_localization(self.input_shape, width=self.width)
         if self.weights is not None:
-            trained = load_model(Path(self.weights))
-            if [v.shape for v in trained.variables] != [v.shape for v in model.variables]:
-                raise DataError(
-                    f"{self.weights} is another network than the one asked for: give a dense network of the same --width"
-                )
-            model.set_weights(trained.get_weights())
+            _take_weights(model, load_model(Path(self.weights)), self.weights)
         return model
 
     def dense_batches(self, pool: ScenePool, epoch: int, *, first: int = 0) -> Iterator[DenseBatch]:
@@ -119,7 +118,7 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
     folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
     paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
     pool = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, jobs=jobs, **paths)
-    trained = _any_size(model)
+    trained = any_size(model)
     trained.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-4),
         loss=[DenseScoreLoss(), DenseCornerLoss()],
@@ -130,15 +129,43 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
     train_epochs(trained, pool, recipe, checkpoint, _truth, batches=recipe.dense_batches)
     _write_calibration(pool, recipe, out)
     write_curve(out, [checkpoint.curve_file])
-    save_model(model, out, DENSE)
+    model.set_weights(trained.get_weights())
+    found = with_one_score(model, _FINDS.index(recipe.find), recipe.width)
+    save_model(found, out, DENSE)
     shutil.rmtree(work)
-    return model
+    return found
 
 
-def _any_size(model: keras.Model) -> keras.Model:
-    """The same layers and weights for frames of any size."""
-    frame = keras.Input((None, None, model.input_shape[3]), name="frame")
-    return keras.Model(frame, model(frame), name=model.name)
+def with_one_score(model: keras.Model, score: int, factor: float = 1.0) -> keras.Model:
+    """The dense network with one of its scores only.
+
+    Args:
+        model: the network.
+        score: the number of the score.
+        factor: on its channels.
+    """
+    _, height, width, channels = model.input_shape
+    one = dense_localization((height, width, channels), scores=1, width=factor)
+    for layer in one.layers:
+        weights = model.get_layer(layer.name).get_weights()
+        if layer.name == "scores":
+            weights = [array[..., score : score + 1] for array in weights]
+        layer.set_weights(weights)
+    return one
+
+
+def _take_weights(model: keras.Model, trained: keras.Model, file: str) -> None:
+    """Starts a network of all scores from one that may have a single one, which each of them then starts from."""
+    try:
+        for layer in model.layers:
+            weights = trained.get_layer(layer.name).get_weights()
+            if layer.name == "scores":
+                weights = [np.repeat(w, len(SCORES) // w.shape[-1], axis=-1) for w in weights]
+            layer.set_weights(weights)
+    except ValueError as error:
+        raise DataError(
+            f"{file} is another network than the one asked for: give a dense network of the same --width"
+        ) from error
 
 
 def _truth(batch: DenseBatch) -> Targets:

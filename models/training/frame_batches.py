@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
@@ -32,11 +33,11 @@ class Batch:
 
 #: Makes one sample of frame ``k`` of a pool: an image uint8 [h, w, 3] BGR, and corners float [4, 2] in its normalised
 #: coordinates, NaN where there is no target. Arguments: random numbers, the pool, ``k``, width and height.
-Draw = Callable[[np.random.Generator, FramePool, int, tuple[int, int]], tuple[Image, FloatArray]]
+Draw = Callable[[np.random.Generator, Any, int, tuple[int, int]], tuple[Image, FloatArray]]
 
 
 def batches(
-    pool: FramePool,
+    pool: StoredPool,
     epoch: int,
     *,
     input_shape: tuple[int, int, int],

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.models.files import sha256_of_file
-from stn_rectify.models.network.keras_file import load_model
+from stn_rectify.models.files import DENSE, sha256_of_file
+from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
@@ -22,8 +22,12 @@ from stn_rectify.models.training.course import (
     train_epochs,
     write_result,
 )
-from stn_rectify.models.training.frame_batches import Batch
+from stn_rectify.models.training.dense_candidates import dense_candidates
+from stn_rectify.models.training.frame_batches import Batch, Draw
 from stn_rectify.models.training.scan_poses import ScanNetwork
+from stn_rectify.models.training.scene_crops import scene_crop_drawer
+from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.errors import DataError
 
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
@@ -52,6 +56,7 @@ class TrainingRecipe(Course):
     Attributes:
         scan: a .keras file of the scan network whose poses the refine network will be given; a part of the crops is
             then drawn where it looks. None to draw all of them around the targets.
+        negatives: with a dense network as ``scan``: a folder of photographs without a target; None for none.
         weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
@@ -64,7 +69,20 @@ class TrainingRecipe(Course):
     features: int = 48
     padding: str = "zeros"
     scan: str | None = None
+    negatives: str | None = None
     weights: str | None = None
+
+    @property
+    def behind_dense(self) -> bool:
+        """Whether it is a refine network that corrects the poses of a dense one."""
+        return self.scan is not None and network_kind(Path(self.scan)) == DENSE
+
+    @property
+    def draw(self) -> Draw:
+        """The function that makes a sample of a frame, or of a scene behind a dense network."""
+        if self.behind_dense and self.refine_margin is not None:
+            return scene_crop_drawer(self.refine_margin, turns=self.targets is None)
+        return super().draw
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -117,10 +135,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
-    if scan is not None:
-        pool.scan_poses = scan.poses(pool)
+    pool = _pool(recipe, work, jobs)
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
@@ -130,3 +145,18 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn
+
+
+def _pool(recipe: TrainingRecipe, work: Path, jobs: int) -> StoredPool:
+    """The frames, and where the scan network looks in them if there is one."""
+    if recipe.scan is not None and recipe.behind_dense:
+        folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
+        paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
+        scenes = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, jobs=jobs, **paths)
+        scenes.candidates = dense_candidates(Path(recipe.scan), scenes)
+        return scenes
+    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
+    if scan is not None:
+        pool.scan_poses = scan.poses(pool)
+    return pool

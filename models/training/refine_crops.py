@@ -47,25 +47,25 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
 
     def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         corners = pool.corners[k].astype(np.float64)
-        symmetry = _square_symmetry(rng) if turns else np.eye(3)
+        symmetry = square_symmetry(rng) if turns else np.eye(3)
         if pool.scan_poses is not None and rng.random() < _SCAN_SHARE:
             looked_at = pool.scan_poses[k] @ perturbation(rng, _SCAN_SIGMA)
             if is_valid_quadrilateral(transform_points(looked_at, UNIT_CORNERS), _LEAST_LOOK):
                 crop_pose = looked_at @ symmetry
-                crop_corners = None if np.isnan(corners).any() else _corners_in_crop(crop_pose, margin, corners)
+                crop_corners = None if np.isnan(corners).any() else corners_in_crop(crop_pose, margin, corners)
                 if crop_corners is None or _is_apart(crop_corners):
                     crop_corners = np.full((4, 2), np.nan)
-                if np.isnan(crop_corners).all() or _is_usable(crop_corners):
+                if np.isnan(crop_corners).all() or is_usable(crop_corners):
                     return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners
         if np.isnan(corners).any() or rng.random() < _AWAY_SHARE:
             elsewhere = _place_without_target(rng, pool, corners)
             if elsewhere is not None:
                 return target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan)
-        pose = _homography(corners)
+        pose = homography_of(corners)
         for _ in range(_ATTEMPTS):
             crop_pose = pose @ symmetry @ perturbation(rng)
-            crop_corners = _corners_in_crop(crop_pose, margin, corners)
-            if _is_usable(crop_corners):
+            crop_corners = corners_in_crop(crop_pose, margin, corners)
+            if is_usable(crop_corners):
                 break
         else:
             crop_pose, crop_corners = pose, UNIT_CORNERS / (1 + 2 * margin)
@@ -88,18 +88,18 @@ def perturbation(rng: np.random.Generator, sigmas: tuple[float, float] = _SIGMA)
         scale = np.exp(rng.normal(0, 0.5 * sigma) + rng.normal(0, 0.4 * sigma, 2))
         corners = (UNIT_CORNERS * scale) @ turn.T + rng.normal(0, 0.6 * sigma, 2) + rng.normal(0, 0.5 * sigma, (4, 2))
         if is_valid_quadrilateral(corners, _LEAST_AREA):
-            return _homography(corners)
+            return homography_of(corners)
     return np.eye(3)
 
 
-def _corners_in_crop(crop_pose: FloatArray, margin: float, corners: FloatArray) -> FloatArray:
+def corners_in_crop(crop_pose: FloatArray, margin: float, corners: FloatArray) -> FloatArray:
     """Brings corners [4, 2] of a frame into the crop of a pose, from the one nearest to the crop's top left on."""
     # Not NumPy's LAPACK, whose threads wait for each other on a busy machine.
     _, to_crop = cv2.invert(crop_homography(crop_pose, margin))
     return _from_top_left(transform_points(to_crop, corners))
 
 
-def _is_usable(crop_corners: FloatArray) -> bool:
+def is_usable(crop_corners: FloatArray) -> bool:
     """Tells whether enough of the target is in the crop to tell where it lies."""
     return is_valid_quadrilateral(crop_corners, _LEAST_AREA) and bool(np.abs(crop_corners).max() < _FURTHEST)
 
@@ -109,12 +109,12 @@ def _is_apart(crop_corners: FloatArray) -> bool:
     return bool(((crop_corners.min(axis=0) > 1) | (crop_corners.max(axis=0) < -1)).any())
 
 
-def _homography(corners: FloatArray) -> FloatArray:
+def homography_of(corners: FloatArray) -> FloatArray:
     """Gives the homography [3, 3], target → normalised coordinates, of corners [4, 2]."""
     return np.asarray(cv2.getPerspectiveTransform(UNIT_CORNERS.astype(np.float32), corners.astype(np.float32)))
 
 
-def _square_symmetry(rng: np.random.Generator) -> FloatArray:
+def square_symmetry(rng: np.random.Generator) -> FloatArray:
     """One of the eight symmetries of the square: a quarter turn, mirrored or not."""
     cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][int(rng.integers(4))]
     quarter = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0, 0, 1]])
@@ -140,5 +140,5 @@ def _place_without_target(rng: np.random.Generator, pool: FramePool, corners: Fl
             apart = (other.min(axis=0) > corners.max(axis=0)) | (other.max(axis=0) < corners.min(axis=0))
             if not apart.any():
                 continue
-        return _homography(other) @ perturbation(rng)
+        return homography_of(other) @ perturbation(rng)
     return None

@@ -12,6 +12,7 @@ import numpy as np
 from stn_rectify.models.synthesis import SceneSynthesiser
 from stn_rectify.models.synthesis.scenes import MAX_TARGETS
 from stn_rectify.models.training.stored_pool import DrawItem, StoredPool
+from stn_rectify.runtime.arrays import Array
 
 #: Width and height of the frames, pixels.
 SCENE_SIZE = (480, 360)
@@ -31,10 +32,14 @@ class ScenePool(StoredPool):
         frames: uint8 [N, 360, 480, 3] BGR.
         corners: float32 [N, `MAX_TARGETS`, 4, 2], frame pixels; NaN where there is no further target.
         plates: bool [N, `MAX_TARGETS`]: whether a target is a number plate.
+        candidates: float32 [N, K, 4, 2], normalised: where a dense network sees targets, NaN for less than K
+            (`stn_rectify.models.training.dense_candidates`); None if none was asked.
 
     Raises:
         DataError: as `StoredPool` does.
     """
+
+    candidates: Array | None = None
 
     def __init__(
         self,

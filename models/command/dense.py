@@ -1,0 +1,79 @@
+"""``stn-train dense``: a network that looks everywhere in a frame learns from synthesised scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stn_rectify.models.command.frame_training import FrameTraining, TrainingFrameOptions
+from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
+from stn_rectify.models.files import check_refine_name
+from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option
+from stn_rectify.runtime.command.parsing import positive_number
+
+if TYPE_CHECKING:
+    import keras
+
+    from stn_rectify.models.evaluation.known_frames import KnownFrames
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseOptions(OptionGroup):
+    """The dense localization network."""
+
+    find: str = choice(("all", "plates"), "targets of every kind, or number plates with all else as background")
+    width: float = option(1.0, "on the channels (default %(default)s)", positive_number, metavar="FACTOR")
+    weights: Path | None = option(None, "trained dense network to start from", Path, metavar="FILE.keras")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(FrameTraining):
+    """Train a network that looks everywhere: small targets, and several in a frame."""
+
+    name = "dense"
+    examples = (
+        "--out labels.keras --backgrounds photographs/ --negatives empty/",
+        "--find plates --weights labels.keras --out plates.keras",
+    )
+
+    dense: DenseOptions = group("dense localization network")
+    course: CourseOptions = group("training", epochs=14, batch_size=16, learning_rate=2e-3)
+    frames: TrainingFrameOptions = group("synthesised scenes", samples=24_000)
+
+    def train(self) -> keras.Model:
+        """Trains the network and writes it."""
+        from stn_rectify.models.training.dense_training import DenseRecipe, train_dense
+
+        out, own, negatives = self.result.out, self.dense, self.frames.negatives
+        recipe = DenseRecipe(
+            **self.course_arguments(),
+            find=own.find,
+            width=own.width,
+            weights=str(own.weights) if own.weights else None,
+            negatives=str(negatives) if negatives else None,
+        )
+        check_refine_name(out, refines=False)
+        prepare_out(out, overwrite=self.result.overwrite)
+        model = recipe.model()
+        print(f"{model.count_params():,} parameters", flush=True)
+        return train_dense(recipe, out, jobs=self.frames.jobs)
+
+    def print_tables(self, model: keras.Model, real: Sequence[KnownFrames]) -> None:
+        """Prints how many targets of held-out scenes the network finds by itself, and what it takes for one."""
+        from stn_rectify.models.evaluation.scene_table import scene_table
+
+        if self.evaluation.hold_out:
+            frames = self.frames
+            print(
+                scene_table(
+                    model,
+                    count=self.evaluation.hold_out,
+                    seed=frames.seed,
+                    backgrounds=frames.backgrounds,
+                    negatives=frames.negatives,
+                    plates_only=self.dense.find == "plates",
+                ),
+                flush=True,
+            )
