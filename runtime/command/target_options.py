@@ -7,12 +7,16 @@ from typing import Any, ClassVar, Literal
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size
-from stn_rectify.runtime.command.parsing import share, whole_number
-from stn_rectify.runtime.model.metadata import MAX_PASSES
+from stn_rectify.runtime.command.parsing import number, share, whole_number
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
+
+#: The options that frames which do not follow one another have no use for.
+OF_FOLLOWING_TARGETS = ("smooth", "scan-every")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class ModelOptions(OptionGroup):
         whole_number(0, MAX_PASSES),
         metavar="N",
     )
+    scan: Literal["fast", "full", "fine"] = option(
+        "full",
+        "of a dense model: how closely it looks at the frame; fast misses small targets, fine sees the smallest (full)",
+        choices=("fast", "full", "fine"),
+    )
+    margin: float = option(
+        0.0,
+        "what the rectified image shows beyond each edge of the target, as a share of its side (0)",
+        number(f"a share of the target's side, 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN),
+        metavar="SHARE",
+    )
 
     @property
     def pixel_source(self) -> str | None:
@@ -56,11 +71,20 @@ class TargetOptions(OptionGroup):
 
     title: ClassVar[str] = "targets"
 
-    min_score: float | None = option(None, "lowest score of a target, 0 to 1 (none)", share, metavar="S")
+    max_targets: int = option(1, "targets to find in a frame, at most (1)", whole_number(1, MAX_TARGETS), metavar="N")
+    min_score: float | None = option(
+        None, "lowest score of a target, 0 to 1 (the model's own, where its file names one)", share, metavar="S"
+    )
     on_miss: Literal["pass", "skip"] = option(
         "pass", "a frame without a target: pass it on unrectified (default), or skip it", choices=("pass", "skip")
     )
     smooth: bool = flag("smooth the corners from frame to frame")
+    scan_every: int = option(
+        1,
+        "scan every K-th frame for targets; in between follow those that there are, which takes less (1)",
+        whole_number(1),
+        metavar="K",
+    )
 
 
 def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth: bool) -> Rectifier:
@@ -79,8 +103,9 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
     wanted: dict[str, Any]
     if recognizer is None or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
-    elif smooth:
+    elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    return Rectifier(model.model, threads=model.threads, refine=model.refine, **wanted)
+    wanted |= {"refine": model.refine, "scan": model.scan, "margin": model.margin}
+    return Rectifier(model.model, threads=model.threads, **wanted)

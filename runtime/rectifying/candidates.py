@@ -85,7 +85,7 @@ def decode(
     size = np.linalg.norm(own[..., :2, :] - own[..., 2:, :], axis=-1).mean(axis=-1)
     apart = np.linalg.norm(points - own, axis=-1).mean(axis=-1)
     weights = weights * (apart <= _AGREEMENT * size)
-    weights[:, len(_NEIGHBOURS) // 2] += 1e-9  # never all zero
+    weights[:, len(_NEIGHBOURS) // 2] = np.maximum(weights[:, len(_NEIGHBOURS) // 2], 1e-9)  # never all zero
     mean = (points * weights[..., None, None]).sum(axis=1) / weights.sum(axis=1)[:, None, None]
     level_size = np.array([scores.shape[2], scores.shape[1]]) * spec.stride
     in_frame = (mean + 0.5) * (np.array(frame_size) / level_size) - 0.5

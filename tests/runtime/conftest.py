@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 FRACTIONAL_BITS = 20
+DENSE_STRIDE = 8
 THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)  # rotated, shrunk, and seen in perspective
 
 ModelFactory = Callable[..., Path]
@@ -52,6 +53,59 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
             metadata = _metadata(flatbuffer, len(theta), shape, in_graph, score, padding, value_range)
             metadata |= {} if second is None else {"refine": second}
             made[key] = write_model(path, flatbuffer, metadata)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
+    """Makes a dense file whose answers the frame itself spells out; the same arguments give the same file.
+
+    A cell's score is the red level of the pixel that it looks at, as a fraction of 256. Its corners are those of an
+    upright rectangle around that pixel, half of whose width, in pixels of the level, is half the green level, and half
+    of whose height is a quarter of it. So a blob of one colour in the frame is a target at each of its cells.
+
+    ``levels`` are heights and widths, finest first; ``refine`` as in ``make_model``; what else there is goes into the
+    metadata.
+    """
+    made: dict[str, Path] = {}
+
+    def make(
+        levels: tuple[tuple[int, int], ...] = ((96, 128), (48, 64)),
+        *,
+        channels: int = 3,
+        refine: dict[str, Any] | None = None,
+        **extra: Any,
+    ) -> Path:
+        key = repr((levels, channels, refine, extra))
+        if key not in made:
+            pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
+            from stn_rectify.converters.tflite.joining import join_subgraph
+
+            names = ["serving_default", *(f"dense_{width}x{height}" for height, width in levels[1:])]
+            flatbuffer = _convert_dense((*levels[0], channels))
+            for name, level in zip(names[1:], levels[1:], strict=True):
+                flatbuffer = join_subgraph(flatbuffer, _convert_dense((*level, channels)), name)
+            second: dict[str, Any] = {}
+            if refine is not None:
+                flatbuffer, spec = _with_refine(flatbuffer, value_range=(0.0, 1.0), **refine)
+                second = {"refine": spec}
+            metadata = _metadata(flatbuffer, 8, (*levels[0], channels), False, True, "border", (0.0, 1.0))
+            del metadata["outputs"]
+            pixels = [
+                {"signature": name, "height": height, "width": width}
+                for name, (height, width) in zip(names, levels, strict=True)
+            ]
+            dense = {
+                "levels": pixels,
+                "stride": DENSE_STRIDE,
+                "unit": 32.0,
+                "score": {"scale": 1 / 256, "zero_point": -128},
+                "corners": {"scale": 1 / 32, "zero_point": 0},  # a pixel
+            }
+            path = tmp_path_factory.mktemp("models") / f"dense{len(made)}.tflite"
+            made[key] = write_model(path, flatbuffer, metadata | {"kind": "dense", "dense": dense} | second | extra)
         return made[key]
 
     return make
@@ -138,6 +192,31 @@ def _convert(theta: tuple[float, ...], shape: tuple[int, int, int], in_graph: bo
             turned = tf.gather(pixels, tf.constant(np.arange(height * width)[::-1], tf.int32))
             outputs["rectified"] = tf.reshape(turned, [1, *shape])
         return outputs
+
+    module = tf.Module()
+    module.network = network
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": network})
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    return flatbuffer
+
+
+@functools.cache
+def _convert_dense(shape: tuple[int, int, int]) -> bytes:
+    """One level of `make_dense_model`."""
+    tf = pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
+    width = np.arange(256) // 2
+    height = width // 2
+    first = DENSE_STRIDE // 2 - 1
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *shape), tf.int8, name="frame")])
+    def network(frame: Any) -> dict[str, Any]:
+        looked_at = frame[:, first::DENSE_STRIDE, first::DENSE_STRIDE, :]
+        green = tf.cast(looked_at[..., min(1, shape[2] - 1)], tf.int32) + 128
+        right, down = (tf.gather(tf.constant(table, tf.int8), green) for table in (width, height))
+        left, up = (tf.gather(tf.constant(-table, tf.int8), green) for table in (width, height))
+        corners = tf.stack([left, up, right, up, right, down, left, down], axis=-1)
+        return {"score": looked_at[..., :1], "corners": corners}
 
     module = tf.Module()
     module.network = network
