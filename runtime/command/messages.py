@@ -21,7 +21,7 @@ def model_line(rectifier: Rectifier) -> str:
     model = rectifier.model
     threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
     networks = f"{model.networks} networks, " if model.networks > 1 else ""
-    passes = f", {_passes(rectifier.refine)}" if model.networks > 1 else ""
+    passes = f", {_passes(rectifier.refine)}" if model.metadata.refine is not None else ""
     kind = f"INT8, {networks}{model.size_bytes / 1000:.0f} KB"
     return f"model {model.metadata.name} ({kind}) on {rectifier.package}, {threads}{passes}"
 

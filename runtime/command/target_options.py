@@ -53,6 +53,11 @@ class ModelOptions(OptionGroup):
         number(f"a share of the target's side, 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN),
         metavar="SHARE",
     )
+    upright: Literal["auto", "off"] = option(
+        "auto",
+        "turn a target that stands on its side or head where the model is sure of it (default), or leave it",
+        choices=("auto", "off"),
+    )
 
     @property
     def pixel_source(self) -> str | None:
@@ -107,5 +112,5 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    wanted |= {"refine": model.refine, "scan": model.scan, "margin": model.margin}
+    wanted |= {"refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright}
     return Rectifier(model.model, threads=model.threads, **wanted)

@@ -41,8 +41,7 @@ class Locator:
         passes: refinement passes after it.
         takes_image: whether the graph's own rectified image is wanted.
         scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.dense_scan.SCANS`).
-        turns: whether targets are turned as the file's turn network says; without one, or where the graph's own image
-            is wanted, they stay as they are.
+        turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
 
     Raises:
         ModelFileError: if the interpreter cannot run the refine network, the turn network or a level.
@@ -69,9 +68,7 @@ class Locator:
             else None
         )
         self._turn_network = (
-            TurnNetwork(metadata.turn, interpreter, self._pyramid)
-            if metadata.turn is not None and turns and not takes_image
-            else None
+            TurnNetwork(metadata.turn, interpreter, self._pyramid) if metadata.turn is not None and turns else None
         )
         self._search: DenseSearch | None = None
         if metadata.dense is not None:

@@ -109,7 +109,7 @@ class Rectifier(Closing):
             passes=self._passes,
             takes_image=output == "model",
             scan=self._scan,
-            turns=self._upright == "auto",
+            turns=self.turns,
         )
         self._threads = threads
         self._busy = threading.Lock()
@@ -143,6 +143,11 @@ class Rectifier(Closing):
     def upright(self) -> Literal["auto", "off"]:
         """What becomes of targets that stand on their side or head."""
         return self._upright
+
+    @property
+    def turns(self) -> bool:
+        """Tells whether targets are turned: by ``upright``, the model's file and where images come from."""
+        return self._upright == "auto" and self._model.metadata.turn is not None and self._output == "frame"
 
     @property
     def margin(self) -> float:

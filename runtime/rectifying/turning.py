@@ -7,6 +7,7 @@ quarters it must be turned; where nothing tells, it is unsure, and nothing is tu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,18 +108,27 @@ def turned_corners(corners: FloatArray, quarters: int) -> FloatArray:
     return np.roll(corners, quarters, axis=0)
 
 
-def turned_location(location: Location, quarters: int) -> Location:
-    """A location whose rectified image is turned further; its ``turn`` counts that.
+def turn_of(corners: FloatArray) -> int:
+    """By how many quarters clockwise the part of the frame that a target fills must be turned to be upright, 0 to 3.
 
     Args:
-        location: with a usable pose and without an image of the graph's own; of no thin-plate spline.
+        corners: [4, 2], pixels, in the order of the upright target.
+    """
+    x, y = corners[1] - corners[0] + corners[2] - corners[3]
+    return -round(math.atan2(y, x) / (math.pi / 2)) % QUARTERS
+
+
+def turned_location(location: Location, quarters: int) -> Location:
+    """A location whose rectified image is turned further.
+
+    Args:
+        location: without an image of the graph's own, of no thin-plate spline. Without a usable pose it stays as it is.
         quarters: clockwise, any whole number.
     """
     if quarters % QUARTERS == 0 or location.theta is None:
         return location
     theta = homography_to_theta(turned_homography(theta_to_homography(location.theta), quarters))
-    turn = None if location.turn is None else (location.turn + quarters) % QUARTERS
-    return replace(location, corners=turned_corners(location.corners, quarters), theta=theta, turn=turn)
+    return replace(location, corners=turned_corners(location.corners, quarters), theta=theta)
 
 
 def upright(network: TurnNetwork, frame: Image, location: Location) -> Location:
@@ -134,9 +144,11 @@ def upright(network: TurnNetwork, frame: Image, location: Location) -> Location:
     """
     if location.theta is None:
         return location
-    turn = network.look(frame, theta_to_homography(location.theta))
-    seen = replace(location, turn_score=turn.score)
-    return seen if turn.quarters is None else turned_location(replace(seen, turn=0), turn.quarters)
+    look = network.look(frame, theta_to_homography(location.theta))
+    if look.quarters is None:
+        return replace(location, turn_score=look.score)
+    turned = turned_location(location, look.quarters)
+    return replace(turned, turn=turn_of(turned.corners), turn_score=look.score)
 
 
 def quarters_between(corners: FloatArray, others: FloatArray) -> int:
@@ -163,7 +175,7 @@ class TurnVote:
 
     def __init__(self) -> None:
         self._corners: FloatArray | None = None
-        self._votes = np.zeros(QUARTERS)
+        self._votes = np.zeros(QUARTERS)  # by the quarters that would make the order of the frame before upright
 
     def update(self, location: Location) -> Location:
         """Takes a frame's vote.
@@ -172,21 +184,18 @@ class TurnVote:
             location: of this target, as `Rectifier.locate` gives it; without a usable pose it is given back as it is.
 
         Returns:
-            The location in the order of most votes. Its ``turn_score`` is the share of the votes that agree; ``turn``
-            and ``turn_score`` are None as long as no frame was sure.
+            The location in the order of most votes, and ``turn`` with it. Its ``turn_score`` is the share of the votes
+            that agree. As long as no frame was sure, ``turn`` stays None, and the score that of the frame.
         """
         if location.theta is None:
             return location
-        # All votes are on the order of the frame before.
         ahead = 0 if self._corners is None else quarters_between(location.corners, self._corners)
         if location.turn is not None:
             self._votes = self._votes * _FADING
             self._votes[-ahead % QUARTERS] += location.turn_score or 0.0
         best, total = int(self._votes.argmax()), float(self._votes.sum())
-        quarters = (ahead + best) % QUARTERS
-        voted = turned_location(location, quarters)
+        voted = turned_location(location, ahead + best)
         self._corners, self._votes = voted.corners, np.roll(self._votes, -best)
         if not total:
-            return replace(voted, turn=None, turn_score=None)
-        seen = 0 if location.turn is None else location.turn
-        return replace(voted, turn=(seen + quarters) % QUARTERS, turn_score=float(self._votes[0]) / total)
+            return voted
+        return replace(voted, turn=turn_of(voted.corners), turn_score=float(self._votes[0]) / total)

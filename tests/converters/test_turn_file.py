@@ -35,7 +35,7 @@ def save_turn(folder, name="stn", shape=SHAPE, **known):
     model = turn_network(shape, width=0.5)
     frames = smooth_frames(shape, 40, seed=4)
     head = model.get_layer("quarters")
-    head.set_weights([np.random.default_rng(k).normal(0, 0.2, v.shape) for k, v in enumerate(head.weights)])
+    head.set_weights([np.random.default_rng(k).normal(0, 1.5, v.shape) for k, v in enumerate(head.weights)])
     file = folder / f"{name}.turn.keras"
     save_kind(plain_turn_network(model), file, TURN)
     turns = model.predict(frames / np.float32(255), verbose=0).argmax(axis=1)
@@ -179,7 +179,7 @@ def test_without_its_frames_it_is_refused(copied):
 def test_a_threshold_that_is_none_is_refused(copied, threshold):
     frames = np.load(copied / "stn.turn.calibration.npz")["frames"]
     np.savez(copied / "stn.turn.calibration.npz", frames=frames, threshold=threshold)
-    with pytest.raises(DataError, match="threshold is .*, expected one number from 0 to 1"):
+    with pytest.raises(DataError, match=r"threshold is .*, expected one number from 0 to 1"):
         read_networks(copied / "stn.keras", options(copied))
 
 
