@@ -194,11 +194,11 @@ class Pipeline:
         frame = replace(captured, image=self._view.apply(captured.image))
         locations = self._locate(frame)
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
-        numbers = self._numbers(found, _seconds(frame))
+        found = self._numbered(found, _seconds(frame))
         if not found:
             location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
             return self._missed(frame, location)
-        targets = [self._finished(frame, *pair) for pair in zip(found, numbers, strict=True)]
+        targets = [self._finished(frame, location) for location in found]
         if self._max_targets > 1:
             latency_ms = _ms_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
@@ -226,15 +226,18 @@ class Pipeline:
             return [self._rectifier.locate(frame.image)]
         return self._rectifier.locate_all(frame.image, max_targets=self._max_targets)
 
-    def _numbers(self, found: list[Location], seconds: float) -> list[int | None]:
-        """The numbers of the targets' tracks; the stages of tracks that have ended are forgotten."""
+    def _numbered(self, found: list[Location], seconds: float) -> list[Location]:
+        """The targets with the numbers of their tracks; the stages of tracks that have ended are forgotten."""
         if self._tracker is None:
-            return [None] * len(found)
+            return found
         numbers = self._tracker.update([location.corners for location in found], seconds)
         going_on = self._tracker.numbers
         self._stages_of_track = {n: stages for n, stages in self._stages_of_track.items() if n in going_on}
         self._turn_votes = {n: vote for n, vote in self._turn_votes.items() if n in going_on}
-        return list(numbers)
+        numbered = [replace(location, track=number) for location, number in zip(found, numbers, strict=True)]
+        if self._follower is not None:
+            self._follower.remember(numbered)
+        return numbered
 
     def _missed(self, frame: CapturedFrame, location: Location) -> Processed:
         if self._max_targets == 1:
@@ -244,14 +247,12 @@ class Pipeline:
         result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
         return Processed(frame, result, is_skipped, (), self._rule)
 
-    def _finished(self, frame: CapturedFrame, location: Location, number: int | None) -> Rectification:
+    def _finished(self, frame: CapturedFrame, location: Location) -> Rectification:
         """One target, made upright, with its label."""
-        stages = self._stages_for(number)
-        if number is not None and self._rectifier.turns:
-            location = self._turn_votes.setdefault(number, TurnVote()).update(location)
+        stages = self._stages_for(location.track)
+        if location.track is not None and self._rectifier.turns:
+            location = self._turn_votes.setdefault(location.track, TurnVote()).update(location)
         result = self._rectifier.sample(frame.image, location, corners=_smooth(stages.smoother, frame, location))
-        if number is not None:
-            result = replace(result, track=number)
         if stages.recognition is not None:
             result = stages.recognition.process(result, _seconds(frame))
         return result

@@ -19,6 +19,7 @@ PUBLIC = {
         SourceError StnRectifyError TargetTracker UsageError VideoSource bundled_models draw_overview list_cameras
         open_camera open_video
     """,
+    "runtime.annotations": "AnnotatedFrame AnnotatedTarget Annotations has_annotations read_annotations",
     "runtime.geometry": """
         CONTROL_POINTS CORNER_POINTS THETA_SIZE UNIT_CORNERS corner_error corners_to_homography homography_to_corners
         homography_to_theta identity_theta is_valid_quadrilateral map_unit_corners normalised_to_pixels

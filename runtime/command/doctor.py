@@ -95,7 +95,7 @@ def _model(sample: Path) -> Check:
     try:
         with ImageSource(sample) as source, Rectifier() as rectifier:
             result = rectifier.rectify(next(iter(source)).image)
-            name = rectifier.model.metadata.name
+            name = f"{rectifier.model.metadata.name} ({rectifier.model.metadata.kind})"
     except StnRectifyError as error:
         return Check("model", "problem", str(error))
     if result.score < _TARGET_SCORE:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
 from stn_rectify.runtime.sources.video import HIDDEN, is_url
 
@@ -59,6 +60,9 @@ rate = number("a number of frames per second", lambda value: 0 < value < 10000)
 seconds = number("a number of seconds above 0", lambda value: 0 < value < math.inf)
 #: A time between two things, 0 for none.
 interval = number("a number of seconds from 0", lambda value: 0 <= value < math.inf)
+
+#: What an image shows around its target, as a share of the target's sides.
+target_margin = number(f"a number from 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN)
 
 
 def byte_count(text: str) -> ByteCount:

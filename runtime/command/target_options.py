@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size
-from stn_rectify.runtime.command.parsing import number, share, whole_number
-from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
+from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size, target_margin
+from stn_rectify.runtime.command.parsing import share, whole_number
+from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.recognition.recognizer import Recognizer
@@ -44,14 +44,11 @@ class ModelOptions(OptionGroup):
     )
     scan: Literal["fast", "full", "fine"] = option(
         "full",
-        "of a dense model: how closely it looks at the frame; fast misses small targets, fine sees the smallest (full)",
+        "how closely a dense model looks at the frame: for large targets (fast), full (default), for tiny ones (fine)",
         choices=("fast", "full", "fine"),
     )
     margin: float = option(
-        0.0,
-        "what the rectified image shows beyond each edge of the target, as a share of its side (0)",
-        number(f"a share of the target's side, 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN),
-        metavar="SHARE",
+        0.0, "what the image shows around the target, as a share of its sides (0)", target_margin, metavar="SHARE"
     )
     upright: Literal["auto", "off"] = option(
         "auto",
@@ -112,5 +109,7 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    wanted |= {"refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright}
-    return Rectifier(model.model, threads=model.threads, **wanted)
+    looks: dict[str, Any] = {
+        "refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright,
+    }  # fmt: skip
+    return Rectifier(model.model, threads=model.threads, **looks, **wanted)

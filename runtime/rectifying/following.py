@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
@@ -17,8 +20,11 @@ _SAME = 0.5  # overlap of two targets that are one, found from two places
 class TargetFollower:
     """Finds the targets of each frame; every so many frames by a scan, in between by the refine network alone.
 
-    In between it looks where the targets of the frames before would be, had they moved on as they did. Where one that
-    the frame before had is not there, it scans at once. New targets are found by scans only.
+    In between it looks where the targets of the frame before would be, had they moved on as they did. Where one of them
+    is not there, it scans at once. New targets, and those that a scan did not find, are found by scans only.
+
+    A scan's score is that of both networks together, and the refine network alone is surer. So that scores stay what
+    they were, those in between are scaled: the first one after a scan is the scan's.
 
     Args:
         every: frames from one scan to the next, at most, 1 or more; 1 scans each.
@@ -28,7 +34,9 @@ class TargetFollower:
 
     def __init__(self, every: int, max_targets: int, tracker: TargetTracker) -> None:
         self._every, self._max_targets, self._tracker = every, max_targets, tracker
-        self._since_scan = self._every
+        self._since_scan = every
+        self._last: Sequence[Location] = ()
+        self._scales: dict[int | None, float] = {}
 
     def check(self, rectifier: Rectifier) -> None:
         """Checks that a rectifier can follow targets, if it has to.
@@ -43,7 +51,7 @@ class TargetFollower:
             )
 
     def locate(self, rectifier: Rectifier, frame: Image, timestamp: float, rule: MissRule) -> list[Location]:
-        """Finds the targets of the next frame.
+        """Finds the targets of the next frame; the caller then says with `remember` which of them there are.
 
         Args:
             rectifier: finds them.
@@ -63,41 +71,48 @@ class TargetFollower:
             if followed is not None:
                 return followed
         self._since_scan = 0
+        self._scales.clear()
         return rectifier.locate_all(frame, max_targets=self._max_targets)
+
+    def remember(self, targets: Sequence[Location]) -> None:
+        """Takes the targets of the frame, with the numbers of their tracks: those to be followed."""
+        self._last = targets
 
     def reset(self) -> None:
         """The next frame is scanned, whatever was before."""
-        self._since_scan = self._every
+        self._since_scan, self._last = self._every, ()
 
     def _followed(self, rectifier: Rectifier, frame: Image, timestamp: float, rule: MissRule) -> list[Location] | None:
-        """The targets of the frames before; None if one that the frame before had is not there any more."""
-        predicted = [
-            (number, corners)
-            for number, corners in self._tracker.predicted(timestamp).items()
-            if is_valid_quadrilateral(corners) and _is_inside(corners, frame)
-        ][: self._max_targets]
-        numbers = {number for number, _ in predicted}
-        if not numbers.issuperset(self._tracker.newest):
-            return None  # it has left the frame
-        if not predicted:
+        """The targets of the frame before; None if one of them is not there any more."""
+        if not self._last:
             return []
-        boxes = np.stack([corners for _, corners in predicted])
-        found = rectifier.locate_all(frame, max_targets=len(boxes), boxes=boxes)
-        kept = _apart([location for location in found if not rule.is_miss(location)])
-        followed = {predicted[location.box][0] for location in kept if location.box is not None}
-        return kept if followed.issuperset(self._tracker.newest) else None
+        predicted = self._tracker.predicted(timestamp)
+        places = [predicted[target.track] for target in self._last if target.track in predicted]
+        if len(places) < len(self._last) or not all(_is_usable(corners, frame) for corners in places):
+            return None  # it was too long ago, or one has left the frame
+        found = rectifier.locate_all(frame, max_targets=len(places), boxes=np.stack(places))
+        scaled = [self._scaled(location, self._last[location.box]) for location in found if location.box is not None]
+        there = _apart([location for location in scaled if not rule.is_miss(location)])
+        return there if len(there) == len(places) else None
+
+    def _scaled(self, location: Location, last: Location) -> Location:
+        """The location with a score as a scan would have given it."""
+        if last.track not in self._scales:
+            self._scales[last.track] = min(1.0, last.score / location.score) if location.score else 0.0
+        return replace(location, score=self._scales[last.track] * location.score, box=None)
 
 
-def _is_inside(corners: FloatArray, frame: Image) -> bool:
-    """Tells whether the middle of the corners lies in the frame."""
+def _is_usable(corners: FloatArray, frame: Image) -> bool:
+    """Tells whether corners have a middle in the frame, and an inside."""
     x, y = corners.mean(axis=0)
-    return bool(-0.5 <= x <= frame.shape[1] - 0.5 and -0.5 <= y <= frame.shape[0] - 0.5)
+    is_inside = bool(-0.5 <= x <= frame.shape[1] - 0.5 and -0.5 <= y <= frame.shape[0] - 0.5)
+    return is_inside and is_valid_quadrilateral(corners)
 
 
 def _apart(locations: list[Location]) -> list[Location]:
     """The locations, best first, without those that are one with a better one."""
     kept: list[Location] = []
-    for location in locations:
+    for location in sorted(locations, key=lambda one: -one.score):
         if all(overlap(location.corners, other.corners) < _SAME for other in kept):
             kept.append(location)
     return kept

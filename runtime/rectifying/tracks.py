@@ -63,17 +63,11 @@ class TargetTracker:
         self._min_overlap, self._reach, self._max_gap_s = min_overlap, reach, max_gap_s
         self._tracks: dict[int, _Track] = {}
         self._last_number = 0
-        self._newest: frozenset[int] = frozenset()
 
     @property
     def numbers(self) -> frozenset[int]:
         """The numbers that may come again, of targets that were seen of late."""
         return frozenset(self._tracks)
-
-    @property
-    def newest(self) -> frozenset[int]:
-        """The numbers of the targets that the last frame had."""
-        return self._newest
 
     def update(self, corners: Sequence[FloatArray], timestamp: float) -> list[int]:
         """Takes the targets of the next frame.
@@ -100,7 +94,6 @@ class TargetTracker:
                 number = self._last_number = self._last_number + 1
                 self._tracks[number] = _Track(target, np.zeros(2), timestamp, 0)
             numbers.append(number)
-        self._newest = frozenset(numbers)
         return numbers
 
     def predicted(self, timestamp: float) -> dict[int, FloatArray]:
@@ -119,7 +112,6 @@ class TargetTracker:
     def reset(self) -> None:
         """Forgets the targets: those that come are new ones, with numbers of their own."""
         self._tracks.clear()
-        self._newest = frozenset()
 
     def _forget(self, timestamp: float) -> None:
         for number, track in list(self._tracks.items()):

@@ -34,7 +34,17 @@ from stn_rectify.models.synthesis.backgrounds import draw_background
 from stn_rectify.models.synthesis.bank import build_bank
 from stn_rectify.models.synthesis.pasting import paste_texture
 from stn_rectify.models.synthesis.targets import TargetTexture
-from stn_rectify.runtime import CapturedFrame, CornerSmoother, MissRule, Pipeline, Rectifier, TargetTracker
+from stn_rectify.runtime import (
+    CapturedFrame,
+    CornerSmoother,
+    Location,
+    MissRule,
+    Pipeline,
+    Processed,
+    Rectifier,
+    TargetTracker,
+)
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.rectifying.tracks import overlap
 from stn_rectify.runtime.sinks import VideoSink
 
@@ -138,12 +148,24 @@ def video(seed: int, frames: int) -> Iterator[tuple[np.ndarray, dict[str, np.nda
         yield frame, places, {name for name, share in hidden.items() if share <= 1 - VISIBLE}
 
 
-def take(setting: Setting, frame: CapturedFrame, places: dict[str, np.ndarray], visible: set[str]) -> None:
+class Counting(Rectifier):
+    """Counts its scans."""
+
+    scans = 0
+
+    def locate_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+        self.scans += boxes is None
+        return super().locate_all(frame, max_targets, boxes=boxes)
+
+
+def take(
+    setting: Setting, rectifier: Counting, frame: CapturedFrame, places: dict[str, np.ndarray], visible: set[str]
+) -> Processed:
     """Has the setting process a frame, and writes down what it found."""
-    started = time.perf_counter()
+    scans, started = rectifier.scans, time.perf_counter()
     done = setting.pipeline.process(frame)
     setting.times_ms.append((time.perf_counter() - started) * 1000)
-    setting.scanned += all(target.box is None for target in done.targets) and bool(done.targets)
+    setting.scanned += rectifier.scans > scans
     for target in done.targets:
         shares = {name: overlap(target.corners, corners) for name, corners in places.items()}
         best = max(shares, key=lambda name: shares[name])
@@ -151,6 +173,7 @@ def take(setting: Setting, frame: CapturedFrame, places: dict[str, np.ndarray], 
         known = setting.found[best]
         if best in visible and shares[best] >= FOUND and (not known or known[-1][0] != frame.index):
             known.append((frame.index, target.track, target.corners - places[best]))
+    return done
 
 
 def switches(found: list[tuple[int, int | None, np.ndarray]]) -> int:
@@ -182,7 +205,7 @@ def main() -> None:
     parser.add_argument("--details", action="store_true", help="a line for each target of each setting")
     parser.add_argument("--write", metavar="FILE", help="a video of what the last setting found")
     arguments = parser.parse_args()
-    with Rectifier(arguments.model) as rectifier:
+    with Counting(arguments.model) as rectifier:
         settings = {
             (every, smooth): Setting(
                 Pipeline(
@@ -208,9 +231,9 @@ def main() -> None:
             frame = CapturedFrame("tracks", index, index / FRAME_RATE, image, index / FRAME_RATE)
             order = list(settings.values())
             for setting in order[index % len(order) :] + order[: index % len(order)]:
-                take(setting, frame, places, visible)
-            if sink is not None:
-                done = order[-1].pipeline.process(frame)  # time stands still: nothing moves on
+                done = take(setting, rectifier, frame, places, visible)
+                if sink is None or setting is not order[-1]:
+                    continue
                 sink.write_targets(done.frame, done.result, done.targets, done.rule)
         if sink is not None:
             sink.close()

@@ -27,6 +27,8 @@ threads = 2
 output = "frame"
 output-size = "320x240"
 refine = 0
+scan = "fine"
+margin = 0.1
 recognizer = "digits"
 min-score = 0.7
 on-miss = "skip"
@@ -52,7 +54,8 @@ def test_a_file_says_what_the_command_line_would(tmp_path: Path) -> None:
     words = (
         "--image a b --width 800 --height 600 --framerate 30 --fourcc MJPG --hflip --vflip --rotation 180 "
         "--roi 0.25,0.25,0.5,0.5 --model fast --threads 2 --output frame --output-size 320x240 --refine 0 "
-        "--recognizer digits --min-score 0.7 --on-miss skip --smooth --jsonl - --save out --frames 5 --debug"
+        "--scan fine --margin 0.1 --recognizer digits --min-score 0.7 --on-miss skip --smooth --jsonl - --save out "
+        "--frames 5 --debug"
     )
     assert without_file(parse_options(["--config", write(tmp_path, ALL)])) == parse_options(words.split())
 

@@ -38,7 +38,7 @@ class Detecting(Rectifier):
     def __init__(self) -> None:
         super().__init__()
         self.places: Sequence[np.ndarray] = ()
-        self.scans = 0
+        self.scans, self.trust = 0, 1.0
 
     def locate_all(self, frame: np.ndarray, max_targets: int | None = None, *, boxes: Any = None) -> list[Location]:
         if boxes is not None:
@@ -46,7 +46,7 @@ class Detecting(Rectifier):
         self.scans += 1
         around = [np.concatenate([place.min(axis=0) - 12, place.max(axis=0) + 12]) for place in self.places]
         found = super().locate_all(frame, max_targets, boxes=np.array(around).reshape(-1, 4))
-        return [replace(location, box=None) for location in found]
+        return [replace(location, score=self.trust * location.score, box=None) for location in found]
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ class Scene:
         self.pipeline = Pipeline(rectifier, **{"max_targets": 4, "rule": MissRule(0.5), **options})
         self._index = 0
 
-    def show(self, *places: np.ndarray) -> Processed:
-        """The next frame, in which targets are there."""
+    def show(self, *places: np.ndarray, detected: Sequence[np.ndarray] | None = None) -> Processed:
+        """The next frame, in which targets are there; what the detector would find, if not all of them."""
         image = np.full((SIZE[1], SIZE[0], 3), (96, 104, 90), np.uint8)
         height, width = self._target.shape[:2]
         outline = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
@@ -79,7 +79,7 @@ class Scene:
             cv2.warpPerspective(
                 self._target, to_frame, SIZE, image, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_TRANSPARENT
             )
-        self._rectifier.places = places
+        self._rectifier.places = places if detected is None else detected
         done = self.pipeline.process(CapturedFrame("scene", self._index, 1000 + self._index * FRAME_S, image))
         self._index += 1
         return done
@@ -136,6 +136,25 @@ def test_a_target_that_is_lost_has_the_frame_scanned_at_once(target: np.ndarray,
     for _ in range(3):  # what a scan did not find either is no reason to scan again
         assert len(scene.show(LEFT).targets) == 1
     assert detecting.scans == 3
+
+
+def test_what_a_scan_does_not_find_is_not_followed_on(target: np.ndarray, detecting: Detecting) -> None:
+    """The refine network alone would take it for a target for ever."""
+    scene = Scene(target, detecting, scan_every=3)
+    counts = [len(scene.show(LEFT, RIGHT).targets) for _ in range(3)]
+    counts += [len(scene.show(LEFT, RIGHT, detected=(LEFT,)).targets) for _ in range(3)]
+    assert counts == [2, 2, 2, 1, 1, 1]
+    assert detecting.scans == 2
+
+
+def test_scores_between_scans_are_a_scans(target: np.ndarray, detecting: Detecting) -> None:
+    detecting.trust = 0.7
+    scene = Scene(target, detecting, scan_every=4)
+    scores = [scene.show(LEFT).result.score for _ in range(5)]
+    assert scores[0] == scores[1] == pytest.approx(0.7, abs=0.1)
+    np.testing.assert_allclose(scores, scores[0], atol=0.03)
+    detecting.trust = 0.3  # now no target by the rule
+    assert [len(scene.show(LEFT).targets) for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_a_new_target_is_found_by_the_next_scan(target: np.ndarray, detecting: Detecting) -> None:

@@ -23,7 +23,6 @@ def test_numbers_start_at_1_and_follow_the_targets_not_their_order() -> None:
     assert tracker.update([moved(0), moved(300)], 0.0) == [1, 2]
     assert tracker.update([moved(304), moved(4)], FRAME_S) == [2, 1]
     assert tracker.update([moved(8)], 2 * FRAME_S) == [1]
-    assert tracker.newest == {1}
     assert tracker.numbers == {1, 2}
 
 
