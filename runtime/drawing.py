@@ -115,8 +115,9 @@ def outlined(
     for points, _ in (*outlines, *behind):
         on_cell = (np.asarray(points) + 0.5 + rim) * scale - 0.5 + offset
         polygons.append(np.round(np.clip(np.nan_to_num(on_cell), -8192, 8192) * 2**_SUBPIXEL_BITS).astype(np.int32))
-    # Broad ones first, on white: of outlines that coincide all can be seen.
-    widths = range(len(outlines), 0, -1)
+    # Broad ones first, on white: of outlines that coincide all can be seen. Those of one colour are of one width.
+    colours = list(dict.fromkeys(colour for _, colour in outlines))
+    widths = [len(colours) - colours.index(colour) for _, colour in outlines]
     strokes = [(polygons[len(outlines) + k], colour, 1) for k, (_, colour) in enumerate(behind)]
     strokes += [(polygons[k], _PAPER, width + 2) for k, width in enumerate(widths)]
     strokes += [(polygons[k], outlines[k][1], width) for k, width in enumerate(widths)]

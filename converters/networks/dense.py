@@ -19,8 +19,8 @@ from stn_rectify.converters.networks.stn import RefineNetwork
 from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import DenseReference, Reference
-from stn_rectify.converters.proof.proof import Check, ProvableNetwork, held_once
-from stn_rectify.converters.reading.calibration import VALIDATION_FRAMES, calibration_warnings, read_frames
+from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
+from stn_rectify.converters.reading.calibration import calibration_warnings, read_frames
 from stn_rectify.converters.reading.dense_parts import DenseParts, read_dense_model
 from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.dense_comparison import compare_dense, dense_gate
@@ -29,7 +29,7 @@ from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.quantizer import quantize
+from stn_rectify.converters.tflite.quantizer import TensorFunction, quantize
 from stn_rectify.converters.tflite.resizing import with_quantization_of, with_sizes
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import DENSE, sha256_of
@@ -141,7 +141,7 @@ class DenseNetwork(Network):
         """
         size, value_range = self.parts.input_size, self.options.value_range
         frames = frames_of_all_levels(self.calibration.frames, [s for s in self.levels if s[0] <= size[0]])
-        alone = quantize(self.float_outputs, frames, value_range, "dense network")
+        alone = quantize(self._own_size, frames, value_range, "dense network")
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image = graph.tensor(signature.inputs[0].tensorIndex)
@@ -261,9 +261,9 @@ class DenseNetwork(Network):
         if file is None:
             return report
         model = self.open(file)
-        looks = {size: resized(self.validation.frames, size) for size in self.levels}
-        comparison = compare_dense(model, self.parts, [(looks[s], self.quantized(looks[s])) for s in self.levels])
-        own = comparison.levels[self.levels.index(self.parts.input_size)]
+        frames = self.validation.frames
+        comparison = compare_dense(model, self.parts, frames, self._look)
+        own = comparison.levels[comparison.own]
         warnings = list(report.warnings)
         summary = []
         if own.corners is None or own.score is None:
@@ -278,22 +278,25 @@ class DenseNetwork(Network):
             report,
             comparison=comparison,
             warnings=warnings,
-            checks=[self._check_shared(model.flatbuffer)],
+            checks=[held_once(model.flatbuffer, len(self.levels))],
             thresholds=dense_gate(comparison, self.options.max_corner_error, self.options.max_score_error),
             summary=summary,
-            sheets=take_level_pictures(comparison, list(looks.values()), self.options.value_range),
+            sheets=take_level_pictures(comparison, frames, self._look, self.options.value_range),
         )
 
-    def _check_shared(self, flatbuffer: bytes) -> Check:
-        return held_once(flatbuffer, len(self.levels))
+    def _look(
+        self, frames: npt.NDArray[np.float32], size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+        """Frames at the size of a level, as the float network and as the file takes them."""
+        seen = resized(frames, size)
+        return seen, self.quantized(seen)
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The float network at its own size."""
-        outputs: dict[str, Any] = self._own_size(image)
-        return outputs
+        return self._own_size(image)
 
     @cached_property
-    def _own_size(self) -> Any:
+    def _own_size(self) -> TensorFunction:
         return self.parts.at(self.parts.input_size)
 
     def latencies(self, flatbuffer: bytes) -> list[Latency]:
@@ -315,7 +318,7 @@ def read_dense(source: Path, options: ConversionOptions) -> DenseNetwork:
     options = replace(options, pose_only=True, min_coverage=None)  # as for its refine network
     calibration = validation = read_frames(options.calibration, parts.frame_shape, options.value_range)
     if options.validation is not None:
-        validation = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+        validation = read_frames(options.validation, parts.frame_shape, options.value_range)
     return DenseNetwork(source, options, calibration, validation, parts, sha256_of(source))
 
 
@@ -325,7 +328,7 @@ def resized(frames: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArr
         return frames
     way = cv2.INTER_AREA if size[0] < frames.shape[1] else cv2.INTER_LINEAR
     images = [cv2.resize(frame, (size[1], size[0]), interpolation=way) for frame in frames]
-    return np.stack(images).reshape(len(frames), *size, frames.shape[3])
+    return np.asarray(np.stack(images).reshape(len(frames), *size, frames.shape[3]), np.float32)
 
 
 def frames_of_all_levels(frames: npt.NDArray[np.float32], sizes: Sequence[tuple[int, int]]) -> npt.NDArray[np.float32]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
+import tensorflow as tf
 
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
@@ -17,7 +15,6 @@ from stn_rectify.models.network.dense import CORNER_UNIT_PX
 from stn_rectify.runtime.errors import ModelFileError
 
 _CORNERS = 8
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,9 @@ class DenseParts:
         frame = keras.Input((*size, self.channels), name="frame")
         made: dict[int, Any] = {id(self._trace.frame): frame}
         for step in self._trace.steps:
-            args, kwargs = keras.tree.map_structure(lambda t: made.get(id(t), t), step.arguments)
+            args, kwargs = keras.tree.map_structure(lambda t, made=made: made.get(id(t), t), step.arguments)
             try:
-                results = keras.tree.flatten(step.operation(*args, **kwargs))
+                results = keras.tree.flatten(_of_any_size(step.operation)(*args, **kwargs))
             except ValueError:  # whatever the layer says of it
                 raise ModelFileError(
                     f"{step.description} is bound to frames of {self.input_size[1]}x{self.input_size[0]} pixels: a "
@@ -81,13 +78,18 @@ class DenseParts:
 
         return run
 
-    def run(self, frames: npt.NDArray[np.float32]) -> Mapping[str, npt.NDArray[np.float32]]:
-        """The float network's outputs for frames [N, H, W, C] of any one size."""
-        function = self.at((frames.shape[1], frames.shape[2]))
-        runs = [function(frames[k : k + _BATCH]) for k in range(0, len(frames), _BATCH)]
-        return {
-            name: np.concatenate([keras.ops.convert_to_numpy(run[name]) for run in runs]) for name in ("score", "corners")
-        }
+
+def _of_any_size(operation: Any) -> Any:
+    """A layer, or another that computes the same.
+
+    An enlarging layer of Keras becomes reshapes and repetitions, which hold sizes and which XNNPACK does not run.
+    """
+    if not isinstance(operation, keras.layers.UpSampling2D) or operation.interpolation != "nearest":
+        return operation
+    factor, wide = operation.size
+    if factor != wide:
+        return operation
+    return keras.layers.Lambda(lambda maps: tf.nn.depth_to_space(tf.concat([maps] * factor**2, axis=-1), factor))
 
 
 def read_dense_model(model: keras.Model) -> DenseParts:

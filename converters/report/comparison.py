@@ -144,8 +144,8 @@ def compare(
         ModelFileError: if the interpreter refuses the file or dies of it.
     """
     network = model.metadata.refine if signature == REFINE_SIGNATURE else model.metadata
-    if network is None:
-        raise ModelFileError(f"{model.path} has no refine network to compare")
+    if network is None or network.theta is None:
+        raise ModelFileError(f"{model.path} has no network with the signature {signature!r} that gives a pose")
     with IsolatedInterpreter(package) as interpreter:
         interpreter.load(model.flatbuffer)
         runs = [interpreter.run({"frame": frame[None]}, signature) for frame in quantized]

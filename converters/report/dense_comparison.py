@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,17 +12,19 @@ import numpy.typing as npt
 from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.dense_parts import DenseParts
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
+
+#: Frames [N, H, W, C], height and width → the frames at that size, as the float network and as the file takes them.
+Look = Callable[[npt.NDArray[np.float32], tuple[int, int]], tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]]
 
 #: A cell sees a target from this score on.
 SEES = 0.5
-#: Candidates that overlap more than this are of one target.
-_SAME_OVERLAP = 0.3
 #: Candidates of both networks that overlap at least this much are the same.
 _FOUND_OVERLAP = 0.5
 _MOST_CANDIDATES = 8
@@ -128,15 +130,14 @@ class DenseComparison:
         }
 
 
-def compare_dense(
-    model: ModelFile, parts: DenseParts, looks: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]]
-) -> DenseComparison:
+def compare_dense(model: ModelFile, parts: DenseParts, frames: npt.NDArray[np.float32], look: Look) -> DenseComparison:
     """Runs the float network and the file over the same frames at each level.
 
     Args:
         model: the file, read back.
         parts: the float network.
-        looks: for each level the frames [N, H, W, C], as the float network and as the file takes them.
+        frames: [N, H, W, C], at its own size.
+        look: gives frames at another height and width, as the float network and as the file takes them.
 
     Raises:
         ModelFileError: if the interpreter refuses the file or dies of it.
@@ -147,15 +148,23 @@ def compare_dense(
     levels = []
     with IsolatedInterpreter() as interpreter:
         interpreter.load(model.flatbuffer)
-        for level, (frames, quantized) in zip(dense.levels, looks, strict=True):
-            runs = [interpreter.run({"frame": frame[None]}, level.signature) for frame in quantized]
-            of_file = {name: np.concatenate([run[name] for run in runs]) for name in ("score", "corners")}
-            levels.append(_compare_level(dense, level.signature, frames.shape[1:3], parts.run(frames), of_file))
+        for level in dense.levels:
+            size = (level.height, level.width)
+            function = parts.at(size)
+            of_float: list[dict[str, Array]] = []
+            of_file: list[dict[str, Array]] = []
+            for frame in frames:  # one at a time: all of them at the finest level are too many to hold
+                seen, quantized = look(frame[None], size)
+                of_float.append({name: np.asarray(value) for name, value in function(seen).items()})
+                of_file.append(interpreter.run({"frame": quantized}, level.signature))
+            levels.append(_compare_level(dense, level.signature, size, _joined(of_float), _joined(of_file)))
     own = [(level.height, level.width) for level in dense.levels].index(parts.input_size)
-    return DenseComparison(len(looks[0][0]), own, levels)
+    return DenseComparison(len(frames), own, levels)
 
 
-def dense_gate(comparison: DenseComparison, max_corner_error: float | None, max_score_error: float | None) -> list[Check]:
+def dense_gate(
+    comparison: DenseComparison, max_corner_error: float | None, max_score_error: float | None
+) -> list[Check]:
     """Checks the level of the network's own size against thresholds, at 19 of 20 cells that see a target in float.
 
     Args:
@@ -194,26 +203,24 @@ def cell_corners(corners: Array, stride: int, unit: float) -> FloatArray:
 
 
 def thinned_candidates(scores: Array, corners: Array) -> Candidates:
-    """The targets of one frame: cells that see one, best first, without those that overlap a better one.
+    """The targets of one frame: cells that see one, best first, thinned as the runtime does.
 
     Args:
         scores: [rows, columns].
         corners: [rows, columns, 4, 2], pixels of the level.
     """
-    kept: list[int] = []
-    flat, quads = scores.ravel(), corners.reshape(-1, 4, 2)
-    for cell in np.argsort(-flat, kind="stable"):
-        if flat[cell] < SEES or len(kept) == _MOST_CANDIDATES:
-            break
-        if not is_valid_quadrilateral(quads[cell], min_area_px=1):
-            continue
-        if all(intersection_over_union(quads[cell], quads[k]) <= _SAME_OVERLAP for k in kept):
-            kept.append(int(cell))
-    return Candidates(quads[kept], flat[kept])
+    places = [tuple(place) for place in np.argwhere(scores >= SEES)]
+    seen = [Candidate(corners[p], float(scores[p])) for p in places if is_valid_quadrilateral(corners[p])]
+    kept = [seen[number] for number in thinned(seen, _MOST_CANDIDATES)]
+    return Candidates(np.array([c.corners for c in kept]).reshape(-1, 4, 2), np.array([c.score for c in kept]))
+
+
+def _joined(runs: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([run[name] for run in runs]) for name in ("score", "corners")}
 
 
 def _compare_level(
-    dense: DenseSpec, signature: str, size: tuple[int, ...], of_float: Any, of_file: dict[str, Array]
+    dense: DenseSpec, signature: str, size: tuple[int, int], of_float: dict[str, Array], of_file: dict[str, Array]
 ) -> LevelComparison:
     scores_float = np.asarray(of_float["score"][..., 0], np.float64)
     scores_int8 = (of_file["score"][..., 0].astype(np.float64) - dense.score.zero_point) * dense.score.scale
@@ -259,6 +266,4 @@ def _compare_level(
 
 def _matched(mine: Candidates, theirs: Candidates) -> int:
     """How many of the candidates the others have, too."""
-    return sum(
-        any(intersection_over_union(a, b) >= _FOUND_OVERLAP for b in theirs.corners) for a in mine.corners
-    )
+    return sum(any(intersection_over_union(a, b) >= _FOUND_OVERLAP for b in theirs.corners) for a in mine.corners)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.report.dense_comparison import DenseComparison, LevelComparison
+from stn_rectify.converters.report.dense_comparison import DenseComparison, LevelComparison, Look
 from stn_rectify.converters.report.pictures import AlignmentPicture
-from stn_rectify.models import drawing
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import FloatArray, Image
 
 # Quantiles of the frames by corner error; of two that fall on one frame the later stands.
@@ -19,21 +19,22 @@ _CELL_PX = 240
 
 
 def take_level_pictures(
-    comparison: DenseComparison,
-    looks: Sequence[npt.NDArray[np.float32]],
-    value_range: tuple[float, float],
+    comparison: DenseComparison, frames: npt.NDArray[np.float32], look: Look, value_range: tuple[float, float]
 ) -> tuple[AlignmentPicture, ...]:
     """A sheet for each level: the same frames, with the targets of both networks, and below each the INT8 scores.
 
     Args:
         comparison: of the file with its float network.
-        looks: the frames [N, H, W, C] of each level, in ``value_range``.
+        frames: those that were compared, [N, H, W, C], in ``value_range``.
+        look: as `compare_dense` takes it.
         value_range: what pixel values 0 and 255 are to the float network.
     """
     chosen = _chosen(comparison)
-    return tuple(
-        _sheet(level, frames, chosen, value_range) for level, frames in zip(comparison.levels, looks, strict=True)
-    )
+    sheets = []
+    for level in comparison.levels:
+        seen, _ = look(frames[list(chosen)], (level.height, level.width))
+        sheets.append(_sheet(level, dict(zip(chosen, seen, strict=True)), chosen, value_range))
+    return tuple(sheets)
 
 
 def _chosen(comparison: DenseComparison) -> dict[int, str]:
@@ -50,8 +51,8 @@ def _chosen(comparison: DenseComparison) -> dict[int, str]:
 
 def _sheet(
     level: LevelComparison,
-    frames: npt.NDArray[np.float32],
-    chosen: dict[int, str],
+    frames: Mapping[int, npt.NDArray[np.float32]],
+    chosen: Mapping[int, str],
     value_range: tuple[float, float],
 ) -> AlignmentPicture:
     height = round(_CELL_PX * level.height / level.width)
@@ -63,7 +64,9 @@ def _sheet(
         frame = drawing.outlined(_bgr(frames[number], value_range), outlines, _CELL_PX, height)
         error = level.errors_px[number]
         words = f"{rank}: {error:.2f} px" if np.isfinite(error) else f"{rank}: none at this level"
-        targets = f"frame {number}: float {len(level.of_float[number].corners)}, INT8 {len(level.of_file[number].corners)}"
+        targets = (
+            f"frame {number}: float {len(level.of_float[number].corners)}, INT8 {len(level.of_file[number].corners)}"
+        )
         scores = drawing.fitted(_score_map(level.score_maps[number]), _CELL_PX, height)
         best = f"scores, largest {level.score_maps[number].max():.2f}"
         columns.append(drawing.below([drawing.captioned(frame, words, targets), drawing.captioned(scores, best)]))

@@ -14,8 +14,8 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, write_sheet
-from stn_rectify.models import drawing
 from stn_rectify.models.files import partial_file
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, Image
 
 _MOST_PX = 320  # longer side of an embedded picture

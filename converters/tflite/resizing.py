@@ -157,6 +157,9 @@ class _Resized:
                 return [tuple(int(n) for n in np.broadcast_shapes(*(self._of(t) for t in inputs)))]
             if name == "CONCATENATION" and options.axis in (3, -1) and not self._has_places(inputs):
                 return [(*first[:3], sum(self._of(t)[3] for t in inputs))]
+            if name == "DEPTH_TO_SPACE":
+                block = options.blockSize
+                return [(1, first[1] * block, first[2] * block, first[3] // block**2)]
             if name in ("PAD", "PADV2") and (padding := self._constant(inputs[1])) is not None:
                 return [tuple(n + int(before) + int(after) for n, (before, after) in zip(first, padding, strict=True))]
             if name in _RESIZES and (shape := self._enlarged(op)) is not None:

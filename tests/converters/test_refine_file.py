@@ -218,7 +218,7 @@ def test_thresholds_are_for_both_networks(copied):
 def test_crops_can_say_their_margin(copied):
     save_crops(copied, margin=0.35)
     source = copied / "stn.keras"
-    refine = read_refine(read_scan(source, ConversionOptions(copied / "frames3.npz")))
+    refine = read_refine(read_scan(source, ConversionOptions(copied / "frames3.npz")), "projective", 3)
     assert refine.margin == 0.35
     assert len(refine.calibration) == 24
 
