@@ -6,14 +6,15 @@ the best of neighbouring cells are taken, and of those that lie in the same plac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec
 
@@ -32,7 +33,9 @@ NESTED_AREA, NESTED_SCORE = 0.3, 0.5
 _AGREEMENT = 0.12
 #: `cv2.intersectConvexConvex` finds no area in common where edges coincide; one quadrilateral is shrunk by this.
 _SHRUNK = 0.999
+_SIGN = 128  # what int8 levels and the same as uint8, in the same order, are apart
 _NEIGHBOURS = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+_ITSELF = 4  # among its neighbours
 _WINDOW = np.ones((3, 3), np.uint8)
 
 
@@ -51,72 +54,81 @@ class Candidate:
 
 
 def decode(
-    scores: npt.NDArray[np.int8],
-    corners: npt.NDArray[np.int8],
+    outputs: Sequence[Mapping[str, npt.NDArray[np.int8]]],
     spec: DenseSpec,
     *,
     frame_size: tuple[int, int],
     min_score: float,
 ) -> list[Candidate]:
-    """Reads the candidates off one level's outputs.
+    """Reads the candidates off the outputs of all levels.
 
     Of cells that touch each other the one with the highest score is taken; where its neighbours mean the same target,
     the corners are the mean of theirs and its own, weighted by the scores.
 
     Args:
-        scores: int8 [1, rows, columns, 1].
-        corners: int8 [1, rows, columns, 8].
+        outputs: of each level ``"score"``, int8 [1, rows, columns, 1], and ``"corners"``, int8 [1, rows, columns, 8].
         spec: what the file says of both.
-        frame_size: width and height of the frame, pixels, of which the level shows the whole.
+        frame_size: width and height of the frame, pixels, of which each level shows the whole.
         min_score: cells with a lower score are left out.
 
     Returns:
         The candidates that are valid quadrilaterals, in no order.
     """
-    # The levels as unsigned numbers, in the same order: dilation knows no signed ones.
-    grid: npt.NDArray[np.uint8] = np.bitwise_xor(scores[0, ..., 0].view(np.uint8), np.uint8(128))
-    least = np.ceil(min_score / spec.score.scale - 1e-9) + spec.score.zero_point + 128
-    highest = np.asarray(cv2.dilate(grid, _WINDOW, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
-    rows, columns = np.nonzero((grid == highest) & (grid >= max(least, 1)))
-    if not len(rows):
+    least = math.ceil(min_score / spec.score.scale - 1e-9) + spec.score.zero_point + _SIGN
+    found = [cells for level in outputs if (cells := _best_cells(level, max(least, 1), spec.stride)) is not None]
+    if not found:
         return []
-    points, weights = _neighbourhoods(grid, corners[0], rows, columns, spec)
-    own = points[:, len(_NEIGHBOURS) // 2, None]
-    size = np.linalg.norm(own[..., :2, :] - own[..., 2:, :], axis=-1).mean(axis=-1)
-    apart = np.linalg.norm(points - own, axis=-1).mean(axis=-1)
-    weights = weights * (apart <= _AGREEMENT * size)
-    weights[:, len(_NEIGHBOURS) // 2] = np.maximum(weights[:, len(_NEIGHBOURS) // 2], 1e-9)  # never all zero
-    mean = (points * weights[..., None, None]).sum(axis=1) / weights.sum(axis=1)[:, None, None]
-    level_size = np.array([scores.shape[2], scores.shape[1]]) * spec.stride
-    in_frame = (mean + 0.5) * (np.array(frame_size) / level_size) - 0.5
-    values = np.clip((grid[rows, columns] - 128.0 - spec.score.zero_point) * spec.score.scale, 0.0, 1.0)
+    # Of all levels at once: most of the time is that of NumPy's calls. Axes: cell, it and its neighbours, corner, xy.
+    weights, units, middles, level_sizes = map(np.concatenate, zip(*found, strict=True))
+    weights = np.maximum((weights.astype(np.float64) - (_SIGN + spec.score.zero_point)) * spec.score.scale, 0.0)
+    scores = np.minimum(weights[:, _ITSELF], 1.0).tolist()
+    points = ((units.astype(np.float64) - spec.corners.zero_point) * (spec.corners.scale * spec.unit)).reshape(
+        -1, 9, 4, 2
+    )
+    points += middles[:, :, None]
+    own = points[:, _ITSELF, None]
+    sizes = _lengths(own[:, :, :2] - own[:, :, 2:])
+    weights *= _lengths(points - own) <= _AGREEMENT * sizes
+    weights[:, _ITSELF] = np.maximum(weights[:, _ITSELF], 1e-9)  # never all zero
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = np.einsum("nk,nkcx->ncx", weights, points)
+    in_frame = (mean + 0.5) * (np.array(frame_size, np.float64) / level_sizes)[:, None] - 0.5
     return [
-        Candidate(quadrilateral, float(value))
-        for quadrilateral, value in zip(in_frame, values, strict=True)
-        if is_valid_quadrilateral(quadrilateral)
+        Candidate(corners, score)
+        for corners, score in zip(in_frame, scores, strict=True)
+        if is_valid_quadrilateral(corners)
     ]
 
 
-def _neighbourhoods(
-    grid: npt.NDArray[np.uint8],
-    corners: npt.NDArray[np.int8],
-    rows: npt.NDArray[np.intp],
-    columns: npt.NDArray[np.intp],
-    spec: DenseSpec,
-) -> tuple[FloatArray, FloatArray]:
-    """Corners [N, 9, 4, 2], pixels of the level, and scores [N, 9] of cells and those around them.
+def _best_cells(
+    level: Mapping[str, npt.NDArray[np.int8]], least: int, stride: int
+) -> tuple[Array, Array, Array, Array] | None:
+    """The cells of a level that no neighbour surpasses, and their neighbours; None if all are below the least level.
 
-    Beyond the grid the score is 0.
+    Returns:
+        Scores as levels uint8 [N, 9], 0 beyond the grid; corners as levels int8 [N, 9, 8]; the pixels that the cells
+        look at, float64 [N, 9, 2]; width and height of the level, [N, 2].
     """
-    r = rows[:, None] + _NEIGHBOURS[:, 0]
-    c = columns[:, None] + _NEIGHBOURS[:, 1]
-    inside = (r >= 0) & (r < grid.shape[0]) & (c >= 0) & (c < grid.shape[1])
-    r, c = np.where(inside, r, 0), np.where(inside, c, 0)
-    units = (corners[r, c].astype(np.float64) - spec.corners.zero_point) * spec.corners.scale
-    middles = np.stack([c, r], axis=-1) * float(spec.stride) + (spec.stride - 1) / 2
-    points = units.reshape(*r.shape, 4, 2) * spec.unit + middles[..., None, :]
-    weights = np.maximum((grid[r, c] - 128.0 - spec.score.zero_point) * spec.score.scale, 0.0) * inside
-    return points, weights
+    _, rows, columns, _ = level["score"].shape
+    # The levels as unsigned numbers, in the same order: dilation knows no signed ones.
+    grid: npt.NDArray[np.uint8] = np.bitwise_xor(level["score"].view(np.uint8).reshape(rows, columns), np.uint8(_SIGN))
+    if int(grid.max()) < least:
+        return None
+    bordered = np.asarray(cv2.copyMakeBorder(grid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,)), np.uint8)
+    highest = np.asarray(cv2.dilate(bordered, _WINDOW))[1:-1, 1:-1]
+    row, column = np.nonzero((grid == highest) & (grid >= least))
+    dy, dx = _NEIGHBOURS[:, 0], _NEIGHBOURS[:, 1]
+    row, column = row[:, None] + dy, column[:, None] + dx
+    scores = bordered[row + 1, column + 1]
+    # Beyond the grid it is the corners of some other cell, which a score of 0 keeps out.
+    corners = level["corners"].reshape(-1, 8).take(row * columns + column, axis=0, mode="clip")
+    middles = np.stack([column, row], axis=-1) * float(stride) + (stride - 1) / 2
+    return scores, corners, middles, np.broadcast_to((columns * stride, rows * stride), (len(row), 2))
+
+
+def _lengths(vectors: FloatArray) -> FloatArray:
+    """The mean length of vectors [N, K, M, 2]: [N, K]."""
+    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]).mean(axis=-1))
 
 
 def thinned(candidates: Sequence[Candidate], limit: int | None = None) -> list[int]:
@@ -133,60 +145,51 @@ def thinned(candidates: Sequence[Candidate], limit: int | None = None) -> list[i
     Returns:
         Numbers of candidates, best first; of equal scores the earlier one first.
     """
+    if len(candidates) < 2:  # the usual frame shows one target
+        return list(range(len(candidates)))[:limit]
     order = sorted(range(len(candidates)), key=lambda number: -candidates[number].score)
-    shapes = [_Shape.of(candidate) for candidate in candidates]
+    shapes = _Shapes(candidates)
     kept: list[int] = []
     for number in order:
         if limit is not None and len(kept) >= limit:
             break
-        if not any(_is_same(shapes[number], shapes[other]) for other in kept):
+        if not any(shapes.are_one(number, other) for other in kept):
             kept.append(number)
     return kept
 
 
-@dataclass(frozen=True, eq=False)
-class _Shape:
-    """What overlap needs of a candidate, made once.
+class _Shapes:
+    """Overlaps of candidates: what they need, made of all at once, and only where two may overlap.
 
-    Attributes:
-        points: float32 [4, 2].
-        inner: the same, shrunk.
-        box: left, top, right and bottom.
-        area: square pixels.
-        score: of the candidate.
+    Args:
+        candidates: at least one.
     """
 
-    points: npt.NDArray[np.float32]
-    inner: npt.NDArray[np.float32]
-    box: tuple[float, float, float, float]
-    area: float
-    score: float
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        corners = np.stack([candidate.corners for candidate in candidates])
+        self._scores = [candidate.score for candidate in candidates]
+        middles = corners.mean(axis=1, keepdims=True)
+        self._points = corners.astype(np.float32)
+        self._inner = (middles + (corners - middles) * _SHRUNK).astype(np.float32)
+        across, down = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
+        areas = (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]) / 2
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        boxes = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+        # With the boxes' common area in place of their own, which is never larger: most pairs end here.
+        smaller, larger = np.minimum(areas[:, None], areas), np.maximum(areas[:, None], areas)
+        most = np.minimum(np.maximum(boxes, 0).prod(axis=-1), smaller)
+        may_be = (most > SAME_OVERLAP * (smaller + larger - most)) | (most > SAME_CONTAINED * smaller)
+        self._may_be_one: list[list[bool]] = may_be.tolist()
+        self._areas: list[float] = areas.tolist()
 
-    @classmethod
-    def of(cls, candidate: Candidate) -> _Shape:
-        c = candidate.corners
-        middle = c.mean(axis=0)
-        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = c.tolist()
-        area = ((x2 - x0) * (y3 - y1) - (x3 - x1) * (y2 - y0)) / 2
-        box = (min(x0, x1, x2, x3), min(y0, y1, y2, y3), max(x0, x1, x2, x3), max(y0, y1, y2, y3))
-        inner = (middle + (c - middle) * _SHRUNK).astype(np.float32)
-        return cls(c.astype(np.float32), inner, box, area, candidate.score)
-
-
-def _is_same(a: _Shape, b: _Shape) -> bool:
-    """Tells whether two candidates are of one target."""
-    width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
-    height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
-    smaller, larger = min(a.area, b.area), max(a.area, b.area)
-    if min(width, height) <= 0:
-        return False
-    # With the boxes' overlap in place of their own, which is never larger: most pairs end here.
-    most = min(width * height, smaller)
-    if most <= SAME_OVERLAP * (smaller + larger - most) and most <= SAME_CONTAINED * smaller:
-        return False
-    shared = min(float(cv2.intersectConvexConvex(a.points, b.inner)[0]), smaller)
-    if shared > SAME_OVERLAP * (smaller + larger - shared):
-        return True
-    if shared <= SAME_CONTAINED * smaller:
-        return False
-    return smaller > NESTED_AREA * larger or min(a.score, b.score) < NESTED_SCORE
+    def are_one(self, a: int, b: int) -> bool:
+        """Tells whether two candidates are of one target."""
+        if not self._may_be_one[a][b]:
+            return False
+        smaller, larger = sorted((self._areas[a], self._areas[b]))
+        shared = min(float(cv2.intersectConvexConvex(self._points[a], self._inner[b])[0]), smaller)
+        if shared > SAME_OVERLAP * (smaller + larger - shared):
+            return True
+        if shared <= SAME_CONTAINED * smaller:
+            return False
+        return smaller > NESTED_AREA * larger or min(self._scores[a], self._scores[b]) < NESTED_SCORE

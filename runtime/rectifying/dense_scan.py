@@ -21,9 +21,6 @@ from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 #: The longest side, pixels, of the levels that a setting of ``scan`` looks at.
 SCANS: dict[str, float] = {"fast": 160, "full": 320, "fine": math.inf}
 
-#: Cells with a lower score are never looked at: a target's score is that of its cell or less.
-LEAST_SCORE = 0.1
-
 #: More candidates than these are not handed on.
 MAX_CANDIDATES = 32
 
@@ -49,15 +46,24 @@ class DenseScan:
         interpreter: holds the file.
         pyramid: one that holds every frame that is scanned, if it has no more than four channels.
         scan: the levels to look at, one of `SCANS`.
+        least_score: cells with a lower score are not looked at, 0 to 1.
 
     Raises:
         ModelFileError: if the interpreter cannot run one of these levels.
     """
 
     def __init__(
-        self, dense: DenseSpec, spec: InputSpec, interpreter: Interpreter, pyramid: FramePyramid, scan: str = "full"
+        self,
+        dense: DenseSpec,
+        spec: InputSpec,
+        interpreter: Interpreter,
+        pyramid: FramePyramid,
+        *,
+        scan: str = "full",
+        least_score: float,
     ) -> None:
         self._dense, self._interpreter, self._pyramid = dense, interpreter, pyramid
+        self._least_score = least_score
         self._levels = [
             (level, Preprocessor(msgspec.structs.replace(spec, height=level.height, width=level.width)))
             for level in levels_to_scan(dense, scan)
@@ -79,15 +85,12 @@ class DenseScan:
             frame: one that `check_frame` has passed, and that the pyramid holds.
 
         Returns:
-            At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.candidates`), with scores
-            from `LEAST_SCORE`.
+            At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.candidates`).
         """
+        outputs = [
+            self._interpreter.run_signature(level.signature, preprocessor.network_input(frame, self._pyramid))
+            for level, preprocessor in self._levels
+        ]
         frame_size = (frame.shape[1], frame.shape[0])
-        found: list[Candidate] = []
-        for level, preprocessor in self._levels:
-            image = preprocessor.network_input(frame, self._pyramid)
-            outputs = self._interpreter.run_signature(level.signature, image)
-            found += decode(
-                outputs["score"], outputs["corners"], self._dense, frame_size=frame_size, min_score=LEAST_SCORE
-            )
+        found = decode(outputs, self._dense, frame_size=frame_size, min_score=self._least_score)
         return [found[number] for number in thinned(found, MAX_CANDIDATES)]

@@ -14,9 +14,6 @@ from stn_rectify.runtime.rectifying.refinement import CropReader, final_score, r
 #: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
 _SPARE = 2
 
-#: A candidate whose score is below this share of the score of a target gets no pass, unless it is the best one.
-_HOPEFUL = 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -53,12 +50,10 @@ class DenseSearch:
         scan: finds candidates.
         network: looks at them; None to take them as they are.
         passes: refinement passes of each target.
-        min_score: from which on something counts as a target.
     """
 
-    def __init__(self, scan: DenseScan, network: CropReader | None, passes: int, min_score: float) -> None:
+    def __init__(self, scan: DenseScan, network: CropReader | None, passes: int) -> None:
         self._scan, self._network, self._passes = scan, network, passes
-        self._least_hope = _HOPEFUL * min_score
 
     def find(self, frame: Image, max_targets: int) -> list[Found]:
         """Finds the targets of a frame.
@@ -85,8 +80,6 @@ class DenseSearch:
         """One pass for every candidate that may be among the best, best first by the scan's score."""
         looked: list[_Looked] = []
         for candidate in candidates[: max_targets + _SPARE]:
-            if looked and candidate.score < self._least_hope:
-                break
             if len(looked) >= max_targets:
                 best = thinned([_as_candidate(one.found) for one in looked], max_targets)
                 if len(best) == max_targets and looked[best[-1]].found.score >= candidate.score:

@@ -30,6 +30,9 @@ from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score
 from stn_rectify.runtime.rectifying.turning import TurnNetwork, upright
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
+#: What a dense scan is less sure of than this share of a target's least score is not looked at.
+_HOPEFUL = 0.5
+
 
 class Locator:
     """The networks of one model file in their interpreter. Use one from one thread at a time.
@@ -72,9 +75,11 @@ class Locator:
         )
         self._search: DenseSearch | None = None
         if metadata.dense is not None:
-            dense_scan = DenseScan(metadata.dense, metadata.input, interpreter, self._pyramid, scan)
-            min_score = FOUND_SCORE if metadata.min_score is None else metadata.min_score
-            self._search = DenseSearch(dense_scan, self._refine_network, passes, min_score)
+            least_score = _HOPEFUL * (FOUND_SCORE if metadata.min_score is None else metadata.min_score)
+            dense_scan = DenseScan(
+                metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=least_score
+            )
+            self._search = DenseSearch(dense_scan, self._refine_network, passes)
 
     @property
     def refines(self) -> bool:

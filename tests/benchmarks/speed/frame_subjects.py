@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +12,22 @@ from importlib.resources import files
 from typing import Any, ClassVar
 
 import cv2
+import msgspec
 import numpy as np
 
 from stn_rectify.runtime import FrameView, Rectification, Rectifier
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
+from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec
+from stn_rectify.runtime.rectifying.candidates import Candidate, decode, thinned
 from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.rectifying.dense_scan import MAX_CANDIDATES, levels_to_scan
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, resize_antialiased
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 
 SMALL = (128, 128)
 OWN_SIZE = "target's own size"
+_LEAST_SCORE = 0.25  # of candidates, where the file does not say what is a target
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
 
 Call = Callable[[], object]
@@ -123,23 +128,21 @@ def _sample_frame(size: tuple[int, int]) -> np.ndarray:
 
 
 def _stages(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> dict[str, Stage]:
-    metadata, view, pyramid = rectifier.model.metadata, FrameView(rotation=180), FramePyramid()
-    preprocessor, spec = Preprocessor(metadata.input), metadata.input
-    small = resize_antialiased(frame, spec.width, spec.height)
-
-    def resize() -> np.ndarray:
-        pyramid.load(frame)
-        return resize_antialiased(frame, spec.width, spec.height, pyramid)
-
+    metadata, view = rectifier.model.metadata, FrameView(rotation=180)
     found = {
         "capture copy": Stage(frame.copy),
         "view, by 180°": Stage(lambda: view.apply(frame)),
-        "resize": Stage(resize, 1),
-        "quantize": Stage(lambda: preprocessor.network_input(small), 1),
     }
+    if metadata.dense is None:
+        found |= _look_stages(frame, [metadata.input])
+    else:
+        levels = levels_to_scan(metadata.dense, rectifier.scan)
+        inputs = [msgspec.structs.replace(metadata.input, height=each.height, width=each.width) for each in levels]
+        found |= _look_stages(frame, inputs)
+        found |= _scan_stages(rectifier, metadata.dense, frame, inputs)
     if rectifier.refine and metadata.refine is not None:
         crop = _refine_crop(rectifier, frame, result, FINE_SUPERSAMPLING)
-        looked_at = crop()
+        looked_at, preprocessor = crop(), Preprocessor(metadata.refine.input)
         found["last refine crop"] = Stage(crop, 1)
         if rectifier.refine > 1:
             coarse = _refine_crop(rectifier, frame, result, COARSE_SUPERSAMPLING)
@@ -152,6 +155,44 @@ def _stages(rectifier: Rectifier, frame: np.ndarray, result: Rectification) -> d
         "PNG of the result": Stage(lambda: cv2.imencode(".png", result.image)),
         "JPEG of the frame": Stage(lambda: cv2.imencode(".jpg", frame, _JPEG)),
         "JSON line": Stage(lambda: _json_line(result)),
+    }
+
+
+def _look_stages(frame: np.ndarray, inputs: Sequence[InputSpec]) -> dict[str, Stage]:
+    """What the network sees of the frame; of a dense one, all its levels."""
+    pyramid = FramePyramid()
+    preprocessors = [Preprocessor(spec) for spec in inputs]
+    small = [resize_antialiased(frame, spec.width, spec.height) for spec in inputs]
+
+    def resize() -> None:
+        pyramid.load(frame)
+        for spec in inputs:
+            resize_antialiased(frame, spec.width, spec.height, pyramid)
+
+    def quantize() -> None:
+        for preprocessor, image in zip(preprocessors, small, strict=True):
+            preprocessor.network_input(image)
+
+    return {"resize": Stage(resize, 1), "quantize": Stage(quantize, 1)}
+
+
+def _scan_stages(
+    rectifier: Rectifier, dense: DenseSpec, frame: np.ndarray, inputs: Sequence[InputSpec]
+) -> dict[str, Stage]:
+    """What becomes of a dense network's outputs."""
+    interpreter = open_interpreter(rectifier.model.flatbuffer)
+    size = (frame.shape[1], frame.shape[0])
+    outputs = []
+    for level, spec in zip(levels_to_scan(dense, rectifier.scan), inputs, strict=True):
+        outputs.append(interpreter.run_signature(level.signature, Preprocessor(spec).network_input(frame)))
+
+    def candidates() -> list[Candidate]:
+        return decode(outputs, dense, frame_size=size, min_score=_LEAST_SCORE)
+
+    read = candidates()
+    return {
+        f"candidates, {len(read)}": Stage(candidates, 1),
+        "thinning": Stage(lambda: thinned(read, MAX_CANDIDATES), 1),
     }
 
 

@@ -14,17 +14,17 @@ SPEC = DenseSpec((LevelSpec("serving_default", 64, 96),), 8, 32.0, ScoreSpec(1 /
 UPRIGHT = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 
 
-def outputs(*cells: tuple[int, int, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def outputs(*cells: tuple[int, int, float, float, float]) -> dict[str, np.ndarray]:
     """Scores and corners of a level, from row, column, score, half the width and half the height, pixels."""
     scores, corners = np.full((1, 8, 12, 1), -128, np.int8), np.zeros((1, 8, 12, 8), np.int8)
     for row, column, score, half_width, half_height in cells:
         scores[0, row, column] = round(256 * score) - 128
         corners[0, row, column] = np.rint(UPRIGHT * [half_width, half_height]).ravel() + 5
-    return scores, corners
+    return {"score": scores, "corners": corners}
 
 
 def read(*cells: tuple[int, int, float, float, float], min_score: float = 0.1) -> list[Candidate]:
-    return decode(*outputs(*cells), SPEC, frame_size=(96, 64), min_score=min_score)
+    return decode([outputs(*cells)], SPEC, frame_size=(96, 64), min_score=min_score)
 
 
 def box(x: float, y: float, width: float, height: float, score: float) -> Candidate:
@@ -64,8 +64,18 @@ def test_cells_below_the_least_score_are_left_out() -> None:
 
 
 def test_the_same_place_in_a_frame_of_another_size() -> None:
-    (candidate,) = decode(*outputs((3, 5, 0.5, 20, 10)), SPEC, frame_size=(960, 64), min_score=0.1)
+    (candidate,) = decode([outputs((3, 5, 0.5, 20, 10))], SPEC, frame_size=(960, 64), min_score=0.1)
     np.testing.assert_allclose(candidate.corners, ([43.5, 27.5] + UPRIGHT * [20, 10] + [0.5, 0]) * [10, 1] - [0.5, 0])
+
+
+def test_levels_are_read_together() -> None:
+    coarse = {"score": np.full((1, 4, 6, 1), -128, np.int8), "corners": np.full((1, 4, 6, 8), 5, np.int8)}
+    coarse["score"][0, 2, 3], coarse["corners"][0, 2, 3] = 64, np.rint(UPRIGHT * [16, 8]).ravel() + 5
+    nothing = outputs()
+    found = decode([outputs((3, 5, 0.5, 20, 10)), nothing, coarse], SPEC, frame_size=(96, 64), min_score=0.1)
+    assert [c.score for c in found] == [0.5, 0.75]
+    np.testing.assert_allclose(found[0].corners, [43.5, 27.5] + UPRIGHT * [20, 10])
+    np.testing.assert_allclose(found[1].corners, [55.5, 39.5] + UPRIGHT * [32, 16])  # pixels twice as large
 
 
 def test_what_is_no_quadrilateral_is_left_out() -> None:
