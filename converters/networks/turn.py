@@ -202,10 +202,10 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
 def _check(file: Path, model: keras.Model, transform: str, channels: int) -> None:
     trace = KerasTrace(model)
     image, scores = model.input_shape, model.output_shape
-    is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:]
+    is_image = isinstance(image, tuple) and len(image) == 4 and None not in image[1:] and image[1] == image[2]
     if not is_image or scores != (None, TURNS):
         raise ModelFileError(
-            f"{file}: from {image} to {scores}, but a turn network takes one image [batch, height, width, channels] "
+            f"{file}: from {image} to {scores}, but a turn network takes a square image [batch, side, side, channels] "
             f"and gives the scores [batch, {TURNS}] of 0, 1, 2 and 3 quarters clockwise"
         )
     check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))

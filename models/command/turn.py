@@ -27,8 +27,8 @@ class TurnNetworkOptions(OptionGroup):
     """The turn network."""
 
     input_shape: tuple[int, int, int] = option(
-        (128, 128, 1),
-        "of the rectified target; both sides the same multiple of 16, C is 1 or 3 (default %(default)s)",
+        (96, 96, 1),
+        "of the rectified target; both sides the same multiple of 8, C is 1 or 3 (default %(default)s)",
         frame_shape,
         metavar="HxWxC",
     )
@@ -63,8 +63,8 @@ class Turn(Subcommand):
         if not is_turn_file(out):
             raise UsageError(f"--out {out}: a turn network is called NAME{TURN_SUFFIX}")
         height, width, _ = network.input_shape
-        if height != width or height % 16:
-            raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 16")
+        if height != width or height % 8:
+            raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 8")
         if frames.samples < course.batch_size:
             raise UsageError(f"--samples {frames.samples} is less than one batch of {course.batch_size}")
         real = read_real_frames(self.evaluation)

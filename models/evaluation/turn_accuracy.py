@@ -15,6 +15,7 @@ from stn_rectify.runtime.arrays import IntArray
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
 from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.turning import aspect_of, letterbox_size, letterboxed
 
 _BATCH = 256
 
@@ -74,7 +75,7 @@ def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames]) -> list[Turn
         sets: the frames; those without a target are left out, and so are sets of nothing else.
     """
     accuracies = []
-    height, width, channels = model.input_shape[1:]
+    side, _, channels = model.input_shape[1:]
     for known in sets:
         crops, turns = [], []
         for frame, corners in zip(known.frames, known.corners, strict=True):
@@ -82,9 +83,10 @@ def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames]) -> list[Turn
                 continue
             for turn in range(TURNS):
                 # Corners in the order in which a target turned so would be found.
-                pose = corners_to_homography(np.roll(corners, -turn, axis=0), frame.shape[1], frame.shape[0])
-                crop = target_crop(frame, pose, size=(width, height), margin=0.0)
-                crops.append(network_input(crop, (height, width, channels)))
+                seen = np.roll(corners, -turn, axis=0)
+                pose = corners_to_homography(seen, frame.shape[1], frame.shape[0])
+                crop = target_crop(frame, pose, size=letterbox_size(aspect_of(seen), side), margin=0.0)
+                crops.append(network_input(letterboxed(crop, side), (side, side, channels)))
                 turns.append(turn)
         if crops:
             probabilities = np.asarray(model.predict(np.stack(crops), batch_size=_BATCH, verbose=0))

@@ -27,6 +27,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.turning import aspect_of
 
 #: Of the targets that are set in TrueType faces; the rest are those of `FrameSynthesiser`.
 _TYPESET_SHARE = 0.7
@@ -43,10 +44,12 @@ class UprightTarget:
     Attributes:
         crop: uint8 [S, S, 3] BGR: the target, upright, squeezed to a square, with the margin that was asked for.
         kind: what it is; see `TARGET_KINDS`.
+        aspect: width over height of the target in its frame.
     """
 
     crop: Image
     kind: str
+    aspect: float
 
 
 class UprightSynthesiser:
@@ -103,7 +106,7 @@ class UprightSynthesiser:
         frame, corners = _photographed(rng, bank, target)
         pose = corners_to_homography(corners, frame.shape[1], frame.shape[0])
         crop = target_crop(frame, pose, size=(self._size, self._size), margin=self._margin)
-        return UprightTarget(crop, target.kind)
+        return UprightTarget(crop, target.kind, aspect_of(corners))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_bank": None}

@@ -16,6 +16,7 @@ from stn_rectify.models.training.refine_crops import perturbation
 from stn_rectify.models.training.stored_pool import DrawItem, StoredPool
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.rectifying.turning import letterbox_size, letterboxed
 
 #: Side of the stored crops, pixels, and what they show beyond the target's edges.
 CROP_SIDE, CROP_MARGIN = 160, 0.12
@@ -35,6 +36,7 @@ class TurnPool(StoredPool):
 
     Attributes:
         frames: uint8 [N, 160, 160, 3] BGR; the target and `CROP_MARGIN` around it.
+        aspects: float32 [N], width over height of each target.
 
     Raises:
         DataError: as `StoredPool` does.
@@ -56,11 +58,11 @@ class TurnPool(StoredPool):
         folders = {"backgrounds": backgrounds, "targets": targets}
         recipe = {"seed": seed, **{name: str(path.resolve()) if path else None for name, path in folders.items()}}
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
-        self.frames = self.open_array("frames")
+        self.frames, self.aspects = self.open_array("frames"), self.open_array("aspects")
 
     def array_shapes(self) -> Mapping[str, tuple[Any, tuple[int, ...]]]:
         """See `StoredPool.array_shapes`."""
-        return {"frames": (np.uint8, (CROP_SIDE, CROP_SIDE, 3))}
+        return {"frames": (np.uint8, (CROP_SIDE, CROP_SIDE, 3)), "aspects": (np.float32, ())}
 
     def drawer(self) -> DrawItem:
         """See `StoredPool.drawer`."""
@@ -72,7 +74,8 @@ class _DrawUpright:
     synthesiser: UprightSynthesiser
 
     def __call__(self, index: int) -> Mapping[str, Any]:
-        return {"frames": self.synthesiser(index).crop}
+        sample = self.synthesiser(index)
+        return {"frames": sample.crop, "aspects": sample.aspect}
 
 
 @dataclass(frozen=True)
@@ -96,36 +99,38 @@ def turn_batches(
     Args:
         pool: the targets.
         epoch: number of the epoch, from 0.
-        input_shape: height, width and channels (1 or 3) of the network's input.
+        input_shape: height and width, which are the same, and channels (1 or 3) of the network's input.
         batch_size: samples in a batch; targets that do not fill one are left out.
         seed: decides order, turns and errors of the corners.
         first: number of the first batch.
     """
-    height, width, channels = input_shape
+    side, _, channels = input_shape
     order = np.random.default_rng([seed, epoch]).permutation(len(pool))
     for number in range(first, len(pool) // batch_size):
         rng = np.random.default_rng([seed, epoch, number])
         chosen = order[number * batch_size : (number + 1) * batch_size]
         turns = rng.integers(_QUARTERS, size=batch_size)
         images = [
-            network_colours(rng, turned_crop(rng, pool.frames[k], int(turn), (width, height)), channels)
+            network_colours(rng, turned_crop(rng, pool.frames[k], float(pool.aspects[k]), int(turn), side), channels)
             for k, turn in zip(chosen, turns, strict=True)
         ]
         yield TurnBatch(np.stack(images).astype(np.float32) / 255.0, turns.astype(np.int32))
 
 
-def turned_crop(rng: np.random.Generator, stored: Image, turn: int, size: tuple[int, int]) -> Image:
+def turned_crop(rng: np.random.Generator, stored: Image, aspect: float, turn: int, side: int) -> Image:
     """A stored crop as a turn network sees it.
 
     Args:
         rng: decides the errors of the corners.
         stored: uint8 [S, S, 3], upright, with `CROP_MARGIN`.
+        aspect: width over height of the target.
         turn: by how many quarters the result must be turned clockwise to be upright again.
-        size: width and height of the result, pixels.
+        side: of the result, pixels.
 
     Returns:
-        uint8 [height, width, 3]: the target without a margin.
+        uint8 [side, side, 3]: the target without a margin, its aspect kept.
     """
     pose = np.diag([1 / (1 + 2 * CROP_MARGIN)] * 2 + [1.0]) @ perturbation(rng, _SIGMA)
     seen = np.ascontiguousarray(np.rot90(stored, turn))
-    return target_crop(seen, pose, size=size, margin=0.0, supersampling=COARSE_SUPERSAMPLING)
+    size = letterbox_size(aspect if turn % 2 == 0 else 1 / aspect, side)
+    return letterboxed(target_crop(seen, pose, size=size, margin=0.0, supersampling=COARSE_SUPERSAMPLING), side)

@@ -35,7 +35,7 @@ class TurnRecipe(Course):
         weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
-    input_shape: tuple[int, int, int] = (128, 128, 1)
+    input_shape: tuple[int, int, int] = (96, 96, 1)
     samples: int = 16_000
     epochs: int = 20
     batch_size: int = 64

@@ -154,14 +154,15 @@ class TurnSpec(Struct, frozen=True):
     """The file's last network, which says which side of a rectified target is up.
 
     Attributes:
-        input: of the rectified target, without a margin, squeezed to the network's size.
+        input: of the rectified target, a square: the target without a margin, with its aspect (at most 4), in the
+            middle of grey pixels of the value 128.
         scores: of the four classes: 0, 1, 2 or 3 quarters clockwise make the target upright.
         threshold: a class counts from this probability on; below it nothing is known.
         parameters: of the network.
         macs: multiply-accumulates of one look.
 
     Raises:
-        ValueError: if there are not four classes of one look.
+        ValueError: if there are not four classes of one look, or the input is no square.
     """
 
     input: InputSpec
@@ -173,6 +174,8 @@ class TurnSpec(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.scores.size != _TURNS or self.scores.steps is not UNSET:
             raise ValueError(f"turn.scores has {self.scores.size} classes, but there are {_TURNS} turns")
+        if self.input.height != self.input.width:
+            raise ValueError(f"turn.input is {self.input.width}x{self.input.height}, but must be a square")
 
 
 class LevelSpec(Struct, frozen=True):

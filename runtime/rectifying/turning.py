@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.geometry import homography_to_theta, theta_to_homography
+from stn_rectify.runtime.geometry import homography_to_corners, homography_to_theta, theta_to_homography
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.labels import class_probabilities
 from stn_rectify.runtime.model.metadata import TurnSpec
@@ -25,6 +25,11 @@ from stn_rectify.runtime.results import Location
 
 #: Quarters of a whole turn.
 QUARTERS = 4
+
+#: What lies around a target that is not square, in the square picture that the network sees: the pixel value.
+_AROUND = 128
+#: Longer targets than this, in widths or heights, are squeezed to it.
+_LONGEST = 4.0
 
 # One quarter clockwise: from coordinates of the upright target to those of the target as it was seen, [-1, 1].
 _QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -86,8 +91,43 @@ class TurnNetwork:
     def _crop(self, frame: Image, homography: FloatArray, pyramid: FramePyramid | None) -> Image:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self._crop(part, homography, None))
-        size = (self._spec.input.width, self._spec.input.height)
-        return target_crop(frame, homography, size=size, margin=0.0, supersampling=FINE_SUPERSAMPLING, pyramid=pyramid)
+        corners = homography_to_corners(homography, frame.shape[1], frame.shape[0])
+        side = self._spec.input.width
+        crop = target_crop(
+            frame,
+            homography,
+            size=letterbox_size(aspect_of(corners), side),
+            margin=0.0,
+            supersampling=FINE_SUPERSAMPLING,
+            pyramid=pyramid,
+        )
+        return letterboxed(crop, side)
+
+
+def aspect_of(corners: FloatArray) -> float:
+    """Width over height of a target in the frame, by the mean lengths of its edges; corners [4, 2], pixels."""
+    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    return float((top + bottom) / max(left + right, 1e-9))
+
+
+def letterbox_size(aspect: float, side: int) -> tuple[int, int]:
+    """Width and height of a target in the picture that a turn network sees, pixels.
+
+    Args:
+        aspect: width over height of the target.
+        side: of the picture.
+    """
+    ratio = min(max(aspect, 1 / aspect), _LONGEST)
+    shorter = side - 2 * round((side - side / ratio) / 2)  # in the middle, to the pixel
+    return (side, shorter) if aspect >= 1 else (shorter, side)
+
+
+def letterboxed(crop: Image, side: int) -> Image:
+    """A picture of `letterbox_size` in the middle of a grey square."""
+    across, down = (side - crop.shape[1]) // 2, (side - crop.shape[0]) // 2
+    square: Image = np.full((side, side, *crop.shape[2:]), _AROUND, np.uint8)
+    square[down : side - down, across : side - across] = crop
+    return square
 
 
 def turned_homography(homography: FloatArray, quarters: int) -> FloatArray:
