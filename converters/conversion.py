@@ -24,6 +24,7 @@ from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.page import write_report
 from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from stn_rectify.converters.tflite.joining import join_subgraph
+from stn_rectify.models.files import TURN
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
@@ -59,15 +60,16 @@ class Conversion:
     def details(self) -> str:
         """Gives the cost of each network, and the proof, as tables."""
         first, *others = self.networks
-        costs = [str(first.cost), *(f"{network.kind} network, each pass\n{network.cost}" for network in others)]
+        costs = [str(first.cost), *(f"{network.kind} network, each look\n{network.cost}" for network in others)]
         return "\n".join([*costs, str(self.proof)])
 
 
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
 
-    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the same file; a ``NAME.recognizer.keras`` becomes a file of
-    its own, calibrated and labelled with what lies beside it (`reading.model_files`).
+    A ``NAME.refine.keras`` and a ``NAME.turn.keras`` beside ``NAME.keras`` go into the same file; a
+    ``NAME.recognizer.keras`` becomes a file of its own, calibrated and labelled with what lies beside it
+    (`reading.model_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
     spawned process: a script that calls this needs ``if __name__ == "__main__":``.
@@ -150,7 +152,14 @@ def _reported(
         options=asdict(first.options),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
-    write_report(model_file.path.parent, report, reports[0].pictures, reports[0].alignment, reports[0].sheets)
+    write_report(
+        model_file.path.parent,
+        report,
+        reports[0].pictures,
+        reports[0].alignment,
+        reports[0].sheets,
+        [sheet for network in reports if network.kind == TURN for sheet in network.sheets],
+    )
     if report["failures"]:
         raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")
     return Conversion(model_file.path, model_file.size_bytes, proof, reports, latencies)

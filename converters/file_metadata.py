@@ -26,6 +26,7 @@ from stn_rectify.runtime.model.metadata import (
     RefineSpec,
     ScoreSpec,
     ThetaSpec,
+    TurnSpec,
 )
 
 #: ``coordinates`` of a file without θ.
@@ -49,6 +50,7 @@ def file_metadata(
     flatbuffer: bytes,
     refine: RefineSpec | None = None,
     min_score: float | None = None,
+    turn: TurnSpec | None = None,
 ) -> Metadata:
     """Gives the content of metadata.json: what the runtime and people need to know of a file.
 
@@ -62,6 +64,7 @@ def file_metadata(
         flatbuffer: of all networks.
         refine: of `refine_metadata`; None for a file of one network.
         min_score: from which on a target counts as found; None: the runtime's own choice.
+        turn: what metadata.json says under ``turn``; None for a file without a turn network.
     """
     in_graph = assembly.plan is not None
     return Metadata(
@@ -83,6 +86,7 @@ def file_metadata(
         source_sha256=source_sha256,
         converter=versions(),
         refine=refine,
+        turn=turn,
         min_score=min_score,
         flatbuffer=flatbuffer_spec(flatbuffer),
     )

@@ -1,6 +1,7 @@
 """The files of the workstation: replaced in one step, called by what they hold, hashed.
 
-Networks that belong together are called ``NAME.keras``, ``NAME.refine.keras`` and ``NAME.recognizer.keras``.
+Networks that belong together are called ``NAME.keras``, ``NAME.refine.keras``, ``NAME.turn.keras`` and
+``NAME.recognizer.keras``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from pathlib import Path
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.files import partial_file as partial_file  # handed on
 
-#: A network that corrects the poses of ``NAME.keras``, and a classifier of what it rectifies.
-REFINE_SUFFIX, RECOGNIZER_SUFFIX = ".refine.keras", ".recognizer.keras"
+#: A network that corrects the poses of ``NAME.keras``, a classifier of what it rectifies, and one that says which side
+#: of that is up.
+REFINE_SUFFIX, RECOGNIZER_SUFFIX, TURN_SUFFIX = ".refine.keras", ".recognizer.keras", ".turn.keras"
 
 #: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
-SCAN, DENSE, REFINE, RECOGNIZER = "scan", "dense", "refine", "recognizer"
+SCAN, DENSE, REFINE, TURN, RECOGNIZER = "scan", "dense", "refine", "turn", "recognizer"
 
 #: How a file is called by the kind of its network.
-NETWORK_SUFFIXES = {REFINE: REFINE_SUFFIX, RECOGNIZER: RECOGNIZER_SUFFIX, SCAN: ".keras", DENSE: ".keras"}
+NETWORK_SUFFIXES = {
+    REFINE: REFINE_SUFFIX,
+    TURN: TURN_SUFFIX,
+    RECOGNIZER: RECOGNIZER_SUFFIX,
+    SCAN: ".keras",
+    DENSE: ".keras",
+}
 
 
 def kind_by_name(file: Path) -> str:
@@ -45,6 +53,21 @@ def check_refine_name(out: Path, *, refines: bool) -> None:
 def refine_file_of(scan: Path) -> Path:
     """The file of the refine network of ``NAME.keras``, which need not exist."""
     return scan.with_name(scan.name.removesuffix(".keras") + REFINE_SUFFIX)
+
+
+def turn_file_of(scan: Path) -> Path:
+    """The file of the turn network of ``NAME.keras``, which need not exist."""
+    return scan.with_name(scan.name.removesuffix(".keras") + TURN_SUFFIX)
+
+
+def is_turn_file(file: Path) -> bool:
+    """Tells whether a file is called as a turn network is."""
+    return file.name.endswith(TURN_SUFFIX)
+
+
+def scan_file_of_turn(turn: Path) -> Path:
+    """The file of the network whose rectified targets a turn network looks at."""
+    return turn.with_name(turn.name.removesuffix(TURN_SUFFIX) + ".keras")
 
 
 def scan_file_of(refine: Path) -> Path:

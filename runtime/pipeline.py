@@ -17,6 +17,7 @@ from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 from stn_rectify.runtime.rectifying.tracks import TargetTracker
+from stn_rectify.runtime.rectifying.turning import TurnVote
 from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame, FrameView
 
@@ -86,9 +87,9 @@ class Pipeline:
             function. It gets the image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str,
             score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote, of
             which each of several targets gets its own.
-        tracker: numbers the targets (`Rectification.track`). None makes one where smoothing, ``scan_every`` or the
-            recognizer's schedule or vote needs it, and else gives no numbers, as for frames that do not follow one
-            another.
+        tracker: numbers the targets (`Rectification.track`); the frames of a track vote on which side is up. None makes
+            one where smoothing, ``scan_every`` or the recognizer's schedule or vote needs it, and else gives no
+            numbers, as for frames that do not follow one another.
         scan_every: frames from one scan of the whole frame to the next, at most, 1 or more. In between the refine
             network follows the targets where they would be if they moved on as they did; where one of them is lost the
             frame is scanned at once, and new ones are found by the next scan. For frames that follow one another.
@@ -138,6 +139,7 @@ class Pipeline:
         self._rectifier, self._view, self._asked_rule = rectifier, view or FrameView(), rule or MissRule()
         stage = recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
         self._stages, self._stages_of_track = _Stages(smoother, stage), dict[int, _Stages]()
+        self._turn_votes: dict[int, TurnVote] = {}
         needs_tracks = smoother is not None or scan_every != 1 or (stage is not None and stage.follows_targets)
         self._tracker = TargetTracker() if tracker is None and needs_tracks else tracker
         self._follower = (
@@ -231,6 +233,7 @@ class Pipeline:
         numbers = self._tracker.update([location.corners for location in found], seconds)
         going_on = self._tracker.numbers
         self._stages_of_track = {n: stages for n, stages in self._stages_of_track.items() if n in going_on}
+        self._turn_votes = {n: vote for n, vote in self._turn_votes.items() if n in going_on}
         numbered = [replace(location, track=number) for location, number in zip(found, numbers, strict=True)]
         if self._follower is not None:
             self._follower.remember(numbered)
@@ -247,6 +250,8 @@ class Pipeline:
     def _finished(self, frame: CapturedFrame, location: Location) -> Rectification:
         """One target, made upright, with its label."""
         stages = self._stages_for(location.track)
+        if location.track is not None and self._rectifier.turns:
+            location = self._turn_votes.setdefault(location.track, TurnVote()).update(location)
         result = self._rectifier.sample(frame.image, location, corners=_smooth(stages.smoother, frame, location))
         if stages.recognition is not None:
             result = stages.recognition.process(result, _seconds(frame))
@@ -265,6 +270,7 @@ class Pipeline:
     def _lose_targets(self) -> None:
         self._stages.reset()
         self._stages_of_track.clear()
+        self._turn_votes.clear()
 
 
 def _is_whole(number: object) -> bool:

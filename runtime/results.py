@@ -37,9 +37,10 @@ class Rectification:
             for recognizers that end with a sigmoid.
         top_labels: the best labels or texts with their scores, best first, where they were asked for
             (`RecognitionStage`).
-        turn: by how many quarters the target was turned clockwise to be upright, 0 to 3; the corners are in the order
-            of the upright target. None where nothing was said of it.
-        turn_score: how sure that is, 0 to 1.
+        turn: by how many quarters the target was turned clockwise to be upright, 0 to 3: 1 if its top points to the
+            left in the frame. The corners are in the order of the upright target. None where the model has no turn
+            network, or is unsure; then nothing was turned.
+        turn_score: how sure that is, 0 to 1; where ``turn`` is None, what was too little, or None if nobody asked.
         track: the target's number, which it keeps from frame to frame; None where targets are not followed.
         box: the row of the ``boxes`` that it was looked for in; None without boxes.
     """

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stn_rectify.converters.reading.model_files import is_saved_model, model_of_refine_file, output_name
+from stn_rectify.converters.reading.model_files import is_saved_model, model_of_companion, output_name
+from stn_rectify.models.files import kind_by_name
 from stn_rectify.runtime.errors import UsageError
 
 _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
@@ -16,20 +17,21 @@ _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a mode
 def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     """The models that are named, lie in folders that are named, or match a pattern, in order and each once.
 
-    A ``NAME.refine.keras`` beside ``NAME.keras`` goes into the file of that one and is no model of its own.
+    A ``NAME.refine.keras`` or ``NAME.turn.keras`` beside ``NAME.keras`` goes into the file of that one and is no model
+    of its own.
 
     Args:
         inputs: .keras files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
 
     Raises:
-        UsageError: if an input is missing or holds no model, two models would have the same output, or a refine
+        UsageError: if an input is missing or holds no model, two models would have the same output, or a refine or turn
             network is named without the model that it lies beside.
     """
     models: dict[Path, Path] = {}
     for argument in inputs:
         for model in _models_of(str(argument)):
             models.setdefault(model.resolve(), model)
-    models = {path: model for path, model in models.items() if not _is_refine_network(model, models)}
+    models = {path: model for path, model in models.items() if not _is_companion(model, models)}
     by_name: dict[str, Path] = {}
     for model in models.values():
         namesake = by_name.setdefault(output_name(model), model)
@@ -59,15 +61,15 @@ def unusable_name(source: Path, out: Path) -> str | None:
     return None
 
 
-def _is_refine_network(file: Path, inputs: Mapping[Path, Path]) -> bool:
-    """Tells whether a file is the refine network of one of the inputs.
+def _is_companion(file: Path, inputs: Mapping[Path, Path]) -> bool:
+    """Tells whether a file is the refine or turn network of one of the inputs.
 
     Raises:
-        UsageError: if it is the refine network of a model that is none of them.
+        UsageError: if it is that of a model that is none of them.
     """
-    model = model_of_refine_file(file)
+    model = model_of_companion(file)
     if model is not None and model.resolve() not in inputs:
-        raise UsageError(f"{file} is the refine network of {model}, and goes into its file: give {model}")
+        raise UsageError(f"{file} is the {kind_by_name(file)} network of {model}, and goes into its file: give {model}")
     return model is not None
 
 

@@ -16,6 +16,7 @@ from stn_rectify.converters.assembly import quantize_frames
 from stn_rectify.converters.file_metadata import CORNERS_IN_PIXELS, colour_name, flatbuffer_spec, versions
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.stn import RefineNetwork
+from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import DenseReference, Reference
 from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
@@ -219,6 +220,7 @@ class DenseNetwork(Network):
             source_sha256=self.source_sha256,
             converter=versions(),
             refine=next((other.spec for other in others if isinstance(other, RefineNetwork)), None),
+            turn=turn_spec(others),
             min_score=options.min_score,
             flatbuffer=flatbuffer_spec(flatbuffer),
         )

@@ -9,10 +9,12 @@ from stn_rectify.converters.networks.dense import read_dense
 from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.recognizer import read_recognizer
 from stn_rectify.converters.networks.stn import read_refine, read_scan
+from stn_rectify.converters.networks.turn import read_turn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.model_files import own_options
-from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN
+from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, scan_file_of_turn
 from stn_rectify.models.network.keras_file import network_kind
+from stn_rectify.runtime.errors import UsageError
 
 
 def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
@@ -36,14 +38,25 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
 
 def _scan_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     scan = read_scan(source, options)
-    refine = read_refine(scan, scan.parts.transform, scan.parts.channels)
-    return (scan,) if refine is None else (scan, refine)
+    return _with_others(scan, scan.parts.transform, scan.parts.channels)
 
 
 def _dense_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     dense = read_dense(source, options)
-    refine = read_refine(dense, "projective", dense.parts.channels)
-    return (dense,) if refine is None else (dense, refine)
+    return _with_others(dense, "projective", dense.parts.channels)
+
+
+def _with_others(first: Network, transform: str, channels: int) -> tuple[Network, ...]:
+    """A network that finds targets, and what lies beside it, in the order of the file's subgraphs."""
+    others = (read_refine(first, transform, channels), read_turn(first, transform, channels))
+    return (first, *(other for other in others if other is not None))
+
+
+def _turn(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    name = scan_file_of_turn(source).name
+    raise UsageError(
+        f"{source} is a turn network, which goes into the file of {name}: put it beside that, and give {name}"
+    )
 
 
 def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
@@ -55,5 +68,6 @@ _READERS: dict[str, Callable[[Path, ConversionOptions], tuple[Network, ...]]] = 
     SCAN: _scan_and_refine,
     DENSE: _dense_and_refine,
     REFINE: _scan_and_refine,
+    TURN: _turn,
     RECOGNIZER: _recognizer,
 }

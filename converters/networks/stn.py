@@ -14,6 +14,7 @@ import numpy.typing as npt
 from stn_rectify.converters.assembly import Assembly, assemble
 from stn_rectify.converters.file_metadata import file_metadata, refine_metadata
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import StnReference
 from stn_rectify.converters.proof.proof import Check
@@ -128,7 +129,7 @@ class ScanNetwork(StnNetwork):
         return file_metadata(
             output_name(self.source), options.description, self.parts, self.assembly, options.value_range,
             self.source_sha256, flatbuffer, next((o.spec for o in others if isinstance(o, RefineNetwork)), None),
-            options.min_score,
+            options.min_score, turn_spec(others),
         )  # fmt: skip
 
     def report(self, file: Path | None) -> NetworkReport:

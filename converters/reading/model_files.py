@@ -1,7 +1,8 @@
 """The files of a model, by their names: what its outputs are called, and what beside it goes into them.
 
-``NAME.refine.keras`` is the network that improves the poses of ``NAME.keras``; ``NAME.refine.calibration.npz`` are
-frames to calibrate it with. ``NAME.recognizer.keras`` is a recognizer of its own; its images and classes are in
+``NAME.refine.keras`` is the network that improves the poses of ``NAME.keras``, ``NAME.turn.keras`` the one that says
+which side of a target is up; ``NAME.refine.calibration.npz`` and ``NAME.turn.calibration.npz`` are frames to calibrate
+them with. ``NAME.recognizer.keras`` is a recognizer of its own; its images and classes are in
 ``NAME.recognizer.calibration.npz`` and ``NAME.labels.txt``. Importing this does not import TensorFlow.
 """
 
@@ -13,10 +14,13 @@ from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.files import (
     RECOGNIZER_SUFFIX,
     is_refine_file,
+    is_turn_file,
     refine_file_of,
     scan_file_of,
+    scan_file_of_turn,
     sha256_of,
     sha256_of_files,
+    turn_file_of,
 )
 from stn_rectify.runtime.model.labels import read_labels
 
@@ -38,18 +42,28 @@ def is_recognizer(source: Path) -> bool:
 
 def refine_file(source: Path) -> Path | None:
     """The refine network of a .keras file; None if none lies beside it."""
-    beside = refine_file_of(source)
-    return beside if source.suffix == ".keras" and source.is_file() and beside.is_file() else None
+    return _beside(source, refine_file_of(source))
 
 
-def model_of_refine_file(file: Path) -> Path | None:
-    """The .keras file that a refine network belongs to; None if it is no refine network, or a lone one."""
-    model = scan_file_of(file)
-    return model if is_refine_file(file) and model.is_file() else None
+def turn_file(source: Path) -> Path | None:
+    """The turn network of a .keras file; None if none lies beside it."""
+    return _beside(source, turn_file_of(source))
+
+
+def _beside(source: Path, other: Path) -> Path | None:
+    return other if source.suffix == ".keras" and source.is_file() and other.is_file() else None
+
+
+def model_of_companion(file: Path) -> Path | None:
+    """The .keras file that a refine or turn network belongs to; None if it is neither, or a lone one."""
+    if not is_refine_file(file) and not is_turn_file(file):
+        return None
+    model = scan_file_of(file) if is_refine_file(file) else scan_file_of_turn(file)
+    return model if model.is_file() else None
 
 
 def calibration_of(network: Path) -> Path:
-    """Gives the file in which the calibration frames of a refine network must lie, and those of a recognizer may."""
+    """Gives the file in which the calibration frames of a refine or turn network must lie, of a recognizer may."""
     return network.with_name(f"{network.stem}.calibration.npz")
 
 
@@ -82,19 +96,17 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
 
 
 def companion_files(source: Path) -> tuple[Path, ...]:
-    """Gives the files that a conversion reads besides a model: its refine network and that one's frames, if there.
+    """Gives the files that a conversion reads besides a model: its refine and turn network, and their frames, if there.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """
-    refine = refine_file(source)
-    if refine is None:
-        return ()
-    calibration = calibration_of(refine)
-    return (refine, calibration) if calibration.is_file() else (refine,)
+    networks = [file for file in (refine_file(source), turn_file(source)) if file is not None]
+    frames = [calibration_of(file) for file in networks]
+    return (*networks, *(file for file in frames if file.is_file()))
 
 
 def sha256_of_model(source: Path) -> str:
-    """SHA-256 of a model's content, that of its refine network and its frames included.
+    """SHA-256 of a model's content, that of its refine and turn network and their frames included.
 
     Raises:
         OSError: if it cannot be read.

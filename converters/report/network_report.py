@@ -38,7 +38,7 @@ class NetworkReport:
         summary: phrases for the one line about a conversion.
         pictures: of frames, from the best to the worst.
         alignment: pictures over all frames.
-        sheets: pictures of what a dense network finds, one for each level.
+        sheets: pictures of what a dense network finds, one for each level; or of what a turn network says.
     """
 
     kind: str

@@ -29,6 +29,7 @@ def write_report(
     pictures: Sequence[FramePicture] = (),
     alignment: Sequence[AlignmentPicture] = (),
     sheets: Sequence[AlignmentPicture] = (),
+    turns: Sequence[AlignmentPicture] = (),
 ) -> None:
     """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
 
@@ -39,7 +40,7 @@ def write_report(
     with partial_file(out / f"{name}.report.json") as partial:
         text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
-    _write_html(out / f"{name}.report.html", report, pictures, alignment, sheets)
+    _write_html(out / f"{name}.report.html", report, pictures, alignment, sheets, turns)
     if pictures:
         write_sheet(out / f"{name}.png", pictures, alignment)
     elif sheets:
@@ -52,6 +53,7 @@ def _write_html(
     pictures: Sequence[FramePicture],
     alignment: Sequence[AlignmentPicture],
     sheets: Sequence[AlignmentPicture],
+    turns: Sequence[AlignmentPicture],
 ) -> None:
     """Writes the page.
 
@@ -61,6 +63,7 @@ def _write_html(
         pictures: of `take_pictures`; none when the proof failed before.
         alignment: of `take_alignment`; the same.
         sheets: of `take_level_pictures`; the same.
+        turns: of `take_turn_pictures`; the same.
 
     Raises:
         DataError: if the page cannot be written.
@@ -85,6 +88,7 @@ def _write_html(
         pictures=[_embedded(picture) for picture in pictures],
         alignment=[(picture.words, _encoded(picture.image), picture.image.shape) for picture in alignment],
         sheets=[(sheet.words, _encoded(sheet.image), sheet.image.shape) for sheet in sheets],
+        turns=[(sheet.words, _encoded(sheet.image), sheet.image.shape) for sheet in turns],
         gain=DIFFERENCE_GAIN,
     )
     with partial_file(file) as partial:

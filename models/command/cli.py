@@ -14,10 +14,11 @@ from stn_rectify.models.command.prune import Prune
 from stn_rectify.models.command.recognizer import Recognizer
 from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.command.tune import Tune
+from stn_rectify.models.command.turn import Turn
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
 
-_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Recognizer, Prune, Tune, Evaluate)
+_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Prune, Tune, Evaluate)
 
 #: Options that said what to do before there were subcommands; of several the first one here decides.
 _FORMER_OPTIONS: dict[str, type[Subcommand]] = {

@@ -17,7 +17,8 @@ SEED = whole_number(0, 2**32 - 1)
 _SHARE = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
-def _frame_shape(text: str) -> tuple[int, int, int]:
+def frame_shape(text: str) -> tuple[int, int, int]:
+    """An option's type: height, width and channels, 1 or 3, of an image."""
     height, width, channels = _sizes(text, "64x64x3")
     if channels not in (1, 3):
         raise argparse.ArgumentTypeError(f"{text!r} is neither HxWx1 nor HxWx3")
@@ -57,7 +58,7 @@ class NetworkOptions(OptionGroup):
     """The sizes of a new network."""
 
     input_shape: tuple[int, int, int] = option(
-        (64, 64, 3), "of the frames; C is 1 or 3 (default %(default)s)", _frame_shape, metavar="HxWxC"
+        (64, 64, 3), "of the frames; C is 1 or 3 (default %(default)s)", frame_shape, metavar="HxWxC"
     )
     transform: str = choice(("projective", "affine", "tps"), "what the network can undo")
     output_shape: tuple[int, int] | None = option(

@@ -24,7 +24,8 @@ def save_model(model: keras.Model, file: Path, kind: str) -> None:
     Args:
         model: the network.
         file: where to; an existing file is replaced.
-        kind: what the network is for: `SCAN`, `DENSE`, `REFINE` or `RECOGNIZER` of `stn_rectify.models.files`.
+        kind: what the network is for: `SCAN`, `DENSE`, `REFINE`, `TURN` or `RECOGNIZER` of
+            `stn_rectify.models.files`.
 
     Raises:
         DataError: if the file cannot be written.

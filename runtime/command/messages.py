@@ -22,7 +22,7 @@ def model_line(rectifier: Rectifier) -> str:
     threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
     networks = f"{model.networks} networks, " if model.networks > 1 else ""
     scan = "" if model.metadata.dense is None else f", scan {rectifier.scan}"
-    passes = f", {_passes(rectifier.refine)}" if model.networks > 1 else ""
+    passes = f", {_passes(rectifier.refine)}" if model.metadata.refine is not None else ""
     kind = f"INT8, {model.metadata.kind}, {networks}{model.size_bytes / 1000:.0f} KB"
     return f"model {model.metadata.name} ({kind}) on {rectifier.package}, {threads}{scan}{passes}"
 

@@ -50,6 +50,11 @@ class ModelOptions(OptionGroup):
     margin: float = option(
         0.0, "what the image shows around the target, as a share of its sides (0)", target_margin, metavar="SHARE"
     )
+    upright: Literal["auto", "off"] = option(
+        "auto",
+        "turn a target that stands on its side or head where the model is sure of it (default), or leave it",
+        choices=("auto", "off"),
+    )
 
     @property
     def pixel_source(self) -> str | None:
@@ -104,5 +109,7 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         wanted = {"output_size": recognizer.input_size}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
-    looks: dict[str, Any] = {"refine": model.refine, "scan": model.scan, "margin": model.margin}
+    looks: dict[str, Any] = {
+        "refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright,
+    }  # fmt: skip
     return Rectifier(model.model, threads=model.threads, **looks, **wanted)

@@ -24,7 +24,11 @@ RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
 MAX_PASSES = 100
 MAX_MARGIN = 4.0
 
+#: A turn counts from this probability on, unless the file says otherwise.
+TURN_THRESHOLD = 0.7
+
 _CHANNELS = {"RGB": 3, "GREY": 1}
+_TURNS = 4
 
 
 def _one_of(*words: str) -> Meta:
@@ -146,6 +150,34 @@ class RefineSpec(Struct, frozen=True):
         _check_theta(self.theta, "projective")
 
 
+class TurnSpec(Struct, frozen=True):
+    """The file's last network, which says which side of a rectified target is up.
+
+    Attributes:
+        input: of the rectified target, a square: the target without a margin, with its aspect (at most 4), in the
+            middle of grey pixels of the value 128.
+        scores: of the four classes: 0, 1, 2 or 3 quarters clockwise make the target upright.
+        threshold: a class counts from this probability on; below it nothing is known.
+        parameters: of the network.
+        macs: multiply-accumulates of one look.
+
+    Raises:
+        ValueError: if there are not four classes of one look, or the input is no square.
+    """
+
+    input: InputSpec
+    scores: ClassScoresSpec
+    threshold: Annotated[float, Meta(ge=0, le=1)]
+    parameters: _Count
+    macs: _Count
+
+    def __post_init__(self) -> None:
+        if self.scores.size != _TURNS or self.scores.steps is not UNSET:
+            raise ValueError(f"turn.scores has {self.scores.size} classes, but there are {_TURNS} turns")
+        if self.input.height != self.input.width:
+            raise ValueError(f"turn.input is {self.input.width}x{self.input.height}, but must be a square")
+
+
 class LevelSpec(Struct, frozen=True):
     """One level of the pyramid that a dense network sees: a subgraph of the file, of the same weights as the others.
 
@@ -214,6 +246,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     source_sha256: str
     converter: dict[str, str]
     refine: RefineSpec | None = None  # files of one network do not name it
+    turn: TurnSpec | None = None  # nor this
     min_score: Annotated[float, Meta(ge=0, le=1)] | None = None  # from which on a target counts as found
     flatbuffer: FlatbufferSpec
 
@@ -228,6 +261,8 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
             raise ValueError("outputs.rectified must be an image in an in-graph file, and null in a pose-only one")
         if self.refine is not None:
             self._check_refine(self.refine.input)
+        if self.turn is not None:
+            self._check_turn(self.turn.input)
 
     def _check_dense(self, dense: DenseSpec) -> None:
         finest = dense.levels[0]
@@ -239,11 +274,19 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     def _check_refine(self, crop: InputSpec) -> None:
         if self.transform == "tps":
             raise ValueError("there is a refine network for a thin-plate spline, which has no homography to refine")
-        # A crop has the frame's channels: both networks must make do with them.
+        self._check_colour("refine", crop)
+
+    def _check_turn(self, crop: InputSpec) -> None:
+        if self.transform == "tps":
+            raise ValueError("there is a turn network for a thin-plate spline, whose target cannot be turned")
+        self._check_colour("turn", crop)
+
+    def _check_colour(self, network: str, crop: InputSpec) -> None:
+        """A crop has the frame's channels: both networks must make do with them."""
         own = "OTHER" in (self.input.colour, crop.colour)
         if own and (crop.colour, crop.channels) != (self.input.colour, self.input.channels):
             raise ValueError(
-                f"refine.input has {crop.channels} channels, colour {crop.colour}, but the frame has "
+                f"{network}.input has {crop.channels} channels, colour {crop.colour}, but the frame has "
                 f"{self.input.channels}, colour {self.input.colour}"
             )
 

@@ -28,8 +28,11 @@ DEFAULT_MODEL = "general"
 #: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
 SIGNATURE = "serving_default"
 
-#: The SignatureDef of the last subgraph, the network that improves a pose, in files that have one.
+#: The SignatureDef of the network that improves a pose, in files that have one: of the last subgraph, but for the next.
 REFINE_SIGNATURE = "refine"
+
+#: The SignatureDef of the network that says which side is up, in files that have one: always of the last subgraph.
+TURN_SIGNATURE = "turn"
 
 _KIND = TfliteKind(
     noun="model",
@@ -59,8 +62,9 @@ class ModelFile:
         metadata: what metadata.json says.
         labels: the lines of labels.txt; empty if the model recognizes nothing.
         signature: tensor positions of inputs and outputs by name, in the first subgraph.
-        refine_signature: the same of the last subgraph; None in files without a refine network.
+        refine_signature: the same of the refine network; None in files without one.
         level_signatures: the same of all levels of a dense network, finest first; empty without one.
+        turn_signature: the same of the turn network; None in files without one.
 
     Example:
         >>> model = ModelFile.open("general")  # doctest: +SKIP
@@ -76,11 +80,15 @@ class ModelFile:
     signature: Signature = field(repr=False)
     refine_signature: Signature | None = field(default=None, repr=False)
     level_signatures: tuple[Signature, ...] = field(default=(), repr=False)
+    turn_signature: Signature | None = field(default=None, repr=False)
 
     @property
     def networks(self) -> int:
-        """The number of networks in the file: 2 if it can refine a pose, else 1; levels of one count once."""
-        return 1 if self.refine_signature is None else 2
+        """The number of networks in the file: one, one that can refine a pose, one that says which side is up.
+
+        Levels of one count once.
+        """
+        return 1 + (self.refine_signature is not None) + (self.turn_signature is not None)
 
     @classmethod
     def open(cls, model: str | PathLike[str] | None = None) -> ModelFile:
@@ -106,12 +114,13 @@ class ModelFile:
             _check_subgraphs(graph, metadata)
             levels = _check_levels(graph, metadata)
             signature = levels[0] if levels else _check_main(graph, metadata)
-            refine_signature = _check_refine(graph, metadata)
+            refine_signature, turn_signature = _check_refine(graph, metadata), _check_turn(graph, metadata)
             classes = None if metadata.class_scores is None else metadata.class_scores.size
             labels = _labels(texts["labels.txt"], classes)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
-        return cls(path, len(content), flatbuffer, metadata, labels, signature, refine_signature, levels)
+        networks = (signature, refine_signature, levels, turn_signature)
+        return cls(path, len(content), flatbuffer, metadata, labels, *networks)
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -167,7 +176,7 @@ def _check_all_integer(graph: Graph) -> None:
 
 def _check_subgraphs(graph: Graph, metadata: Metadata) -> None:
     wanted = 1 if metadata.dense is None else len(metadata.dense.levels)
-    wanted += metadata.refine is not None
+    wanted += (metadata.refine is not None) + (metadata.turn is not None)
     if len(graph.subgraphs) != wanted:
         raise DataError(
             f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {wanted}: convert the model again"
@@ -198,7 +207,17 @@ def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
     if refine is None:
         return None
     outputs = {"theta": _theta(refine.theta), "score": _score(refine.score)}
-    return _check_signature(graph, REFINE_SIGNATURE, len(graph.subgraphs) - 1, refine.input, outputs)
+    place = len(graph.subgraphs) - 1 - (metadata.turn is not None)
+    return _check_signature(graph, REFINE_SIGNATURE, place, refine.input, outputs)
+
+
+def _check_turn(graph: Graph, metadata: Metadata) -> Signature | None:
+    """The signature of the network that says which side is up, which is there if and only if the metadata says so."""
+    turn = metadata.turn
+    if turn is None:
+        return None
+    outputs: dict[str, _Expected | None] = {"scores": ("INT8", (1, turn.scores.size))}
+    return _check_signature(graph, TURN_SIGNATURE, len(graph.subgraphs) - 1, turn.input, outputs)
 
 
 def _outputs(outputs: OutputsSpec) -> dict[str, _Expected | None]:

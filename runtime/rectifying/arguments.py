@@ -42,6 +42,17 @@ def check_scan(scan: object) -> Literal["fast", "full", "fine"]:
     return scan  # type: ignore[return-value]
 
 
+def check_upright(upright: object) -> Literal["auto", "off"]:
+    """Checks the argument ``upright``.
+
+    Raises:
+        UsageError: if it is neither ``"auto"`` nor ``"off"``.
+    """
+    if not isinstance(upright, str) or upright not in ("auto", "off"):
+        raise UsageError(f"upright is {upright!r}: choose 'auto' or 'off'")
+    return upright  # type: ignore[return-value]
+
+
 def check_margin(margin: object, output: str, model: ModelFile) -> float:
     """Checks the argument ``margin``.
 

@@ -27,6 +27,7 @@ from stn_rectify.runtime.rectifying.dense_search import DenseSearch, found_at
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score, refine_pose
+from stn_rectify.runtime.rectifying.turning import TurnNetwork, upright
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
 #: What a dense scan is less sure of than this share of a target's least score is not looked at.
@@ -43,9 +44,10 @@ class Locator:
         passes: refinement passes after it.
         takes_image: whether the graph's own rectified image is wanted.
         scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.dense_scan.SCANS`).
+        turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
 
     Raises:
-        ModelFileError: if the interpreter cannot run the refine network, or a level.
+        ModelFileError: if the interpreter cannot run the refine network, the turn network or a level.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Locator:
         passes: int,
         takes_image: bool,
         scan: str = "full",
+        turns: bool = False,
     ) -> None:
         metadata = model.metadata
         self._model, self._interpreter, self._preprocessor = model, interpreter, preprocessor
@@ -66,6 +69,9 @@ class Locator:
             RefineNetwork(metadata.refine, interpreter, self._pyramid)
             if metadata.refine is not None and passes
             else None
+        )
+        self._turn_network = (
+            TurnNetwork(metadata.turn, interpreter, self._pyramid) if metadata.turn is not None and turns else None
         )
         self._search: DenseSearch | None = None
         if metadata.dense is not None:
@@ -88,9 +94,9 @@ class Locator:
         """
         started = time.perf_counter()
         with self._loaded(frame):
-            if self._search is None:
-                return self._one_look(frame, started)
-            found = self._scanned(frame, self._search, 1)
+            search = self._search
+            found = [self._one_look(frame, started)] if search is None else self._scanned(frame, search, 1)
+            found = self._upright(frame, found)
         return _timed(found or [nowhere(frame)], started)[0]
 
     def locate_all(self, frame: Image, max_targets: int) -> list[Location]:
@@ -104,8 +110,10 @@ class Locator:
         with self._loaded(frame):
             if self._search is None:
                 location = self._one_look(frame, started)
-                return [] if location.theta is None else [location]
-            found = self._scanned(frame, self._search, max_targets)
+                found = [] if location.theta is None else [location]
+            else:
+                found = self._scanned(frame, self._search, max_targets)
+            found = self._upright(frame, found)
         return _timed(found, started)
 
     def locate_in(self, frame: Image, starts: Sequence[BoxStart]) -> list[Location]:
@@ -124,6 +132,7 @@ class Locator:
                 homography = found_at(frame, start.corners, 1.0).homography
                 pose = refine_pose(network, frame, homography, self._passes + start.more_passes)
                 found.append(_location(frame, pose.homography, final_score(1.0, pose.score), box=start.row))
+            found = self._upright(frame, found)
         return _timed(sorted(found, key=lambda location: -location.score), started)
 
     @contextmanager
@@ -137,6 +146,13 @@ class Locator:
 
     def _scanned(self, frame: Image, search: DenseSearch, max_targets: int) -> list[Location]:
         return [_location(frame, found.homography, found.score) for found in search.find(frame, max_targets)]
+
+    def _upright(self, frame: Image, found: list[Location]) -> list[Location]:
+        """The locations, turned where the turn network is sure."""
+        network = self._turn_network
+        if network is None:
+            return found
+        return [location if location.theta is None else upright(network, frame, location) for location in found]
 
     def _one_look(self, frame: Image, started: float) -> Location:
         frame_size = (frame.shape[1], frame.shape[0])

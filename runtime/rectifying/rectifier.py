@@ -28,6 +28,7 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_output,
     check_refine,
     check_scan,
+    check_upright,
 )
 from stn_rectify.runtime.rectifying.boxes import box_starts
 from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
@@ -62,6 +63,9 @@ class Rectifier(Closing):
             file, for the smallest ones. Files of one look know no difference.
         margin: what the rectified image shows beyond each edge of the target, as a share of the target's side, from 0;
             0.1 for a tenth more on the left, and so on. Corners stay those of the target. Not with ``output="model"``.
+        upright: ``"auto"``: a target that stands on its side or head is turned where the file's turn network is sure
+            (`stn_rectify.runtime.rectifying.turning`); ``"off"``: corners stay in the order in which they were found,
+            as always with files without such a network and with ``output="model"``.
 
     Raises:
         ModelFileError: if the model file is missing, damaged or not all-integer.
@@ -85,9 +89,10 @@ class Rectifier(Closing):
         refine: int | None = None,
         scan: Literal["fast", "full", "fine"] = "full",
         margin: float = 0.0,
+        upright: Literal["auto", "off"] = "auto",
     ) -> None:
         threads = check_count("threads", threads)
-        self._scan = check_scan(scan)
+        self._scan, self._upright = check_scan(scan), check_upright(upright)
         self._model = ModelFile.open(model)
         size = check_output(output, output_size, self._model)
         self._output = output
@@ -104,6 +109,7 @@ class Rectifier(Closing):
             passes=self._passes,
             takes_image=output == "model",
             scan=self._scan,
+            turns=self.turns,
         )
         self._threads = threads
         self._busy = threading.Lock()
@@ -132,6 +138,16 @@ class Rectifier(Closing):
     def scan(self) -> Literal["fast", "full", "fine"]:
         """How closely a dense file's network looks at the frame."""
         return self._scan
+
+    @property
+    def upright(self) -> Literal["auto", "off"]:
+        """What becomes of targets that stand on their side or head."""
+        return self._upright
+
+    @property
+    def turns(self) -> bool:
+        """Tells whether targets are turned: by ``upright``, the model's file and where images come from."""
+        return self._upright == "auto" and self._model.metadata.turn is not None and self._output == "frame"
 
     @property
     def margin(self) -> float:

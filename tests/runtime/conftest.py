@@ -31,6 +31,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
     gives the input turned by 180° as its rectified image, which is right for the θ of half a turn only.
 
     ``refine`` adds a second network that is made in the same way: its arguments, and what metadata.json says of it.
+    ``turn`` adds a turn network with that threshold: the brightest of the target's four edges is its top.
     """
     made: dict[str, Path] = {}
 
@@ -43,15 +44,20 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
         padding: str = "zeros",
         value_range: tuple[float, float] = (0.0, 1.0),
         refine: dict[str, Any] | None = None,
+        turn: float | None = None,
     ) -> Path:
-        key = repr((theta, shape, in_graph, score, padding, value_range, refine))
+        key = repr((theta, shape, in_graph, score, padding, value_range, refine, turn))
         if key not in made:
             flatbuffer, second = _convert(theta, shape, in_graph, score), None
             if refine is not None:
                 flatbuffer, second = _with_refine(flatbuffer, value_range=value_range, **refine)
+            third: dict[str, Any] = {}
+            if turn is not None:
+                flatbuffer, spec = _with_turn(flatbuffer, turn)
+                third = {"turn": spec}
             path = tmp_path_factory.mktemp("models") / f"model{len(made)}.tflite"
             metadata = _metadata(flatbuffer, len(theta), shape, in_graph, score, padding, value_range)
-            metadata |= {} if second is None else {"refine": second}
+            metadata |= ({} if second is None else {"refine": second}) | third
             made[key] = write_model(path, flatbuffer, metadata)
         return made[key]
 
@@ -66,8 +72,8 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
     upright rectangle around that pixel, half of whose width, in pixels of the level, is half the green level, and half
     of whose height is a quarter of it. So a blob of one colour in the frame is a target at each of its cells.
 
-    ``levels`` are heights and widths, finest first; ``refine`` as in ``make_model``; what else there is goes into the
-    metadata.
+    ``levels`` are heights and widths, finest first; ``refine`` and ``turn`` as in ``make_model``; what else there is
+    goes into the metadata.
     """
     made: dict[str, Path] = {}
 
@@ -76,9 +82,10 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
         *,
         channels: int = 3,
         refine: dict[str, Any] | None = None,
+        turn: float | None = None,
         **extra: Any,
     ) -> Path:
-        key = repr((levels, channels, refine, extra))
+        key = repr((levels, channels, refine, turn, extra))
         if key not in made:
             pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
             from stn_rectify.converters.tflite.joining import join_subgraph
@@ -91,6 +98,9 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
             if refine is not None:
                 flatbuffer, spec = _with_refine(flatbuffer, value_range=(0.0, 1.0), **refine)
                 second = {"refine": spec}
+            if turn is not None:
+                flatbuffer, spec = _with_turn(flatbuffer, turn)
+                second |= {"turn": spec}
             metadata = _metadata(flatbuffer, 8, (*levels[0], channels), False, True, "border", (0.0, 1.0))
             del metadata["outputs"]
             pixels = [
@@ -245,6 +255,36 @@ def _with_refine(
     outputs = {name: alone["outputs"][name] for name in ("theta", "score")}
     numbers = {"margin": margin, "passes": passes, "parameters": 0, "macs": 0}
     return join_subgraph(flatbuffer, other, "refine"), {"input": alone["input"], **outputs, **numbers}
+
+
+@functools.cache
+def _convert_turn() -> bytes:
+    """The scores of 0 to 3 quarters: the means of the upper, left, lower and right fourth of 16×16 grey pixels."""
+    tf = pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 16, 16, 1), tf.int8, name="frame")])
+    def network(frame: Any) -> dict[str, Any]:
+        levels = tf.cast(tf.reshape(frame, [16, 16]), tf.int32)
+        fourths = (levels[:4], levels[:, :4], levels[12:], levels[:, 12:])
+        means = [tf.bitwise.right_shift(tf.reduce_sum(part, keepdims=True), 6) for part in fourths]
+        return {"scores": tf.cast(tf.reshape(tf.concat(means, axis=0), [1, 4]), tf.int8)}
+
+    module = tf.Module()
+    module.network = network
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": network})
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    return flatbuffer
+
+
+def _with_turn(flatbuffer: bytes, threshold: float) -> tuple[bytes, dict[str, Any]]:
+    """The flatbuffer with a turn network as its last, and what the metadata says of that."""
+    from stn_rectify.converters.tflite.joining import join_subgraph
+
+    alone = _metadata(b"", 8, (16, 16, 1), False, False, "zeros", (0.0, 1.0))
+    scores = {"size": 4, "scale": 1 / 16, "zero_point": 0, "activation": "logits"}
+    numbers = {"threshold": threshold, "parameters": 0, "macs": 0}
+    return join_subgraph(flatbuffer, _convert_turn(), "turn"), {"input": alone["input"], "scores": scores, **numbers}
 
 
 def _metadata(
