@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stn_rectify.models.drawing import FLOAT, TRUTH, Colour, below, text
 from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.runtime.drawing import FLOAT, TRUTH, Colour, below, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
+from stn_rectify.runtime.rectifying.following import TargetFollower
+from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracks import TargetTracker
 from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame, FrameView
+
+#: Targets that are looked for in a frame, at most: each costs looks of its own.
+MAX_TARGETS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,30 +29,72 @@ class Processed:
     """A frame and what became of it.
 
     Attributes:
-        frame: as seen through the view; the result's corners are pixels of it.
-        result: of rectifying it, and of the stages behind.
+        frame: as seen through the view; the results' corners are pixels of it.
+        result: of rectifying it, and of the stages behind: the best target's, or that of a miss.
         is_skipped: whether it shall not be passed on: it shows no target, and such frames are skipped.
+        targets: all targets that are no miss, best first; the first one is `result`. Empty where the frame shows none.
+        rule: the rule that told misses from targets, with the model's own lowest score where nobody gave one.
     """
 
     frame: CapturedFrame
     result: Rectification
     is_skipped: bool
+    targets: tuple[Rectification, ...] = ()
+    rule: MissRule = field(default_factory=MissRule)
+
+    @property
+    def is_found(self) -> bool:
+        """Tells whether the best target counts as found; see `MissRule.is_found`."""
+        return self.rule.is_found(self.result)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stages:
+    """The stages behind rectification that remember one target."""
+
+    smoother: CornerSmoother | None
+    recognition: RecognitionStage | None
+
+    def for_one_track(self) -> _Stages:
+        """The same for a target of its own."""
+        return _Stages(
+            None if self.smoother is None else self.smoother.for_another(),
+            None if self.recognition is None else self.recognition.for_one_track(),
+        )
+
+    def reset(self) -> None:
+        """The next target is another one."""
+        if self.smoother is not None:
+            self.smoother.reset()
+        if self.recognition is not None:
+            self.recognition.reset()
 
 
 class Pipeline:
     """View, rectification, misses, smoothing, recognition: the frames of one source, one after the other.
 
     Args:
-        rectifier: finds the target.
+        rectifier: finds the targets.
+        max_targets: targets to find in a frame, at most, 1 to 100. One is found as `Rectifier.locate` finds it.
         view: what of each frame is looked at.
-        rule: which frames are misses. These are not recognized, and smoothing and voting start afresh after them.
-        smoother: smooths the corners; None for frames that do not follow one another.
+        rule: which frames, and which of several targets, are misses; where it has no ``min_score`` the model's file may
+            name one. Misses are not recognized. With ``max_targets=1`` smoothing and voting start afresh after one;
+            of several targets each keeps its corners and votes as long as it keeps its track.
+        smoother: smooths the corners; None for frames that do not follow one another. For several targets each gets one
+            of these settings.
         recognizer: reads the rectified image: a `Recognizer`, an object of your own with a method ``recognize``, or a
             function. It gets the image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str,
-            score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote.
+            score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote, of
+            which each of several targets gets its own.
+        tracker: numbers the targets (`Rectification.track`). None makes one where smoothing, ``scan_every`` or the
+            recognizer's schedule or vote needs it, and else gives no numbers, as for frames that do not follow one
+            another.
+        scan_every: frames from one scan of the whole frame to the next, at most, 1 or more. In between the refine
+            network follows the targets where they would be if they moved on as they did; where one of them is lost the
+            frame is scanned at once, and new ones are found by the next scan. For frames that follow one another.
 
     Raises:
-        UsageError: if the parts do not fit together.
+        UsageError: if an argument is out of range, or the parts do not fit together.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
@@ -59,36 +110,61 @@ class Pipeline:
         >>> pipeline = Pipeline(rectifier, recognizer=read)
         >>> pipeline.process(frame).result.label
         'AB12 CD3'
+
+        Several targets, followed:
+
+        >>> pipeline = Pipeline(rectifier, max_targets=4, tracker=TargetTracker())  # doctest: +SKIP
+        >>> [(target.track, target.score) for target in pipeline.process(frame).targets]
+        [(1, 0.98), (2, 0.91)]
     """
 
     def __init__(
         self,
         rectifier: Rectifier,
         *,
+        max_targets: int = 1,
         view: FrameView | None = None,
         rule: MissRule | None = None,
         smoother: CornerSmoother | None = None,
         recognizer: RecognitionStage | ImageRecognizer | Callable[[Image], Recognized] | None = None,
+        tracker: TargetTracker | None = None,
+        scan_every: int = 1,
     ) -> None:
-        self._rectifier, self._view, self._rule = rectifier, view or FrameView(), rule or MissRule()
-        self._smoother = smoother
-        self._recognition = (
-            recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
+        if not _is_whole(max_targets) or not 1 <= max_targets <= MAX_TARGETS:
+            raise UsageError(f"max_targets is {max_targets!r}: must be a whole number from 1 to {MAX_TARGETS}")
+        if not _is_whole(scan_every) or scan_every < 1:
+            raise UsageError(f"scan_every is {scan_every!r}: must be a whole number from 1")
+        self._max_targets = int(max_targets)
+        self._rectifier, self._view, self._asked_rule = rectifier, view or FrameView(), rule or MissRule()
+        stage = recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
+        self._stages, self._stages_of_track = _Stages(smoother, stage), dict[int, _Stages]()
+        needs_tracks = smoother is not None or scan_every != 1 or (stage is not None and stage.follows_targets)
+        self._tracker = TargetTracker() if tracker is None and needs_tracks else tracker
+        self._follower = (
+            TargetFollower(scan_every, self._max_targets, self._tracker)
+            if scan_every != 1 and self._tracker is not None
+            else None
         )
         self._check(rectifier)
+        self._rule = self._rule_for(rectifier)
 
     @property
     def rectifier(self) -> Rectifier:
-        """Finds the target."""
+        """Finds the targets."""
         return self._rectifier
 
     @property
     def rule(self) -> MissRule:
-        """The rule that tells misses from targets."""
+        """The rule that tells misses from targets, with the model's own lowest score where nobody gave one."""
         return self._rule
 
+    @property
+    def max_targets(self) -> int:
+        """Targets that are looked for in a frame, at most."""
+        return self._max_targets
+
     def replace_rectifier(self, rectifier: Rectifier) -> Rectifier:
-        """Takes another one from the next frame on; from the thread that calls `process`.
+        """Takes another one from the next frame on, and its model's lowest score; from the thread that calls `process`.
 
         Returns:
             The old one, for the caller to close.
@@ -97,8 +173,13 @@ class Pipeline:
             UsageError: if it does not fit the other parts; the old one stays.
         """
         self._check(rectifier)
-        self._lose_target()
+        self._lose_targets()
+        if self._tracker is not None:
+            self._tracker.reset()
+        if self._follower is not None:
+            self._follower.reset()
         old, self._rectifier = self._rectifier, rectifier
+        self._rule = self._rule_for(rectifier)
         return old
 
     def process(self, captured: CapturedFrame) -> Processed:
@@ -107,39 +188,99 @@ class Pipeline:
         Raises:
             DataError: if the frame has the wrong type, dtype or shape.
         """
+        started = time.perf_counter()
         frame = replace(captured, image=self._view.apply(captured.image))
-        location = self._rectifier.locate(frame.image)
-        if self._rule.is_miss(location):
-            self._lose_target()
-            is_skipped = self._rule.on_miss == "skip"
-            is_passed_whole = not is_skipped and self._rule.min_score is not None
-            result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
-            return Processed(frame, result, is_skipped)
-        result = self._rectifier.sample(frame.image, location, corners=self._smooth_corners(frame, location))
-        if self._recognition is not None:
-            result = self._recognition.process(result, _seconds(frame))
-        return Processed(frame, result, is_skipped=False)
+        locations = self._locate(frame)
+        found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
+        found = self._numbered(found, _seconds(frame))
+        if not found:
+            location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
+            return self._missed(frame, location)
+        targets = [self._finished(frame, location) for location in found]
+        if self._max_targets > 1:
+            latency_ms = _ms_since(started)
+            targets = [replace(target, latency_ms=latency_ms) for target in targets]
+        return Processed(frame, targets[0], False, tuple(targets), self._rule)
 
     def _check(self, rectifier: Rectifier) -> None:
-        if self._smoother is not None:
+        if self._stages.smoother is not None:
             rectifier.check_takes_corners()
-        if self._rule.min_score is not None and rectifier.model.metadata.score is None:
+        if self._follower is not None:
+            self._follower.check(rectifier)
+        if self._asked_rule.min_score is not None and rectifier.model.metadata.score is None:
             raise UsageError(
                 f"model {rectifier.model.metadata.name!r} gives no score: leave min_score (--min-score) out"
             )
 
-    def _lose_target(self) -> None:
-        if self._smoother is not None:
-            self._smoother.reset()
-        if self._recognition is not None:
-            self._recognition.reset()
+    def _rule_for(self, rectifier: Rectifier) -> MissRule:
+        metadata = rectifier.model.metadata
+        return self._asked_rule.with_default(None if metadata.score is None else metadata.min_score)
 
-    def _smooth_corners(self, frame: CapturedFrame, location: Location) -> FloatArray | None:
-        """Gives the corners to take the image from instead; None for those of the target."""
-        if self._smoother is None:
-            return None
-        corners = self._smoother.smooth(location.corners, _seconds(frame))
-        return None if corners is location.corners else corners
+    def _locate(self, frame: CapturedFrame) -> list[Location]:
+        """The targets, best first; misses may be among them."""
+        if self._follower is not None:
+            return self._follower.locate(self._rectifier, frame.image, _seconds(frame), self._rule)
+        if self._max_targets == 1:
+            return [self._rectifier.locate(frame.image)]
+        return self._rectifier.locate_all(frame.image, max_targets=self._max_targets)
+
+    def _numbered(self, found: list[Location], seconds: float) -> list[Location]:
+        """The targets with the numbers of their tracks; the stages of tracks that have ended are forgotten."""
+        if self._tracker is None:
+            return found
+        numbers = self._tracker.update([location.corners for location in found], seconds)
+        going_on = self._tracker.numbers
+        self._stages_of_track = {n: stages for n, stages in self._stages_of_track.items() if n in going_on}
+        numbered = [replace(location, track=number) for location, number in zip(found, numbers, strict=True)]
+        if self._follower is not None:
+            self._follower.remember(numbered)
+        return numbered
+
+    def _missed(self, frame: CapturedFrame, location: Location) -> Processed:
+        if self._max_targets == 1:
+            self._stages.reset()
+        is_skipped = self._rule.on_miss == "skip"
+        is_passed_whole = not is_skipped and self._rule.min_score is not None
+        result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
+        return Processed(frame, result, is_skipped, (), self._rule)
+
+    def _finished(self, frame: CapturedFrame, location: Location) -> Rectification:
+        """One target, made upright, with its label."""
+        stages = self._stages_for(location.track)
+        result = self._rectifier.sample(frame.image, location, corners=_smooth(stages.smoother, frame, location))
+        if stages.recognition is not None:
+            result = stages.recognition.process(result, _seconds(frame))
+        return result
+
+    def _stages_for(self, number: int | None) -> _Stages:
+        if self._max_targets == 1:
+            return self._stages
+        if number is None:  # nothing is known of other frames
+            self._stages.reset()
+            return self._stages
+        if number not in self._stages_of_track:
+            self._stages_of_track[number] = self._stages.for_one_track()
+        return self._stages_of_track[number]
+
+    def _lose_targets(self) -> None:
+        self._stages.reset()
+        self._stages_of_track.clear()
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def _smooth(smoother: CornerSmoother | None, frame: CapturedFrame, location: Location) -> FloatArray | None:
+    """Gives the corners to take the image from instead; None for those of the target."""
+    if smoother is None:
+        return None
+    corners = smoother.smooth(location.corners, _seconds(frame))
+    return None if corners is location.corners else corners
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
 
 
 def _seconds(frame: CapturedFrame) -> float:

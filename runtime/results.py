@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stn_rectify.runtime.arrays import FloatArray, Image
@@ -97,8 +97,9 @@ class MissRule:
     """The rule by which a frame shows no target, and what becomes of it then.
 
     Attributes:
-        min_score: lowest score of a target, 0 to 1. None: only a score of 0 is a miss, as frames without a usable pose
-            have it; passed on, the result stays what `Rectifier.rectify` gave.
+        min_score: lowest score of a target, 0 to 1. None: that of the model, where its file names one
+            (`with_default`); else only a score of 0 is a miss, as frames without a usable pose have it, and passed on,
+            the result stays what `Rectifier.rectify` gave.
         on_miss: ``"pass"``: the frame is passed on unrectified (`Rectifier.unrectified`). ``"skip"``: nothing is passed
             on.
 
@@ -115,10 +116,18 @@ class MissRule:
         if self.on_miss not in ("pass", "skip"):
             raise UsageError(f"on_miss is {self.on_miss!r}: choose 'pass' or 'skip'")
 
+    def with_default(self, min_score: float | None) -> MissRule:
+        """The same rule, with this lowest score where it names none of its own.
+
+        Args:
+            min_score: 0 to 1, as `Metadata.min_score` of a model's file; None where the file names none.
+        """
+        return self if self.min_score is not None or min_score is None else replace(self, min_score=min_score)
+
     def is_miss(self, result: Rectification | Location) -> bool:
         """Tells whether there is nothing to rectify."""
         return result.score == 0 or (self.min_score is not None and result.score < self.min_score)
 
-    def is_found(self, result: Rectification) -> bool:
+    def is_found(self, result: Rectification | Location) -> bool:
         """Tells whether a target counts as found: no miss, and without a ``min_score`` a score above 0.5."""
         return not self.is_miss(result) and (self.min_score is not None or result.score > FOUND_SCORE)

@@ -29,7 +29,8 @@ class RunCounts:
         failed: frames that could not be read or rectified.
         dropped: frames that the source dropped.
         misses: frames without a target.
-        found: frames whose target counts as found.
+        found: frames whose target, or the best of whose targets, counts as found.
+        targets: targets of all frames together, where several were looked for in a frame.
         elapsed_s: from the beginning of the run to now or to its end, seconds.
         frames_per_s: results per second of late; falls to 0 where none come.
         latency_sum_ms: latency of all results together, milliseconds.
@@ -45,6 +46,7 @@ class RunCounts:
     frames_per_s: float
     latency_sum_ms: float
     bins: IntArray
+    targets: int = 0
 
     def latency_ms(self, percentile: float) -> float:
         """The latency that ``percentile`` % of the frames do not exceed, to 1 %; NaN without frames."""
@@ -72,7 +74,8 @@ class RunSummary:
     """Collects results; `str` gives the closing line. Other threads may ask for `counts` while one adds.
 
     Args:
-        rule: says which frames are misses. Where it is not the default the line says how many there were.
+        rule: says which frames are misses, unless results come with a rule of their own. Where it is not the default
+            the line says how many there were.
 
     Attributes:
         frames: results so far.
@@ -90,6 +93,7 @@ class RunSummary:
         self.misses = 0
         self._rule = rule or MissRule()
         self._found = 0
+        self._targets: int | None = None
         self._started = time.monotonic()
         self._ended: float | None = None
         self._bins = np.zeros(_BINS, np.int64)
@@ -101,9 +105,19 @@ class RunSummary:
         """Tells whether the result's target counts as found; see `MissRule.is_found`."""
         return self._rule.is_found(result)
 
-    def add(self, result: Rectification) -> None:
-        """Counts one result, skipped or not."""
+    def add(self, result: Rectification, *, targets: int | None = None, rule: MissRule | None = None) -> None:
+        """Counts one result, skipped or not.
+
+        Args:
+            result: of the frame, or of the best of its targets.
+            targets: the number of the frame's targets that are no miss, where several are looked for.
+            rule: the one that told whether the frame is a miss, which may change with the model; None for that of
+                before.
+        """
         with self._lock:
+            self._rule = rule or self._rule
+            if targets is not None:
+                self._targets = (self._targets or 0) + targets
             self.frames += 1
             self.misses += self._rule.is_miss(result)
             self._found += self._rule.is_found(result)
@@ -130,6 +144,7 @@ class RunSummary:
                 frames_per_s=(len(self._added) - 1) / since_first if since_first > 0 else 0.0,
                 latency_sum_ms=self._latency_sum_ms,
                 bins=self._bins.copy(),
+                targets=self._targets or 0,
             )
 
     def latency_ms(self, percentile: float) -> float:
@@ -147,6 +162,8 @@ class RunSummary:
         p50, p99 = self.latency_ms(50), self.latency_ms(99)
         found_percent = round(100 * self._found / self.frames)
         line = f"{counts} · latency p50 {p50:.1f} ms, p99 {p99:.1f} ms · target found in {found_percent} %"
+        if self._targets is not None:
+            line += f", {self._targets / self.frames:.2f} targets a frame"
         if self._rule == MissRule():
             return line
         fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.proof.proof import inspect_file
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import synthesised_hold_out
 from stn_rectify.runtime import ModelFile, Rectifier, bundled_models
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 from stn_rectify.runtime.geometry import corner_error
 
 DATA = Path(__file__).parent.parent / "runtime" / "data"

@@ -16,9 +16,10 @@ PUBLIC = {
         CameraInfo CameraSource CapturedFrame CornerSmoother DataError FrameSource FrameView ImageSource JsonlSink
         LabelVote Location MissRule ModelFile ModelFileError PiCameraSource Pipeline Processed Recognition
         RecognitionSchedule RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
-        SourceError StnRectifyError UsageError VideoSource bundled_models draw_overview list_cameras open_camera
-        open_video
+        SourceError StnRectifyError TargetTracker UsageError VideoSource bundled_models draw_overview list_cameras
+        open_camera open_video
     """,
+    "runtime.annotations": "AnnotatedFrame AnnotatedTarget Annotations has_annotations read_annotations",
     "runtime.geometry": """
         CONTROL_POINTS CORNER_POINTS THETA_SIZE UNIT_CORNERS corner_error corners_to_homography homography_to_corners
         homography_to_theta identity_theta is_valid_quadrilateral map_unit_corners normalised_to_pixels

@@ -119,7 +119,11 @@ class DaskCluster:
 
         if (source, limit) not in self._frames:
             name = f"stn-frames-{self._run}-{len(self._frames)}"
-            plugin = FramesPlugin(name, pack_files(source, frame_files(source, limit)))
+            files = frame_files(source, limit)
+            outside = next((file for inside, file in files.items() if inside.startswith("..")), None)
+            if outside is not None:
+                raise UsageError(f"{source}: {outside} lies outside it: for a cluster give the folder that holds both")
+            plugin = FramesPlugin(name, pack_files(source, files))
             with self._connection():
                 self._client.register_plugin(plugin)
             self._frames[source, limit] = name

@@ -85,6 +85,7 @@ class StnNetwork(Network):
     def report(self, file: Path | None) -> NetworkReport:
         """Corners, what the sampler gives, classes of a recognizer behind it; thresholds."""
         warnings = calibration_warnings(self.calibration)
+        warnings += [note for note in self.validation.notes if note not in warnings]
         report = NetworkReport(
             self.kind, self.signature, self.source, self.assembly.cost, warnings,
             theta_readout=self.assembly.refit.table(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,13 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.evaluation.known_frames import (
-    find_truth,
-    network_input,
-    read_corners,
-    read_frame,
-    refuse_wrong_order,
-)
+from stn_rectify.models.evaluation.known_frames import network_input, refuse_wrong_order
+from stn_rectify.runtime.annotations import has_annotations, read_annotations
 from stn_rectify.runtime.arrays import Array, FloatArray, IntArray
 from stn_rectify.runtime.errors import DataError
 
@@ -38,11 +34,13 @@ class FrameSet:
         corners: of the true target, float64 [N, 4, 2] in pixels at the model's input size (TL, TR, BR, BL; the centre
             of the first pixel at (0, 0)); NaN where a frame has none or it is not known. None if known of no frame.
         labels: the true class, int64 [N], -1 where it is not known. None if known of no frame.
+        notes: what the reader of annotated frames mended or left out, a line each.
     """
 
     frames: npt.NDArray[np.float32] = field(repr=False)
     corners: FloatArray | None = field(default=None, repr=False)
     labels: IntArray | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -54,11 +52,10 @@ def read_frames(
     """Reads frames as the network sees them on a device.
 
     Args:
-        source: a folder of images, searched with its subfolders, where a ``truth.json`` in it or a
-            ``FOLDER.truth.json`` beside it gives corners
-            (`stn_rectify.models.evaluation.known_frames.read_corners`); or an .npz with ``frames`` uint8 [N, H, W, C]
-            at the network's input size, in its colour order, and if known ``corners`` float [N, 4, 2], TL TR BR BL or
-            NaN, and ``labels`` int [N] (``stn-train`` writes one).
+        source: a folder of images, searched with its subfolders; or one of annotated frames
+            (`stn_rectify.runtime.annotations.read_annotations`), the largest target of each frame; or an .npz with
+            ``frames`` uint8 [N, H, W, C] at the network's input size, in its colour order, and if known ``corners``
+            float [N, 4, 2], TL TR BR BL or NaN, and ``labels`` int [N] (``stn-train`` writes one).
         input_shape: height, width, channels.
         value_range: what pixel values 0 and 255 are to the model.
         limit: more frames than this are thinned out evenly.
@@ -69,18 +66,20 @@ def read_frames(
     reader = _read_folder if source.is_dir() else _read_npz
     frame_set = reader(source, input_shape, limit)
     low, high = value_range
-    return FrameSet(frame_set.frames * np.float32(high - low) + np.float32(low), frame_set.corners, frame_set.labels)
+    return replace(frame_set, frames=frame_set.frames * np.float32(high - low) + np.float32(low))
 
 
 def calibration_warnings(calibration: FrameSet) -> list[str]:
-    """Names the reasons why frames are doubtful to calibrate with, a line each."""
+    """Names the reasons why frames are doubtful to calibrate with, and what was mended of them, a line each."""
     count = len(calibration)
+    notes = list(calibration.notes)
     if count > 1 and (calibration.frames == calibration.frames[:1]).all():
-        return [f"all {count} calibration frames are the same: no number here says how others fare"]
+        return [f"all {count} calibration frames are the same: no number here says how others fare", *notes]
     if count < _FEW_FRAMES:
         frames = "1 calibration frame" if count == 1 else f"{count} calibration frames"
-        return [f"only {frames}: give a hundred or more, as the device will see them; numbers made from so few mislead"]
-    return []
+        few = f"only {frames}: give a hundred or more, as the device will see them; numbers made from so few mislead"
+        return [few, *notes]
+    return notes
 
 
 def refuse_unknown_labels(source: Path, frames: FrameSet, classes: int | None) -> None:
@@ -107,6 +106,9 @@ def refuse_unknown_labels(source: Path, frames: FrameSet, classes: int | None) -
 def frame_files(source: Path, limit: int) -> dict[str, Path]:
     """The files that a conversion reads of a source of frames, by the names they can have in another folder.
 
+    A name that begins with ``..`` is that of a file outside the source: labels of a data set of which only the folder
+    of images was given.
+
     Raises:
         DataError: if there are none.
     """
@@ -114,11 +116,15 @@ def frame_files(source: Path, limit: int) -> dict[str, Path]:
         return {source.name: source}
     if not source.is_dir():
         raise DataError(f"{source}: no such calibration folder or .npz file")
-    images = image_files(source)
-    truth = find_truth(source)
-    if truth is None:
+    if not has_annotations(source):
+        images = image_files(source)
         return {str(images[k].relative_to(source)): images[k] for k in thinned(len(images), limit)}
-    return {"truth.json": truth, **{str(image.relative_to(source)): image for image in images}}
+    read = read_annotations(source, limit)
+    named = {}
+    for file in (*read.files, *(frame.path for frame in read.frames)):
+        beside = file.name == f"{source.name}.truth.json" and file.parent == source.parent
+        named["truth.json" if beside else os.path.relpath(file, source)] = file
+    return named
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -141,8 +147,8 @@ def thinned(count: int, limit: int) -> IntArray:
 def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
     if input_shape[2] not in (1, 3):
         raise DataError(f"images have 1 or 3 channels, the model has {input_shape[2]}: give an .npz file of frames")
-    if find_truth(folder) is not None:
-        return _with_truth(folder, input_shape, limit)
+    if has_annotations(folder):
+        return _annotated(folder, input_shape, limit)
     files = image_files(folder)
     frames = []
     for file in (files[k] for k in thinned(len(files), limit)):
@@ -161,19 +167,18 @@ def _read_image(file: Path) -> Array:
     return image
 
 
-def _with_truth(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
-    truths = list(read_corners(folder).items())
-    chosen = thinned(len(truths), limit)
-    frames = np.empty((len(chosen), *input_shape), np.float32)
-    corners = np.full((len(chosen), 4, 2), np.nan)
-    for place, (name, truth) in enumerate(truths[k] for k in chosen):
-        frame = read_frame(folder / name)
+def _annotated(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:
+    read = read_annotations(folder, limit).largest_only()
+    frames = np.empty((len(read.frames), *input_shape), np.float32)
+    corners = np.full((len(read.frames), 4, 2), np.nan)
+    for place, known in enumerate(read.frames):
+        frame = known.read()
         frames[place] = network_input(frame, input_shape)
-        if truth is not None:
+        if known.largest is not None:
             height, width = frame.shape[:2]
             factors = np.array([input_shape[1] / width, input_shape[0] / height])
-            corners[place] = (truth + 0.5) * factors - 0.5
-    return FrameSet(frames, corners)
+            corners[place] = (known.largest.corners + 0.5) * factors - 0.5
+    return FrameSet(frames, corners, notes=tuple(f"{folder}: {note}" for note in read.notes))
 
 
 def _read_npz(file: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:

@@ -15,10 +15,10 @@ from stn_rectify.converters.report.class_agreement import ClassAgreement, class_
 from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
@@ -211,8 +211,8 @@ def gate(comparison: Comparison, max_corner_error: float | None, min_coverage: f
         targets = comparison.int8_targets
         if targets is None:
             finding = (
-                "no frame has known corners: give --validation a folder with a truth.json, or an .npz file with an "
-                "array corners"
+                "no frame has known corners: give --validation a folder of annotated frames (a truth.json, say), or an "
+                ".npz file with an array corners"
             )
             checks.append(Check(name, False, finding))
         else:

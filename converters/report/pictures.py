@@ -12,12 +12,12 @@ from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.frame_points import outline
-from stn_rectify.models import drawing
 from stn_rectify.models.charts import error_histogram
-from stn_rectify.models.evaluation.corner_errors import frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.runtime.evaluation.corner_errors import frame_errors
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile

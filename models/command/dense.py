@@ -1,4 +1,4 @@
-"""``stn-train dense``: a network that looks everywhere in a frame learns from synthesised scenes."""
+"""``stn-train dense``: a network that looks everywhere learns from scenes, synthesised ones and annotated frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining, TrainingFrameOptions
-from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
+from stn_rectify.models.command.shared_options import CourseOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.files import check_refine_name
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option
 from stn_rectify.runtime.command.parsing import positive_number
@@ -36,11 +36,13 @@ class Dense(FrameTraining):
     examples = (
         "--out labels.keras --backgrounds photographs/ --negatives empty/",
         "--find plates --weights labels.keras --out plates.keras",
+        "--weights labels.keras --out own.keras --frames labelled/",
     )
 
     dense: DenseOptions = group("dense localization network")
     course: CourseOptions = group("training", epochs=14, batch_size=16, learning_rate=2e-3)
     frames: TrainingFrameOptions = group("synthesised scenes", samples=24_000)
+    real: RealFrameOptions = group("real frames")
 
     def train(self) -> keras.Model:
         """Trains the network and writes it."""
@@ -53,6 +55,7 @@ class Dense(FrameTraining):
             width=own.width,
             weights=str(own.weights) if own.weights else None,
             negatives=str(negatives) if negatives else None,
+            **self.real.arguments(),
         )
         check_refine_name(out, refines=False)
         prepare_out(out, overwrite=self.result.overwrite)

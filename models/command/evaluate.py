@@ -48,14 +48,17 @@ class Evaluate(Subcommand):
 
 
 def read_real_frames(options: EvaluationOptions) -> list[KnownFrames]:
-    """The frames with known corners that ``--validate`` names.
+    """The annotated frames that ``--validate`` names; prints a line about each folder.
 
     Raises:
         DataError: if a folder cannot be read.
     """
     from stn_rectify.models.evaluation.known_frames import read_truth
 
-    return [read_truth(folder) for folder in options.validate]
+    sets = [read_truth(source) for source in options.validate]
+    for frames in sets:
+        print(frames.about, flush=True)
+    return sets
 
 
 def print_tables(

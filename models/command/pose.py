@@ -1,4 +1,4 @@
-"""``stn-train pose``: a network learns from synthesised frames with known corners."""
+"""``stn-train pose``: a network learns from frames with known corners, synthesised and annotated ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining
-from stn_rectify.models.command.shared_options import NetworkOptions, prepare_out
+from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.files import check_refine_name, is_refine_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
@@ -40,17 +40,19 @@ class RefinementOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class Pose(FrameTraining):
-    """Train a network on synthesised frames with known corners."""
+    """Train a network on frames with known corners, synthesised or annotated ones."""
 
     name = "pose"
     examples = (
         "--out labels.keras --backgrounds photographs/",
         "--refine --scan labels.keras --out labels.refine.keras",
+        "--out labels.keras --frames labelled/",
     )
 
     network: NetworkOptions = group("network")
     localization: LocalizationOptions = group("localization network")
     refinement: RefinementOptions = group("refinement")
+    real: RealFrameOptions = group("real frames")
 
     def train(self) -> keras.Model:
         """Trains the network and writes it."""
@@ -68,6 +70,7 @@ class Pose(FrameTraining):
             negatives=str(self.frames.negatives) if self.frames.negatives else None,
             weights=str(own.weights) if own.weights else None,
             localization=own.localization,
+            **self.real.arguments(),
         )
         check_refine_name(out, refines=refine)
         if scan and not refine:

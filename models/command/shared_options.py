@@ -6,13 +6,15 @@ import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, option, repeated, required
-from stn_rectify.runtime.command.parsing import positive_number, whole_number
+from stn_rectify.runtime.command.parsing import number, positive_number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
 #: An option's type: a seed that Keras takes.
 SEED = whole_number(0, 2**32 - 1)
+_SHARE = number("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
 def _frame_shape(text: str) -> tuple[int, int, int]:
@@ -91,11 +93,39 @@ class FrameOptions(OptionGroup):
     backgrounds: Path | None = option(None, "photographs as backgrounds and posters", Path, metavar="DIR")
 
 
+class RealFrameArguments(TypedDict):
+    """Arguments of `stn_rectify.models.training.course.RealCourse`."""
+
+    frames: tuple[str, ...]
+    frames_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFrameOptions(OptionGroup):
+    """Annotated real frames, beside the synthesised ones."""
+
+    frames: tuple[Path, ...] = repeated(
+        "annotated frames to train on (truth.json, COCO, YOLO, labelme, CVAT, CCPD); repeatable", Path, metavar="DIR"
+    )
+    frames_share: float = option(
+        0.5, "their share of the samples; 1 to synthesise none (default %(default)s)", _SHARE, metavar="SHARE"
+    )
+
+    def arguments(self) -> RealFrameArguments:
+        """The arguments of `stn_rectify.models.training.course.RealCourse`.
+
+        Raises:
+            UsageError: if a share is given, but no frames.
+        """
+        self.check_needed("--frames", is_there=bool(self.frames))
+        return {"frames": tuple(str(source) for source in self.frames), "frames_share": self.frames_share}
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions(OptionGroup):
     """The frames that a finished model is tried on; those held out come from another seed than those of a training."""
 
-    validate: tuple[Path, ...] = repeated("real frames with a truth.json; repeatable", Path, metavar="DIR")
+    validate: tuple[Path, ...] = repeated("annotated real frames; repeatable", Path, metavar="DIR")
     hold_out: int = option(
         1000, "synthesised frames of another seed (default %(default)s)", whole_number(0), metavar="N"
     )

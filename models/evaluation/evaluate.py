@@ -8,12 +8,12 @@ from pathlib import Path
 
 import keras
 
-from stn_rectify.models.evaluation.corner_errors import error_table, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.files import is_refine_file, refine_file_of, scan_file_of
 from stn_rectify.models.network.keras_file import load_model
+from stn_rectify.runtime.evaluation.corner_errors import error_table, summarise
 from stn_rectify.runtime.geometry import THETA_SIZE
 
 _PASSES = 4  # refinement passes shown, after the scan

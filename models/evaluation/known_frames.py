@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,14 @@ import numpy.typing as npt
 
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.annotations import read_annotations
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 from stn_rectify.runtime.sources.images import read_image
 
+_MOST_FRAMES = 1000  # of a folder: they are kept in memory
 _LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
 
 
@@ -32,56 +33,34 @@ class KnownFrames:
         frames: BGR uint8 [H, W, 3] each.
         corners: float64 [4, 2] each, frame pixels; None where the frame holds no target.
         kinds: the kind of each target, for pictures of each kind; empty if the kinds are not known.
+        about: one line about annotated frames, what was mended or left out included; empty for others.
     """
 
     name: str
     frames: tuple[Array, ...]
     corners: tuple[Array | None, ...]
     kinds: tuple[str, ...] = ()
+    about: str = ""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each frame, pixels."""
+        return tuple((frame.shape[1], frame.shape[0]) for frame in self.frames)
 
 
-def find_truth(folder: Path) -> Path | None:
-    """The file with the corners of a folder's frames: ``truth.json`` in it, or ``FOLDER.truth.json`` beside it."""
-    candidates = (folder / "truth.json", folder.parent / f"{folder.name}.truth.json")
-    return next((c for c in candidates if c.is_file()), None)
+def read_truth(source: Path) -> KnownFrames:
+    """The annotated frames of a folder, of any format, at full resolution, each with the largest of its targets.
 
-
-def read_truth(folder: Path) -> KnownFrames:
-    """All frames of a folder with a ``truth.json`` (`read_corners`), at full resolution.
-
-    Raises:
-        DataError: if the file or an image is missing, cannot be read, or is not as it should be.
-    """
-    truth = read_corners(folder)
-    frames = tuple(read_frame(folder / name) for name in truth)
-    return KnownFrames(f"{folder.parent.name}/{folder.name}", frames, tuple(truth.values()))
-
-
-def read_corners(folder: Path) -> dict[str, Array | None]:
-    """Reads the corners of a folder's frames from ``truth.json`` in it, or ``FOLDER.truth.json`` beside it.
-
-    The file maps image names to four corners: ``{"a.jpg": [[x, y], [x, y], [x, y], [x, y]], ...}``, frame pixels,
-    TL, TR, BR, BL of the upright target; or to null where the frame holds no target.
-
-    Returns:
-        Image name → float64 [4, 2], frame pixels; None where the frame holds no target.
+    Args:
+        source: see `stn_rectify.runtime.annotations.read_annotations`; more than 1000 frames are thinned out evenly.
 
     Raises:
-        DataError: if the file is missing, cannot be read, or is not as above.
+        DataError: if annotations or an image are missing, cannot be read, or are not as they should be.
     """
-    file = find_truth(folder)
-    if file is None:
-        raise DataError(f"{folder}: no truth.json in it and no {folder.name}.truth.json beside it")
-    try:
-        truth = {name: _corners(value) for name, value in json.loads(file.read_bytes()).items()}
-        if not truth:
-            raise ValueError("it names no image")
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{file}: expected {{image name: four [x, y] corners, or null}}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-    refuse_wrong_order(file, {name: corners for name, corners in truth.items() if corners is not None})
-    return truth
+    read = read_annotations(source, _MOST_FRAMES).largest_only()
+    frames = tuple(frame.read() for frame in read.frames)
+    corners = tuple(None if frame.largest is None else frame.largest.corners for frame in read.frames)
+    return KnownFrames(f"{source.parent.name}/{source.name}", frames, corners, about=read.summary)
 
 
 def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
@@ -100,15 +79,6 @@ def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
             f"{file}: corners of {len(wrong)} of {len(corners)} frames are not TL TR BR BL (clockwise and convex, y "
             f"points down), the first of frame {wrong[0]}: put them into this order"
         )
-
-
-def _corners(value: Any) -> Array | None:
-    if value is None:
-        return None
-    corners = np.array(value, np.float64).reshape(4, 2)
-    if not np.isfinite(corners).all():
-        raise ValueError("a corner is not a finite number")
-    return corners
 
 
 def read_frame(path: Path) -> Array:

@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.models.network.dense_answers import DensePredictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.synthesis import SceneSynthesiser
 from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 
 _FRAME_SIZE = (640, 480)
 _FOUND_OVERLAP = 0.5

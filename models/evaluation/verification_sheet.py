@@ -9,18 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_rectify.models import drawing
 from stn_rectify.models.charts import error_histogram, histogram
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, AlignedMean, aligned_mean
-from stn_rectify.models.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
 from stn_rectify.models.evaluation.known_frames import KnownFrames
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.runtime.evaluation.corner_errors import GOOD_OVERLAP, FrameErrors, frame_errors
 from stn_rectify.runtime.geometry import (
-    corners_to_homography,
     homography_to_corners,
-    homography_to_theta,
-    is_valid_quadrilateral,
-    pixel_homography,
     upright_size,
 )
 
@@ -123,20 +119,11 @@ def ranked_frames(frame_set: KnownFrames, poses: Sequence[FoundPoses], errors: S
         ]
         size = upright_size(truth, max_side=max(_CELL_PX))
         for label, corners in (("true corners", truth), *((one.label, one.corners[number]) for one in poses)):
-            cells.append(drawing.captioned(drawing.fitted(_rectified(frame, corners, size), *_CELL_PX), label))
+            cells.append(drawing.captioned(drawing.fitted(drawing.rectified(frame, corners, size), *_CELL_PX), label))
         columns.append(drawing.below(cells))
     legend = ", ".join(f"{one.label} {'red' if one.label == 'INT8' else 'green'}" for one in poses)
     heading = drawing.text(f"Frames from the best to the worst by {poses[-1].label}: truth blue, {legend}", size=14)
     return drawing.below([heading, drawing.beside(columns)])
-
-
-def _rectified(frame: Image, corners: Array, size: tuple[int, int]) -> Image:
-    """The target at ``size``, width and height; grey where the corners are no quadrilateral."""
-    if not is_valid_quadrilateral(corners, min_area_px=1.0):
-        return np.full((size[1], size[0], 3), 128, np.uint8)
-    theta = homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
-    matrix = pixel_homography(theta, (frame.shape[1], frame.shape[0]), size)
-    return drawing.warped(frame, matrix, size)
 
 
 def alignment_pictures(frame_set: KnownFrames, poses: Sequence[FoundPoses]) -> list[Image]:

@@ -171,8 +171,8 @@ def _poses(
         for _ in range(_ATTEMPTS):
             corners = draw_pose(rng, aspect, size, extent=(extent, 1.02 * extent), cut_off=0.1, least_edge=_LEAST_EDGE)
             mask = np.zeros_like(occupied)
-            cv2.fillConvexPoly(mask, target_outline(corners, texture).round().astype(np.int32), 1)
-            if not (cv2.dilate(mask, np.ones((5, 5), np.uint8)) & occupied).any():
+            cv2.fillConvexPoly(mask, target_outline(corners, texture).round().astype(np.int32), (1,))
+            if not np.any(cv2.dilate(mask, np.ones((5, 5), np.uint8))[occupied > 0]):
                 occupied |= mask
                 placed.append((texture, corners))
                 break

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.curve import Curve, Row, write_curve
 from stn_rectify.models.training.frame_batches import Batch, Draw, batches, frame_drawer
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.real_frames import RealFrames, read_real_frames
 from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
@@ -61,6 +62,11 @@ class Course:
     refine_margin: float | None = None
 
     @property
+    def has_own_targets(self) -> bool:
+        """Whether the targets are the user's own, which have one side that is up and are never mirrored."""
+        return self.targets is not None
+
+    @property
     def epoch_steps(self) -> int:
         """Batches of an epoch."""
         return self.samples // self.batch_size
@@ -69,8 +75,8 @@ class Course:
     def draw(self) -> Draw:
         """The function that makes a sample of a frame. The user's own targets are never mirrored."""
         if self.refine_margin is None:
-            return frame_drawer(mirrors=self.targets is None)
-        return crop_drawer(self.refine_margin, turns=self.targets is None)
+            return frame_drawer(mirrors=not self.has_own_targets)
+        return crop_drawer(self.refine_margin, turns=not self.has_own_targets)
 
     def batches(
         self, pool: StoredPool, epoch: int, *, first: int = 0, batch_size: int | None = None
@@ -87,7 +93,45 @@ class Course:
         )
 
 
-def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...], jobs: int) -> FramePool:
+@dataclass(frozen=True)
+class RealCourse(Course):
+    """A course with annotated real frames among the synthesised ones.
+
+    Attributes:
+        frames: folders of annotated frames.
+        frames_share: their share of the samples, above 0; 1 for all of them.
+    """
+
+    frames: tuple[str, ...] = ()
+    frames_share: float = 0.5
+
+    @property
+    def has_own_targets(self) -> bool:
+        """See `Course.has_own_targets`."""
+        return super().has_own_targets or bool(self.frames)
+
+    def read_frames(self) -> RealFrames | None:
+        """Reads the annotated frames, and prints a line about each folder; None if there are none.
+
+        Raises:
+            DataError: see `stn_rectify.models.training.real_frames.read_real_frames`.
+        """
+        return read_real_frames([Path(folder) for folder in self.frames], self.frames_share, self.samples)
+
+    def settings(self, real: RealFrames | None) -> dict[str, Any]:
+        """The settings that a `Checkpoint` keeps.
+
+        Args:
+            real: the annotated frames. Without them nothing is said of such, as in checkpoints from before there were
+                any.
+        """
+        frames = {} if real is None else {"frames": real.sha256, "frames_share": real.share}
+        return {name: value for name, value in asdict(self).items() if name not in ("frames", "frames_share")} | frames
+
+
+def course_frames(
+    course: Course, work: Path, localization_shape: tuple[int, ...], jobs: int, real: RealFrames | None = None
+) -> FramePool:
     """The frames of a course, in the folder ``work``.
 
     Args:
@@ -95,6 +139,7 @@ def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...
         work: folder of the training.
         localization_shape: height and width of the image that the localization network sees.
         jobs: processes that synthesise frames.
+        real: annotated frames that stand in the place of some; None for none.
     """
     finer = 2 if course.refine_margin is None else 3  # a target fills a part of a frame, but all of its crop
     return FramePool(
@@ -104,6 +149,7 @@ def course_frames(course: Course, work: Path, localization_shape: tuple[int, ...
         seed=course.seed,
         backgrounds=Path(course.backgrounds) if course.backgrounds else None,
         targets=Path(course.targets) if course.targets else None,
+        real=real,
         jobs=jobs,
     )
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stn_rectify.models.charts import curve_chart
-from stn_rectify.models.drawing import write_png
 from stn_rectify.models.files import partial_file
+from stn_rectify.runtime.drawing import write_png
 from stn_rectify.runtime.errors import DataError
 
 #: A line of the file: names of columns → values.

@@ -59,7 +59,7 @@ def dense_target(corners: FloatArray, plates: npt.NDArray[np.bool_], height: int
         if longest > TOO_LARGE_PX:
             continue
         whole = np.zeros((rows, columns), np.uint8)
-        cv2.fillConvexPoly(whole, np.round((corners[k] - (STRIDE - 1) / 2) / STRIDE).astype(np.int32), 1)
+        cv2.fillConvexPoly(whole, np.round((corners[k] - (STRIDE - 1) / 2) / STRIDE).astype(np.int32), (1,))
         counts[whole > 0] = 0
         if not LEAST_SIDE_PX <= longest <= LARGEST_SIDE_PX:
             continue

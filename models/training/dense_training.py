@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from stn_rectify.models.files import DENSE, partial_file, sha256_of_file
 from stn_rectify.models.network.dense import SCORES, any_size, dense_localization
 from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course import RealCourse, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.models.training.dense_batches import DenseBatch, dense_batches
 from stn_rectify.models.training.scene_pool import ScenePool
@@ -59,7 +59,7 @@ class DenseCornerLoss(keras.losses.Loss):
 
 
 @dataclass(frozen=True)
-class DenseRecipe(Course):
+class DenseRecipe(RealCourse):
     """The settings that decide the trained weights of a dense network.
 
     Attributes:
@@ -92,7 +92,7 @@ class DenseRecipe(Course):
     def dense_batches(self, pool: ScenePool, epoch: int, *, first: int = 0) -> Iterator[DenseBatch]:
         """The batches of an epoch, from batch ``first`` on."""
         return dense_batches(
-            pool, epoch, batch_size=self.batch_size, seed=self.seed, first=first, mirrors=self.targets is None
+            pool, epoch, batch_size=self.batch_size, seed=self.seed, first=first, mirrors=not self.has_own_targets
         )
 
 
@@ -117,7 +117,8 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
     model = recipe.model()
     folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
     paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
-    pool = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, jobs=jobs, **paths)
+    real = recipe.read_frames()
+    pool = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, real=real, jobs=jobs, **paths)
     trained = any_size(model)
     trained.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-4),
@@ -125,7 +126,7 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
         loss_weights=[1.0, _CORNER_WEIGHT],
     )
     others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real) | others)
     train_epochs(trained, pool, recipe, checkpoint, _truth, batches=recipe.dense_batches)
     _write_calibration(pool, recipe, out)
     write_curve(out, [checkpoint.curve_file])

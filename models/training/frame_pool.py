@@ -1,4 +1,4 @@
-"""Synthesised frames for training, made once and kept on disk."""
+"""Frames for training, synthesised or annotated real ones, made once and kept on disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.models.training.real_frames import RealFrames
 from stn_rectify.models.training.stored_pool import DrawItem, StoredPool
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
@@ -20,7 +21,7 @@ _EMPTY_SHARE = 0.2
 
 
 class FramePool(StoredPool):
-    """Synthesised frames in a folder: memory-mapped, resumable, the same for the same arguments.
+    """Frames in a folder: memory-mapped, resumable, the same for the same arguments.
 
     Frames are stored stretched to a square of ``size`` pixels, so that a network's input is a plain reduction of them.
 
@@ -31,6 +32,8 @@ class FramePool(StoredPool):
         seed: seed of the synthesiser.
         backgrounds: folder of photographs, or None.
         targets: folder of upright pictures of the only targets, or None.
+        real: annotated frames that stand in the place of some; of each, the largest target is the one to find. None for
+            none.
         jobs: number of processes that synthesise.
 
     Attributes:
@@ -40,7 +43,7 @@ class FramePool(StoredPool):
             (`stn_rectify.models.training.scan_poses`); None if no scan network is used.
 
     Raises:
-        DataError: if the folder holds other or damaged frames, or they cannot be synthesised or written.
+        DataError: if the folder holds other or damaged frames, or they cannot be synthesised, read or written.
     """
 
     scan_poses: FloatArray | None = None
@@ -54,6 +57,7 @@ class FramePool(StoredPool):
         seed: int,
         backgrounds: Path | None = None,
         targets: Path | None = None,
+        real: RealFrames | None = None,
         jobs: int = 1,
     ) -> None:
         self._synthesiser = FrameSynthesiser(
@@ -63,12 +67,13 @@ class FramePool(StoredPool):
             targets=targets,
             empty_fraction=_EMPTY_SHARE,
         )
-        self._size = size
+        self._size, self._real = size, real
         recipe = {
             "size": size,
             "seed": seed,
             "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
             "targets": str(targets.resolve()) if targets else None,
+            "real": [real.share, real.sha256] if real else None,
         }
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
         self.frames, self.corners = self.open_array("frames"), self.open_array("corners")
@@ -79,17 +84,22 @@ class FramePool(StoredPool):
 
     def drawer(self) -> DrawItem:
         """See `StoredPool.drawer`."""
-        return _DrawFrame(self._synthesiser, self._size)
+        return _DrawFrame(self._synthesiser, self._size, self._real)
 
 
 @dataclass
 class _DrawFrame:
     synthesiser: FrameSynthesiser
     size: int
+    real: RealFrames | None
 
     def __call__(self, index: int) -> Mapping[str, Any]:
-        sample = self.synthesiser(index)
-        frame = cv2.resize(sample.frame, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        to_normalised = pixels_to_normalised(*_FRAME_SIZE)
-        corners = np.nan if sample.corners is None else transform_points(to_normalised, sample.corners)
-        return {"frames": frame, "corners": corners}
+        known = self.real.at(index) if self.real is not None else None
+        if known is None:
+            sample = self.synthesiser(index)
+            image, corners = sample.frame, sample.corners
+        else:
+            image, corners = known.read(), known.largest.corners if known.largest is not None else None
+        frame = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        to_normalised = pixels_to_normalised(image.shape[1], image.shape[0])
+        return {"frames": frame, "corners": np.nan if corners is None else transform_points(to_normalised, corners)}

@@ -1,8 +1,8 @@
-"""Training of localization networks on synthesised frames: supervision by known corners and presence."""
+"""Training of localization networks on frames with known corners: supervision by these and by presence."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import (
-    Course,
+    RealCourse,
     Targets,
     averaging_adamw,
     course_frames,
@@ -24,6 +24,7 @@ from stn_rectify.models.training.course import (
 )
 from stn_rectify.models.training.dense_candidates import dense_candidates
 from stn_rectify.models.training.frame_batches import Batch, Draw
+from stn_rectify.models.training.real_frames import RealFrames
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.models.training.scene_crops import scene_crop_drawer
 from stn_rectify.models.training.scene_pool import ScenePool
@@ -50,7 +51,7 @@ def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
 
 
 @dataclass(frozen=True)
-class TrainingRecipe(Course):
+class TrainingRecipe(RealCourse):
     """The settings that decide the trained weights: the arguments of `lightweight_stn` and of the training.
 
     Attributes:
@@ -81,7 +82,7 @@ class TrainingRecipe(Course):
     def draw(self) -> Draw:
         """The function that makes a sample of a frame, or of a scene behind a dense network."""
         if self.behind_dense and self.refine_margin is not None:
-            return scene_crop_drawer(self.refine_margin, turns=self.targets is None)
+            return scene_crop_drawer(self.refine_margin, turns=not self.has_own_targets)
         return super().draw
 
     def model(self) -> keras.Model:
@@ -135,28 +136,29 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     stn = recipe.model()
-    pool = _pool(recipe, work, jobs)
+    real = recipe.read_frames()
+    pool = _pool(recipe, work, jobs, real)
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
     # Other networks under the same names are another training.
     others = {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real) | others)
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn
 
 
-def _pool(recipe: TrainingRecipe, work: Path, jobs: int) -> StoredPool:
+def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool:
     """The frames, and where the scan network looks in them if there is one."""
     if recipe.scan is not None and recipe.behind_dense:
         folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
         paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
-        scenes = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, jobs=jobs, **paths)
+        scenes = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, real=real, jobs=jobs, **paths)
         scenes.candidates = dense_candidates(Path(recipe.scan), scenes)
         return scenes
     scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs)
+    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
     if scan is not None:
         pool.scan_poses = scan.poses(pool)
     return pool

@@ -1,4 +1,4 @@
-"""Synthesised scenes for training, made once and kept on disk."""
+"""Scenes for training, synthesised or annotated real frames, made once and kept on disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from stn_rectify.models.synthesis import SceneSynthesiser
 from stn_rectify.models.synthesis.scenes import MAX_TARGETS
+from stn_rectify.models.training.real_frames import RealFrames
+from stn_rectify.models.training.real_scenes import real_scene
 from stn_rectify.models.training.stored_pool import DrawItem, StoredPool
 from stn_rectify.runtime.arrays import Array
 
@@ -27,6 +29,7 @@ class ScenePool(StoredPool):
         backgrounds: folder of photographs, or None.
         negatives: folder of photographs without a target, or None.
         targets: folder of upright pictures of the only targets, or None.
+        real: annotated frames that stand in the place of some scenes, with all of their targets; None for none.
 
     Attributes:
         frames: uint8 [N, 360, 480, 3] BGR.
@@ -50,13 +53,16 @@ class ScenePool(StoredPool):
         backgrounds: Path | None = None,
         negatives: Path | None = None,
         targets: Path | None = None,
+        real: RealFrames | None = None,
         jobs: int = 1,
     ) -> None:
         folders = {"backgrounds": backgrounds, "negatives": negatives, "targets": targets}
         self._synthesiser = SceneSynthesiser(
             seed=seed, frame_size=SCENE_SIZE, backgrounds=backgrounds, negatives=negatives, targets=targets
         )
+        self._real = real
         recipe = {"seed": seed, **{name: str(path.resolve()) if path else None for name, path in folders.items()}}
+        recipe["real"] = [real.share, real.sha256] if real else None
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
         self.frames, self.corners = self.open_array("frames"), self.open_array("corners")
         self.plates = self.open_array("plates")
@@ -71,14 +77,18 @@ class ScenePool(StoredPool):
 
     def drawer(self) -> DrawItem:
         """See `StoredPool.drawer`."""
-        return _DrawScene(self._synthesiser)
+        return _DrawScene(self._synthesiser, self._real)
 
 
 @dataclass
 class _DrawScene:
     synthesiser: SceneSynthesiser
+    real: RealFrames | None
 
     def __call__(self, index: int) -> Mapping[str, Any]:
+        known = self.real.at(index) if self.real is not None else None
+        if known is not None:
+            return real_scene(known, SCENE_SIZE)
         scene = self.synthesiser(index)
         count = len(scene.corners)
         corners = np.full((MAX_TARGETS, 4, 2), np.nan)

@@ -108,13 +108,14 @@ class StoredPool(ABC):
         """First frame of each chunk that is there."""
         try:
             state = json.loads(self._state_file.read_text())
-            recipe = {key: state[key] for key in self._recipe}
+            # A setting of None may be younger than the file.
+            recipe = {key: state[key] for key, value in self._recipe.items() if value is not None or key in state}
             done = [int(first) for first in state["done"]]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"{self._state_file} is damaged ({error!r}): delete the folder {self.folder} to start anew"
             ) from error
-        if recipe != self._recipe:
+        if recipe != {key: value for key, value in self._recipe.items() if key in recipe}:
             raise DataError(f"{self.folder} holds frames made with other settings: delete it or choose another --out")
         return done
 

@@ -74,9 +74,15 @@ def _doctor(words: Sequence[str]) -> int:
     return doctor(words, sample=DEMO_IMAGE)
 
 
+def _evaluate(words: Sequence[str]) -> int:
+    from stn_rectify.runtime.command.evaluate import evaluate
+
+    return evaluate(words)
+
+
 # What a first word without dashes names. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
 # the misspelt option for a command, and complain about that instead.
-_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor}
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate}
 
 
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:

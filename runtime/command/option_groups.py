@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType, NoneType
-from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 from stn_rectify.runtime.errors import UsageError
 
@@ -93,9 +93,12 @@ def positional(help_text: str, parse: Callable[[str], _T], *, metavar: str) -> _
     return value
 
 
-def positionals(help_text: str, *, metavar: str) -> tuple[str, ...]:
-    """A field that takes all words that stand alone, one at least."""
-    value: tuple[str, ...] = field(metadata={"help": help_text, "metavar": metavar, "nargs": "+", _IS_POSITIONAL: True})
+def positionals(help_text: str, *, metavar: str, least: Literal[0, 1] = 1) -> tuple[str, ...]:
+    """A field that takes all words that stand alone, ``least`` of them or more."""
+    nargs = "+" if least else "*"
+    value: tuple[str, ...] = field(
+        metadata={"help": help_text, "metavar": metavar, "nargs": nargs, _IS_POSITIONAL: True}
+    )
     return value
 
 

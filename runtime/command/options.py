@@ -19,7 +19,7 @@ from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
 from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
 from stn_rectify.runtime.command.source_options import CameraOptions, ReconnectionOptions, SourceOptions, ViewOptions
-from stn_rectify.runtime.command.target_options import ModelOptions, TargetOptions
+from stn_rectify.runtime.command.target_options import OF_FOLLOWING_TARGETS, ModelOptions, TargetOptions
 from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
@@ -76,7 +76,8 @@ def make_parser(*, exit_on_error: bool = True) -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="Makes what a camera sees at an angle upright.",
         epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk "
-        f"({PROGRAM} doctor --help).",
+        f"({PROGRAM} doctor --help). {PROGRAM} evaluate DIR says how well targets are found in annotated frames "
+        f"({PROGRAM} evaluate --help).",
         exit_on_error=exit_on_error,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
@@ -128,7 +129,7 @@ def check_options(options: RunOptions) -> None:
     source, recognition = options.source, options.recognition
     options.camera.check_needed("--camera", is_there=source.camera is not None)
     recognition.check_needed("--recognizer", is_there=recognition.recognizer is not None)
-    following = ["smooth"] if options.target.smooth else []
+    following = [key for key in OF_FOLLOWING_TARGETS if key in options.target.changed()]
     following += [key for key in OF_FOLLOWING_FRAMES if key in recognition.changed()]
     if following and not source.frames_follow:
         raise UsageError(f"--{following[0]} needs --camera or --video: images do not follow one another")
@@ -164,7 +165,7 @@ def _replaced_keys(options: RunOptions) -> set[str]:
     source = options.source
     keys = set(source.names()) if source.is_named else set()
     if source.image is not None or source.demo:
-        keys |= {*options.camera.names(), "smooth", *OF_FOLLOWING_FRAMES}
+        keys |= {*options.camera.names(), *OF_FOLLOWING_TARGETS, *OF_FOLLOWING_FRAMES}
     elif source.video is not None:
         keys |= set(options.camera.names())
     return keys if options.web.serve_models is None else {*keys, "serve-models"}

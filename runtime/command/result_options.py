@@ -100,6 +100,7 @@ def make_sinks(
     *,
     video: str | None,
     labels: bool,
+    targets: bool = False,
 ) -> Iterator[ResultSink]:
     """The sinks that the options ask for, made one after the other; each is a context manager.
 
@@ -110,6 +111,7 @@ def make_sinks(
         source: of the run.
         video: the name of a video file to write, with the directives of `strftime`.
         labels: whether results have labels.
+        targets: whether several targets are looked for in a frame.
 
     Raises:
         StnRectifyError: if a sink cannot be made.
@@ -117,7 +119,7 @@ def make_sinks(
     if results.show:  # first: it fails most easily, and leaves nothing behind
         yield ShowSink(hold=isinstance(source, ImageSource), is_stopped=lambda: source.is_stopped)
     if results.jsonl is not None:
-        yield JsonlSink(results.jsonl)
+        yield JsonlSink(results.jsonl, targets=targets)
     if saving.save is not None:
         yield _save_sink(saving.save, saving, source)
     if video is not None:
@@ -131,6 +133,7 @@ def make_sinks(
             interval_s=usual if mqtt.mqtt_interval is None else mqtt.mqtt_interval,
             discovery_prefix=None if mqtt.mqtt_discovery == _OFF else mqtt.mqtt_discovery,
             labels=labels,
+            targets=targets,
             report=say,
         )
 

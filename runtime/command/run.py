@@ -19,6 +19,7 @@ from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracks import TargetTracker
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sources import CapturedFrame, FrameSource, FrameView, ImageSource
@@ -57,12 +58,24 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         rectifier = stack.enter_context(open_model(options.model.model))
         smoother = CornerSmoother() if options.target.smooth else None
         stage = recognition_stage(options.recognition, recognizer)
-        pipeline = Pipeline(rectifier, view=view, rule=rule, smoother=smoother, recognizer=stage)
+        max_targets = options.target.max_targets
+        pipeline = Pipeline(
+            rectifier,
+            max_targets=max_targets,
+            view=view,
+            rule=rule,
+            smoother=smoother,
+            recognizer=stage,
+            tracker=TargetTracker() if max_targets > 1 and options.source.frames_follow else None,
+            scan_every=options.target.scan_every,
+        )
         stack.callback(lambda: pipeline.rectifier.close())  # which may be another one by then
         source = stack.enter_context(open_source(options.source, options.camera, options.reconnection, failed))
         # They make files only once frames can come.
         video, labels = options.model.video_file, recognizer is not None
-        asked_for = make_sinks(options.results, options.saving, options.mqtt, source, video=video, labels=labels)
+        asked_for = make_sinks(
+            options.results, options.saving, options.mqtt, source, video=video, labels=labels, targets=max_targets > 1
+        )
         sinks, saving = _with_switch([stack.enter_context(sink) for sink in asked_for])
         web_view = open_web_view(
             options.web,
@@ -121,10 +134,11 @@ def _rectify_all(
             continue
         if not done.is_skipped:
             for sink in sinks:
-                sink.write(done.frame, done.result)
+                sink.write_targets(done.frame, done.result, done.targets, done.rule)
             if not sinks and isinstance(source, ImageSource):
-                say(result_line(done.frame, done.result))
-        summary.add(done.result)
+                for target in done.targets or (done.result,):
+                    say(result_line(done.frame, target))
+        summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
         last = (frame, done)
         if web_view is not None:

@@ -6,23 +6,29 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-from stn_rectify.runtime.sources import FrameSource
+from typing import Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stoppable(Protocol):
+    """A source of frames, or other work that ends early when it is asked to."""
+
+    def stop(self) -> None:
+        """Ends it as soon as may be."""
+
+
 class StopSignals:
-    """Turns the first signal into `FrameSource.stop`, or into KeyboardInterrupt while there is no source yet.
+    """Turns the first signal into `Stoppable.stop`, or into KeyboardInterrupt while there is no source yet.
 
     A second signal raises KeyboardInterrupt, for a run that does not end.
     """
 
     def __init__(self) -> None:
-        self._source: FrameSource | None = None
+        self._source: Stoppable | None = None
         self._received = False
 
-    def watch(self, source: FrameSource) -> None:
+    def watch(self, source: Stoppable) -> None:
         """From now on a signal stops this source."""
         self._source = source
 

@@ -10,9 +10,13 @@ from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output
 from stn_rectify.runtime.command.parsing import share, whole_number
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
+
+#: The options that frames which do not follow one another have no use for.
+OF_FOLLOWING_TARGETS = ("smooth", "scan-every")
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,20 @@ class TargetOptions(OptionGroup):
 
     title: ClassVar[str] = "targets"
 
-    min_score: float | None = option(None, "lowest score of a target, 0 to 1 (none)", share, metavar="S")
+    max_targets: int = option(1, "targets to find in a frame, at most (1)", whole_number(1, MAX_TARGETS), metavar="N")
+    min_score: float | None = option(
+        None, "lowest score of a target, 0 to 1 (the model's own, where its file names one)", share, metavar="S"
+    )
     on_miss: Literal["pass", "skip"] = option(
         "pass", "a frame without a target: pass it on unrectified (default), or skip it", choices=("pass", "skip")
     )
     smooth: bool = flag("smooth the corners from frame to frame")
+    scan_every: int = option(
+        1,
+        "scan every K-th frame for targets; in between follow those that there are, which takes less (1)",
+        whole_number(1),
+        metavar="K",
+    )
 
 
 def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth: bool) -> Rectifier:

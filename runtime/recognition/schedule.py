@@ -130,6 +130,11 @@ class RecognitionSchedule:
         self._steadiness, self._change = steadiness or Steadiness(), change or PictureChange()
         self._waited = every
 
+    @property
+    def follows_targets(self) -> bool:
+        """Tells whether some frames of a target are left out."""
+        return self._every > 1 or self._when != "always"
+
     def is_due(self, result: Rectification) -> bool:
         """Takes the next frame of the target; where the answer is yes, it is taken to be recognized then."""
         self._waited += 1

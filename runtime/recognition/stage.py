@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -137,7 +138,8 @@ class RecognitionStage:
         if top_k < 0:
             raise UsageError(f"top_k is {top_k}: must be 0 or more")
         self._read: Callable[[Image], Recognized] = read
-        self._schedule, self._vote, self._track = schedule or RecognitionSchedule(), vote, track or TargetTrack()
+        self._schedule, self._vote = schedule or RecognitionSchedule(), vote
+        self._track: TargetTrack | None = track or TargetTrack()
         self._top_k = top_k
         self._last: Recognition | None = None
 
@@ -152,7 +154,7 @@ class RecognitionStage:
             UsageError: if the recognizer gave what it may not, or is closed.
         """
         started = time.perf_counter()
-        if not self._track.follows(result.corners, timestamp):
+        if self._track is not None and not self._track.follows(result.corners, timestamp):
             self._forget()
         if self._schedule.is_due(result):
             recognition = as_recognition(self._read(result.image))
@@ -165,8 +167,25 @@ class RecognitionStage:
 
     def reset(self) -> None:
         """A frame without a target: the next target is another one."""
-        self._track.reset()
+        if self._track is not None:
+            self._track.reset()
         self._forget()
+
+    @property
+    def follows_targets(self) -> bool:
+        """Tells whether what it says of a frame depends on those before: on its schedule, or on votes."""
+        return self._vote is not None or self._schedule.follows_targets
+
+    def for_one_track(self) -> RecognitionStage:
+        """A stage of the same recognizer and the same settings, for one of several targets.
+
+        It does not look itself whether a target is the same as before: whoever gives it targets knows
+        (`stn_rectify.runtime.rectifying.tracks`).
+        """
+        other = copy.copy(self)
+        other._schedule, other._vote, other._track = copy.deepcopy(self._schedule), copy.deepcopy(self._vote), None
+        other.reset()
+        return other
 
     def _forget(self) -> None:
         self._last = None

@@ -7,6 +7,7 @@ one that moves is not left behind.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -81,6 +82,12 @@ class CornerSmoother:
     def reset(self) -> None:
         """Forgets the target: the next corners are given as they are."""
         self._past = None
+
+    def for_another(self) -> CornerSmoother:
+        """A smoother of the same settings for another target, which has seen none yet."""
+        other = copy.copy(self)
+        other.reset()
+        return other
 
     def smooth(self, corners: FloatArray, timestamp: float) -> FloatArray:
         """Takes the corners of the next frame and gives the smoothed ones.

@@ -13,6 +13,7 @@ from typing import Any
 _SENSORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Label", "label", {"icon": "mdi:label-outline"}),
     ("Label score", "label_score", {"icon": "mdi:gauge", "state_class": "measurement"}),
+    ("Targets", "targets", {"icon": "mdi:counter", "state_class": "measurement"}),
     ("Target score", "score", {"icon": "mdi:target", "state_class": "measurement"}),
     (
         "Latency",
@@ -28,7 +29,7 @@ _SENSORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def discovery_messages(
-    prefix: str, topic: str, result_topic: str, status_topic: str, *, labels: bool = True
+    prefix: str, topic: str, result_topic: str, status_topic: str, *, labels: bool = True, targets: bool = False
 ) -> dict[str, dict[str, Any]]:
     """The messages to retain: topic → values of its JSON.
 
@@ -38,6 +39,7 @@ def discovery_messages(
         result_topic: where the JSON lines of results go.
         status_topic: where ``online`` and ``offline`` go.
         labels: whether results have labels.
+        targets: whether they have a list of targets, whose number is shown.
     """
     device_id = object_id(topic)
     device = {"identifiers": [device_id], "name": topic, "manufacturer": "stn-rectify", "model": "stn-rectify"}
@@ -45,13 +47,15 @@ def discovery_messages(
     for name, key, more in _SENSORS:
         if key.startswith("label") and not labels:
             continue
+        if key == "targets" and not targets:
+            continue
         unique_id = f"{device_id}_{key}"
         messages[f"{prefix}/sensor/{unique_id}/config"] = {
             "name": name,
             "unique_id": unique_id,
             "state_topic": result_topic,
             # What is not known is none: Home Assistant then shows "unknown".
-            "value_template": f"{{{{ value_json.{key} }}}}",
+            "value_template": f"{{{{ value_json.{key}{' | length' if key == 'targets' else ''} }}}}",
             "availability_topic": status_topic,
             "device": device,
             "origin": {"name": "stn-rectify"},

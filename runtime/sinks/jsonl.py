@@ -4,37 +4,66 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
 
-def result_values(frame: CapturedFrame, result: Rectification) -> dict[str, Any]:
+def result_values(
+    frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification] | None = None
+) -> dict[str, Any]:
     """Gives a result as values of types that JSON has; pictures are left out.
 
     Args:
         frame: as it is seen through the view.
-        result: of this frame.
+        result: of this frame; of several targets that of the best one.
+        targets: all targets, best first; None where only one was looked for.
 
     Returns:
         ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame pixels),
         ``score``, ``label``, ``label_score`` (None without a recognizer, and where the score is 0), ``latency_ms``;
-        and ``labels`` (pairs of label and score, best first) where the best few were asked for.
+        ``labels`` (pairs of label and score, best first) where the best few were asked for; ``track``, ``turn`` and
+        ``turn_score`` where they are known. With ``targets`` a list of that name: of each ``corners``, ``score``,
+        ``label``, ``label_score``, ``track``, ``turn`` (None where it is not known), and ``labels`` and ``turn_score``
+        as above.
     """
-    labels = [[label, round(score, 4)] for label, score in result.top_labels]
+    known = {"track": result.track, "turn": result.turn}
     return {
         "source": frame.source,
         "frame": frame.index,
         "timestamp": round(frame.timestamp, 6),
-        "corners": [[round(x, 3), round(y, 3)] for x, y in result.corners.tolist()],
-        "score": round(result.score, 4),
-        "label": result.label,
-        "label_score": None if result.label_score is None else round(result.label_score, 4),
+        **_pose_values(result),
         "latency_ms": round(result.latency_ms, 3),
+        **_more_values(result),
+        **{key: value for key, value in known.items() if value is not None},
+        **({} if targets is None else {"targets": [_target_values(target) for target in targets]}),
+    }
+
+
+def _target_values(target: Rectification) -> dict[str, Any]:
+    return {**_pose_values(target), "track": target.track, "turn": target.turn, **_more_values(target)}
+
+
+def _pose_values(target: Rectification) -> dict[str, Any]:
+    return {
+        "corners": [[round(x, 3), round(y, 3)] for x, y in target.corners.tolist()],
+        "score": round(target.score, 4),
+        "label": target.label,
+        "label_score": None if target.label_score is None else round(target.label_score, 4),
+    }
+
+
+def _more_values(target: Rectification) -> dict[str, Any]:
+    """What only some results have."""
+    labels = [[label, round(score, 4)] for label, score in target.top_labels]
+    turn_score = target.turn_score
+    return {
         **({"labels": labels} if labels else {}),
+        **({} if turn_score is None else {"turn_score": round(turn_score, 4)}),
     }
 
 
@@ -49,12 +78,14 @@ class JsonlSink(ResultSink):
     Args:
         file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
             run was cut off within a line, that line is ended first.
+        targets: whether `write_targets` writes the key ``targets``.
 
     Raises:
         StnRectifyError: if the file cannot be opened.
     """
 
-    def __init__(self, file: str | PathLike[str]) -> None:
+    def __init__(self, file: str | PathLike[str], *, targets: bool = True) -> None:
+        self._has_targets = targets
         to_stdout = os.fspath(file) == "-"
         self._name = "standard output" if to_stdout else os.fspath(file)
         try:
@@ -75,7 +106,16 @@ class JsonlSink(ResultSink):
             BrokenPipeError: if the reader of a pipe has gone.
             StnRectifyError: if the line cannot be written, for example because the disk is full.
         """
-        line = memoryview(json.dumps(result_values(frame, result)).encode() + b"\n")
+        self._write_line(result_values(frame, result))
+
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Writes one line; see `write`."""
+        self._write_line(result_values(frame, result, targets if self._has_targets else None))
+
+    def _write_line(self, values: dict[str, Any]) -> None:
+        line = memoryview(json.dumps(values).encode() + b"\n")
         try:
             while line:
                 line = line[self._file.write(line) :]

@@ -6,11 +6,11 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
 from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sinks.mqtt_address import MqttAddress
@@ -37,9 +37,11 @@ class MqttSink(ResultSink):
 
     Args:
         address: broker and topic.
-        interval_s: seconds between two results; one with another label than the last is sent at once.
+        interval_s: seconds between two results; one with other labels than the last is sent at once, and so is one
+            with more or fewer targets.
         discovery_prefix: where Home Assistant looks for devices; None announces nothing.
         labels: whether results have labels, which Home Assistant is told.
+        targets: whether `write_targets` sends the key ``targets``; Home Assistant is told of their number.
         report: called with lines for people about the connection, from the thread as well.
 
     Raises:
@@ -56,6 +58,7 @@ class MqttSink(ResultSink):
         interval_s: float = 1.0,
         discovery_prefix: str | None = "homeassistant",
         labels: bool = True,
+        targets: bool = False,
         report: Callable[[str], None] | None = None,
     ) -> None:
         try:
@@ -68,11 +71,17 @@ class MqttSink(ResultSink):
         self._announcements: dict[str, dict[str, Any]] = {}
         if discovery_prefix is not None:
             self._announcements = discovery_messages(
-                discovery_prefix, address.topic, self._result_topic, self._status_topic, labels=labels
+                discovery_prefix,
+                address.topic,
+                self._result_topic,
+                self._status_topic,
+                labels=labels,
+                targets=targets,
             )
         self.unsent = 0
         self._name = object_id(address.topic)
-        self._label: str | None = None
+        self._has_targets = targets
+        self._labels: list[str | None] = [None]
         self._is_online = self._is_closed = False
         self._handed_over = self._taken = 0  # results: by us to the client, by the network from it
         self._last_line = ""
@@ -86,15 +95,28 @@ class MqttSink(ResultSink):
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Publishes the result if it is its turn."""
-        is_news = result.label != self._label
+        self._send(frame, [result.label], result_values(frame, result))
+
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Publishes the results if it is their turn."""
+        if not self._has_targets:
+            self.write(frame, result)
+            return
+        labels = sorted((target.label for target in targets), key=lambda label: (label is not None, label))
+        self._send(frame, labels, result_values(frame, result, targets))
+
+    def _send(self, frame: CapturedFrame, labels: list[str | None], values: dict[str, Any]) -> None:
+        is_news = labels != self._labels
         if not self._pace.is_due(frame) and not is_news:
             return
         if not self._is_online or self._handed_over - self._taken >= _MOST_WAITING:
             self.unsent += 1
             return
-        self._label = result.label
+        self._labels = labels
         self._handed_over += 1
-        self._client.publish(self._result_topic, json.dumps(result_values(frame, result)))
+        self._client.publish(self._result_topic, json.dumps(values))
 
     def close(self) -> None:
         """Says ``offline`` and ends the connection, within five seconds even if the network hangs."""

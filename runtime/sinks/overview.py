@@ -5,11 +5,14 @@ Videos and windows want pictures of one size: `boxed` puts them into it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 
 _BACKGROUND = 32
 
@@ -44,26 +47,91 @@ _TARGET_COLOUR, _MISS_COLOUR = (80, 220, 60), (60, 60, 230)  # BGR
 _DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie anywhere
 
 
-def draw_overview(frame: Image, result: Rectification) -> Image:
+_ONE_COLUMN = 3  # as many rectified images stand below one another
+_TEXT_HEIGHT = 21  # of OpenCV's font at scale 1, pixels
+
+
+def draw_overview(
+    frame: Image, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
+) -> Image:
     """Draws the corners into a copy of the frame and puts the rectified image beside it.
 
     Args:
         frame: uint8 [H, W, 3] BGR or [H, W] grey.
-        result: what `Rectifier.rectify` gave for it.
+        result: what `Rectifier.rectify` gave for it, or the best of several targets.
+        targets: all targets of the frame, best first. Of two and more all are drawn.
+        rule: says what counts as found; None for a score above 0.5.
 
     Returns:
         uint8 [H, W + w, 3] BGR. The rectified image is scaled to fit, w is at most W. The quadrilateral is
-        green where the score is above 0.5, else red; a dot marks its top-left corner.
+        green where the target counts as found, else red; a dot marks its top-left corner. Several rectified images
+        stand below one another, from four on in two and more columns; they and their quadrilaterals have the track's
+        number, or without tracks the place in the order of scores.
     """
-    view = _bgr(frame).copy()
-    height, width = view.shape[:2]
-    thickness = max(1, round(max(height, width) / 320))
-    colour = _TARGET_COLOUR if result.score > 0.5 else _MISS_COLOUR
-    points = np.clip(np.rint(result.corners), -_DRAWABLE, _DRAWABLE).astype(np.int32)
+    view, rule = _bgr(frame).copy(), rule or MissRule()
+    if len(targets) < 2:
+        _mark(view, result, is_found=rule.is_found(result))
+        return np.hstack([view, _fit(_bgr(result.image), view.shape[1], view.shape[0])])
+    names = target_names(targets)
+    for target, name in zip(targets, names, strict=True):
+        _mark(view, target, is_found=rule.is_found(target), name=name)
+    return np.hstack([view, draw_targets(targets, view.shape[1], view.shape[0])])
+
+
+def target_names(targets: Sequence[Rectification]) -> list[str]:
+    """What targets are called in pictures: the track's number, or the place in the order of scores."""
+    return [str(place if target.track is None else target.track) for place, target in enumerate(targets, 1)]
+
+
+def draw_targets(targets: Sequence[Rectification], max_width: int, height: int) -> Image:
+    """Puts the rectified images of several targets, one or more, into one picture, each with its name.
+
+    Args:
+        targets: best first.
+        max_width: of the picture, pixels.
+        height: of the picture, pixels.
+
+    Returns:
+        uint8 [height, w, 3] BGR, w at most ``max_width``.
+    """
+    columns = 1 if len(targets) <= _ONE_COLUMN else math.ceil(math.sqrt(len(targets)))
+    rows = math.ceil(len(targets) / columns)
+    cell_width, cell_height = max(1, max_width // columns), max(1, height // rows)
+    cells = []
+    for target, name in zip(targets, target_names(targets), strict=True):
+        cell = _fit(_bgr(target.image), cell_width, cell_height)
+        _write(cell, name, (2, 2), _TARGET_COLOUR)
+        cells.append(cell)
+    picture = np.full((height, max_width, 3), _BACKGROUND, np.uint8)
+    left = 0
+    for first in range(0, len(cells), rows):
+        column = cells[first : first + rows]
+        for row, cell in enumerate(column):
+            picture[row * cell_height : (row + 1) * cell_height, left : left + cell.shape[1]] = cell
+        left += max(cell.shape[1] for cell in column)
+    return picture[:, :left]
+
+
+def _mark(view: Image, target: Rectification, *, is_found: bool, name: str | None = None) -> None:
+    """Draws the target's corners into the picture."""
+    thickness = max(1, round(max(view.shape[:2]) / 320))
+    colour = _TARGET_COLOUR if is_found else _MISS_COLOUR
+    points = np.clip(np.rint(target.corners), -_DRAWABLE, _DRAWABLE).astype(np.int32)
     cv2.polylines(view, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
     first = (int(points[0, 0]), int(points[0, 1]))
     cv2.circle(view, first, 3 * thickness, colour, cv2.FILLED, cv2.LINE_AA)
-    return np.hstack([view, _fit(_bgr(result.image), width, height)])
+    if name is not None:
+        _write(view, name, (first[0] + 4 * thickness, first[1] + 2 * thickness), colour)
+
+
+def _write(picture: Image, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    """Writes a text into the picture, its top left at ``place``, with a dark outline."""
+    scale = max(0.5, picture.shape[0] / 600)
+    origin = (place[0], place[1] + round(_TEXT_HEIGHT * scale))
+    for ink, width in (((0, 0, 0), 4), (colour, 1)):
+        cv2.putText(
+            picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, max(1, round(width * scale)), cv2.LINE_AA
+        )
 
 
 def _fit(image: Image, max_width: int, height: int) -> Image:

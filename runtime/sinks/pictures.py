@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path, PurePath
@@ -13,7 +14,7 @@ import cv2
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
@@ -68,16 +69,18 @@ def _on_disk(size_bytes: int) -> int:
 
 _JPEG_QUALITY = 90
 # Our own dated pictures, and what a power cut left of one.
-_DATED = re.compile(r"\.?.+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.(rectified\.(png|jpg)|overview\.jpg)(\.partial)?")
+_DATED = re.compile(r"\.?.+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)(\.partial)?")
 
 
 class SaveSink(ResultSink):
-    """Two pictures per frame.
+    """Two pictures per frame, and one for each further target.
 
     ``NAME.rectified.png`` is the rectified image, ``NAME.overview.jpg`` the frame with the target marked
     beside it (see `draw_overview`). A file appears under its name only when it is complete. NAME is the source's name
     and the frame's index, or with ``dated`` the source's name and the frame's UTC time, so that runs of a camera do not
-    overwrite one another's pictures: ``video0-20261122T230841.123Z``.
+    overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is
+    ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an
+    earlier run found more in the same frame, its pictures of further ones are removed.
 
     Args:
         folder: made if it does not exist.
@@ -116,16 +119,50 @@ class SaveSink(ResultSink):
         if self._pace.is_due(frame):
             self.save(frame, result)
 
-    def save(self, frame: CapturedFrame, result: Rectification) -> None:
-        """Writes both pictures.
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Saves the results if it is their turn; see `save`."""
+        if self._pace.is_due(frame):
+            self.save(frame, result, targets, rule)
+
+    def save(
+        self,
+        frame: CapturedFrame,
+        result: Rectification,
+        targets: Sequence[Rectification] = (),
+        rule: MissRule | None = None,
+    ) -> None:
+        """Writes the pictures.
+
+        Args:
+            frame: as it is seen through the view.
+            result: of the best target, or of a miss.
+            targets: all of them, best first.
+            rule: says which are drawn as found.
 
         Raises:
             StnRectifyError: if the pictures cannot be written, for example because the disk is full.
         """
         name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
         quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
-        self._write_file(f"{name}.rectified{self._suffix}", result.image, quality if self._suffix == ".jpg" else ())
-        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result), quality)
+        options = quality if self._suffix == ".jpg" else ()
+        self._write_file(f"{name}.rectified{self._suffix}", result.image, options)
+        for number, target in enumerate(targets[1:], 2):
+            self._write_file(f"{name}.{number}.rectified{self._suffix}", target.image, options)
+        self._remove_further(name, max(1, len(targets)) + 1)
+        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result, targets, rule), quality)
+
+    def _remove_further(self, name: str, number: int) -> None:
+        """Removes the pictures of an earlier run from that target on."""
+        path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        try:
+            while not self._dated and path.is_file():
+                path.unlink()
+                number += 1
+                path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        except OSError as error:
+            raise cannot_write(str(path), error) from error
 
     def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
         path, partial = self._folder / name, self._folder / f".{name}.partial"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -15,6 +16,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class ResultSink(Closing):
     """Takes results one by one; a context manager.
+
+    A sink of your own has a method `write`. Where several targets are looked for it is called for the best one of each
+    frame; one that wants all of them has a method `write_targets` as well.
 
     Attributes:
         wants_stop: whether it asks for the run's end, as a window that was closed.
@@ -29,6 +33,22 @@ class ResultSink(Closing):
         Raises:
             StnRectifyError: if the result cannot be written; the message says why.
         """
+
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Takes the results for all targets of one frame. A sink without a method for them gets the best one.
+
+        Args:
+            frame: as it is seen through the view.
+            result: of the best target, or of the miss: what `write` gets.
+            targets: all targets that are no miss, best first; empty where the frame shows none (`Processed.targets`).
+            rule: the rule that told misses from targets (`Processed.rule`).
+
+        Raises:
+            StnRectifyError: if the results cannot be written; the message says why.
+        """
+        self.write(frame, result)
 
     def close(self) -> None:
         """Releases what the sink holds. Closing twice does no harm."""

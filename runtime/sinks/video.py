@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 import cv2
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -72,9 +74,18 @@ class VideoSink(ResultSink):
             StnRectifyError: if the picture cannot be written, for example because the disk is full. What was written
                 can be watched.
         """
+        self._add(frame, draw_overview(frame.image, result))
+
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Adds the picture; see `write`."""
+        self._add(frame, draw_overview(frame.image, result, targets, rule))
+
+    def _add(self, frame: CapturedFrame, overview: Image) -> None:
         if self._writer is None:
             self._writer = self._open(frame)
-        picture = boxed(draw_overview(frame.image, result), self._size)
+        picture = boxed(overview, self._size)
         for _ in range(self._due(frame)):
             if self._count % _LOOK_EVERY == 0:
                 self._check_room()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
@@ -54,12 +55,21 @@ class ShowSink(ResultSink):
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Shows the picture."""
+        self._show(frame, draw_overview(frame.image, result))
+
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Shows the picture."""
+        self._show(frame, draw_overview(frame.image, result, targets, rule))
+
+    def _show(self, frame: CapturedFrame, overview: Image) -> None:
         size = overview_size(frame.image)
         if size != self._size:
             self._size = size
             width = min(size[0], _LARGEST_WIDTH)
             cv2.resizeWindow(_TITLE, width, round(size[1] * width / size[0]))
-        cv2.imshow(_TITLE, boxed(draw_overview(frame.image, result), size))
+        cv2.imshow(_TITLE, boxed(overview, size))
         key = self._poll(1)
         while self._hold and key < 0 and not self.wants_stop and not self._is_stopped():
             key = self._poll(_POLL_MS)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.image_stream import split_images
@@ -23,6 +23,8 @@ from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 #: What is taken for an image in a folder.
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+#: EXIF orientations that swap width and height.
+_QUARTER_TURNS = frozenset({5, 6, 7, 8})
 
 
 class ImageSource(FrameSource):
@@ -54,7 +56,7 @@ class ImageSource(FrameSource):
             raise SourceError("- is standard input, which goes with no other images: name it alone")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
-        self._files = [] if self._is_piped else [file for path in names for file in _expand(os.fspath(path))]
+        self._files = [] if self._is_piped else [file for path in names for file in image_files(os.fspath(path))]
         self._on_error = on_error
         more = len(self._files) - 1
         first = "standard input" if self._is_piped else str(self._files[0])
@@ -108,16 +110,37 @@ def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
             if image.mode in ("1", "L"):
                 return np.array(image.convert("L"))
             return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
-    except UnidentifiedImageError as error:
-        raise SourceError(
-            f"cannot read the image {name or file}: it is no image, or of a kind that Pillow does not know"
-        ) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
-        raise SourceError(f"cannot read the image {name or file}: {reason}") from error
+        raise _unreadable(error, name or file) from error
 
 
-def _expand(path: str) -> list[Path]:
+def image_size(file: Path) -> tuple[int, int]:
+    """The width and height of an image file in pixels, upright as its EXIF orientation says; not decoded if it can be.
+
+    Raises:
+        SourceError: if it is no image, or cannot be read.
+    """
+    try:
+        with Image.open(file) as opened:
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
+            return (opened.height, opened.width) if turned else opened.size
+    except Exception as error:
+        raise _unreadable(error, file) from error
+
+
+def _unreadable(error: Exception, name: object) -> SourceError:
+    if isinstance(error, UnidentifiedImageError):
+        return SourceError(f"cannot read the image {name}: it is no image, or of a kind that Pillow does not know")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
+    return SourceError(f"cannot read the image {name}: {reason}")
+
+
+def image_files(path: str) -> list[Path]:
+    """The images of a folder or a glob, sorted by name; a file is itself.
+
+    Raises:
+        SourceError: if there is none.
+    """
     if os.path.isdir(path):
         files = [file for file in Path(path).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
         missing = f"no image in the folder {path}: expected {', '.join(sorted(IMAGE_SUFFIXES))}"

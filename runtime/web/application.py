@@ -12,7 +12,6 @@ from aiohttp import WSMsgType, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.web.access import Guard, add_headers, json_error
 from stn_rectify.runtime.web.broadcast import Broadcast
 from stn_rectify.runtime.web.controls import Controls
@@ -102,7 +101,7 @@ class _Pages:
         done = self._state.passed_on
         if done is None:
             return json_error(404, "no result yet")
-        return web.json_response(result_values(done.frame, done.result))
+        return web.json_response(self._state.result(done))
 
     async def state(self, _: web.Request) -> web.Response:
         return web.json_response(self._state.values(self._state.newest))

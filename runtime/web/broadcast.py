@@ -13,6 +13,7 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.pipeline import Processed
+from stn_rectify.runtime.sinks.overview import draw_targets
 from stn_rectify.runtime.web.live_state import LiveState
 
 _LOG = logging.getLogger(__name__)
@@ -99,7 +100,10 @@ def _message(text: bytes, frame: bytes, rectified: bytes) -> bytes:
 
 
 def _encode_both(done: Processed) -> tuple[bytes, bytes]:
-    return _jpeg(done.frame.image), _jpeg(done.result.image)
+    frame = done.frame.image
+    if len(done.targets) < 2:
+        return _jpeg(frame), _jpeg(done.result.image)
+    return _jpeg(frame), _jpeg(draw_targets(done.targets, frame.shape[1], frame.shape[0]))
 
 
 def _jpeg(image: Image) -> bytes:

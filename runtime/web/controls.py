@@ -6,13 +6,13 @@ The server threads ask; the thread of the run does it, between two frames.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sources import CapturedFrame
 
@@ -41,13 +41,26 @@ class SavingSwitch(ResultSink):
         if self.is_on:
             self._sink.write(frame, result)
 
-    def snapshot(self, frame: CapturedFrame, result: Rectification) -> None:
-        """Saves this result whatever the switch says; from the thread that calls `write`.
+    def write_targets(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+    ) -> None:
+        """Saves the results if saving is on and it is their turn; see `write`."""
+        if self.is_on:
+            self._sink.write_targets(frame, result, targets, rule)
+
+    def snapshot(
+        self,
+        frame: CapturedFrame,
+        result: Rectification,
+        targets: Sequence[Rectification] = (),
+        rule: MissRule | None = None,
+    ) -> None:
+        """Saves these results whatever the switch says; from the thread that calls `write`.
 
         Raises:
-            StnRectifyError: if the result cannot be written; the message says why.
+            StnRectifyError: if they cannot be written; the message says why.
         """
-        self._sink.save(frame, result)
+        self._sink.save(frame, result, targets, rule)
 
     def close(self) -> None:
         """Closes the sink."""
@@ -98,6 +111,11 @@ class Controls:
     def model(self) -> str:
         """The name of the model in use."""
         return self._model
+
+    @property
+    def has_several_targets(self) -> bool:
+        """Tells whether more than one target is looked for in a frame."""
+        return self._pipeline.max_targets > 1
 
     @property
     def models(self) -> list[str]:
@@ -185,7 +203,7 @@ class Controls:
 
     def _snapshot(self, done: Processed) -> None:
         try:
-            self._check_saving().snapshot(done.frame, done.result)
+            self._check_saving().snapshot(done.frame, done.result, done.targets, done.rule)
         except StnRectifyError as error:  # of a button, not of the run
             self._say(str(error), is_error=True)
         else:

@@ -71,6 +71,10 @@ class LiveState:
             return None
         return "no frame yet" if self.newest is None else f"no frame for {silent_s:.0f} s"
 
+    def result(self, done: Processed) -> dict[str, Any]:
+        """The result of a frame as a JSON line has it."""
+        return result_values(done.frame, done.result, done.targets if self._controls.has_several_targets else None)
+
     def values(self, newest: tuple[int, Processed] | None) -> dict[str, Any]:
         """All that a page shows beside the pictures, in types that JSON has.
 
@@ -81,8 +85,8 @@ class LiveState:
         height, width = (0, 0) if done is None else done.frame.image.shape[:2]
         controls = self._controls
         return {
-            "latest": None if done is None else result_values(done.frame, done.result),
-            "found": done is not None and self._summary.is_found(done.result),
+            "latest": None if done is None else self.result(done),
+            "found": done is not None and done.is_found,
             "skipped": done is not None and done.is_skipped,
             "frame_size": [width, height],
             "all_done": self.all_done,
@@ -109,4 +113,5 @@ class LiveState:
             "failed": counts.failed,
             "reconnections": self.reconnections,
             "elapsed_s": round(counts.elapsed_s, 1),
+            **({"targets": counts.targets} if self._controls.has_several_targets else {}),
         }

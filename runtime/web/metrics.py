@@ -43,3 +43,4 @@ class _RunCollector(Collector):
         )
         if newest is not None:
             yield GaugeMetricFamily("stn_rectify_score", "Score of the newest frame", value=newest[1].result.score)
+            yield GaugeMetricFamily("stn_rectify_targets", "Targets of the newest frame", value=len(newest[1].targets))

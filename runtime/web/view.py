@@ -89,7 +89,8 @@ class WebView(Closing):
             True if the next frame will be another model's. What goes wrong with a button is a line in the page.
         """
         if self._adds:
-            self._summary.add(done.result)
+            targets = len(done.targets) if self._controls.has_several_targets else None
+            self._summary.add(done.result, targets=targets, rule=done.rule)
         self._state.show(done)
         return self.act(done)
 

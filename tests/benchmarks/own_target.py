@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.evaluation.known_frames import read_truth
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.geometry import upright_size
 
 _LABELS, _FRAMES, _HELD_OUT = 48, 200, 24

@@ -5,7 +5,8 @@ python tests/benchmarks/validation_error.py [--model FILE.tflite]... [--float NA
 
 A table for each set of frames. "2 passes" is the look at the whole frame and one refinement; a model without a refine
 network has one. Nothing found, and a pose that is no quadrilateral, count as the whole frame. The finder of contours
-(contour_finder.py) does not know which side is up: it is given the turn nearest to the truth. See docs/evaluation.md.
+(contour_finder.py) does not know which side is up: it is given the turn nearest to the truth. ``stn-rectify evaluate``
+makes the same table for one model file, of several targets a frame as well. See docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from contour_finder import find_quadrilateral
 
-from stn_rectify.models.evaluation.corner_errors import CornerErrors, error_table, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth, synthesised_hold_out
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet
 from stn_rectify.models.progress import Progress
 from stn_rectify.runtime import Rectifier
+from stn_rectify.runtime.evaluation.corner_errors import CornerErrors, error_table, summarise
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners
 
 

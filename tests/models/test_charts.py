@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.charts import curve_chart, error_histogram, histogram
-from stn_rectify.models.drawing import FLOAT, INT8, TRUTH
+from stn_rectify.runtime.drawing import FLOAT, INT8, TRUTH
 
 
 def line_heights(chart):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from stn_rectify.runtime import (
     MissRule,
     Pipeline,
     Rectifier,
+    TargetTracker,
     UsageError,
 )
 from stn_rectify.runtime.geometry import transform_points
@@ -149,3 +151,72 @@ def test_a_least_score_needs_a_model_that_gives_one(make_model: MakeModel) -> No
         pytest.raises(UsageError, match="gives no score: leave min_score"),
     ):
         Pipeline(rectifier, rule=MissRule(0.5))
+
+
+@pytest.fixture
+def make_known(
+    rewrite: Callable[..., Path], model_parts: tuple[bytes, dict[str, Any]], tmp_path: Path
+) -> Callable[[float], Path]:
+    """The test model whose file names a lowest score."""
+
+    def make(min_score: float) -> Path:
+        return rewrite(metadata={**model_parts[1], "min_score": min_score}).rename(tmp_path / f"{min_score}.tflite")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("rule", "levels_found"),
+    [
+        pytest.param(MissRule(None, "skip"), [100, 200], id="the model's own"),
+        pytest.param(MissRule(0.5, "skip"), [200], id="the user's"),
+        pytest.param(MissRule(0.0, "skip"), [50, 100, 200], id="none at all"),
+    ],
+)
+def test_the_models_own_score_counts_where_nobody_gives_one(
+    make_known: Callable[[float], Path], frame: np.ndarray, rule: MissRule, levels_found: list[int]
+) -> None:
+    with Rectifier(make_known(0.3)) as rectifier:
+        pipeline = Pipeline(rectifier, rule=rule)
+        done = {level: pipeline.process(captured(scored(frame, level))) for level in (0, 50, 100, 200)}
+    assert [level for level, one in done.items() if not one.is_skipped] == levels_found
+    assert [level for level, one in done.items() if one.is_found] == levels_found
+    assert [level for level, one in done.items() if one.targets] == levels_found
+    assert all(one.targets[0] is one.result for one in done.values() if one.targets)
+
+
+def test_another_model_brings_its_own_score(make_known: Callable[[float], Path], frame: np.ndarray) -> None:
+    image = captured(scored(frame, 100))
+    pipeline = Pipeline(Rectifier(make_known(0.3)))
+    assert pipeline.process(image).is_found
+    pipeline.replace_rectifier(Rectifier(make_known(0.6))).close()
+    done = pipeline.process(image)
+    assert (done.is_found, done.targets, done.rule, pipeline.rule) == (False, (), MissRule(0.6), MissRule(0.6))
+    np.testing.assert_array_equal(done.result.image, image.image)  # passed on whole
+    pipeline.rectifier.close()
+
+
+def test_smoothing_numbers_the_target_and_a_pipeline_for_images_does_not(
+    rectifier: Rectifier, frame: np.ndarray
+) -> None:
+    image = scored(frame, 200)
+    pipeline = Pipeline(rectifier, smoother=CornerSmoother(), rule=MissRule(0.5))
+    levels = {0: 200, 1: 200, 2: 0, 3: 200, 90: 200}
+    tracks = [pipeline.process(captured(scored(frame, level), index)).result.track for index, level in levels.items()]
+    assert tracks == [1, 1, None, 1, 2]
+    assert Pipeline(rectifier).process(captured(image)).result.track is None
+    assert Pipeline(rectifier, tracker=TargetTracker()).process(captured(image)).result.track == 1
+
+
+@pytest.mark.parametrize("wrong", [0, 101, 2.0, True, "3"])
+def test_a_number_of_targets_that_is_none_is_refused(rectifier: Rectifier, wrong: object) -> None:
+    with pytest.raises(UsageError, match=r"max_targets is .*: must be a whole number from 1 to 100"):
+        Pipeline(rectifier, max_targets=wrong)
+    if wrong != 101:
+        with pytest.raises(UsageError, match=r"scan_every is .*: must be a whole number from 1"):
+            Pipeline(rectifier, scan_every=wrong)
+
+
+def test_following_needs_a_refine_network(rectifier: Rectifier) -> None:
+    with pytest.raises(UsageError, match=r"scan_every \(--scan-every\) follows targets by refinement passes"):
+        Pipeline(rectifier, scan_every=5)

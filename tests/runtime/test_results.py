@@ -40,3 +40,10 @@ def test_misses(min_score: float | None, score: float, is_miss: bool, is_found: 
 def test_values_out_of_range_are_refused(values: tuple[object, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         MissRule(*values)
+
+
+def test_a_rule_without_a_score_takes_the_models() -> None:
+    assert MissRule(None, "skip").with_default(0.3) == MissRule(0.3, "skip")
+    assert MissRule(0.8).with_default(0.3) == MissRule(0.8)
+    assert MissRule(0.0).with_default(0.3) == MissRule(0.0)
+    assert MissRule().with_default(None) == MissRule()

@@ -84,11 +84,45 @@ function mark({ frame_size: [width, height], latest, found }) {
   // (0, 0) is the centre of the first pixel.
   $("overlay").setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`);
   $("overlay").classList.toggle("lost", !found);
-  $("target").setAttribute("points", latest.corners.map((corner) => corner.join(",")).join(" "));
-  $("first").setAttribute("cx", latest.corners[0][0]);
-  $("first").setAttribute("cy", latest.corners[0][1]);
-  $("first").setAttribute("r", Math.max(width, height) / 90);
+  const size = Math.max(width, height) / 90;
+  const targets = latest.targets?.length ? latest.targets : [latest];
+  $("overlay").replaceChildren(...targets.flatMap((target, place) => outline(target, targets.length > 1 ? name(target, place) : "", size, place === 0)));
   $("camera").querySelector(".picture").style.aspectRatio = `${width} / ${height}`;
+}
+
+// A quadrilateral, a dot at its first corner, and its name, if it has one.
+function outline({ corners }, text, size, isBest) {
+  const [x, y] = corners[0];
+  const parts = [
+    shape("polygon", { class: "target", ...(isBest ? { id: "target" } : {}), points: corners.map((corner) => corner.join(",")).join(" ") }),
+    shape("circle", { class: "first", cx: x, cy: y, r: size }),
+  ];
+  if (!text) return parts;
+  const label = shape("text", { class: "name", x: x + 1.5 * size, y: y + 3 * size, "font-size": 3 * size });
+  label.textContent = text;
+  return [...parts, label];
+}
+
+function shape(kind, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function name(target, place) {
+  return String(target.track ?? place + 1);
+}
+
+function showTargets(targets) {
+  $("targets").hidden = !targets;
+  $("targets").replaceChildren(
+    ...(targets ?? []).map((target, place) => {
+      const item = document.createElement("li");
+      const words = [`${name(target, place)}:`, target.label, `score ${target.score.toFixed(2)}`];
+      item.textContent = words.filter((word) => word != null).join(" ");
+      return item;
+    }),
+  );
 }
 
 function show() {
@@ -103,6 +137,7 @@ function show() {
 
   const sure = latest?.label_score == null ? "" : ` · ${Math.round(100 * latest.label_score)} %`;
   $("label").textContent = latest?.label != null ? `${latest.label}${sure}` : found ? "Target found" : "No target";
+  showTargets(latest?.targets);
   $("score-number").textContent = latest ? latest.score.toFixed(2) : "–";
   $("bar").setAttribute("aria-valuenow", latest ? latest.score : 0);
   $("bar").classList.toggle("found", found);

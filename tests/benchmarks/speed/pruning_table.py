@@ -31,7 +31,6 @@ from instruction_table import read_log
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.options import ConversionOptions
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, synthesised_hold_out
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.files import partial_file, sha256_of
@@ -43,6 +42,7 @@ from stn_rectify.models.pruning.schedule import pruned, tune
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import course_frames
 from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 
 FRACTIONS = (0.5, 0.25, 0.75)  # the one with an aim first
 IMPORTANCES = ("taylor", "batch-norm")

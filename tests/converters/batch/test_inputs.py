@@ -17,7 +17,7 @@ from stn_rectify.converters.batch.model_inputs import find_models, unusable_name
 from stn_rectify.converters.batch.staging import StagingFolder
 from stn_rectify.converters.batch.stop_signals import StopSignals
 from stn_rectify.converters.options import ConversionOptions
-from stn_rectify.converters.reading.calibration import frame_files
+from stn_rectify.converters.reading.calibration import frame_files, read_frames
 from stn_rectify.converters.reading.model_files import calibration_of, companion_files, output_name, sha256_of_model
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import DataError, UsageError
@@ -162,7 +162,7 @@ def test_frames_are_known_by_content(tmp_path):
     cv2.imwrite(str(tmp_path / "there" / "2.png"), np.zeros((4, 4, 3), np.uint8))
     assert sha256_of_frames(tmp_path / "here", 200) != sha256_of_frames(tmp_path / "there", 200)
     before = sha256_of_frames(tmp_path / "here", 200)
-    (tmp_path / "here.truth.json").write_text("{}")
+    (tmp_path / "here.truth.json").write_text('{"1.png": null}')
     assert sha256_of_frames(tmp_path / "here", 200) != before
 
 
@@ -184,6 +184,27 @@ def test_frames_survive_the_way_to_a_worker(tmp_path):
     arrived = pack_files(tmp_path / "frames", files).unpack(tmp_path / "worker")
     assert [f.read_bytes() for f in frame_files(arrived, 200).values()] == [f.read_bytes() for f in files.values()]
     assert arrived.name == "frames"
+
+
+def test_annotated_frames_survive_the_way_to_a_worker(tmp_path):
+    """Of many frames those that are read go there, and are read there; labels outside their folder cannot."""
+    for k in range(5):
+        file = tmp_path / "set" / "images" / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), np.full((10, 10, 3), k, np.uint8))
+        labels = tmp_path / "set" / "labels" / f"{k}.txt"
+        labels.parent.mkdir(exist_ok=True)
+        labels.write_text(f"0 0.1 0.1 0.{k + 2} 0.1 0.{k + 2} 0.9 0.1 0.9")
+    (tmp_path / "set" / "data.yaml").write_text("names: [label]")
+    files = frame_files(tmp_path / "set", 3)
+    assert sorted(files) == [
+        "data.yaml", "images/0.png", "images/2.png", "images/4.png", "labels/0.txt", "labels/2.txt", "labels/4.txt"
+    ]  # fmt: skip
+    arrived = pack_files(tmp_path / "set", files).unpack(tmp_path / "worker")
+    here, there = (read_frames(place, (8, 8, 3), (0, 1), 3) for place in (tmp_path / "set", arrived))
+    np.testing.assert_array_equal(here.frames, there.frames)
+    np.testing.assert_array_equal(here.corners, there.corners)
+    assert "../labels/0.txt" in frame_files(tmp_path / "set" / "images", 3)
 
 
 OPTIONS = ConversionOptions(Path("frames.npz"))

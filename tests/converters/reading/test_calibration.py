@@ -45,13 +45,41 @@ def save_folder(folder, truth, size=32):
 @pytest.mark.parametrize("wrong", [_ANTICLOCKWISE, _CROSSED, _ON_A_LINE], ids=["anticlockwise", "crossed", "on a line"])
 def test_corners_in_another_order_are_refused(tmp_path, wrong):
     """Later no check could use them, and the report would say that none were known."""
-    expected = r"corners of 1 of 2 frames are not TL TR BR BL \(clockwise.*frame {}: put them"
+    expected = r"corners of 1 of 2 frames are not TL TR BR BL \(clockwise.*frame 2: put them"
     corners = np.array([np.full((4, 2), np.nan), _SQUARE, wrong])
-    with pytest.raises(DataError, match=expected.format(2)):
+    with pytest.raises(DataError, match=expected):
         read(save_npz(tmp_path, corners=corners))
+
+
+@pytest.mark.parametrize("wrong", [_CROSSED, _ON_A_LINE], ids=["crossed", "on a line"])
+def test_annotated_corners_that_cannot_be_put_in_order_are_refused(tmp_path, wrong):
     save_folder(tmp_path, {"a.png": None, "b.png": _SQUARE, "c.png": wrong})
-    with pytest.raises(DataError, match=expected.format("c.png")):
+    with pytest.raises(DataError, match=r"target 1 of c\.png: its corners are not TL TR BR BL, clockwise.*put them"):
         read(tmp_path)
+
+
+def test_annotated_corners_that_go_round_the_wrong_way_are_turned_round_and_warned_of(tmp_path):
+    save_folder(tmp_path, {"a.png": _SQUARE, "b.png": _ANTICLOCKWISE})
+    known = read(tmp_path)
+    np.testing.assert_array_equal(known.corners[0], known.corners[1])
+    few, note = calibration_warnings(known)
+    assert few.startswith("all 2 calibration frames are the same")
+    assert note == f"{tmp_path}: corners of 1 target put in the order TL TR BR BL"
+
+
+def test_annotations_of_other_tools_are_read_too_the_largest_target_of_each_frame(tmp_path):
+    """YOLO-OBB: lines of shares of the frame's sides."""
+    for name in ("a", "b"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.full((32, 64, 3), 7, np.uint8))
+    (tmp_path / "labels").mkdir()
+    lines = ["0 0.5 0.5 0.6 0.5 0.6 0.6 0.5 0.6", "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75"]
+    (tmp_path / "labels" / "a.txt").write_text("\n".join(lines))
+    (tmp_path / "data.yaml").write_text("names: [label]\n")
+    known = read(tmp_path)
+    np.testing.assert_allclose(known.corners[0], [[3.5, 3.5], [11.5, 3.5], [11.5, 11.5], [3.5, 11.5]])  # of 16×16
+    assert np.isnan(known.corners[1]).all()
+    assert any("several targets, of which the largest counts" in note for note in known.notes)
 
 
 def test_a_target_that_is_half_known_is_refused(tmp_path):

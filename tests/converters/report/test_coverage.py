@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.report.frame_points import frame_points, outline, pixel_centres
-from stn_rectify.models.evaluation.quadrilateral_overlap import kept_share
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, corners_to_homography, homography_to_theta, identity_theta
 
 

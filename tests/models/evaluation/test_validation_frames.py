@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.command.cli import main
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames, read_truth
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 from stn_rectify.runtime.geometry import homography_to_corners
 from tests.models.command.test_training_command import ARGUMENTS
 
@@ -20,12 +20,12 @@ from tests.models.command.test_training_command import ARGUMENTS
     ("content", "message"),
     [
         (None, "no truth.json"),
-        ("{", "expected"),
+        ("{", "damaged or no JSON"),
         ("[]", "expected"),
         ("{}", "names no image"),
         ('{"b.png": {"x": 0}}', "expected"),
-        ('{"b.png": [[0,0],[1,0]]}', "expected"),
-        ('{"b.png": [[0,0],[1,0],[1,1],[0,NaN]]}', "expected"),
+        ('{"b.png": [[0,0],[1,0]]}', "target 1 of b.png has 2 points"),
+        ('{"b.png": [[0,0],[1,0],[1,1],[0,NaN]]}', "not a finite number"),
         ('{"b.png": [[0,0],[1,0],[1,1],[0,1]]}', "b.png"),
         ('{"truth.json": [[0,0],[1,0],[1,1],[0,1]]}', "missing or damaged"),
     ],

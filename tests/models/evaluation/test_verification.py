@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.evaluation.aligned_mean import WHOLE_FRAME, aligned_mean
-from stn_rectify.models.evaluation.corner_errors import error_table, frame_errors, summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
-from stn_rectify.models.evaluation.presence import presence
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, save_sheet, sheet
+from stn_rectify.runtime.evaluation.corner_errors import error_table, frame_errors, summarise
+from stn_rectify.runtime.evaluation.presence import presence
 from stn_rectify.runtime.geometry import homography_to_corners
 
 WIDTH, HEIGHT = 96, 72

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from stn_rectify.models import BilinearSampler, ThinPlateSplineGrid, lightweight_stn, stn_cost
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.network.poses import CornerLoss, corners_to_control_points, theta_to_corners
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 from stn_rectify.runtime.geometry import (
     CONTROL_POINTS,
     UNIT_CORNERS,

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.models.drawing import TRUTH
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import Course, averaging_adamw, train_epochs, write_result
 from stn_rectify.models.training.curve import Curve, write_curve
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.pose_training import pose_loss, pose_truth
+from stn_rectify.runtime.drawing import TRUTH
 from stn_rectify.runtime.errors import DataError
 
 COURSE = Course(input_shape=(32, 32, 1), samples=32, epochs=3, batch_size=8, learning_rate=1e-2)

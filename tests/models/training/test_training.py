@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from stn_rectify.models.evaluation.corner_errors import summarise
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.network.poses import pose_predictor
@@ -16,6 +15,7 @@ from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
 from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.evaluation.corner_errors import summarise
 
 TINY = TrainingRecipe(
     input_shape=(32, 32, 1),

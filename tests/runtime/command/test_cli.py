@@ -252,21 +252,89 @@ def test_a_dense_model_says_how_closely_it_looks(
 
 
 def test_a_margin_is_in_the_image_that_is_saved(model: Path, images: Path, tmp_path: Path) -> None:
-    for margin, folder in (("0", "tight"), ("0.5", "wide")):
-        assert (
-            main(
-                [
-                    "--image",
-                    str(images / "one.png"),
-                    "--model",
-                    str(model),
-                    "--save",
-                    str(tmp_path / folder),
-                    "--margin",
-                    margin,
-                ]
-            )
-            == 0
-        )
-    tight, wide = (cv2.imread(str(tmp_path / f / "one-000000.rectified.png")) for f in ("tight", "wide"))
+    words = ["--image", str(images / "one.png"), "--model", str(model)]
+    for margin in ("0", "0.5"):
+        assert main([*words, "--save", str(tmp_path / margin), "--margin", margin]) == 0
+    tight, wide = (cv2.imread(str(tmp_path / f / "one-000000.rectified.png")) for f in ("0", "0.5"))
     assert wide.shape[0] > 1.5 * tight.shape[0]
+
+
+def scene(*places: tuple[int, int, int]) -> np.ndarray:
+    """A black frame with targets for the dense test model: x and y of the middle, and the score, 256ths."""
+    frame = np.zeros((192, 256, 3), np.uint8)
+    for x, y, score in places:
+        frame[y - 8 : y + 8, x - 8 : x + 8] = (0, 20, score)
+    return frame
+
+
+DENSE_LEVELS = ((96, 128),)
+
+
+def test_all_targets_of_images(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:
+    model = make_dense_model(DENSE_LEVELS, min_score=0.4)
+    folder, saved = tmp_path / "images", tmp_path / "saved"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), scene((40, 40, 128), (200, 40, 230), (120, 136, 180), (40, 136, 80)))
+    cv2.imwrite(str(folder / "b.png"), scene((40, 40, 80)))
+    done = run("--image", folder, "--model", model, "--max-targets", 5, "--jsonl", "-", "--save", saved)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert [round(one["score"], 1) for one in first["targets"]] == [
+        0.9,
+        0.7,
+        0.5,
+    ]  # the file's own score leaves one out
+    assert {key: first[key] for key in ("corners", "score")} == {
+        key: first["targets"][0][key] for key in ("corners", "score")
+    }
+    assert [one["track"] for one in first["targets"]] == [None] * 3
+    assert (second["targets"], round(second["score"], 1)) == ([], 0.3)
+    assert {path.name for path in saved.iterdir()} == {
+        *(f"a-000000.{part}rectified.png" for part in ("", "2.", "3.")),
+        "a-000000.overview.jpg",
+        "b-000001.rectified.png",
+        "b-000001.overview.jpg",
+    }
+    assert "target found in 50 %, 1.50 targets a frame, 1 frame without one passed on unrectified" in done.stderr
+    two = run("--image", folder / "a.png", "--model", model, "--max-targets", 2)
+    assert two.stderr.count("a.png: corners ") == 2
+    assert "targets" not in json.loads(run("--image", folder / "a.png", "--model", model, "--jsonl", "-").stdout)
+
+
+def test_targets_of_a_video_keep_their_numbers(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "cross.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (256, 192))
+    for number in range(12):
+        writer.write(scene((40 + 16 * number, 40, 230 - 10 * number), (216 - 16 * number, 88, 150 + 6 * number)))
+    writer.release()
+    done = run(
+        "--video",
+        path,
+        "--model",
+        make_dense_model(DENSE_LEVELS),
+        "--max-targets",
+        4,
+        "--min-score",
+        0.3,
+        "--jsonl",
+        "-",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 12
+    tracks = [
+        {("upper" if one["corners"][0][1] < 60 else "lower"): one["track"] for one in line["targets"]} for line in lines
+    ]
+    assert tracks == [{"upper": 1, "lower": 2}] * 12
+    assert [lines[0]["track"], lines[-1]["track"]] == [1, 2], "the line's own is the best target's"
+
+
+def test_following_needs_passes(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (256, 192))
+    writer.write(scene())
+    writer.release()
+    done = run("--video", path, "--model", make_dense_model(DENSE_LEVELS), "--scan-every", 5)
+    assert done.returncode == 2
+    assert done.stderr.startswith("stn-rectify: error: scan_every (--scan-every) follows targets by refinement passes")
+    assert len(done.stderr.splitlines()) == 1

@@ -53,6 +53,9 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
         pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
         pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
+        pytest.param(
+            ["--demo", "--scan-every", "5"], 2, "--scan-every needs --camera or --video", id="followed images"
+        ),
         pytest.param(["--demo", "--threads", "0"], 2, "whole number from 1", id="threads"),
         pytest.param(["--demo", "--refine", "101"], 2, "'101' is not a whole number from 0 to 100", id="refine"),
         pytest.param(["--demo", "--scan", "all"], 2, "invalid choice: 'all'", id="scan"),

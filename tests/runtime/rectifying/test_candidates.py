@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec, LevelSpec, ScoreSpec
 from stn_rectify.runtime.rectifying.candidates import NESTED_AREA, Candidate, decode, thinned

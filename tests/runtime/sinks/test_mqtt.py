@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, Rectification
+from stn_rectify.runtime import CapturedFrame, MissRule, Rectification
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages
@@ -258,3 +258,26 @@ def test_the_command_sends_every_image(
     errors = capsys.readouterr().err
     assert "mqtt: connected to 127.0.0.1" in errors
     assert "secret" not in errors
+
+
+@needs_mosquitto
+def test_more_or_other_targets_do_not_wait_for_their_turn(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    listener = listen(broker)
+    frames = [["A", "B"], ["B", "A"], ["A", "B", None], ["A", None, "B"], ["A"], [], []]
+    with MqttSink(address(broker), interval_s=3600, targets=True) as sink:
+        for index, labels in enumerate(frames):
+            targets = [result(label) for label in labels]
+            sink.write_targets(captured(index), (targets or [result()])[0], targets, MissRule())
+        wait_for("a result", lambda: len(listener.of("a/b/result")) == 4)
+    wait_for("the last status", lambda: "offline" in listener.of("a/b/status"))
+    sent = [json.loads(line) for line in listener.of("a/b/result")]
+    assert [(values["frame"], len(values["targets"])) for values in sent] == [(0, 2), (2, 3), (4, 1), (5, 0)]
+
+
+def test_home_assistant_counts_targets_where_several_are_looked_for() -> None:
+    places = ("ha", "a/b", "a/b/result", "a/b/status")
+    one, several = discovery_messages(*places), discovery_messages(*places, targets=True)
+    (topic,) = several.keys() - one.keys()
+    assert {topic: several[topic], **one} == several
+    assert topic == "ha/sensor/a_b_targets/config"
+    assert several[topic]["value_template"] == "{{ value_json.targets | length }}"

@@ -109,6 +109,7 @@ def running(
     size: tuple[int, int] = (320, 240),
     rule: MissRule | None = None,
     smoother: CornerSmoother | None = None,
+    max_targets: int = 1,
     saving: SavingSwitch | None = None,
     address: str = "0",
     is_paused: bool = False,
@@ -117,7 +118,7 @@ def running(
     source = MovingSource(size)
     source.is_paused = is_paused
     with Rectifier("fast") as rectifier:
-        pipeline = Pipeline(rectifier, rule=rule, smoother=smoother)
+        pipeline = Pipeline(rectifier, rule=rule, smoother=smoother, max_targets=max_targets)
         with WebView(pipeline, source, address, saving=saving, **options) as view:
             thread = threading.Thread(target=partial(_run, source, pipeline, saving, view))
             thread.start()

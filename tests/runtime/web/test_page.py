@@ -17,6 +17,7 @@ import pytest
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch
+from tests.runtime.web.test_view import several_targets
 from tests.waiting import DEADLINE_S
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -240,3 +241,25 @@ def test_a_phone(start_run: Any, open_page: OpenPage, tmp_path: Path, scheme: st
         assert min(boxes["#saving"]["height"], boxes["#snapshot"]["height"]) >= 44
         red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
         assert (red + green + blue > 380) == (scheme == "light")
+
+
+def test_all_targets_are_marked_and_listed(start_run: Any, open_page: OpenPage) -> None:
+    with start_run(max_targets=3, is_paused=True) as run:
+        run.view.show(several_targets())
+        page = open_page(run.view.url)
+        wait_for_text(page, "#targets", "7: text 0 score 0.90")
+        assert page.locator("#targets li").all_inner_texts() == [
+            "7: text 0 score 0.90",
+            "4: text 1 score 0.65",
+            "3: score 0.40",
+        ]
+        assert page.locator("#overlay .target").count() == 3
+        assert page.locator("#overlay .name").all_text_contents() == ["7", "4", "3"]
+        inside = page.evaluate("[overlay.getBBox().width, overlay.getBBox().height]")
+        assert inside[0] > 250
+        rectified = page.evaluate(
+            "[20, 80, 160].map(level => { const c = document.getElementById('rectified'); const d = c.getContext('2d')"
+            ".getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4)"
+            " n += Math.abs(d[i] - level) < 8 ? 1 : 0; return n; })"
+        )
+        assert min(rectified[1:]) > 1000, "the images of the second and the third"

@@ -6,6 +6,8 @@ import json
 import math
 import socket
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,16 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stn_rectify.runtime import Pipeline, Rectifier, StnRectifyError, UsageError
+from stn_rectify.runtime import (
+    CapturedFrame,
+    MissRule,
+    Pipeline,
+    Processed,
+    Rectification,
+    Rectifier,
+    StnRectifyError,
+    UsageError,
+)
 from stn_rectify.runtime.web import WebView, live_state, server_thread
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -174,3 +185,49 @@ def test_the_rate_falls_where_no_frame_comes(run: Any) -> None:
     run.source.is_paused = True
     run.wait_for(lambda state: state["stats"]["frames_per_s"] < rate / 2)
     assert not math.isnan(rate)
+
+
+def several_targets() -> Processed:
+    """A frame with three targets, the first two of them followed."""
+    corners = np.array([[20, 20], [90, 24], [88, 70], [22, 68]], np.float64)
+    targets = tuple(
+        Rectification(
+            np.full((40, 60, 3), 80 * n, np.uint8),
+            np.add(corners, (90 * n, 60 * n)),
+            np.eye(3),
+            0.9 - n / 4,
+            3.0,
+            f"text {n}" if n < 2 else None,
+            0.5,
+            track=(7, 4, None)[n],
+        )
+        for n in range(3)
+    )
+    frame = CapturedFrame("/dev/video0", 5, time.time(), np.full((240, 320, 3), 60, np.uint8))
+    return Processed(frame, targets[0], False, targets, MissRule(0.3))
+
+
+def test_all_targets_are_in_the_numbers_where_several_are_looked_for(start_run: Any) -> None:
+    with start_run(max_targets=3, is_paused=True) as run:
+        run.view.show(several_targets())
+        state, latest = run.state(), json.loads(run.request("/api/latest")[2])
+        assert state["latest"] == latest
+        assert set(latest) == {*LINE_KEYS, "track", "targets"}
+        assert [(one["track"], one["label"]) for one in latest["targets"]] == [
+            (7, "text 0"),
+            (4, "text 1"),
+            (None, None),
+        ]
+        assert state["found"] is True
+        assert state["stats"]["targets"] == 3
+        families = {family.name: family for family in text_string_to_metric_families(run.request("/metrics")[2])}
+        assert families["stn_rectify_targets"].samples[0].value == 3
+
+
+def test_what_counts_as_found_goes_by_the_rule_that_the_frame_had(start_run: Any) -> None:
+    with start_run(is_paused=True) as run:
+        done = several_targets()
+        run.view.show(replace(done, result=done.targets[2]))  # a score of 0.4
+        assert run.state()["found"] is True
+        run.view.show(replace(done, result=done.targets[2], rule=MissRule()))
+        assert run.state()["found"] is False

@@ -10,8 +10,14 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from stn_rectify.models.files import partial_file
 from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.runtime.files import partial_file
+from stn_rectify.runtime.geometry import (
+    corners_to_homography,
+    homography_to_theta,
+    is_valid_quadrilateral,
+    pixel_homography,
+)
 
 Colour = tuple[int, int, int]
 
@@ -74,8 +80,21 @@ def warped(frame: Image, matrix: Array, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.warpPerspective(frame, matrix, size, flags=flags, borderValue=_PANEL), np.uint8)
 
 
+def rectified(frame: Image, corners: Array, size: tuple[int, int]) -> Image:
+    """The target at ``size``, width and height; grey where the corners [4, 2] are no quadrilateral."""
+    if not is_valid_quadrilateral(corners, min_area_px=1.0):
+        return np.full((size[1], size[0], 3), 128, np.uint8)
+    theta = homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+    return warped(frame, pixel_homography(theta, (frame.shape[1], frame.shape[0]), size), size)
+
+
 def outlined(
-    frame: Image, outlines: Sequence[tuple[Array, Colour]], width: int, height: int, margin: float = 0.04
+    frame: Image,
+    outlines: Sequence[tuple[Array, Colour]],
+    width: int,
+    height: int,
+    margin: float = 0.04,
+    behind: Sequence[tuple[Array, Colour]] = (),
 ) -> Image:
     """A frame with polygons, fitted into width × height pixels.
 
@@ -85,6 +104,7 @@ def outlined(
         width: of the result.
         height: of the result.
         margin: light grey around the frame, a share of its size, for outlines that leave it.
+        behind: further ones, thin, below the others.
     """
     rim = [round(margin * n) for n in frame.shape[1::-1]]
     on_paper = cv2.copyMakeBorder(frame, rim[1], rim[1], rim[0], rim[0], cv2.BORDER_CONSTANT, value=_PANEL)
@@ -92,12 +112,13 @@ def outlined(
     cell = fitted(np.asarray(on_paper, np.uint8), width, height)
     offset = [(width - round(on_paper.shape[1] * scale)) // 2, (height - round(on_paper.shape[0] * scale)) // 2]
     polygons = []
-    for points, _ in outlines:
+    for points, _ in (*outlines, *behind):
         on_cell = (np.asarray(points) + 0.5 + rim) * scale - 0.5 + offset
         polygons.append(np.round(np.clip(np.nan_to_num(on_cell), -8192, 8192) * 2**_SUBPIXEL_BITS).astype(np.int32))
     # Broad ones first, on white: of outlines that coincide all can be seen.
     widths = range(len(outlines), 0, -1)
-    strokes = [(polygon, _PAPER, width + 2) for polygon, width in zip(polygons, widths, strict=True)]
+    strokes = [(polygons[len(outlines) + k], colour, 1) for k, (_, colour) in enumerate(behind)]
+    strokes += [(polygons[k], _PAPER, width + 2) for k, width in enumerate(widths)]
     strokes += [(polygons[k], outlines[k][1], width) for k, width in enumerate(widths)]
     for polygon, colour, thickness in strokes:
         cv2.polylines(cell, [polygon], True, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)

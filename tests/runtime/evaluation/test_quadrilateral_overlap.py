@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.models.evaluation.quadrilateral_overlap import filled_share, intersection_over_union, kept_share
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, intersection_over_union, kept_share
 
 
 def square(left, top, side=10.0):

@@ -21,6 +21,15 @@ def intersection_over_union(corners: Array, truth: Array) -> float:
     return float(np.clip(both / (_signed_area(corners) + _signed_area(truth) - both), 0, 1))
 
 
+def box_overlap(corners: Array, truth: Array) -> float:
+    """Intersection over union of the upright boxes around two sets of points, [P, 2] and [Q, 2], frame pixels."""
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    true_low, true_high = np.min(truth, axis=0), np.max(truth, axis=0)
+    both = float(np.prod(np.maximum(np.minimum(high, true_high) - np.maximum(low, true_low), 0)))
+    either = float(np.prod(high - low) + np.prod(true_high - true_low)) - both
+    return both / either if either > 0 else 0.0
+
+
 def kept_share(target: Array, shown: Array) -> float:
     """Area of ``target`` inside ``shown`` over the area of ``target``.
 

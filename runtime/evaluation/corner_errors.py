@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from stn_rectify.models.evaluation.known_frames import KnownFrames
-from stn_rectify.models.evaluation.presence import Presence, presence
-from stn_rectify.models.evaluation.quadrilateral_overlap import intersection_over_union, kept_share
 from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.evaluation.presence import Presence, presence
+from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union, kept_share
 from stn_rectify.runtime.geometry import corner_error, homography_to_corners, is_valid_quadrilateral
 
 #: From this intersection over union on a target counts as found.
 GOOD_OVERLAP = 0.9
+
+
+class KnownTargets(Protocol):
+    """Frames whose targets are known."""
+
+    @property
+    def name(self) -> str:
+        """Heading of their row in a table."""
+
+    @property
+    def corners(self) -> Sequence[Array | None]:
+        """The true corners, float64 [4, 2] each, frame pixels; None where the frame holds no target."""
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """Width and height of each frame, pixels."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ class CornerErrors:
     presence: Presence | None
 
 
-def frame_errors(frame_set: KnownFrames, corners: Sequence[Array]) -> FrameErrors:
+def frame_errors(frame_set: KnownTargets, corners: Sequence[Array]) -> FrameErrors:
     """Compares the corners that a network gave, [4, 2] in frame pixels for each frame, with the true ones."""
     nothing = (np.nan, np.nan, np.nan)
     rows = [
@@ -83,7 +99,7 @@ def _overlap(corners: Array, truth: Array) -> tuple[float, float]:
     return intersection_over_union(corners, truth), kept_share(truth, corners) if usable else 0.0
 
 
-def summarise(frame_set: KnownFrames, corners: Sequence[Array], score: Array | None) -> CornerErrors:
+def summarise(frame_set: KnownTargets, corners: Sequence[Array], score: Array | None) -> CornerErrors:
     """Errors of the corners that a network gave, [4, 2] in frame pixels for each frame, and of the scores [N].
 
     Errors are NaN when no frame holds a target.
@@ -113,12 +129,11 @@ def summarise(frame_set: KnownFrames, corners: Sequence[Array], score: Array | N
     )
 
 
-def _best_centred_box(frame_set: KnownFrames) -> float:
+def _best_centred_box(frame_set: KnownTargets) -> float:
     errors = []
-    for frame, truth in zip(frame_set.frames, frame_set.corners, strict=True):
+    for size, truth in zip(frame_set.sizes, frame_set.corners, strict=True):
         if truth is not None:
-            height, width = frame.shape[:2]
-            errors.append([float(corner_error(box, truth)) for box in _centred_boxes(width, height)])
+            errors.append([float(corner_error(box, truth)) for box in _centred_boxes(*size)])
     return 100 * float(np.mean(errors or [[np.nan]], axis=0).min())
 
 

@@ -1,0 +1,128 @@
+"""The formats of annotations: which of them a folder holds, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stn_rectify.runtime.annotations import ccpd, coco, cvat, labelme, truth, yolo
+from stn_rectify.runtime.annotations.corners import DrawnSet, checked_frame
+from stn_rectify.runtime.annotations.folder import Folder
+from stn_rectify.runtime.annotations.frames import Annotations, counted
+from stn_rectify.runtime.errors import DataError
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A format.
+
+    Attributes:
+        name: what it is called, or a function that says it of what was found.
+        look_for: what its folders hold.
+        find: gives what it finds in a folder, None for nothing.
+        read: gives the frames of what was found.
+    """
+
+    name: str | Callable[[Any], str]
+    look_for: str
+    find: Callable[[Folder], Any]
+    read: Callable[[Folder, Any], DrawnSet]
+
+
+_TRUTH = _Format("truth.json", "truth.json (in it, or FOLDER.truth.json beside it)", truth.find, truth.read)
+_OTHERS = (
+    _Format("COCO", "COCO (a .json with images and annotations)", coco.find, coco.read),
+    _Format(yolo.kind, "YOLO-pose or YOLO-OBB (images/ and labels/*.txt, data.yaml)", yolo.find, yolo.read),
+    _Format("labelme", "labelme (a .json for each image)", labelme.find, labelme.read),
+    _Format("CVAT", "CVAT for images 1.1 (annotations.xml)", cvat.find, cvat.read),
+    _Format("CCPD", "CCPD (file names)", ccpd.find, ccpd.read),
+)
+
+
+def has_annotations(source: Path) -> bool:
+    """Tells whether annotations of a known format lie in a folder.
+
+    Raises:
+        DataError: if some lie there that cannot be told apart or are damaged.
+    """
+    return bool(_found(Folder(source)))
+
+
+def read_annotations(
+    source: Path, limit: int | None = None, *, on_error: Callable[[DataError], None] | None = None
+) -> Annotations:
+    """Reads annotated frames of any format; which it is follows from what lies in the folder.
+
+    A ``truth.json`` counts before all others. All annotations are parsed, but only the frames that are returned are
+    looked for, opened and checked.
+
+    Args:
+        source: a folder, or the file of annotations in it (a COCO file, CVAT's XML file, a data set's YAML file).
+        limit: more frames than this are thinned out evenly.
+        on_error: called with the error of a frame whose image is missing or whose targets are not as they should be,
+            which is then left out. None raises it.
+
+    Returns:
+        The frames, at least one unless all were left out, and what was mended or left out.
+
+    Raises:
+        DataError: if there is no format that is known or more than one, an image is missing, or a target is not as it
+            should be; see `stn_rectify.runtime.annotations.corners.checked_frame`.
+
+    Example:
+        >>> for frame in read_annotations(Path("labelled")).frames:
+        ...     print(frame.path, [target.label for target in frame.targets])
+    """
+    folder = Folder(source)
+    found = _found(folder)
+    if not found:
+        looked_for = "; ".join(one.look_for for one in (_TRUTH, *_OTHERS))
+        damaged = f" ({folder.damaged[0]})" if folder.damaged else ""
+        raise DataError(
+            f"{source}: no annotations: no truth.json in it and none of the other formats{damaged}; "
+            f"looked for: {looked_for}"
+        )
+    if len(found) > 1:
+        names = " and ".join(_name(one, what) for one, what in found)
+        raise DataError(f"{source} holds annotations of several kinds ({names}): leave one there, or name its file")
+    one, what = found[0]
+    drawn = one.read(folder, what)
+    count = len(drawn.frames)
+    if not count:
+        raise DataError(f"{source}: the {_name(one, what)} annotations name no image")
+    chosen = np.unique(np.linspace(0, count - 1, min(count, limit or count)).astype(int))
+    frames = [drawn.frames[k] for k in chosen]
+    checked = []
+    for frame in frames:
+        try:
+            checked.append(checked_frame(frame))
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    mended = sum(number for _, number in checked)
+    order = [f"corners of {counted(mended, 'target')} put in the order TL TR BR BL"] if mended else []
+    files = dict.fromkeys([*(frame.file for frame in frames), *filter(None, [drawn.description])])
+    return Annotations(
+        source,
+        _name(one, what),
+        tuple(frame for frame, _ in checked),
+        count,
+        (*drawn.notes, *order),
+        tuple(file for file in files if file.is_file()),
+    )
+
+
+def _found(folder: Folder) -> list[tuple[_Format, Any]]:
+    file = _TRUTH.find(folder)
+    if file is not None:
+        return [(_TRUTH, file)]
+    return [(one, what) for one in _OTHERS if (what := one.find(folder)) is not None]
+
+
+def _name(one: _Format, what: Any) -> str:
+    return one.name if isinstance(one.name, str) else one.name(what)
