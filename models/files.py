@@ -101,10 +101,8 @@ def network_file(file: Path, suffix: str) -> Path:
     bundled = bundled_networks(suffix)
     if file.name in bundled:
         return _BUNDLED / f"{file.name}{suffix}"
-    known = (
-        f"there are {', '.join(bundled)}" if bundled else "they come with a checkout of the sources, not with a wheel"
-    )
-    raise UsageError(f"{file} is no .keras file and no bundled network of this kind ({bundled_ones}): give a path")
+    names = ", ".join(bundled) or "they come with a checkout of the sources, not with a wheel"
+    raise UsageError(f"{file} is no .keras file and no bundled network of this kind ({names}): give a path")
 
 
 def sha256_of_file(file: Path) -> str:
