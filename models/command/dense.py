@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 class DenseOptions(OptionGroup):
     """The dense localization network."""
 
-    find: str = choice(("all", "plates"), "targets of every kind, or number plates with all else as background")
+    find: str = choice(
+        ("all", "plates", "both"),
+        "targets of every kind; number plates with all else as background; or both, to start other trainings from",
+    )
     width: float = option(1.0, "on the channels (default %(default)s)", positive_number, metavar="FACTOR")
     weights: Path | None = option(None, "trained dense network to start from", Path, metavar="FILE.keras|NAME")
 
@@ -67,7 +70,7 @@ class Dense(FrameTraining):
         """Prints how many targets of held-out scenes the network finds by itself, and what it takes for one."""
         from stn_rectify.models.evaluation.scene_table import scene_table
 
-        if self.evaluation.hold_out:
+        if self.evaluation.hold_out and self.dense.find != "both":
             frames = self.frames
             print(
                 scene_table(
