@@ -81,6 +81,24 @@ def test_a_recognizer_of_ones_own_reads_a_code_at_an_angle(tmp_path: Path) -> No
     assert "demo.jpg: no code" in second
 
 
+def test_boxes_of_a_detector_of_ones_own(tmp_path: Path) -> None:
+    frame = np.full((480, 640, 3), 70, np.uint8)
+    outer = np.array([[0, 0], [500, 0], [500, 500], [0, 500]], np.float32)
+    for text, left in (("first", 30), ("second", 350)):
+        code = cv2.resize(cv2.QRCodeEncoder.create().encode(text), (400, 400), interpolation=cv2.INTER_NEAREST)
+        page = cv2.cvtColor(cv2.copyMakeBorder(code, *[50] * 4, 0, value=255), cv2.COLOR_GRAY2BGR)
+        corners = np.array([[left, 120], [left + 240, 140], [left + 230, 370], [left + 10, 350]], np.float32)
+        matrix = cv2.getPerspectiveTransform(outer, corners)
+        cv2.warpPerspective(page, matrix, (640, 480), dst=frame, borderMode=cv2.BORDER_TRANSPARENT)
+    path = tmp_path / "codes.png"
+    cv2.imwrite(str(path), frame)
+    done = run("own_detector.py", path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == [f"{path}.0.png", f"{path}.1.png"]
+    texts = {cv2.QRCodeDetector().detectAndDecode(cv2.imread(f"{path}.{k}.png"))[0] for k in (0, 1)}
+    assert texts == {"first", "second"}
+
+
 def test_a_folder_in_processes(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -33,7 +33,7 @@ PUBLIC = {
     "runtime.web": "SavingSwitch WebView",
     "models": "AffineGrid BilinearSampler ProjectiveGrid ThinPlateSplineGrid lightweight_stn stn_cost",
     "models.digits": "DISTORTIONS",
-    "models.synthesis": "TARGET_KINDS FrameSynthesiser SynthesisedFrame",
+    "models.synthesis": "TARGET_KINDS FrameSynthesiser SceneSynthesiser SynthesisedFrame SynthesisedScene",
     "converters": "BatchOptions Conversion ConversionOptions convert convert_batch find_models",
 }
 

@@ -82,7 +82,7 @@ class DenseParts:
 def _of_any_size(operation: Any) -> Any:
     """A layer, or another that computes the same.
 
-    An enlarging layer of Keras becomes reshapes and repetitions, which hold sizes and which XNNPACK does not run.
+    An enlarging layer of Keras becomes reshapes and repetitions, which hold sizes.
     """
     if not isinstance(operation, keras.layers.UpSampling2D) or operation.interpolation != "nearest":
         return operation

@@ -42,7 +42,8 @@ def with_sizes(flatbuffer: bytes, sizes: Sequence[tuple[int, int]], signatures: 
     """
     model = read_model(flatbuffer)
     (graph,), (named,) = model.subgraphs, model.signatureDefs
-    own = _shape(graph.tensors[graph.inputs[0]])[1:3]
+    _, height, width, _ = _shape(graph.tensors[graph.inputs[0]])
+    own = height, width
     if _Resized(model, graph, own).graph_shapes() != [_shape(t) for t in graph.tensors]:
         raise ModelFileError("the shapes of its own size do not come out as TensorFlow made them")
     model.subgraphs, model.signatureDefs = [], []

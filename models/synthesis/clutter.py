@@ -45,11 +45,13 @@ def draw_clutter(
     return frame
 
 
-def draw_occluder(rng: np.random.Generator, frame: Image, corners: Points) -> None:
-    """A finger, clip or cable over one edge of the target, in place."""
+def draw_occluder(
+    rng: np.random.Generator, frame: Image, corners: Points, at: tuple[float, float] = (0.12, 0.88)
+) -> None:
+    """A finger, clip or cable over one edge of the target, in place; ``at``: where along the edge, 0 and 1 its ends."""
     edge = int(rng.integers(4))
     start, end = corners[edge], corners[(edge + 1) % 4]
-    point = start + (end - start) * rng.uniform(0.12, 0.88)
+    point = start + (end - start) * rng.uniform(*at)
     outwards = point - corners.mean(axis=0)
     outwards /= np.linalg.norm(outwards) + 1e-6
     reach = np.sqrt(cv2.contourArea(corners.astype(np.float32)))

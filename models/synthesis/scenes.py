@@ -21,7 +21,8 @@ from stn_rectify.models.synthesis.pictures import picture_crop
 from stn_rectify.models.synthesis.poses import draw_pose
 from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
 from stn_rectify.models.synthesis.synthesiser import camouflaged, target_outline, varied
-from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.models.synthesis.targets import TargetTexture, as_marked
+from stn_rectify.models.synthesis.typeset_prints import draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 
@@ -38,6 +39,12 @@ _PLATES_ONLY_SHARE, _PLATE_SHARE = 0.4, 0.12
 #: photographs without targets.
 _NEGATIVE_SHARE, _NEGATIVE_BEHIND_SHARE = 0.7, 0.35
 _NEGATIVE_SIDE_PX = 480
+#: So many textures are set in TrueType faces, and so often one of them is taken where it need not be a plate.
+_TYPESET, _TYPESET_SHARE = 400, 0.45
+#: Keeps their random numbers apart from the bank's and the scenes'.
+_TYPESET_STREAM = 2
+#: How often something covers a part of an edge, and how often a corner.
+_EDGE_COVERED_SHARE, _CORNER_COVERED_SHARE = 0.06, 0.03
 #: No edge of a target is shorter than this fraction of the frame's height.
 _LEAST_EDGE = 0.012
 _ATTEMPTS = 12
@@ -100,6 +107,7 @@ class SceneSynthesiser:
         self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
         self._bank: Bank | None = None
         self._negatives: list[Image] = []
+        self._typeset: list[TargetTexture] = []
         self._plates: list[TargetTexture] = []
 
     def __call__(self, index: int) -> SynthesisedScene:
@@ -127,17 +135,26 @@ class SceneSynthesiser:
         return SynthesisedScene(frame, np.stack([c for _, c in placed]), tuple(t.kind for t, _ in placed))
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {**self.__dict__, "_bank": None, "_negatives": [], "_plates": []}
+        return {**self.__dict__, "_bank": None, "_negatives": [], "_typeset": [], "_plates": []}
 
     def _load(self) -> Bank:
         self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
         self._negatives = [load_photograph(path, _NEGATIVE_SIDE_PX) for path in self._negative_paths]
-        self._plates = [texture for texture in self._bank.targets if texture.kind == "plate"]
+        if not self._target_paths:
+            rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(_TYPESET_STREAM,)))
+            pictures = self._bank.photographs or self._bank.pictures
+            self._typeset = [as_marked(draw_typeset_target(rng, pictures)) for _ in range(_TYPESET)]
+        everything = [*self._bank.targets, *self._typeset]
+        self._plates = [texture for texture in everything if texture.kind == "plate"]
         return self._bank
 
     def _texture(self, rng: np.random.Generator, bank: Bank, *, plates_only: bool) -> TargetTexture:
         others = rng.random() >= _PLATE_SHARE
-        pool: Sequence[TargetTexture] = self._plates if self._plates and (plates_only or not others) else bank.targets
+        pool: Sequence[TargetTexture] = bank.targets
+        if self._plates and (plates_only or not others):
+            pool = self._plates
+        elif self._typeset and rng.random() < _TYPESET_SHARE:
+            pool = self._typeset
         return pool[int(rng.integers(len(pool)))]
 
     def _background(self, rng: np.random.Generator, bank: Bank) -> Image:
@@ -201,8 +218,11 @@ def _with_target(
     bow = 0.03 if any(texture.margins) else 0.012
     bows = tuple(rng.normal(0, bow, 4)) if texture.is_flexible and rng.random() < 0.35 else ()
     paste_texture(scene, image, outer, radius=texture.corner_radius, bows=bows)
-    if rng.random() < 0.06:
+    covered = rng.random()
+    if covered < _EDGE_COVERED_SHARE:
         draw_occluder(rng, scene, corners)
+    elif covered < _EDGE_COVERED_SHARE + _CORNER_COVERED_SHARE:
+        draw_occluder(rng, scene, corners, at=(0.0, 0.06))
     return scene
 
 

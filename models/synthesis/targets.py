@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -149,8 +149,14 @@ def draw_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTe
     if rng.random() < 0.5:
         image = shaded(rng, image, rng.uniform(2, 12))
     radius = rng.uniform(0.03, 0.14) if rng.random() < recipe.rounded else 0.0
-    margins = (_PLATE_RIM / aspect, _PLATE_RIM) * 2 if kind == "plate" else (0.0,) * 4
-    return TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible, margins)
+    return as_marked(TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible))
+
+
+def as_marked(texture: TargetTexture) -> TargetTexture:
+    """The texture with the part as its target that people mark: of a plate what lies within the rim."""
+    if texture.kind != "plate":
+        return texture
+    return replace(texture, margins=(_PLATE_RIM / texture.aspect, _PLATE_RIM) * 2)
 
 
 def _draw_grid_target(rng: np.random.Generator) -> TargetTexture:

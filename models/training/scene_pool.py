@@ -61,8 +61,11 @@ class ScenePool(StoredPool):
             seed=seed, frame_size=SCENE_SIZE, backgrounds=backgrounds, negatives=negatives, targets=targets
         )
         self._real = real
-        recipe = {"seed": seed, **{name: str(path.resolve()) if path else None for name, path in folders.items()}}
-        recipe["real"] = [real.share, real.sha256] if real else None
+        recipe = {
+            "seed": seed,
+            **{name: str(path.resolve()) if path else None for name, path in folders.items()},
+            "real": [real.share, real.sha256] if real else None,
+        }
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
         self.frames, self.corners = self.open_array("frames"), self.open_array("corners")
         self.plates = self.open_array("plates")

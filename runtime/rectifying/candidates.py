@@ -33,6 +33,7 @@ NESTED_AREA, NESTED_SCORE = 0.3, 0.5
 _AGREEMENT = 0.12
 #: `cv2.intersectConvexConvex` finds no area in common where edges coincide; one quadrilateral is shrunk by this.
 _SHRUNK = 0.999
+_FLAT = 1e-3  # triangle of a corner, as a share of the largest of the same quadrilateral: a straight line
 _SIGN = 128  # what int8 levels and the same as uint8, in the same order, are apart
 _NEIGHBOURS = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 _ITSELF = 4  # among its neighbours
@@ -95,8 +96,8 @@ def decode(
     in_frame = (mean + 0.5) * (np.array(frame_size, np.float64) / level_sizes)[:, None] - 0.5
     return [
         Candidate(corners, score)
-        for corners, score in zip(in_frame, scores, strict=True)
-        if is_valid_quadrilateral(corners)
+        for corners, score, is_flat in zip(in_frame, scores, _have_flat_corner(in_frame), strict=True)
+        if not is_flat and is_valid_quadrilateral(corners)
     ]
 
 
@@ -124,6 +125,15 @@ def _best_cells(
     corners = level["corners"].reshape(-1, 8).take(row * columns + column, axis=0, mode="clip")
     middles = np.stack([column, row], axis=-1) * float(stride) + (stride - 1) / 2
     return scores, corners, middles, np.broadcast_to((columns * stride, rows * stride), (len(row), 2))
+
+
+def _have_flat_corner(corners: FloatArray) -> list[bool]:
+    """Tells which quadrilaterals [N, 4, 2] are hardly more than triangles: no homography can be made of them."""
+    edges = np.roll(corners, -1, axis=1) - corners
+    before = np.roll(edges, 1, axis=1)
+    turns = before[..., 0] * edges[..., 1] - before[..., 1] * edges[..., 0]  # twice the triangle of each corner
+    flat: list[bool] = (turns.min(axis=1) <= _FLAT * turns.max(axis=1)).tolist()
+    return flat
 
 
 def _lengths(vectors: FloatArray) -> FloatArray:

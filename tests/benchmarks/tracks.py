@@ -20,7 +20,9 @@ tilts. All settings see each frame one after the other, in an order that goes ro
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -194,6 +196,54 @@ def jitter(setting: Setting) -> float:
     return float(np.sqrt((np.array(second) ** 2).sum(axis=-1).mean())) if second else float("nan")
 
 
+def watch(
+    settings: dict[tuple[int, bool], Setting],
+    rectifier: Counting,
+    frames: Iterator[tuple[np.ndarray, dict[str, np.ndarray], set[str]]],
+    sink: VideoSink | None,
+) -> tuple[dict[str, int], int]:
+    """Has all settings process the frames, until Ctrl-C; gives how often each actor was visible, and their number."""
+    seen: dict[str, int] = defaultdict(int)
+    order, count, stopped = list(settings.values()), 0, threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())  # between two frames, so that all settings have seen them
+    for index, (image, places, visible) in enumerate(frames):
+        if stopped.is_set():
+            print("\rstopped: these are the numbers so far", file=sys.stderr)
+            break
+        print(f"\r{index}  ", end="", file=sys.stderr, flush=True)
+        frame = CapturedFrame("tracks", index, index / FRAME_RATE, image, index / FRAME_RATE)
+        for setting in order[index % len(order) :] + order[: index % len(order)]:
+            done = take(setting, rectifier, frame, places, visible)
+            if sink is not None and setting is order[-1]:
+                sink.write_targets(done.frame, done.result, done.targets, done.rule)
+        count += 1
+        for name in visible:
+            seen[name] += 1
+    return seen, count
+
+
+def report(settings: dict[tuple[int, bool], Setting], seen: dict[str, int], frames: int, *, details: bool) -> None:
+    """Prints the table."""
+    print("\r", end="", file=sys.stderr)
+    print(
+        f"{'scan every':>10}{'smooth':>8}{'found':>8}{'least':>7}{'false':>7}{'switches':>10}{'jitter px':>11}", end=""
+    )
+    print(f"{'scanned':>9}{'ms p50':>8}{'mean':>7}")
+    for (every, smooth), setting in settings.items():
+        shares = {name: len(setting.found[name]) / count for name, count in seen.items()}
+        total = sum(map(len, setting.found.values())) / sum(seen.values())
+        changed = {name: switches(found) for name, found in setting.found.items()}
+        print(
+            f"{every:10}{'yes' if smooth else 'no':>8}{100 * total:7.1f}%{100 * min(shares.values()):6.0f}%"
+            f"{setting.false / frames:7.2f}{sum(changed.values()):10}{jitter(setting):11.2f}"
+            f"{100 * setting.scanned / frames:8.0f}%{np.median(setting.times_ms):8.1f}{np.mean(setting.times_ms):7.1f}"
+        )
+        for name in ACTORS if details else ():
+            print(
+                f"{'':12}{name:14}{100 * shares.get(name, 0):6.0f}% of {seen[name]:3}, switches: {changed.get(name, 0)}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a model file or a bundled model's name (general)")
@@ -220,41 +270,12 @@ def main() -> None:
             for every in arguments.every
             for smooth in (False, True)
         }
-        seen: dict[str, int] = defaultdict(int)
-        frames = 0
         sink = None if arguments.write is None else VideoSink(arguments.write, framerate=FRAME_RATE)
-        for index, (image, places, visible) in enumerate(video(arguments.seed, round(arguments.seconds * FRAME_RATE))):
-            print(f"\r{index}  ", end="", file=sys.stderr, flush=True)
-            frames += 1
-            for name in visible:
-                seen[name] += 1
-            frame = CapturedFrame("tracks", index, index / FRAME_RATE, image, index / FRAME_RATE)
-            order = list(settings.values())
-            for setting in order[index % len(order) :] + order[: index % len(order)]:
-                done = take(setting, rectifier, frame, places, visible)
-                if sink is None or setting is not order[-1]:
-                    continue
-                sink.write_targets(done.frame, done.result, done.targets, done.rule)
+        seen, frames = watch(settings, rectifier, video(arguments.seed, round(arguments.seconds * FRAME_RATE)), sink)
         if sink is not None:
             sink.close()
-    print("\r", end="", file=sys.stderr)
-    print(
-        f"{'scan every':>10}{'smooth':>8}{'found':>8}{'least':>7}{'false':>7}{'switches':>10}{'jitter px':>11}", end=""
-    )
-    print(f"{'scanned':>9}{'ms p50':>8}{'mean':>7}")
-    for (every, smooth), setting in settings.items():
-        shares = {name: len(setting.found[name]) / count for name, count in seen.items()}
-        total = sum(map(len, setting.found.values())) / sum(seen.values())
-        changed = {name: switches(found) for name, found in setting.found.items()}
-        print(
-            f"{every:10}{'yes' if smooth else 'no':>8}{100 * total:7.1f}%{100 * min(shares.values()):6.0f}%"
-            f"{setting.false / frames:7.2f}{sum(changed.values()):10}{jitter(setting):11.2f}"
-            f"{100 * setting.scanned / frames:8.0f}%{np.median(setting.times_ms):8.1f}{np.mean(setting.times_ms):7.1f}"
-        )
-        for name in ACTORS if arguments.details else ():
-            print(
-                f"{'':12}{name:14}{100 * shares.get(name, 0):6.0f}% of {seen[name]:3}, switches: {changed.get(name, 0)}"
-            )
+    if seen:
+        report(settings, seen, frames, details=arguments.details)
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def test_a_kind_that_contradicts_the_name_is_one_clear_line(tmp_path, kind, name
 
 
 def test_a_kind_of_a_newer_version_or_a_damaged_one_is_one_clear_line(tmp_path):
-    save_model(tiny_model(), tmp_path / "new.keras", "dense")
-    with pytest.raises(DataError, match="of an unknown kind, 'dense': a newer version wrote it, update"):
+    save_model(tiny_model(), tmp_path / "new.keras", "volume")
+    with pytest.raises(DataError, match="of an unknown kind, 'volume': a newer version wrote it, update"):
         network_kind(tmp_path / "new.keras")
     tiny_model().save(tmp_path / "damaged.keras")
     with zipfile.ZipFile(tmp_path / "damaged.keras", "a") as archive:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.models.command.cli import parse_options
+from stn_rectify.models.command.dense import Dense
 from stn_rectify.models.command.evaluate import Evaluate
 from stn_rectify.models.command.pose import Pose
 from stn_rectify.models.command.prune import Prune
@@ -45,6 +46,7 @@ def test_help_lists_the_subcommands_with_examples_that_are_right(capsys):
     overview = capsys.readouterr().out
     assert {type(parse_options(line.split()[1:])) for line in _examples(overview)} == {
         Pose,
+        Dense,
         Recognizer,
         Prune,
         Tune,

@@ -16,7 +16,7 @@ import pytest
 
 from stn_rectify.models.files import partial_file
 from stn_rectify.models.progress import Progress
-from stn_rectify.models.training import frame_pool
+from stn_rectify.models.training import frame_pool, stored_pool
 from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.frame_batches import batches
 from stn_rectify.models.training.frame_pool import FramePool
@@ -96,7 +96,7 @@ def test_a_killed_synthesis_is_one_clear_error(tmp_path, monkeypatch):
     """Each worker is given a synthesiser that kills it, and calls that when it starts."""
     killer = functools.partial(signal.raise_signal, signal.SIGKILL)
     monkeypatch.setattr(frame_pool, "FrameSynthesiser", lambda **_: killer)
-    monkeypatch.setattr(frame_pool, "_start_worker", operator.methodcaller("__call__"))
+    monkeypatch.setattr(stored_pool, "_start_worker", operator.methodcaller("synthesiser"))
     with pytest.raises(DataError, match="was killed"):
         FramePool(tmp_path, count=200, size=64, seed=0)
 
@@ -118,7 +118,7 @@ def test_progress_of_a_resumed_synthesis_counts_frames(tmp_path, monkeypatch):
     state = json.loads((tmp_path / "pool.json").read_text())
     (tmp_path / "pool.json").write_text(json.dumps({**state, "done": [0]}))
     last = np.array(pool.frames[200])
-    monkeypatch.setattr(frame_pool, "Progress", Recorded)
+    monkeypatch.setattr(stored_pool, "Progress", Recorded)
     assert (FramePool(tmp_path, count=201, size=16, seed=0).frames[200] == last).all()
     assert seen == [(201, 200), 1]
 

@@ -240,6 +240,25 @@ def test_signal_handlers_are_restored(model: Path, images: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_dense_model_says_how_closely_it_looks(
+    make_dense_model: Callable[..., Path], images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_dense_model(refine={"theta": (1 / 1.4, 0, 0, 0, 1 / 1.4, 0, 0, 0)})
+    words = ["--image", str(images / "one.png"), "--model", str(file), "--scan", "fast", "--margin", "0.1"]
+    assert main(words) == 0
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("model "))
+    assert "(INT8, dense, 2 networks, " in line
+    assert line.endswith("1 thread, scan fast, 2 refinement passes")
+
+
+def test_a_margin_is_in_the_image_that_is_saved(model: Path, images: Path, tmp_path: Path) -> None:
+    words = ["--image", str(images / "one.png"), "--model", str(model)]
+    for margin in ("0", "0.5"):
+        assert main([*words, "--save", str(tmp_path / margin), "--margin", margin]) == 0
+    tight, wide = (cv2.imread(str(tmp_path / f / "one-000000.rectified.png")) for f in ("0", "0.5"))
+    assert wide.shape[0] > 1.5 * tight.shape[0]
+
+
 def scene(*places: tuple[int, int, int]) -> np.ndarray:
     """A black frame with targets for the dense test model: x and y of the middle, and the score, 256ths."""
     frame = np.zeros((192, 256, 3), np.uint8)

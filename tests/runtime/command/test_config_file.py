@@ -92,11 +92,11 @@ def test_lists_of_the_command_line_replace_the_files(tmp_path: Path) -> None:
 
 
 def test_a_source_replaces_the_files_source_and_what_only_that_takes(tmp_path: Path) -> None:
-    file = write(tmp_path, "camera = 0\nwidth = 1280\nsmooth = true\nevery = 3\nthreads = 2\n")
+    file = write(tmp_path, "camera = 0\nwidth = 1280\nsmooth = true\nscan-every = 5\nevery = 3\nthreads = 2\n")
     for words in (["--demo"], ["--image", "a.png"]):
         images = parse_options([*words, "--config", file])
         assert (images.source.camera, images.camera.width, images.target.smooth) == (None, None, False)
-        assert (images.recognition.every, images.model.threads) == (1, 2)
+        assert (images.target.scan_every, images.recognition.every, images.model.threads) == (1, 1, 2)
     video = parse_options(["--config", file, "--video", "a.mp4"])
     assert (video.source.camera, video.source.video) == (None, "a.mp4")
     assert (video.camera.width, video.target.smooth, video.recognition.every) == (None, True, 3)

@@ -81,6 +81,9 @@ def test_levels_are_read_together() -> None:
 def test_what_is_no_quadrilateral_is_left_out() -> None:
     assert read((3, 5, 0.9, -20, 10)) == []  # mirrored
     assert read((3, 5, 0.9, 0, 0)) == []
+    level = outputs((3, 5, 0.9, 20, 10))
+    level["corners"][0, 3, 5, 4:6] = level["corners"][0, 3, 5, [2, 3]] // 2 + level["corners"][0, 3, 5, [6, 7]] // 2
+    assert decode([level], SPEC, frame_size=(640, 480), min_score=0.1) == []  # three corners on one line
 
 
 def test_of_two_in_one_place_the_better_one_stays() -> None:
