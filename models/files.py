@@ -75,6 +75,36 @@ def scan_file_of(refine: Path) -> Path:
     return refine.with_name(refine.name.removesuffix(REFINE_SUFFIX) + ".keras")
 
 
+#: The networks that the bundled device files were made of, beside their cards; a checkout has them, a wheel does not.
+_BUNDLED = Path(__file__).parent / "data"
+
+
+def bundled_networks(suffix: str) -> tuple[str, ...]:
+    """Names of the bundled networks of one kind, whose files end in ``suffix``; none in an installed wheel."""
+    others = [other for other in NETWORK_SUFFIXES.values() if other != suffix and other.endswith(suffix)]
+    files = (file.name for file in sorted(_BUNDLED.glob(f"*{suffix}")))
+    return tuple(name.removesuffix(suffix) for name in files if not name.endswith(tuple(others)))
+
+
+def network_file(file: Path, suffix: str) -> Path:
+    """The .keras file that an option names: a path, or the bare name of a bundled network.
+
+    Args:
+        file: what was given.
+        suffix: how files of such networks end, see `NETWORK_SUFFIXES`.
+
+    Raises:
+        UsageError: if it is a bare name, and neither a file nor a bundled network is called so.
+    """
+    if file.suffix or len(file.parts) > 1 or file.exists():
+        return file
+    bundled = bundled_networks(suffix)
+    if file.name in bundled:
+        return _BUNDLED / f"{file.name}{suffix}"
+    names = ", ".join(bundled) or "they come with a checkout of the sources, not with a wheel"
+    raise UsageError(f"{file} is no .keras file and no bundled network of this kind ({names}): give a path")
+
+
 def sha256_of_file(file: Path) -> str:
     """SHA-256 of a model's file: a stopped training goes on with the same ones only.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
 from stn_rectify.converters.report.pictures import AlignmentPicture
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.models import drawing
+from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, FloatArray, Image, IntArray
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.labels import class_probabilities

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining, TrainingFrameOptions
 from stn_rectify.models.command.shared_options import CourseOptions, RealFrameOptions, prepare_out
-from stn_rectify.models.files import check_refine_name
+from stn_rectify.models.files import DENSE, NETWORK_SUFFIXES, check_refine_name, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option
 from stn_rectify.runtime.command.parsing import positive_number
 
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 class DenseOptions(OptionGroup):
     """The dense localization network."""
 
-    find: str = choice(("all", "plates"), "targets of every kind, or number plates with all else as background")
+    find: str = choice(
+        ("all", "plates", "both"),
+        "targets of every kind; number plates with all else as background; or both, to start other trainings from",
+    )
     width: float = option(1.0, "on the channels (default %(default)s)", positive_number, metavar="FACTOR")
-    weights: Path | None = option(None, "trained dense network to start from", Path, metavar="FILE.keras")
+    weights: Path | None = option(None, "trained dense network to start from", Path, metavar="FILE.keras|NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Dense(FrameTraining):
             **self.course_arguments(),
             find=own.find,
             width=own.width,
-            weights=str(own.weights) if own.weights else None,
+            weights=str(network_file(own.weights, NETWORK_SUFFIXES[DENSE])) if own.weights else None,
             negatives=str(negatives) if negatives else None,
             **self.real.arguments(),
         )
@@ -67,7 +70,7 @@ class Dense(FrameTraining):
         """Prints how many targets of held-out scenes the network finds by itself, and what it takes for one."""
         from stn_rectify.models.evaluation.scene_table import scene_table
 
-        if self.evaluation.hold_out:
+        if self.evaluation.hold_out and self.dense.find != "both":
             frames = self.frames
             print(
                 scene_table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.frame_training import FrameTraining
 from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
-from stn_rectify.models.files import check_refine_name, is_refine_file
+from stn_rectify.models.files import REFINE_SUFFIX, check_refine_name, is_refine_file, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
@@ -25,7 +25,7 @@ class LocalizationOptions(OptionGroup):
     localization: str = choice(
         ("profiles", "flatten", "pooled"), "what is taken of its last map: means along rows and columns, all, one mean"
     )
-    weights: Path | None = option(None, "trained network of the same kind to start from", Path, metavar="FILE.keras")
+    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Pose(FrameTraining):
             refine_margin=REFINE_MARGIN if refine else None,
             scan=str(scan) if scan else None,
             negatives=str(self.frames.negatives) if self.frames.negatives else None,
-            weights=str(own.weights) if own.weights else None,
+            weights=str(network_file(own.weights, REFINE_SUFFIX if refine else ".keras")) if own.weights else None,
             localization=own.localization,
             **self.real.arguments(),
         )

@@ -16,7 +16,7 @@ from stn_rectify.models.command.shared_options import (
     prepare_out,
 )
 from stn_rectify.models.command.subcommand import Subcommand
-from stn_rectify.models.files import TURN_SUFFIX, is_turn_file
+from stn_rectify.models.files import TURN_SUFFIX, is_turn_file, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, group, option
 from stn_rectify.runtime.command.parsing import positive_number
 from stn_rectify.runtime.errors import DataError, UsageError
@@ -33,7 +33,7 @@ class TurnNetworkOptions(OptionGroup):
         metavar="HxWxC",
     )
     width: float = option(1.0, "on its channels (default %(default)s)", positive_number, metavar="FACTOR")
-    weights: Path | None = option(None, "trained network of the same kind to start from", Path, metavar="FILE.keras")
+    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Turn(Subcommand):
             backgrounds=str(frames.backgrounds) if frames.backgrounds else None,
             targets=str(frames.targets) if frames.targets else None,
             width=network.width,
-            weights=str(network.weights) if network.weights else None,
+            weights=str(network_file(network.weights, TURN_SUFFIX)) if network.weights else None,
         )
         prepare_out(out, overwrite=self.result.overwrite)
         model = train_turn(recipe, out, jobs=frames.jobs)

@@ -39,8 +39,8 @@ _PLATES_ONLY_SHARE, _PLATE_SHARE = 0.4, 0.12
 #: photographs without targets.
 _NEGATIVE_SHARE, _NEGATIVE_BEHIND_SHARE = 0.7, 0.35
 _NEGATIVE_SIDE_PX = 480
-#: So many textures are set in TrueType faces, and so often one of them is taken where it need not be a plate.
-_TYPESET, _TYPESET_SHARE = 400, 0.45
+#: So many textures of plates, and of all kinds, are set in TrueType faces, and so often one of them is taken.
+_TYPESET, _TYPESET_SHARE = 400, 0.35
 #: Keeps their random numbers apart from the bank's and the scenes'.
 _TYPESET_STREAM = 2
 #: How often something covers a part of an edge, and how often a corner.
@@ -107,7 +107,7 @@ class SceneSynthesiser:
         self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
         self._bank: Bank | None = None
         self._negatives: list[Image] = []
-        self._typeset: list[TargetTexture] = []
+        self._typeset: dict[tuple[str | None, int], TargetTexture] = {}
         self._plates: list[TargetTexture] = []
 
     def __call__(self, index: int) -> SynthesisedScene:
@@ -135,27 +135,29 @@ class SceneSynthesiser:
         return SynthesisedScene(frame, np.stack([c for _, c in placed]), tuple(t.kind for t, _ in placed))
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {**self.__dict__, "_bank": None, "_negatives": [], "_typeset": [], "_plates": []}
+        return {**self.__dict__, "_bank": None, "_negatives": [], "_typeset": {}, "_plates": []}
 
     def _load(self) -> Bank:
         self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
         self._negatives = [load_photograph(path, _NEGATIVE_SIDE_PX) for path in self._negative_paths]
-        if not self._target_paths:
-            rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(_TYPESET_STREAM,)))
-            pictures = self._bank.photographs or self._bank.pictures
-            self._typeset = [as_marked(draw_typeset_target(rng, pictures)) for _ in range(_TYPESET)]
-        everything = [*self._bank.targets, *self._typeset]
-        self._plates = [texture for texture in everything if texture.kind == "plate"]
+        self._plates = [texture for texture in self._bank.targets if texture.kind == "plate"]
         return self._bank
 
     def _texture(self, rng: np.random.Generator, bank: Bank, *, plates_only: bool) -> TargetTexture:
-        others = rng.random() >= _PLATE_SHARE
-        pool: Sequence[TargetTexture] = bank.targets
-        if self._plates and (plates_only or not others):
-            pool = self._plates
-        elif self._typeset and rng.random() < _TYPESET_SHARE:
-            pool = self._typeset
+        kind = "plate" if self._plates and (plates_only or rng.random() < _PLATE_SHARE) else None
+        if not self._target_paths and rng.random() < _TYPESET_SHARE:
+            return self._typeset_texture(bank, kind, int(rng.integers(_TYPESET)))
+        pool: Sequence[TargetTexture] = self._plates if kind else bank.targets
         return pool[int(rng.integers(len(pool)))]
+
+    def _typeset_texture(self, bank: Bank, kind: str | None, number: int) -> TargetTexture:
+        """A texture set in a TrueType face; each is drawn when it is asked for first, which takes 0.05 s."""
+        if (kind, number) not in self._typeset:
+            key = (_TYPESET_STREAM, kind is not None, number)
+            rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=key))
+            drawn = draw_typeset_target(rng, bank.photographs or bank.pictures, kind)
+            self._typeset[kind, number] = as_marked(drawn)
+        return self._typeset[kind, number]
 
     def _background(self, rng: np.random.Generator, bank: Bank) -> Image:
         if self._negatives and rng.random() < _NEGATIVE_BEHIND_SHARE:

@@ -26,15 +26,17 @@ _CHARACTERS = np.array(list(string.ascii_uppercase + 2 * string.digits))
 _Draw = Callable[[np.random.Generator, int, int, Sequence[Image]], Image]
 
 
-def draw_typeset_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTexture:
+def draw_typeset_target(rng: np.random.Generator, pictures: Sequence[Image], kind: str | None = None) -> TargetTexture:
     """Draws one target with words on it.
 
     Args:
         rng: the texture's random numbers.
         pictures: what may be printed on it, uint8 [h, w, 3] BGR each.
+        kind: what it is, see `stn_rectify.models.synthesis.TARGET_KINDS`; any that has words when None.
     """
-    shares = np.array([recipe.share for recipe in _RECIPES])
-    recipe = _RECIPES[int(rng.choice(len(_RECIPES), p=shares / shares.sum()))]
+    recipes = [recipe for recipe in _RECIPES if kind is None or recipe.kind == kind]
+    shares = np.array([recipe.share for recipe in recipes])
+    recipe = recipes[int(rng.choice(len(recipes), p=shares / shares.sum()))]
     aspect = float(np.exp(rng.uniform(*np.log(recipe.aspects))))
     longer = max(1.0, aspect)
     width = max(_SHORT_SIDE_MIN, round(_LONG_SIDE * aspect / longer))

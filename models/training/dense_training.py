@@ -66,6 +66,7 @@ class DenseRecipe(RealCourse):
         negatives: a folder of photographs without a target; None for none.
         width: factor on the channels.
         find: ``"all"`` or ``"plates"``: which of the two scores the written network keeps; both are trained.
+            ``"both"``: it keeps them, for further trainings to start from.
         weights: a .keras file of such a network, to start from; None to start untrained.
     """
 
@@ -131,7 +132,7 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
     _write_calibration(pool, recipe, out)
     write_curve(out, [checkpoint.curve_file])
     model.set_weights(trained.get_weights())
-    found = with_one_score(model, _FINDS.index(recipe.find), recipe.width)
+    found = model if recipe.find == "both" else with_one_score(model, _FINDS.index(recipe.find), recipe.width)
     save_model(found, out, DENSE)
     shutil.rmtree(work)
     return found

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from stn_rectify.models.files import RECOGNIZER, REFINE, SCAN
+from stn_rectify.models import files
+from stn_rectify.models.files import RECOGNIZER, REFINE, REFINE_SUFFIX, SCAN, network_file
 from stn_rectify.models.network.keras_file import load_model, network_kind, save_model
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, UsageError
 
 
 class Unregistered(layers.Layer):
@@ -122,3 +124,15 @@ def test_a_damaged_archive_is_judged_by_its_name_and_refused_as_a_model(tmp_path
             (tmp_path / "a.keras").write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
             with suppress(DataError):
                 assert network_kind(tmp_path / "a.keras") == "scan"
+
+
+def test_weights_may_be_a_bundled_network_by_its_name(tmp_path, monkeypatch):
+    for name in ("cards.keras", "cards.refine.keras", "cards.turn.keras"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr(files, "_BUNDLED", tmp_path)
+    assert network_file(Path("cards"), ".keras") == tmp_path / "cards.keras"
+    assert network_file(Path("cards"), REFINE_SUFFIX) == tmp_path / "cards.refine.keras"
+    assert network_file(Path("some/own.keras"), ".keras") == Path("some/own.keras")
+    assert files.bundled_networks(".keras") == ("cards",)
+    with pytest.raises(UsageError, match=r"^pages is no .keras file and no bundled network of this kind \(cards\)"):
+        network_file(Path("pages"), ".keras")

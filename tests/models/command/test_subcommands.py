@@ -15,6 +15,7 @@ from stn_rectify.models.command.prune import Prune
 from stn_rectify.models.command.recognizer import Recognizer
 from stn_rectify.models.command.shared_options import CourseOptions, EvaluationOptions
 from stn_rectify.models.command.tune import Tune
+from stn_rectify.models.command.turn import Turn
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.quantization import FineTuning
 from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
@@ -49,6 +50,7 @@ def test_help_lists_the_subcommands_with_examples_that_are_right(capsys):
         Dense,
         Recognizer,
         Prune,
+        Turn,
         Tune,
         Evaluate,
     }

@@ -88,6 +88,13 @@ def test_other_channels_than_the_frames_are_refused(rewrite: Rewrite, parts: Par
 
 def test_a_picture_of_another_size_than_promised_is_named(rewrite: Rewrite, parts: Parts) -> None:
     metadata = copy.deepcopy(parts[1])
-    metadata["turn"]["input"]["width"] = 20
+    metadata["turn"]["input"] |= {"width": 20, "height": 20}
     with pytest.raises(ModelFileError, match=r"its tensor 'frame' of 'turn' is INT8 \[1, 16, 16, 1\], but"):
+        ModelFile.open(rewrite(parts[0], metadata))
+
+
+def test_a_picture_that_is_no_square_is_refused(rewrite: Rewrite, parts: Parts) -> None:
+    metadata = copy.deepcopy(parts[1])
+    metadata["turn"]["input"]["width"] = 20
+    with pytest.raises(ModelFileError, match=r"turn\.input is 20x16, but must be a square"):
         ModelFile.open(rewrite(parts[0], metadata))

@@ -120,11 +120,11 @@ def test_each_of_several_targets_is_turned_by_itself(make_dense_model: MakeModel
     frame = np.zeros((96, 128, 3), np.uint8)
     frame[28:36, 24:40] = (0, 96, 255)
     frame[60:68, 88:104] = (0, 96, 250)
-    frame[9:19, :80] = (0, 255, 0)  # the top of the first
-    frame[76:86, 50:] = (0, 255, 0)  # the bottom of the second
-    with Rectifier(make_dense_model(turn=0.7)) as rectifier:
+    frame[8:56, :8] = (0, 255, 0)  # the left side of the first
+    frame[40:88, 119:] = (0, 255, 0)  # the right side of the second
+    with Rectifier(make_dense_model(turn=0.4)) as rectifier:
         turns = [location.turn for location in rectifier.locate_all(frame)]
-    assert turns == [0, 2]
+    assert turns == [1, 3]
 
 
 def test_other_words_are_refused(model: Path) -> None:

@@ -1,0 +1,69 @@
+"""The turn network: exact in quarter turns, the same written out, trained anew from what was written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stn_rectify.models.evaluation.turn_accuracy import turn_accuracy
+from stn_rectify.models.network.turn import (
+    QuarterConvolution,
+    QuarterDepthwise,
+    plain_turn_network,
+    quarter_weights,
+    turn_network,
+)
+
+SHAPE = (40, 40, 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose weights and statistics are all something, as after a training."""
+    model = turn_network(SHAPE, width=0.5)
+    rng = np.random.default_rng(3)
+    for variable in model.variables:
+        values = rng.normal(0.1, 0.3, variable.shape)
+        variable.assign(np.abs(values) + 0.2 if "variance" in variable.path else values)
+    return model
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(1).random((3, *SHAPE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_picture_gives_the_same_one_class_further(model, pictures, quarters):
+    """A picture turned counterclockwise must be turned clockwise by as much more."""
+    upright = model.predict(pictures, verbose=0)
+    turned = model.predict(np.rot90(pictures, quarters, axes=(1, 2)), verbose=0)
+    assert np.ptp(upright, axis=1).min() > 1e-3, "it says the same of all turns"
+    np.testing.assert_allclose(turned, np.roll(upright, quarters, axis=1), atol=2e-4)
+
+
+def test_written_out_it_computes_the_same_without_layers_of_ours(model, pictures):
+    plain = plain_turn_network(model)
+    np.testing.assert_allclose(plain.predict(pictures, verbose=0), model.predict(pictures, verbose=0), atol=2e-4)
+    assert not any(isinstance(layer, QuarterConvolution | QuarterDepthwise) for layer in plain.layers)
+    assert plain.count_params() > 3 * model.count_params()
+
+
+def test_what_was_written_out_can_be_trained_on(model, pictures):
+    again = turn_network(SHAPE, width=0.5)
+    quarter_weights(again, plain_turn_network(model))
+    np.testing.assert_allclose(again.predict(pictures, verbose=0), model.predict(pictures, verbose=0), atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 48, 1), (44, 44, 1)])
+def test_sides_that_a_turn_would_change_are_refused(shape):
+    with pytest.raises(ValueError, match="both sides must be the same multiple of 8"):
+        turn_network(shape)
+
+
+def test_accuracy_counts_what_is_right_what_is_sure_and_what_is_spoilt():
+    probabilities = np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0], [0.4, 0.6, 0, 0], [0, 0, 0.1, 0.9]], np.float32)
+    accuracy = turn_accuracy("four", probabilities, np.array([0, 0, 0, 3]), threshold=0.7)
+    assert (accuracy.count, accuracy.right, accuracy.sure) == (4, 0.5, 0.75)
+    assert accuracy.wrong_upright == pytest.approx(1 / 3)
+    assert str(accuracy).startswith("four: 4 looks, 50.0 % right, 75.0 % sure (from 0.7 on), 33.33 %")
