@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -188,10 +188,10 @@ def switches(found: list[tuple[int, int | None, np.ndarray]]) -> int:
     return count
 
 
-def jitter(setting: Setting) -> float:
+def jitter(tracks: Iterable[list[tuple[int, int | None, np.ndarray]]]) -> float:
     """Root mean square of the second difference of the corners' errors, pixels."""
     second = []
-    for found in setting.found.values():
+    for found in tracks:
         for (a, _, first), (b, _, middle), (c, _, last) in zip(found, found[1:], found[2:], strict=False):
             if (a + 1, b + 1) == (b, c):
                 second.append(last - 2 * middle + first)
@@ -237,12 +237,13 @@ def report(settings: dict[tuple[int, bool], Setting], seen: dict[str, int], fram
         changed = {name: switches(found) for name, found in setting.found.items()}
         print(
             f"{every:10}{'yes' if smooth else 'no':>8}{100 * total:7.1f}%{100 * min(shares.values()):6.0f}%"
-            f"{setting.false / frames:7.2f}{sum(changed.values()):10}{jitter(setting):11.2f}"
+            f"{setting.false / frames:7.2f}{sum(changed.values()):10}{jitter(setting.found.values()):11.2f}"
             f"{100 * setting.scanned / frames:8.0f}%{np.median(setting.times_ms):8.1f}{np.mean(setting.times_ms):7.1f}"
         )
         for name in ACTORS if details else ():
             print(
-                f"{'':12}{name:14}{100 * shares.get(name, 0):6.0f}% of {seen[name]:3}, switches: {changed.get(name, 0)}"
+                f"{'':12}{name:14}{100 * shares.get(name, 0):6.0f}% of {seen[name]:3}, "
+                f"switches: {changed.get(name, 0)}, jitter {jitter([setting.found[name]]):.2f} px"
             )
 
 
