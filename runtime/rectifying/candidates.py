@@ -31,8 +31,7 @@ NESTED_AREA, NESTED_SCORE = 0.3, 0.5
 #: Neighbouring cells agree if their corners are so far apart at most, on average, as a share of the target's mean
 #: diagonal.
 _AGREEMENT = 0.12
-#: `cv2.intersectConvexConvex` finds no area in common where edges coincide; one quadrilateral is shrunk by this.
-_SHRUNK = 0.999
+_SHRUNK = 0.999  # of one of two quadrilaterals whose edges may coincide, about its middle
 _FLAT = 1e-3  # triangle of a corner, as a share of the largest of the same quadrilateral: a straight line
 _SIGN = 128  # what int8 levels and the same as uint8, in the same order, are apart
 _NEIGHBOURS = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
@@ -168,6 +167,24 @@ def thinned(candidates: Sequence[Candidate], limit: int | None = None) -> list[i
     return kept
 
 
+def shrunk(corners: FloatArray) -> npt.NDArray[np.float32]:
+    """Quadrilaterals [..., 4, 2] a thousandth smaller, float32: the second argument of `shared_area`."""
+    middles = corners.mean(axis=-2, keepdims=True)
+    return np.asarray(middles + (corners - middles) * _SHRUNK, np.float32)
+
+
+def shared_area(a: npt.NDArray[np.float32], inner: npt.NDArray[np.float32]) -> float:
+    """The area that two convex quadrilaterals which turn alike have in common, to a thousandth or two.
+
+    `cv2.intersectConvexConvex` finds none at all where edges coincide; with one of both shrunk they do not.
+
+    Args:
+        a: float32 [4, 2].
+        inner: what `shrunk` gave of the other one.
+    """
+    return float(cv2.intersectConvexConvex(a, inner)[0]) / _SHRUNK**2
+
+
 class _Shapes:
     """Overlaps of candidates: what they need, made of all at once, and only where two may overlap.
 
@@ -178,9 +195,8 @@ class _Shapes:
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         corners = np.stack([candidate.corners for candidate in candidates])
         self._scores = [candidate.score for candidate in candidates]
-        middles = corners.mean(axis=1, keepdims=True)
         self._points = corners.astype(np.float32)
-        self._inner = (middles + (corners - middles) * _SHRUNK).astype(np.float32)
+        self._inner = shrunk(corners)
         across, down = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
         areas = (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]) / 2
         low, high = corners.min(axis=1), corners.max(axis=1)
@@ -197,7 +213,7 @@ class _Shapes:
         if not self._may_be_one[a][b]:
             return False
         smaller, larger = sorted((self._areas[a], self._areas[b]))
-        shared = min(float(cv2.intersectConvexConvex(self._points[a], self._inner[b])[0]), smaller)
+        shared = min(shared_area(self._points[a], self._inner[b]), smaller)
         if shared > SAME_OVERLAP * (smaller + larger - shared):
             return True
         if shared <= SAME_CONTAINED * smaller:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
 from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
@@ -13,6 +15,11 @@ from stn_rectify.runtime.rectifying.refinement import CropReader, final_score, r
 
 #: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
 _SPARE = 2
+#: A small target gets no further pass if the first one moved no corner by more than this share of its mean diagonal.
+_SETTLED = 0.08
+#: The frame's pixels along the shortest edge of a target that is not small. The crop of a smaller one has few pixels of
+#: the frame for each of its own, and a supersampled one no more to tell.
+_LARGE_PX = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +39,11 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """A candidate after its first pass."""
+    """A candidate after its first pass; ``settled``: another one would not, or cannot, make it better."""
 
     scan_score: float
     found: Found
-    moved: bool
+    settled: bool
 
 
 class DenseSearch:
@@ -44,12 +51,13 @@ class DenseSearch:
 
     A target's score is the product of the scan's and the refine network's, so no candidate can end above its own: once
     as many as are wanted have a higher one, the rest get no pass. The passes after the first are made for those alone
-    that are returned.
+    that are returned, and of small ones, of which a frame may show many, only where the first one has moved a corner by
+    more than a little.
 
     Args:
         scan: finds candidates.
         network: looks at them; None to take them as they are.
-        passes: refinement passes of each target.
+        passes: refinement passes of each target, at most.
     """
 
     def __init__(self, scan: DenseScan, network: CropReader | None, passes: int) -> None:
@@ -89,21 +97,37 @@ class DenseSearch:
 
     def _first_pass(self, network: CropReader, frame: Image, candidate: Candidate) -> _Looked:
         start = found_at(frame, candidate.corners, candidate.score)
-        pose = refine_pose(network, frame, start.homography, 1, is_last=self._passes == 1)
-        corners = (
-            homography_to_corners(pose.homography, frame.shape[1], frame.shape[0]) if pose.passes else start.corners
-        )
+        is_last = self._passes == 1 and _is_large(start.corners)
+        pose = refine_pose(network, frame, start.homography, 1, is_last=is_last)
         score = final_score(candidate.score, pose.score)
-        return _Looked(candidate.score, Found(pose.homography, corners, score), pose.passes == 1)
+        if not pose.passes:
+            return _Looked(candidate.score, Found(start.homography, start.corners, score), True)
+        corners = homography_to_corners(pose.homography, frame.shape[1], frame.shape[0])
+        settled = self._passes == 1 or (not _is_large(corners) and _has_settled(start.corners, corners))
+        return _Looked(candidate.score, Found(pose.homography, corners, score), settled)
 
     def _finished(self, network: CropReader, frame: Image, looked: _Looked) -> Found:
-        """The target after the rest of its passes; where the first one failed, all would."""
-        if self._passes == 1 or not looked.moved:
+        """The target after the rest of its passes."""
+        if looked.settled:
             return looked.found
-        pose = refine_pose(network, frame, looked.found.homography, self._passes - 1)
+        is_last = _is_large(looked.found.corners)
+        pose = refine_pose(network, frame, looked.found.homography, self._passes - 1, is_last=is_last)
         corners = homography_to_corners(pose.homography, frame.shape[1], frame.shape[0])
         score = looked.found.score if pose.score is None else final_score(looked.scan_score, pose.score)
         return Found(pose.homography, corners, score)
+
+
+def _has_settled(before: FloatArray, after: FloatArray) -> bool:
+    """Tells whether no corner has moved by more than `_SETTLED`."""
+    moved, diagonals = after - before, after[:2] - after[2:]
+    size = np.hypot(diagonals[:, 0], diagonals[:, 1]).mean()
+    return bool(np.hypot(moved[:, 0], moved[:, 1]).max() <= _SETTLED * size)
+
+
+def _is_large(corners: FloatArray) -> bool:
+    """Tells whether a target gets all passes, the last one with a supersampled crop; see `_LARGE_PX`."""
+    edges = corners - corners[[1, 2, 3, 0]]
+    return bool(np.hypot(edges[:, 0], edges[:, 1]).min() >= _LARGE_PX)
 
 
 def found_at(frame: Image, corners: FloatArray, score: float) -> Found:

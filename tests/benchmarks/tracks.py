@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -128,16 +128,18 @@ def covered(corners: np.ndarray, above: list[np.ndarray]) -> float:
     return 1 - float(target.sum()) / max(1.0, cv2.contourArea(corners.astype(np.float32)))
 
 
-def video(seed: int, frames: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], set[str]]]:
+def video(
+    seed: int, frames: int, actors: Mapping[str, Actor] = ACTORS
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], set[str]]]:
     """Frames, the corners of the actors in each, and which of them are visible."""
     bank, rng = build_bank(seed, [], []), np.random.default_rng(seed)
     ground = draw_background(rng, bank, SIZE)
     textures: dict[str, TargetTexture] = {}
-    for number, (name, actor) in enumerate(ACTORS.items()):
+    for number, (name, actor) in enumerate(actors.items()):
         of_kind = [texture for texture in bank.targets if texture.kind == actor.kind]
         textures[name] = of_kind[number % len(of_kind)]
     for index in range(frames):
-        places = {name: corners_at(actor, textures[name].aspect, index / FRAME_RATE) for name, actor in ACTORS.items()}
+        places = {name: corners_at(actor, textures[name].aspect, index / FRAME_RATE) for name, actor in actors.items()}
         frame = ground.copy()
         for name, corners in places.items():
             paste_texture(frame, textures[name].image, corners, radius=textures[name].corner_radius)

@@ -113,33 +113,64 @@ def test_a_targets_score_is_that_of_both_networks(make_dense_model: MakeModel) -
 
 
 def test_a_candidate_that_cannot_win_gets_no_pass(make_dense_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The poses that the refine network gives are far off, and get another pass."""
     looks = []
     look = RefineNetwork.look
 
     def counted(self: RefineNetwork, frame: np.ndarray, homography: np.ndarray, supersampling: int) -> object:
         looks.append(supersampling)
         pose, _ = look(self, frame, homography, supersampling)
-        return pose, 0.95
+        return pose * ((0.7, 0.7, 1.0) if len(looks) % 2 else (1.4, 1.4, 1.0)), 0.95
 
     monkeypatch.setattr(RefineNetwork, "look", counted)
     file = make_dense_model(levels=((96, 128),), refine={"theta": UNCHANGED}, min_score=0.6)
     frame = scene((40, 40, 0.8, 10), (200, 40, 0.9, 10), (120, 140, 0.7, 10), (40, 150, 0.2, 10))
     with Rectifier(file, refine=2) as rectifier:
         assert rectifier.locate(frame).score == pytest.approx(0.9 * 0.95, abs=0.01)
-        assert looks == [1, 2]  # 0.9 · 0.95 is above 0.8
+        assert looks == [1, 1]  # 0.9 · 0.95 is above 0.8
         looks.clear()
         assert len(rectifier.locate_all(frame, 2)) == 2
-        assert looks == [1, 1, 2, 2]
+        assert looks == [1, 1, 1, 1]
         looks.clear()
         assert len(rectifier.locate_all(frame)) == 3  # the one with 0.2 is below half of 0.6
-        assert looks == [1, 1, 1, 2, 2, 2]
+        assert len(looks) == 6
     looks.clear()
     with Rectifier(file, refine=1) as rectifier:
         rectifier.locate(frame)
-    assert looks == [2]  # the only pass is the last one
+    assert looks == [1]
     with Rectifier(file, refine=0) as rectifier:
         assert len(rectifier.locate_all(frame)) == 3
-    assert looks == [2]
+    assert looks == [1]
+
+
+@pytest.mark.parametrize(
+    ("half", "factor", "looks"),
+    [
+        pytest.param(20, 1.0, [1], id="small and settled"),
+        pytest.param(20, 1.1, [1], id="small, moved a little"),
+        pytest.param(20, 1.3, [1, 1, 1], id="small, moved"),
+        pytest.param(120, 1.0, [1, 1, 2], id="large"),
+    ],
+)
+def test_small_targets_that_a_pass_left_in_place_get_no_further_one(
+    make_dense_model: MakeModel, monkeypatch: pytest.MonkeyPatch, half: int, factor: float, looks: list[int]
+) -> None:
+    """A large one gets all passes, and the last one a supersampled crop; ``half`` its width, in the level's pixels."""
+    seen = []
+    look = RefineNetwork.look
+
+    def scaled(self: RefineNetwork, frame: np.ndarray, homography: np.ndarray, supersampling: int) -> object:
+        seen.append(supersampling)
+        pose, score = look(self, frame, homography, supersampling)
+        return pose * (factor, factor, 1.0), score
+
+    monkeypatch.setattr(RefineNetwork, "look", scaled)
+    file = make_dense_model(levels=((96, 128),), refine={"theta": UNCHANGED})
+    with Rectifier(file, refine=3) as rectifier:
+        frame = scene((130, 100, 0.9, half))
+        frame[..., 2] = np.maximum(frame[..., 2], 1)  # the refine network says the red level of a corner
+        rectifier.locate(frame)
+    assert seen == looks
 
 
 def test_the_refine_network_may_turn_the_order(make_dense_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
