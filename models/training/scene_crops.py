@@ -27,7 +27,9 @@ from stn_rectify.runtime.rectifying.crops import target_crop
 #: there is none.
 _CANDIDATE_SHARE, _AWAY_SHARE = 0.5, 0.12
 #: Errors of the poses that the dense network gives, standard deviation as a share of the target's side: beside its own.
-_CANDIDATE_SIGMA = (0.003, 0.1)
+_CANDIDATE_SIGMA = (0.002, 0.08)
+#: How often a candidate is seen as passes have moved it already.
+_LATER_SHARE = 0.6
 #: A candidate whose overlap with a target is less is no target; above the second one, it is that target.
 _APART, _SAME = 0.15, 0.35
 _LEAST_LOOK = 1e-5  # of the frame's area of 4
@@ -80,11 +82,15 @@ def _looked_at(
         if seen:
             corners = seen[int(rng.integers(len(seen)))]
             overlaps = [_overlap(corners, target) for target in targets]
-            pose = homography_of(corners) @ perturbation(rng, _CANDIDATE_SIGMA)
             if max(overlaps, default=0.0) < _APART:
-                return pose, None
+                return homography_of(corners) @ perturbation(rng, _CANDIDATE_SIGMA), None
             if max(overlaps) > _SAME:
-                return pose, targets[int(np.argmax(overlaps))]
+                target = targets[int(np.argmax(overlaps))]
+                # As after some passes: a part of the way to the target is done.
+                left = rng.random() if rng.random() < _LATER_SHARE else 1.0
+                return homography_of(target + left**2 * (corners - target)) @ perturbation(
+                    rng, _CANDIDATE_SIGMA
+                ), target
     if not targets or rng.random() < _AWAY_SHARE:
         elsewhere = homography_of(_place(rng)) @ perturbation(rng)
         outline = transform_points(elsewhere, 1.2 * UNIT_CORNERS)
