@@ -243,7 +243,8 @@ class Pipeline:
         if self._max_targets == 1:
             self._stages.reset()
         is_skipped = self._rule.on_miss == "skip"
-        is_passed_whole = not is_skipped and self._rule.min_score is not None
+        # The model's own score throws nothing away: corners and score stay for who knows better.
+        is_passed_whole = not is_skipped and self._asked_rule.min_score is not None
         result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
         return Processed(frame, result, is_skipped, (), self._rule)
 

@@ -192,7 +192,10 @@ def test_another_model_brings_its_own_score(make_known: Callable[[float], Path],
     pipeline.replace_rectifier(Rectifier(make_known(0.6))).close()
     done = pipeline.process(image)
     assert (done.is_found, done.targets, done.rule, pipeline.rule) == (False, (), MissRule(0.6), MissRule(0.6))
-    np.testing.assert_array_equal(done.result.image, image.image)  # passed on whole
+    with Rectifier(make_known(0.6)) as rectifier:
+        np.testing.assert_array_equal(done.result.corners, rectifier.locate(image.image).corners)  # none thrown away
+    asked = Pipeline(pipeline.rectifier, rule=MissRule(0.6)).process(image)
+    np.testing.assert_array_equal(asked.result.image, image.image)  # passed on whole
     pipeline.rectifier.close()
 
 
