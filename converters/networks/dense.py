@@ -37,7 +37,7 @@ from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec, Metadata, ScoreSpec
-from stn_rectify.runtime.model.model_file import SIGNATURE, ModelFile
+from stn_rectify.runtime.model.model_file import LEVEL_SIGNATURE, SIGNATURE, ModelFile
 
 #: No level has a side below this, pixels; sides are whole multiples of the other.
 _LEAST_SIDE_PX, _MULTIPLE_PX = 64, 16
@@ -64,7 +64,7 @@ def pyramid(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
 
 def level_signature(number: int, size: tuple[int, int]) -> str:
     """The key of a level's SignatureDef: ``serving_default`` of the first, ``dense_160x128`` of others."""
-    return SIGNATURE if number == 0 else f"dense_{size[1]}x{size[0]}"
+    return SIGNATURE if number == 0 else f"{LEVEL_SIGNATURE}{size[1]}x{size[0]}"
 
 
 @dataclass(frozen=True)

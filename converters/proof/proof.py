@@ -16,7 +16,7 @@ from stn_rectify.converters.tflite.builtin_operators import TFLITE_RUNTIME, VERS
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE
+from stn_rectify.runtime.model.model_file import LEVEL_SIGNATURE, REFINE_SIGNATURE, SIGNATURE, TURN_SIGNATURE
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,18 @@ def inspect_file(flatbuffer: bytes, signatures: Sequence[str] | None = None) -> 
 
     Args:
         flatbuffer: as written.
-        signatures: keys of the SignatureDefs that it should have; None: of a model file, with a refine network or not.
+        signatures: keys of the SignatureDefs that it should have; None: of a model file, whatever networks
+            are in it.
     """
     model = read_model(flatbuffer)
     if signatures is None:
-        signatures = (SIGNATURE, REFINE_SIGNATURE)[: len(model.subgraphs)]
+        levels = sorted(
+            (int(own.subgraphIndex), key)
+            for own in model.signatureDefs or []
+            if (key := own.signatureKey.decode()).startswith(LEVEL_SIGNATURE)
+        )
+        further = (REFINE_SIGNATURE, TURN_SIGNATURE)[: len(model.subgraphs) - len(levels) - 1]
+        signatures = (SIGNATURE, *(key for _, key in levels), *further)
     checks = list(_static_checks(model, signatures))
     if all(check.passed for check in checks):
         for subgraph, signature in enumerate(signatures):

@@ -34,6 +34,9 @@ REFINE_SIGNATURE = "refine"
 #: The SignatureDef of the network that says which side is up, in files that have one: always of the last subgraph.
 TURN_SIGNATURE = "turn"
 
+#: What the SignatureDefs of the second and further levels of a dense network begin with.
+LEVEL_SIGNATURE = "dense_"
+
 _KIND = TfliteKind(
     noun="model",
     suffix=".tflite",

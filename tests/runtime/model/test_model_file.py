@@ -144,7 +144,7 @@ def test_a_missing_associated_file(tmp_path: Path, model_parts: Parts, name: str
         ("outputs.theta.size", 6, "theta.size is 6, but the transform projective has 8 numbers"),
         ("outputs.theta.fractional_bits", 99, "Expected `int` <= 31 - at `$.outputs.theta.fractional_bits`"),
         ("outputs.score.scale", "x", "Expected `float`, got `str` - at `$.outputs.score.scale`"),
-        ("outputs", None, "Expected `object`, got `null` - at `$.outputs`"),
+        ("outputs", None, "a dense file must have dense and no outputs, and any other outputs and no dense"),
     ],
 )
 def test_wrong_metadata_is_named(rewrite: Rewrite, model_parts: Parts, key: str, value: object, message: str) -> None:
