@@ -144,8 +144,8 @@ def test_the_label_is_where_the_target_is_in_whole_frames(monkeypatch: pytest.Mo
     """With plain magenta targets the frame is magenta inside the labelled quadrilateral, and not outside."""
     from stn_rectify.models.synthesis import synthesiser as module
 
-    monkeypatch.setattr(module, "_varied", lambda rng, image: np.full_like(image, MAGENTA))
-    monkeypatch.setattr(module, "_camouflaged", lambda rng, texture, scene, corners: texture)
+    monkeypatch.setattr(module, "varied", lambda rng, image: np.full_like(image, MAGENTA))
+    monkeypatch.setattr(module, "camouflaged", lambda rng, texture, scene, corners: texture)
     monkeypatch.setattr(module, "draw_occluder", lambda rng, frame, corners: None)
     monkeypatch.setattr(module, "take_photograph", lambda rng, scene, noise: scene)
     draw = FrameSynthesiser(seed=2, frame_size=FRAME_SIZE, empty_fraction=0.0)
