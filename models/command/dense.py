@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.command.frame_training import FrameTraining, TrainingFrameOptions
+from stn_rectify.models.command.frame_training import FrameTraining, SceneOptions
 from stn_rectify.models.command.shared_options import CourseOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.files import DENSE, NETWORK_SUFFIXES, check_refine_name, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option
 from stn_rectify.runtime.command.parsing import positive_number
+from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,7 @@ class Dense(FrameTraining):
 
     dense: DenseOptions = group("dense localization network")
     course: CourseOptions = group("training", epochs=14, batch_size=16, learning_rate=2e-3)
-    frames: TrainingFrameOptions = group("synthesised scenes", samples=24_000)
+    frames: SceneOptions = group("synthesised scenes", samples=24_000)
     real: RealFrameOptions = group("real frames")
 
     def train(self) -> keras.Model:
@@ -61,10 +62,17 @@ class Dense(FrameTraining):
             **self.real.arguments(),
         )
         check_refine_name(out, refines=False)
+        for option_name in ("validate", "sheet"):
+            if getattr(self.evaluation, option_name):
+                raise UsageError(f"--{option_name} is not for a dense network by itself: {self.tables_again()}")
         prepare_out(out, overwrite=self.result.overwrite)
         model = recipe.model()
         print(f"{model.count_params():,} parameters", flush=True)
         return train_dense(recipe, out, jobs=self.frames.jobs)
+
+    def tables_again(self) -> str:
+        """What to do for the tables of a model that is written."""
+        return "stn-convert it, then stn-rectify evaluate DIR --model NAME.tflite"
 
     def print_tables(self, model: keras.Model, real: Sequence[KnownFrames]) -> None:
         """Prints how many targets of held-out scenes the network finds by itself, and what it takes for one."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.shared_options import EvaluationOptions, FrameOptions
 from stn_rectify.models.command.subcommand import Subcommand
-from stn_rectify.models.files import scan_file_of
+from stn_rectify.models.files import DENSE, scan_file_of
 from stn_rectify.runtime.command.option_groups import group, positional
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -33,9 +33,13 @@ class Evaluate(Subcommand):
     def run(self) -> int:
         """Prints the network's cost and the tables."""
         from stn_rectify.models.network.cost import stn_cost
-        from stn_rectify.models.network.keras_file import load_model
+        from stn_rectify.models.network.keras_file import load_model, network_kind
         from stn_rectify.models.network.poses import pose_predictor
 
+        if network_kind(self.file) == DENSE:
+            raise UsageError(
+                f"{self.file} is a dense network: stn-convert it, then stn-rectify evaluate DIR --model NAME.tflite"
+            )
         real = read_real_frames(self.evaluation)
         model = load_model(self.file)
         try:

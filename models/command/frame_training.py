@@ -29,15 +29,21 @@ if TYPE_CHECKING:
 class TrainingFrameOptions(FrameOptions):
     """The synthesised frames of a training."""
 
+    samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
+    jobs: int = option(
+        os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneOptions(TrainingFrameOptions):
+    """The same, and what scenes of several targets are made of."""
+
     negatives: Path | None = option(
         None,
         "photographs that show no target, behind targets and alone; for dense networks and refine networks behind them",
         Path,
         metavar="DIR",
-    )
-    samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
-    jobs: int = option(
-        os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
     )
 
 
@@ -84,11 +90,15 @@ class FrameTraining(Subcommand):
         try:
             self.print_tables(model, real)
         except KeyboardInterrupt:  # nothing is left to go on with
-            print(f"stn-train {self.name}: stopped; for the tables: stn-train evaluate {out}", file=sys.stderr)
+            print(f"stn-train {self.name}: stopped; for the tables: {self.tables_again()}", file=sys.stderr)
             return 130
         except DataError as error:
             print(f"no tables or no sheet: {error}", flush=True)
         return 0
+
+    def tables_again(self) -> str:
+        """What to do for the tables of a model that is written."""
+        return f"stn-train evaluate {self.result.out}"
 
     def print_tables(self, model: keras.Model, real: Sequence[KnownFrames]) -> None:
         """Prints how well the trained model finds targets, and writes the verification sheet.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stn_rectify.models.command.frame_training import FrameTraining
+from stn_rectify.models.command.frame_training import FrameTraining, SceneOptions
 from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.files import REFINE_SUFFIX, check_refine_name, is_refine_file, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
@@ -49,6 +49,7 @@ class Pose(FrameTraining):
         "--out labels.keras --frames labelled/",
     )
 
+    frames: SceneOptions = group("synthesised frames")
     network: NetworkOptions = group("network")
     localization: LocalizationOptions = group("localization network")
     refinement: RefinementOptions = group("refinement")
@@ -77,6 +78,8 @@ class Pose(FrameTraining):
             raise UsageError("--scan is for a refine network: give --refine, too")
         if scan and is_refine_file(scan):
             raise UsageError(f"--scan {scan} is a refine network: give the one whose poses it corrects")
+        if self.frames.negatives and not (refine and recipe.behind_dense):
+            raise UsageError("--negatives is for a refine network behind a dense one: give --refine and --scan, too")
         if refine and recipe.transform != "projective":
             raise UsageError(f"--transform {recipe.transform}: a refine network is projective")
         prepare_out(out, overwrite=self.result.overwrite)

@@ -21,7 +21,7 @@ from stn_rectify.models.training.checkpoint import Checkpoint
 from stn_rectify.models.training.course import RealCourse, Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.curve import write_curve
 from stn_rectify.models.training.dense_batches import DenseBatch, dense_batches
-from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.models.training.scene_pool import ScenePool, course_scenes
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 120
@@ -116,10 +116,8 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
     """
     work = out.with_suffix(".training")
     model = recipe.model()
-    folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
-    paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
     real = recipe.read_frames()
-    pool = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, real=real, jobs=jobs, **paths)
+    pool = course_scenes(recipe, recipe.negatives, work, jobs, real)
     trained = any_size(model)
     trained.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-4),

@@ -27,7 +27,7 @@ from stn_rectify.models.training.frame_batches import Batch, Draw
 from stn_rectify.models.training.real_frames import RealFrames
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.models.training.scene_crops import scene_crop_drawer
-from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.models.training.scene_pool import course_scenes
 from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.errors import DataError
 
@@ -152,9 +152,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
 def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool:
     """The frames, and where the scan network looks in them if there is one."""
     if recipe.scan is not None and recipe.behind_dense:
-        folders = {name: getattr(recipe, name) for name in ("backgrounds", "negatives", "targets")}
-        paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
-        scenes = ScenePool(work / "frames", count=recipe.samples, seed=recipe.seed, real=real, jobs=jobs, **paths)
+        scenes = course_scenes(recipe, recipe.negatives, work, jobs, real)
         scenes.candidates = dense_candidates(Path(recipe.scan), scenes)
         return scenes
     scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None

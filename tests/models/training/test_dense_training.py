@@ -82,15 +82,42 @@ def pool(tmp_path_factory):
     return ScenePool(tmp_path_factory.mktemp("scenes") / "frames", count=40, seed=3)
 
 
-def test_windows_show_the_targets_where_they_say(pool):
-    (batch,) = (b for b, _ in zip(dense_batches(pool, 0, batch_size=4, seed=1), [0], strict=False))
-    count, height, width, _ = batch.frames.shape
-    assert (height, width) in {(240, 320), (128, 160), (64, 80)}
-    assert batch.present.shape == (count, height // STRIDE, width // STRIDE, 4)
-    assert batch.corners.shape == (count, height // STRIDE, width // STRIDE, 10)
-    again = next(dense_batches(pool, 0, batch_size=4, seed=1))
-    assert np.array_equal(batch.frames, again.frames)
-    assert any(b.present[..., :2].any() for b in dense_batches(pool, 1, batch_size=8, seed=1))
+class WhiteTargets:
+    """Black frames with one white target each, in the place of a pool."""
+
+    def __init__(self) -> None:
+        self.corners = np.full((30, 6, 4, 2), np.nan)
+        self.frames, self.plates = np.zeros((30, 360, 480, 3), np.uint8), np.zeros((30, 6), bool)
+        for k, left in enumerate(range(40, 340, 10)):
+            self.corners[k, 0] = boxed(left, 120, 80, 60)
+            self.frames[k, 120:181, left : left + 81] = 255
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def test_windows_show_the_targets_where_they_say():
+    seen = 0
+    for batch in dense_batches(WhiteTargets(), 0, batch_size=3, seed=1):
+        count, height, width, _ = batch.frames.shape
+        assert (height, width) in {(240, 320), (128, 160), (64, 80)}
+        assert batch.present.shape == (count, height // STRIDE, width // STRIDE, 4)
+        for number, row, column in np.argwhere(batch.present[..., 0] > 0):
+            pixel = np.array([column, row]) * STRIDE + (STRIDE - 1) / 2
+            corners = batch.corners[number, row, column, :8].reshape(4, 2) * CORNER_UNIT_PX + pixel
+            white = np.argwhere(batch.frames[number].mean(axis=-1) > 0.35)[:, ::-1]
+            inside = ((corners > 1) & (corners < [width - 2, height - 2])).all()
+            if inside and len(white) and np.ptp(batch.frames[number]) > 0.5:
+                assert np.abs(white.min(axis=0) - corners.min(axis=0)).max() < 2.5
+                assert np.abs(white.max(axis=0) - corners.max(axis=0)).max() < 2.5
+                seen += 1
+    assert seen > 50
+
+
+def test_batches_are_the_same_for_the_same_arguments(pool):
+    one, again = (next(dense_batches(pool, 0, batch_size=4, seed=1)) for _ in range(2))
+    assert np.array_equal(one.frames, again.frames)
+    assert np.array_equal(one.corners, again.corners)
 
 
 def test_crops_of_scenes_are_around_targets_and_around_what_a_dense_network_takes_for_one(pool):
