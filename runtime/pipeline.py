@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
+from stn_rectify.runtime.rectifying.arguments import is_whole
 from stn_rectify.runtime.rectifying.following import TargetFollower
 from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
@@ -131,9 +130,9 @@ class Pipeline:
         tracker: TargetTracker | None = None,
         scan_every: int = 1,
     ) -> None:
-        if not _is_whole(max_targets) or not 1 <= max_targets <= MAX_TARGETS:
+        if not is_whole(max_targets) or not 1 <= max_targets <= MAX_TARGETS:
             raise UsageError(f"max_targets is {max_targets!r}: must be a whole number from 1 to {MAX_TARGETS}")
-        if not _is_whole(scan_every) or scan_every < 1:
+        if not is_whole(scan_every) or scan_every < 1:
             raise UsageError(f"scan_every is {scan_every!r}: must be a whole number from 1")
         self._max_targets = int(max_targets)
         self._rectifier, self._view, self._asked_rule = rectifier, view or FrameView(), rule or MissRule()
@@ -272,10 +271,6 @@ class Pipeline:
         self._stages.reset()
         self._stages_of_track.clear()
         self._turn_votes.clear()
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def _smooth(smoother: CornerSmoother | None, frame: CapturedFrame, location: Location) -> FloatArray | None:

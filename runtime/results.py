@@ -99,10 +99,9 @@ class MissRule:
 
     Attributes:
         min_score: lowest score of a target, 0 to 1. None: that of the model, where its file names one
-            (`with_default`); else only a score of 0 is a miss, as frames without a usable pose have it, and passed on,
-            the result stays what `Rectifier.rectify` gave.
-        on_miss: ``"pass"``: the frame is passed on unrectified (`Rectifier.unrectified`). ``"skip"``: nothing is passed
-            on.
+            (`with_default`); else only a score of 0 is a miss, as frames without a usable pose have it.
+        on_miss: ``"pass"``: the frame is passed on, below a ``min_score`` given here unrectified
+            (`Rectifier.unrectified`), else as `Rectifier.rectify` gave it. ``"skip"``: nothing is passed on.
 
     Raises:
         UsageError: if a value is out of range.

@@ -92,6 +92,8 @@ class RunSummary:
         self.reconnections = 0
         self.misses = 0
         self._rule = rule or MissRule()
+        # The model's own score, which comes with the results, leaves pictures and corners as they were found.
+        self._keeps_found = self._rule.min_score is None
         self._found = 0
         self._targets: int | None = None
         self._started = time.monotonic()
@@ -166,7 +168,8 @@ class RunSummary:
             line += f", {self._targets / self.frames:.2f} targets a frame"
         if self._rule == MissRule():
             return line
-        fate = "skipped" if self._rule.on_miss == "skip" else "passed on unrectified"
+        passed = "passed on" if self._keeps_found else "passed on unrectified"
+        fate = "skipped" if self._rule.on_miss == "skip" else passed
         return f"{line}, {_count(self.misses, 'frame')} without one {fate}"
 
     def _elapsed_s(self) -> float:

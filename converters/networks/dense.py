@@ -20,7 +20,7 @@ from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import DenseReference, Reference
 from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
-from stn_rectify.converters.reading.calibration import calibration_warnings, read_frames
+from stn_rectify.converters.reading.calibration import frame_warnings, read_frames
 from stn_rectify.converters.reading.dense_parts import DenseParts, read_dense_model
 from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.dense_comparison import compare_dense, dense_gate
@@ -255,7 +255,7 @@ class DenseNetwork(Network):
             for number, (height, width) in enumerate(self.levels)
         ]
         report = NetworkReport(
-            self.kind, self.signature, self.source, self._cost, calibration_warnings(self.calibration),
+            self.kind, self.signature, self.source, self._cost, frame_warnings(self.calibration, self.validation),
             settings={"stride": self.parts.stride, "unit": self.parts.unit, "levels": levels},
         )  # fmt: skip
         if file is None:

@@ -20,7 +20,7 @@ from stn_rectify.converters.proof.bits import StnReference
 from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.calibration import (
     VALIDATION_FRAMES,
-    calibration_warnings,
+    frame_warnings,
     read_frames,
     refuse_unknown_labels,
 )
@@ -85,8 +85,7 @@ class StnNetwork(Network):
 
     def report(self, file: Path | None) -> NetworkReport:
         """Corners, what the sampler gives, classes of a recognizer behind it; thresholds."""
-        warnings = calibration_warnings(self.calibration)
-        warnings += [note for note in self.validation.notes if note not in warnings]
+        warnings = frame_warnings(self.calibration, self.validation)
         report = NetworkReport(
             self.kind, self.signature, self.source, self.assembly.cost, warnings,
             theta_readout=self.assembly.refit.table(),

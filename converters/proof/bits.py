@@ -105,40 +105,19 @@ class RecognizerReference(Reference):
 
 
 @dataclass(frozen=True)
-class TurnReference(Reference):
-    """The bits that a turn network should compute: those of the one that TensorFlow quantized.
+class QuantizedReference(Reference):
+    """The bits of the network that TensorFlow quantized.
 
     Attributes:
-        quantized: that one, as a flatbuffer.
+        quantized: that one, as a flatbuffer, at the size of the frames.
     """
 
     quantized: bytes = field(repr=False)
     noun: ClassVar[str] = "the network that TensorFlow quantized"
+    outputs: ClassVar[tuple[str, ...]]
 
     def differences(self, flatbuffer: bytes, signature: str, interpreter: IsolatedInterpreter) -> list[str]:
-        """Compares the scores of every rectified target."""
-        images = [frame[None] for frame in self.frames]
-        interpreter.load(flatbuffer)
-        of_file = [interpreter.run({"frame": image}, signature)["scores"] for image in images]
-        interpreter.load(self.quantized)
-        alone = [interpreter.run({"image": image})["scores"] for image in images]
-        pairs = enumerate(zip(of_file, alone, strict=True))
-        return [f"scores of frame {k}" for k, (a, b) in pairs if not np.array_equal(a, b)]
-
-
-@dataclass(frozen=True)
-class DenseReference(Reference):
-    """The bits that a level of a dense network should compute: those of the one that TensorFlow quantized.
-
-    Attributes:
-        quantized: that one, as a flatbuffer, at the size of the level.
-    """
-
-    quantized: bytes = field(repr=False)
-    noun: ClassVar[str] = "the network that TensorFlow quantized"
-
-    def differences(self, flatbuffer: bytes, signature: str, interpreter: IsolatedInterpreter) -> list[str]:
-        """Compares scores and corners of every frame."""
+        """Compares the outputs of every frame."""
         images = [frame[None] for frame in self.frames]
         interpreter.load(flatbuffer)
         of_file = [interpreter.run({"frame": image}, signature) for image in images]
@@ -147,9 +126,21 @@ class DenseReference(Reference):
         return [
             f"{name} of frame {k}"
             for k, (a, b) in enumerate(zip(of_file, alone, strict=True))
-            for name in ("score", "corners")
+            for name in self.outputs
             if not np.array_equal(a[name], b[name])
         ]
+
+
+class TurnReference(QuantizedReference):
+    """The bits that a turn network should compute."""
+
+    outputs = ("scores",)
+
+
+class DenseReference(QuantizedReference):
+    """The bits that a level of a dense network should compute."""
+
+    outputs = ("score", "corners")
 
 
 def _class_differences(

@@ -82,6 +82,12 @@ def calibration_warnings(calibration: FrameSet) -> list[str]:
     return notes
 
 
+def frame_warnings(calibration: FrameSet, validation: FrameSet) -> list[str]:
+    """Those of `calibration_warnings`, and what was mended of the validation frames."""
+    warnings = calibration_warnings(calibration)
+    return warnings + [note for note in validation.notes if note not in warnings]
+
+
 def refuse_unknown_labels(source: Path, frames: FrameSet, classes: int | None) -> None:
     """Refuses labels that a recognizer has no class for.
 

@@ -59,6 +59,28 @@ class CourseArguments(TypedDict):
     targets: str | None
 
 
+def course_arguments(frames: TrainingFrameOptions, course: CourseOptions) -> CourseArguments:
+    """The arguments of a course, from the options.
+
+    Raises:
+        UsageError: if the frames do not fill a batch.
+    """
+    if frames.samples < course.batch_size:
+        raise UsageError(
+            f"--samples {frames.samples} is less than one batch of {course.batch_size}: give more, or a smaller "
+            "--batch-size"
+        )
+    return {
+        "samples": frames.samples,
+        "epochs": course.epochs,
+        "batch_size": course.batch_size,
+        "learning_rate": course.learning_rate,
+        "seed": frames.seed,
+        "backgrounds": str(frames.backgrounds) if frames.backgrounds else None,
+        "targets": str(frames.targets) if frames.targets else None,
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameTraining(Subcommand):
     """A training on synthesised frames; at its end it prints the tables that say how well targets are found."""
@@ -119,18 +141,7 @@ class FrameTraining(Subcommand):
         Raises:
             UsageError: if the frames do not fill a batch.
         """
-        frames, batch_size = self.frames, self.course.batch_size
-        if frames.samples < batch_size:
-            raise UsageError(f"--samples {frames.samples} is less than one batch of {batch_size}")
-        return {
-            "samples": frames.samples,
-            "epochs": self.course.epochs,
-            "batch_size": batch_size,
-            "learning_rate": self.course.learning_rate,
-            "seed": frames.seed,
-            "backgrounds": str(frames.backgrounds) if frames.backgrounds else None,
-            "targets": str(frames.targets) if frames.targets else None,
-        }
+        return course_arguments(self.frames, self.course)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stn_rectify.models.command.evaluate import read_real_frames
-from stn_rectify.models.command.frame_training import TrainingFrameOptions
+from stn_rectify.models.command.frame_training import TrainingFrameOptions, course_arguments
 from stn_rectify.models.command.shared_options import (
     CourseOptions,
     EvaluationOptions,
@@ -65,18 +65,13 @@ class Turn(Subcommand):
         height, width, _ = network.input_shape
         if height != width or height % 8:
             raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 8")
-        if frames.samples < course.batch_size:
-            raise UsageError(f"--samples {frames.samples} is less than one batch of {course.batch_size}")
+        if self.evaluation.sheet:
+            raise UsageError("--sheet: a turn network has no verification sheet: leave it out")
+        arguments = course_arguments(frames, course)
         real = read_real_frames(self.evaluation)
         recipe = TurnRecipe(
+            **arguments,
             input_shape=network.input_shape,
-            samples=frames.samples,
-            epochs=course.epochs,
-            batch_size=course.batch_size,
-            learning_rate=course.learning_rate,
-            seed=frames.seed,
-            backgrounds=str(frames.backgrounds) if frames.backgrounds else None,
-            targets=str(frames.targets) if frames.targets else None,
             width=network.width,
             weights=str(network_file(network.weights, TURN_SUFFIX)) if network.weights else None,
         )

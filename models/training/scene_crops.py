@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from stn_rectify.models.training.frame_batches import Draw
@@ -22,6 +21,7 @@ from stn_rectify.runtime.geometry import (
     transform_points,
 )
 from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.tracks import overlap
 
 #: How often a crop is where the dense network sees a target, if that is known; how often of the others it is where
 #: there is none.
@@ -81,7 +81,7 @@ def _looked_at(
         seen = [one.astype(np.float64) for one in pool.candidates[k] if np.isfinite(one).all()]
         if seen:
             corners = seen[int(rng.integers(len(seen)))]
-            overlaps = [_overlap(corners, target) for target in targets]
+            overlaps = [overlap(corners, target) for target in targets]
             if max(overlaps, default=0.0) < _APART:
                 return homography_of(corners) @ perturbation(rng, _CANDIDATE_SIGMA), None
             if max(overlaps) > _SAME:
@@ -94,7 +94,7 @@ def _looked_at(
     if not targets or rng.random() < _AWAY_SHARE:
         elsewhere = homography_of(_place(rng)) @ perturbation(rng)
         outline = transform_points(elsewhere, 1.2 * UNIT_CORNERS)
-        if is_valid_quadrilateral(outline, _LEAST_LOOK) and not any(_overlap(outline, one) for one in targets):
+        if is_valid_quadrilateral(outline, _LEAST_LOOK) and not any(overlap(outline, one) for one in targets):
             return elsewhere, None
     if not targets:
         return homography_of(_place(rng)), None
@@ -106,11 +106,3 @@ def _place(rng: np.random.Generator) -> FloatArray:
     """Normalised corners of a rectangle somewhere in the frame."""
     half = np.exp(rng.uniform(np.log(0.04), np.log(0.8), 2))
     return np.asarray(rng.uniform(-1, 1, 2) * np.maximum(1 - half, 0) + UNIT_CORNERS * half)
-
-
-def _overlap(one: FloatArray, other: FloatArray) -> float:
-    """Intersection over union of two convex quadrilaterals."""
-    a, b = one.astype(np.float32), other.astype(np.float32)
-    common, _ = cv2.intersectConvexConvex(a, b)
-    union = abs(cv2.contourArea(a)) + abs(cv2.contourArea(b)) - common
-    return float(common / union) if union > 0 else 0.0

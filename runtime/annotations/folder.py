@@ -119,13 +119,14 @@ class Folder:
                     found[candidate.resolve()] = candidate
         if not found and "/" in plain:  # a path of the machine where it was annotated
             return self.image(plain.rsplit("/", 1)[1], file)
-        if len(found) != 1:
-            trouble = (
-                "which is missing" if not found else "of which there are " + " and ".join(map(str, found.values()))
-            )
+        if not found:
             raise DataError(
-                f"{file} names the image {name}, {trouble}: it should lie beside that file or in {self.root / _IMAGES}"
+                f"{file} names the image {name}, which is missing: it should lie beside that file or in "
+                f"{self.root / _IMAGES}"
             )
+        if len(found) > 1:
+            places = " and ".join(map(str, found.values()))
+            raise DataError(f"{file} names the image {name}, of which there are {places}: leave one of them there")
         return next(iter(found.values()))
 
     @staticmethod

@@ -46,8 +46,10 @@ _OTHERS = (
 def has_annotations(source: Path) -> bool:
     """Tells whether annotations of a known format lie in a folder.
 
+    A damaged COCO or CVAT file counts as none: it may be of another maker.
+
     Raises:
-        DataError: if some lie there that cannot be told apart or are damaged.
+        DataError: if there is no such folder or file, or annotations lie there that cannot be told apart.
     """
     return bool(_found(Folder(source)))
 

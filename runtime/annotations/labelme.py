@@ -7,7 +7,8 @@ annotated. https://github.com/wkentaro/labelme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read(folder: Folder, files: list[Path]) -> DrawnSet:
     """The images that have a file, and notes.
 
     Raises:
-        DataError: if an image is missing, or a file is damaged or not as above.
+        DataError: if a file is damaged or not as above.
     """
     frames, named, left_out = [], set(), 0
     for file in files:
@@ -40,15 +41,22 @@ def read(folder: Folder, files: list[Path]) -> DrawnSet:
             try:
                 target = _target(shape, f"shape {place + 1}")
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise DataError(f"{file}: shape {place + 1} is not as labelme writes it ({error!r})") from error
+                raise DataError(
+                    f"{file}: shape {place + 1} is not as labelme writes it ({error!r}): save it again"
+                ) from error
             left_out += target is None
             targets += [] if target is None else [target]
         width, height = content.get("imageWidth"), content.get("imageHeight")
         size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
-        image = folder.image(str(content.get("imagePath")), file)
-        named.add(image.resolve())
+        name = str(content.get("imagePath"))
+        image: Path | Callable[[], Path]
+        try:
+            image = folder.image(name, file)
+            named.add(image.resolve())
+        except DataError:  # said when the frame is asked for, if it is
+            image = partial(folder.image, name, file)
         frames.append(DrawnFrame(image, tuple(targets), file, Coordinates.EDGES, size))
-    bare = sum(image.resolve() not in named for image in folder.images) if folder.only is None else 0
+    bare = sum(other.resolve() not in named for other in folder.images) if folder.only is None else 0
     notes = [
         (left_out, f"{counted(left_out, 'shape')} of other kinds left out"),
         (bare, f"{counted(bare, 'image')} without a file left out"),

@@ -31,7 +31,7 @@ def read_keys(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
         DataError: if the file cannot be read, or one of these values cannot.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     plain = [_COMMENT.sub("", line).rstrip() for line in lines]

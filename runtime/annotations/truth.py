@@ -23,7 +23,8 @@ def find_truth(folder: Path) -> Path | None:
 def find(folder: Folder) -> Path | None:
     """The file, if there is one."""
     if folder.only is not None:
-        return folder.only if folder.only.name.endswith("truth.json") else None
+        name = folder.only.name
+        return folder.only if name == "truth.json" or name.endswith(".truth.json") else None
     return find_truth(folder.root)
 
 

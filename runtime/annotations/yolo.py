@@ -151,7 +151,7 @@ def _refuse_lost_labels(data: DataSet) -> None:
 
 def _targets(file: Path, data: DataSet) -> tuple[DrawnTarget, ...]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:

@@ -176,8 +176,10 @@ def _evaluate(
 def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
     """The scores that matter, the user's own last, and what they are."""
     own = metadata.min_score
-    scores = [(FOUND_SCORE, "counts as found") if own is None else (own, "the model's own")]
-    return scores + ([] if options.min_score is None else [(options.min_score, "--min-score")])
+    score, note = (FOUND_SCORE, "counts as found") if own is None else (own, "the model's own")
+    if options.min_score == score:
+        return [(score, f"{note}, --min-score")]
+    return [(score, note)] + ([] if options.min_score is None else [(options.min_score, "--min-score")])
 
 
 def _report(

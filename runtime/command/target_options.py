@@ -78,7 +78,9 @@ class TargetOptions(OptionGroup):
         None, "lowest score of a target, 0 to 1 (the model's own, where its file names one)", share, metavar="S"
     )
     on_miss: Literal["pass", "skip"] = option(
-        "pass", "a frame without a target: pass it on unrectified (default), or skip it", choices=("pass", "skip")
+        "pass",
+        "a frame without a target: pass it on, below --min-score unrectified (default), or skip it",
+        choices=("pass", "skip"),
     )
     smooth: bool = flag("smooth the corners from frame to frame")
     scan_every: int = option(

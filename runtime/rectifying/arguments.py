@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from stn_rectify.runtime.rectifying.dense_scan import SCANS
 from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE
 
 #: Targets of a frame that are looked for where nobody says how many.
-MAX_TARGETS = 8
+DEFAULT_TARGETS = 8
 
 
 def check_count(name: str, value: object) -> int:
@@ -26,9 +26,9 @@ def check_count(name: str, value: object) -> int:
     Raises:
         UsageError: if it is something else.
     """
-    if not _is_whole(value) or value < 1:  # type: ignore[operator]
+    if not is_whole(value) or value < 1:
         raise UsageError(f"{name} is {value!r}: must be a whole number, 1 or more")
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return int(value)
 
 
 def check_scan(scan: object) -> Literal["fast", "full", "fine"]:
@@ -84,7 +84,7 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
     spec, name = model.metadata.refine, model.metadata.name
     if refine is None:
         return 0 if spec is None or output == "model" else spec.passes
-    if not _is_whole(refine) or not 0 <= refine <= MAX_PASSES:  # type: ignore[operator]
+    if not is_whole(refine) or not 0 <= refine <= MAX_PASSES:
         raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
     if refine and spec is None:
         raise UsageError(
@@ -94,7 +94,7 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
         raise UsageError(
             "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
         )
-    return int(refine)  # type: ignore[call-overload, no-any-return]
+    return int(refine)
 
 
 def check_output(output: object, size: object, model: ModelFile) -> tuple[int, int] | None:
@@ -122,7 +122,7 @@ def check_output(output: object, size: object, model: ModelFile) -> tuple[int, i
 
 def _checked_size(size: object) -> tuple[int, int]:
     sides = size.tolist() if isinstance(size, np.ndarray) else size
-    if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(_is_whole, sides)):
+    if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(is_whole, sides)):
         raise UsageError(f"output_size is {size!r}: must be two whole numbers, width and height, or None")
     width, height = map(int, sides)
     if not 0 <= min(width, height) <= max(width, height) <= MAX_OUTPUT_SIDE or not max(width, height):
@@ -132,5 +132,6 @@ def _checked_size(size: object) -> tuple[int, int]:
     return width, height
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tells whether a value is a whole number, Python's or NumPy's; a bool is none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

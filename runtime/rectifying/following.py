@@ -24,7 +24,7 @@ class TargetFollower:
     is not there, it scans at once. New targets, and those that a scan did not find, are found by scans only.
 
     A scan's score is that of both networks together, and the refine network alone is surer. So that scores stay what
-    they were, those in between are scaled: the first one after a scan is the scan's.
+    they were, those in between are scaled down: the first one after a scan is at most the scan's.
 
     Args:
         every: frames from one scan to the next, at most, 1 or more; 1 scans each.

@@ -22,7 +22,7 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.arguments import (
-    MAX_TARGETS,
+    DEFAULT_TARGETS,
     check_count,
     check_margin,
     check_output,
@@ -237,7 +237,7 @@ class Rectifier(Closing):
         with self._in_use() as locator:
             checked = check_frame(frame, self._model.metadata.input)
             if boxes is None:
-                return locator.locate_all(checked, MAX_TARGETS if count is None else count)
+                return locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
             if not locator.refines:
                 raise UsageError(self._no_boxes())
             return locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]

@@ -96,7 +96,7 @@ def test_targets_are_counted_where_several_are_looked_for_by_the_rule_of_the_mom
     summary = RunSummary()
     for score, targets in ((0.9, 3), (0.35, 1), (0.2, 0)):
         summary.add(result(6.1, score), targets=targets, rule=MissRule(0.3))
-    end = "target found in 67 %, 1.33 targets a frame, 1 frame without one passed on unrectified"
+    end = "target found in 67 %, 1.33 targets a frame, 1 frame without one passed on"
     assert str(summary).endswith(f" · {end}")
     assert summary.counts().targets == 4
     summary.add(result(6.1, 0.35), targets=0, rule=MissRule(0.5))  # another model, another lowest score
