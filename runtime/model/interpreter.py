@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.sharing import ForkAware, NotCopied
 
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
@@ -32,19 +34,63 @@ class InterpreterPackage:
         return f"{self.name} {self.version}"
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """An interpreter that holds one model, its tensors allocated.
+class Interpreter(ForkAware, NotCopied):
+    """An interpreter that holds one model, its tensors allocated. Use one from one thread at a time.
 
-    Attributes:
-        tflite: the package's own interpreter object. Both packages give it the same methods.
+    In a forked child the threads that it computes with are missing, and it would wait for them for ever: there it
+    makes itself anew, at the first use.
+
+    Args:
         package: where it comes from.
-        threads: how many threads it computes with.
+        content: the model.
+        threads: how many threads it computes with, 1 or more.
+
+    Raises:
+        ModelFileError: if the interpreter refuses the model.
+        StnRectifyError: if the package does not go with the installed NumPy.
     """
 
-    tflite: Any = field(repr=False)
-    package: InterpreterPackage
-    threads: int
+    def __init__(self, package: InterpreterPackage, content: bytes, threads: int) -> None:
+        self._package, self._content, self._threads = package, content, threads
+        self._tflite: Any = self._opened()
+        super().__init__()
+
+    @property
+    def tflite(self) -> Any:
+        """The package's own interpreter object. Both packages give it the same methods."""
+        if self._tflite is None:
+            self._tflite = self._opened()
+        return self._tflite
+
+    @property
+    def package(self) -> InterpreterPackage:
+        """The package that it comes from."""
+        return self._package
+
+    @property
+    def threads(self) -> int:
+        """How many threads it computes with."""
+        return self._threads
+
+    def forked(self) -> None:
+        """Leaves the parent's interpreter alone: even to delete it would wait for its threads."""
+        if self._tflite is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._tflite))
+            self._tflite = None
+
+    def _opened(self) -> Any:
+        try:
+            tflite = self._package.module.Interpreter(model_content=self._content, num_threads=self._threads)
+            tflite.allocate_tensors()
+        except SystemError as error:
+            # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
+            raise StnRectifyError(
+                f"{self._package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
+                "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
+            ) from error
+        except (ValueError, RuntimeError) as error:
+            raise _refused(self._package, error) from error
+        return tflite
 
     def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, Array]:
         """One inference of the network that a signature names.
@@ -108,19 +154,7 @@ def open_interpreter(
     if threads < 1:
         raise UsageError(f"threads is {threads}: must be 1 or more")
     content = flatbuffer if isinstance(flatbuffer, bytes) else _read(Path(flatbuffer))
-    interpreter_package = find_interpreter_package(package)
-    try:
-        tflite = interpreter_package.module.Interpreter(model_content=content, num_threads=threads)
-        tflite.allocate_tensors()
-    except SystemError as error:
-        # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
-        raise StnRectifyError(
-            f"{interpreter_package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
-            "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
-        ) from error
-    except (ValueError, RuntimeError) as error:
-        raise _refused(interpreter_package, error) from error
-    return Interpreter(tflite, interpreter_package, threads)
+    return Interpreter(find_interpreter_package(package), content, threads)
 
 
 def _refused(package: InterpreterPackage, error: Exception) -> ModelFileError:

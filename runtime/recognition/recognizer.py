@@ -23,6 +23,7 @@ from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
+from stn_rectify.runtime.sharing import NotCopied, OneAtATime
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
 _ROUNDING = 1e-6  # of float probabilities
@@ -82,10 +83,10 @@ def _value_range(scale: float, zero_point: int) -> tuple[float, float]:
     return first, last
 
 
-class Recognizer(Closing):
+class Recognizer(Closing, NotCopied):
     """A network that reads rectified images: a classifier, or a sequence recognizer that reads a text (CTC).
 
-    Use one from one thread at a time.
+    Threads may share one, and a forked child its parent's, as with a `Rectifier`.
 
     Args:
         model: path of a .tflite recognizer, INT8 or float, or the name of a bundled one, such as ``"digits"``.
@@ -95,6 +96,7 @@ class Recognizer(Closing):
             where it is the last class.
         beam_width: of a sequence recognizer's decoding: 1 takes the text of the most probable alignment, more searches
             for the most probable text (`CtcDecoder`).
+        blocking: whether a thread waits while another one uses the recognizer; False for a `UsageError` instead.
 
     Raises:
         ModelFileError: if the file is missing, damaged or no recognizer of one image, or if labels do not fit its
@@ -115,6 +117,7 @@ class Recognizer(Closing):
         threads: int = 1,
         labels: str | PathLike[str] | Sequence[str] | None = None,
         beam_width: int = 1,
+        blocking: bool = True,
     ) -> None:
         names = read_labels(labels) if isinstance(labels, (str, PathLike)) else labels
         self._file = RecognizerFile.open(model, names)
@@ -125,6 +128,7 @@ class Recognizer(Closing):
         self._scores = self._interpreter.tflite.get_output_details()[0]
         self._input = RecognizerInput(self._file, *self._image["quantization"])
         self._activation = self._file.activation or self._tried_activation(self._interpreter)
+        self._use = OneAtATime("Recognizer", blocking=blocking)
 
     @property
     def file(self) -> RecognizerFile:
@@ -149,11 +153,13 @@ class Recognizer(Closing):
 
         Raises:
             DataError: if the image has the wrong type, dtype or shape.
-            UsageError: if the recognizer is closed.
+            UsageError: if the recognizer is closed, or with ``blocking=False`` another thread is using it.
         """
-        if self._interpreter is None:
-            raise UsageError("this Recognizer is closed: make a new one")
-        scores = class_probabilities(self._values(self._interpreter, image), self._activation)
+        with self._use.turn():
+            if self._interpreter is None:
+                raise UsageError("this Recognizer is closed: make a new one")
+            values = self._values(self._interpreter, image)
+        scores = class_probabilities(values, self._activation)
         if self._decoder is not None:
             return self._decoder(scores)
         best, labels = int(scores.argmax()), self._file.labels
@@ -193,8 +199,13 @@ class Recognizer(Closing):
         return {"output_size": self.input_size}
 
     def close(self) -> None:
-        """Lets the network go. Closing twice does no harm."""
-        self._interpreter = None
+        """Lets the network go. Closing twice does no harm.
+
+        Raises:
+            UsageError: if another thread is using it, and with ``blocking=False`` none waits.
+        """
+        with self._use.turn():
+            self._interpreter = None
 
     def _make_decoder(self, beam_width: int) -> CtcDecoder | None:
         sequence = self._file.sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,15 +34,17 @@ from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
+from stn_rectify.runtime.sharing import NotCopied, OneAtATime
 
 #: What a `Rectification` takes over from its `Location` as it is.
 _KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box")
 
 
-class Rectifier(Closing):
+class Rectifier(Closing, NotCopied):
     """A model, ready to rectify frames.
 
-    Use one from one thread at a time, and one per thread in parallel.
+    Threads may share one: they take turns. To rectify in parallel give each thread, or process, one of its own. A
+    forked child may use its parent's; it cannot be pickled.
 
     Args:
         model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
@@ -66,6 +67,7 @@ class Rectifier(Closing):
         upright: ``"auto"``: a target that stands on its side or head is turned where the file's turn network is sure
             (`stn_rectify.runtime.rectifying.turning`); ``"off"``: corners stay in the order in which they were found,
             as always with files without such a network and with ``output="model"``.
+        blocking: whether a thread waits while another one uses the rectifier; False for a `UsageError` instead.
 
     Raises:
         ModelFileError: if the model file is missing, damaged or not all-integer.
@@ -90,6 +92,7 @@ class Rectifier(Closing):
         scan: Literal["fast", "full", "fine"] = "full",
         margin: float = 0.0,
         upright: Literal["auto", "off"] = "auto",
+        blocking: bool = True,
     ) -> None:
         threads = check_count("threads", threads)
         self._scan, self._upright = check_scan(scan), check_upright(upright)
@@ -112,7 +115,7 @@ class Rectifier(Closing):
             turns=self.turns,
         )
         self._threads = threads
-        self._busy = threading.Lock()
+        self._use = OneAtATime("Rectifier", blocking=blocking)
 
     @property
     def model(self) -> ModelFile:
@@ -167,7 +170,8 @@ class Rectifier(Closing):
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
-            UsageError: if this object is closed, another thread is using it, or there are boxes that it cannot refine.
+            UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
+                another thread is using it.
         """
         return self.sample(frame, self.locate(frame, boxes=boxes))
 
@@ -201,7 +205,8 @@ class Rectifier(Closing):
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
-            UsageError: if this object is closed, another thread is using it, or there are boxes that it cannot refine.
+            UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
+                another thread is using it.
         """
         if boxes is not None:
             best = self.locate_all(frame, 1, boxes=boxes)
@@ -231,7 +236,7 @@ class Rectifier(Closing):
             DataError: if the frame, or boxes, have the wrong type, dtype or shape; if a box is not finite or has its
                 corners in another order.
             UsageError: if ``max_targets`` is no whole number from 1; if there are boxes, and nothing to refine them
-                with; if this object is closed, or another thread is using it.
+                with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
         count = None if max_targets is None else check_count("max_targets", max_targets)
         with self._in_use() as locator:
@@ -317,12 +322,10 @@ class Rectifier(Closing):
         """Lets the model go. Closing twice does no harm.
 
         Raises:
-            UsageError: if another thread is rectifying a frame.
+            UsageError: if another thread is rectifying a frame, and with ``blocking=False`` none waits.
         """
-        if not self._busy.acquire(blocking=False):
-            raise UsageError("this Rectifier is rectifying a frame in another thread: close it afterwards")
-        self._locator = None
-        self._busy.release()
+        with self._use.turn():
+            self._locator = None
 
     def __repr__(self) -> str:
         metadata = self._model.metadata
@@ -334,14 +337,10 @@ class Rectifier(Closing):
 
     @contextmanager
     def _in_use(self) -> Iterator[Locator]:
-        if not self._busy.acquire(blocking=False):
-            raise UsageError("this Rectifier is in use by another thread: give each thread a Rectifier of its own")
-        try:
+        with self._use.turn():
             if self._locator is None:
                 raise UsageError("this Rectifier is closed: make a new one")
             yield self._locator
-        finally:
-            self._busy.release()
 
     def _no_boxes(self) -> str:
         """Why boxes cannot be refined."""

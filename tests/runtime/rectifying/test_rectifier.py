@@ -150,7 +150,7 @@ def test_use_after_close_is_an_error(make_model: MakeModel, frame: np.ndarray) -
         rectifier.rectify(frame)
 
 
-def test_concurrent_use_is_an_error_and_harms_nothing(make_model: MakeModel) -> None:
+def test_concurrent_use_without_waiting_is_an_error_and_harms_nothing(make_model: MakeModel) -> None:
     big = np.zeros((4000, 4000, 3), np.uint8)
     outcomes: list[object] = []
 
@@ -163,7 +163,7 @@ def test_concurrent_use_is_an_error_and_harms_nothing(make_model: MakeModel) -> 
                 outcomes.append(error)
 
     barrier = threading.Barrier(4)
-    with Rectifier(make_model()) as rectifier:
+    with Rectifier(make_model(), blocking=False) as rectifier:
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
