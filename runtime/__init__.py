@@ -11,6 +11,7 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 """
 
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.recognition.recognition import Recognition
@@ -53,6 +54,7 @@ __all__ = [
     "MissRule",
     "ModelFile",
     "ModelFileError",
+    "ModelLimits",
     "PiCameraSource",
     "Pipeline",
     "Processed",

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.checks import check_instance, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
-from stn_rectify.runtime.rectifying.arguments import is_whole
 from stn_rectify.runtime.rectifying.following import TargetFollower
 from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
@@ -130,11 +130,16 @@ class Pipeline:
         tracker: TargetTracker | None = None,
         scan_every: int = 1,
     ) -> None:
-        if not is_whole(max_targets) or not 1 <= max_targets <= MAX_TARGETS:
-            raise UsageError(f"max_targets is {max_targets!r}: must be a whole number from 1 to {MAX_TARGETS}")
-        if not is_whole(scan_every) or scan_every < 1:
-            raise UsageError(f"scan_every is {scan_every!r}: must be a whole number from 1")
-        self._max_targets = int(max_targets)
+        check_instance("rectifier", rectifier, Rectifier, "a Rectifier")
+        for name, value, kind in (
+            ("view", view, FrameView),
+            ("rule", rule, MissRule),
+            ("smoother", smoother, CornerSmoother),
+            ("tracker", tracker, TargetTracker),
+        ):
+            check_instance(name, value, kind | None, f"a {kind.__name__} or None")
+        scan_every = check_whole("scan_every", scan_every, 1)
+        self._max_targets = check_whole("max_targets", max_targets, 1, MAX_TARGETS)
         self._rectifier, self._view, self._asked_rule = rectifier, view or FrameView(), rule or MissRule()
         stage = recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
         self._stages, self._stages_of_track = _Stages(smoother, stage), dict[int, _Stages]()

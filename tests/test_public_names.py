@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = {
     "runtime": """
         CameraInfo CameraSource CapturedFrame CornerSmoother DataError FrameSource FrameView ImageSource JsonlSink
-        LabelVote Location MissRule ModelFile ModelFileError PiCameraSource Pipeline Processed Recognition
+        LabelVote Location MissRule ModelFile ModelFileError ModelLimits PiCameraSource Pipeline Processed Recognition
         RecognitionSchedule RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
         SourceError StnRectifyError TargetTracker UsageError VideoSource bundled_models draw_overview list_cameras
         open_camera open_video

@@ -24,6 +24,7 @@ from stn_rectify.runtime.evaluation.search import FolderResults, FolderSearch
 from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
 from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.recognition.recognizer import Recognizer
@@ -45,20 +46,32 @@ class ReaderOptions(OptionGroup):
     recognizer: str | None = option(
         None, "a .tflite that reads the results, or a bundled one: texts are compared", metavar="FILE|NAME"
     )
+    recognizer_sha256: str | None = option(
+        None, "the SHA-256 that its file must have (that of FILE.sha256, where there is one)", metavar="HEX"
+    )
     labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
     beam_width: int = option(
         1, "of a CTC network: search for the most probable text among N (1)", whole_number(1), metavar="N"
     )
 
-    def open(self, *, threads: int) -> Recognizer | None:
+    def open(self, *, threads: int, limits: ModelLimits) -> Recognizer | None:
         """The recognizer, if there is to be one.
+
+        Args:
+            threads: that it computes with.
+            limits: how much its file may unpack to.
 
         Raises:
             StnRectifyError: if its file is missing or damaged, or an option does not fit it.
         """
-        options = RecognitionOptions(recognizer=self.recognizer, labels=self.labels, beam_width=self.beam_width)
+        options = RecognitionOptions(
+            recognizer=self.recognizer,
+            recognizer_sha256=self.recognizer_sha256,
+            labels=self.labels,
+            beam_width=self.beam_width,
+        )
         options.check_needed("--recognizer", is_there=self.recognizer is not None)
-        return open_recognizer(options, threads=threads)
+        return open_recognizer(options, threads=threads, limits=limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +154,7 @@ def _evaluate(
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
-    recognizer = options.reader.open(threads=options.model.threads)
+    recognizer = options.reader.open(threads=options.model.threads, limits=options.model.limits)
     rectifier = open_rectifier(options.model, recognizer, smooth=False)
     with rectifier:
         say(model_line(rectifier))

@@ -7,6 +7,7 @@ from typing import ClassVar, get_args
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, option
 from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule, When
 from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage
@@ -26,6 +27,11 @@ class RecognitionOptions(OptionGroup):
         "a .tflite that says what the rectified image shows (a classifier, or a CTC network that reads a text), "
         "or a bundled one (digits); without --output and --output-size it gets the image at the size it reads",
         metavar="FILE|NAME",
+    )
+    recognizer_sha256: str | None = option(
+        None,
+        "the SHA-256 that its file must have, as sha256sum prints it (that of FILE.sha256, where there is one)",
+        metavar="HEX",
     )
     labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
     top_k: int | None = option(None, "give the K best labels, too (none)", whole_number(1), metavar="K")
@@ -51,8 +57,15 @@ class RecognitionOptions(OptionGroup):
     )
 
 
-def open_recognizer(options: RecognitionOptions, *, threads: int) -> Recognizer | None:
+def open_recognizer(
+    options: RecognitionOptions, *, threads: int, limits: ModelLimits | None = None
+) -> Recognizer | None:
     """The recognizer that the options ask for, if they do.
+
+    Args:
+        options: ask for it.
+        threads: that it computes with.
+        limits: how much its file may unpack to; None for the default ones.
 
     Raises:
         ModelFileError: if the file is missing, damaged or no recognizer, or the labels do not fit it.
@@ -61,7 +74,14 @@ def open_recognizer(options: RecognitionOptions, *, threads: int) -> Recognizer 
     """
     if options.recognizer is None:
         return None
-    return Recognizer(options.recognizer, threads=threads, labels=options.labels, beam_width=options.beam_width)
+    return Recognizer(
+        options.recognizer,
+        threads=threads,
+        labels=options.labels,
+        beam_width=options.beam_width,
+        sha256=options.recognizer_sha256,
+        limits=limits,
+    )
 
 
 def recognition_stage(options: RecognitionOptions, recognizer: Recognizer | None) -> RecognitionStage | None:

@@ -48,7 +48,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         summary.failed += 1
 
     with contextlib.ExitStack() as stack:
-        recognizer = open_recognizer(options.recognition, threads=options.model.threads)
+        recognizer = open_recognizer(options.recognition, threads=options.model.threads, limits=options.model.limits)
         if recognizer is not None:
             stack.enter_context(recognizer)
 
@@ -85,6 +85,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             saving=saving,
             model=options.model.model,
             open_model=open_model,
+            limits=options.model.limits,
         )
         if web_view is not None:
             stack.enter_context(web_view)

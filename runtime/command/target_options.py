@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import PIXEL_SOURCES, Size, output, size, target_margin
+from stn_rectify.runtime.command.option_types import (
+    PIXEL_SOURCES,
+    ByteCount,
+    Size,
+    byte_count,
+    output,
+    size,
+    target_margin,
+)
 from stn_rectify.runtime.command.parsing import share, whole_number
+from stn_rectify.runtime.model.limits import ARCHIVE_BYTES, TENSOR_BYTES, ModelLimits
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import MAX_TARGETS
@@ -55,6 +64,23 @@ class ModelOptions(OptionGroup):
         "turn a target that stands on its side or head where the model is sure of it (default), or leave it",
         choices=("auto", "off"),
     )
+    max_archive_bytes: ByteCount = option(
+        ByteCount("4M", ARCHIVE_BYTES),
+        "what the archive in a model's or a recognizer's file may unpack to (%(default)s)",
+        byte_count,
+        metavar="SIZE",
+    )
+    max_tensor_bytes: ByteCount = option(
+        ByteCount("1G", TENSOR_BYTES),
+        "what the tensors of such a file may come to in sum (%(default)s)",
+        byte_count,
+        metavar="SIZE",
+    )
+
+    @property
+    def limits(self) -> ModelLimits:
+        """How much a model file may unpack to."""
+        return ModelLimits(self.max_archive_bytes.number, self.max_tensor_bytes.number)
 
     @property
     def pixel_source(self) -> str | None:
@@ -110,8 +136,9 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
     elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}
     else:
-        wanted = recognizer.output_options(ModelFile.open(model.model), model.refine)
+        wanted = recognizer.output_options(ModelFile.open(model.model, limits=model.limits), model.refine)
     looks: dict[str, Any] = {
         "refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright,
+        "limits": model.limits,
     }  # fmt: skip
     return Rectifier(model.model, threads=model.threads, **looks, **wanted)

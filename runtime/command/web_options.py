@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, option, texts
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
@@ -52,6 +53,7 @@ def open_web_view(
     saving: SavingSwitch | None,
     model: str | None,
     open_model: Callable[[str | None], Rectifier],
+    limits: ModelLimits,
 ) -> WebView | None:
     """The web view that the options ask for, if they do; it serves once it is entered.
 
@@ -63,6 +65,7 @@ def open_web_view(
         saving: what the page's button switches.
         model: of the run, by file or name.
         open_model: opens a model, by file or name, as the run wants it.
+        limits: how much such a file may unpack to.
 
     Raises:
         UsageError: if the address needs a token.
@@ -78,19 +81,23 @@ def open_web_view(
         token=options.token or os.environ.get(TOKEN_VARIABLE) or None,
         summary=summary,
         saving=saving,
-        models=_models(model, pipeline, options.serve_models or (), open_model),
+        models=_models(model, pipeline, options.serve_models or (), open_model, limits),
     )
 
 
 def _models(
-    own: str | None, pipeline: Pipeline, others: Sequence[str], open_model: Callable[[str | None], Rectifier]
+    own: str | None,
+    pipeline: Pipeline,
+    others: Sequence[str],
+    open_model: Callable[[str | None], Rectifier],
+    limits: ModelLimits,
 ) -> Mapping[str, Callable[[], Rectifier]]:
     """Names as the page shows them; where two files have the same, the whole path."""
     first = pipeline.rectifier.model.metadata.name
     models: dict[str, Callable[[], Rectifier]] = {first: partial(open_model, own)}
     for model in others:
         if model not in (own, first):
-            ModelFile.open(model)  # what is misspelt shall not come to light in the page
+            ModelFile.open(model, limits=limits)  # what is misspelt shall not come to light in the page
             name = Path(model).stem if Path(model).stem not in models else model
             models[name] = partial(open_model, model)
     return models

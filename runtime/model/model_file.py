@@ -11,6 +11,7 @@ from pathlib import Path
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
+from stn_rectify.runtime.model.limits import ModelLimits, checked_limits
 from stn_rectify.runtime.model.metadata import (
     ImageSpec,
     Metadata,
@@ -94,21 +95,25 @@ class ModelFile:
         return 1 + (self.refine_signature is not None) + (self.turn_signature is not None)
 
     @classmethod
-    def open(cls, model: str | PathLike[str] | None = None) -> ModelFile:
+    def open(cls, model: str | PathLike[str] | None = None, *, limits: ModelLimits | None = None) -> ModelFile:
         """Reads and checks a model file.
 
         Args:
             model: a path; or the bare name of a bundled model such as ``"general"``; None for the default
-                one.
+                one. Where the file's SHA-256 lies beside it (``NAME.tflite.sha256``), the file must have it.
+            limits: how much it may unpack to; None for the default ones.
 
         Raises:
             ModelFileError: if it is missing, truncated, altered, not ours, not all-integer, or uses an operator that
-                has no place in a spatial transformer network.
+                has no place in a spatial transformer network; if it unpacks to more than the limits allow.
+            UsageError: if ``model`` is no path, or ``limits`` are none.
         """
+        limits = checked_limits(limits)
         path = _KIND.locate(DEFAULT_MODEL if model is None else model)
         content = _KIND.read(path)
+        _KIND.is_as_told(path, content)
         try:
-            texts = _associated_files(content)
+            texts = _associated_files(content, limits)
             metadata = parse_metadata(texts["metadata.json"])
             flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
             graph = read_flatbuffer(flatbuffer)
@@ -131,11 +136,11 @@ def bundled_models() -> tuple[str, ...]:
     return _KIND.bundled()
 
 
-def _associated_files(content: bytes) -> dict[str, bytes]:
+def _associated_files(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
     """The files of the appended zip archive that we need."""
     names = ("metadata.json", "labels.txt")
     try:
-        return _KIND.texts(content, lambda archive: map(archive.getinfo, names))
+        return _KIND.texts(content, lambda archive: map(archive.getinfo, names), limits)
     except KeyError as error:
         raise DataError(f"{error.args[0]}: stn-convert writes it; convert the Keras model again") from None
     except zipfile.BadZipFile as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,18 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
 from stn_rectify.runtime.model.labels import class_probabilities, read_labels
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.model.tflite_file import SHA256_SUFFIX
 from stn_rectify.runtime.recognition.ctc import CtcDecoder
 from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sharing import NotCopied, OneAtATime
+
+_LOG = logging.getLogger(__name__)
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
 _ROUNDING = 1e-6  # of float probabilities
@@ -83,6 +89,21 @@ def _value_range(scale: float, zero_point: int) -> tuple[float, float]:
     return first, last
 
 
+def _labels(labels: object) -> tuple[str, ...] | None:
+    """The labels of an argument: those of a text file, or the labels themselves.
+
+    Raises:
+        UsageError: if it is something else.
+    """
+    if labels is None:
+        return None
+    if isinstance(labels, str | bytes | PathLike):
+        return read_labels(check_path("labels", labels))
+    if not isinstance(labels, Sequence | np.ndarray) or not all(isinstance(label, str) for label in labels):
+        raise UsageError(f"labels is {labels!r:.80}: must be a text file, a label a line, or a sequence of texts")
+    return tuple(map(str, labels))
+
+
 class Recognizer(Closing, NotCopied):
     """A network that reads rectified images: a classifier, or a sequence recognizer that reads a text (CTC).
 
@@ -96,12 +117,17 @@ class Recognizer(Closing, NotCopied):
             where it is the last class.
         beam_width: of a sequence recognizer's decoding: 1 takes the text of the most probable alignment, more searches
             for the most probable text (`CtcDecoder`).
+        sha256: that the whole file must have, 64 hexadecimal digits. None for the one in a file beside it,
+            ``NAME.tflite.sha256``, as sha256sum writes it. A file that has neither, nor metadata of stn-convert, is
+            taken as it is, with a warning in the log.
+        limits: how much the file may unpack to; None for the default ones.
         blocking: whether a thread waits while another one uses the recognizer; False for a `UsageError` instead.
 
     Raises:
         ModelFileError: if the file is missing, damaged or no recognizer of one image, or if labels do not fit its
             classes.
-        UsageError: if the labels cannot be read, or the beam width does not fit the recognizer.
+        UsageError: if the labels cannot be read, the beam width does not fit the recognizer, or an argument is of the
+            wrong type.
         StnRectifyError: if no interpreter works in this environment.
 
     Example:
@@ -117,10 +143,18 @@ class Recognizer(Closing, NotCopied):
         threads: int = 1,
         labels: str | PathLike[str] | Sequence[str] | None = None,
         beam_width: int = 1,
+        sha256: str | None = None,
+        limits: ModelLimits | None = None,
         blocking: bool = True,
     ) -> None:
-        names = read_labels(labels) if isinstance(labels, (str, PathLike)) else labels
-        self._file = RecognizerFile.open(model, names)
+        threads, blocking = check_whole("threads", threads, 1), check_flag("blocking", blocking)
+        beam_width = check_whole("beam_width", beam_width, 1)
+        self._file = RecognizerFile.open(model, _labels(labels), sha256=sha256, limits=limits)
+        if not self._file.is_verified:
+            _LOG.warning(
+                "recognizer %s: nothing tells whether the file is what it was; if you trust it: sha256sum %s > %s%s",
+                self._file.path, self._file.path, self._file.path, SHA256_SUFFIX,
+            )  # fmt: skip
         self._decoder = self._make_decoder(beam_width)
         self._interpreter: Interpreter | None = open_interpreter(self._file.flatbuffer, threads=threads)
         self._package = self._interpreter.package

@@ -16,6 +16,7 @@ from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.labels import parse_labels
+from stn_rectify.runtime.model.limits import ModelLimits, checked_limits
 from stn_rectify.runtime.model.metadata import RecognizerMetadata, parse_recognizer_metadata
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator_name
 from stn_rectify.runtime.model.tflite_file import MAX_TEXT_BYTES, TfliteKind, unaltered_flatbuffer
@@ -123,6 +124,7 @@ class RecognizerFile:
         value_range: the values that the network takes for pixel values 0 and 255; None if they are not known.
         activation: the kind of the scores, as `class_probabilities` takes it: from its metadata, else as
             `score_activation` reads it off the graph; None if that does not tell.
+        is_verified: whether a SHA-256 told that the file is what it was: in its metadata, beside it, or given.
     """
 
     path: Path
@@ -135,6 +137,7 @@ class RecognizerFile:
     sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
     activation: str | None
+    is_verified: bool = True
 
     @property
     def is_integer(self) -> bool:
@@ -147,7 +150,14 @@ class RecognizerFile:
         return self.scores.shape[-1] if self.sequence is None else self.sequence.classes
 
     @classmethod
-    def open(cls, recognizer: str | PathLike[str], labels: Sequence[str] | None = None) -> RecognizerFile:
+    def open(
+        cls,
+        recognizer: str | PathLike[str],
+        labels: Sequence[str] | None = None,
+        *,
+        sha256: str | None = None,
+        limits: ModelLimits | None = None,
+    ) -> RecognizerFile:
         """Reads and checks a file.
 
         Args:
@@ -155,15 +165,22 @@ class RecognizerFile:
                 ``labels.txt``, or of the only text file, in the zip archive at its end (the convention of TFLite
                 Metadata).
             labels: in place of the file's.
+            sha256: that the whole file must have, 64 hexadecimal digits. None for the one beside the file
+                (``NAME.tflite.sha256``), if there is one.
+            limits: how much the file may unpack to; None for the default ones.
 
         Raises:
             ModelFileError: if the file is missing, damaged or no recognizer of one image, if it has operators that have
-                no place in one, or if there are more or fewer labels than classes.
+                no place in one, if there are more or fewer labels than classes, or if it unpacks to more than the
+                limits allow.
+            UsageError: if an argument is of the wrong type.
         """
+        limits = checked_limits(limits)
         path = _KIND.locate(recognizer)
         content = _KIND.read(path)
+        is_verified = _KIND.is_as_told(path, content, sha256)
         try:
-            texts = _associated_texts(content)
+            texts = _associated_texts(content, limits)
             metadata = parse_recognizer_metadata(texts["metadata.json"]) if "metadata.json" in texts else None
             flatbuffer = _flatbuffer(content, metadata)
             network = _network(flatbuffer)
@@ -177,13 +194,15 @@ class RecognizerFile:
         else:
             name, value_range = metadata.name or name, metadata.input.value_range
             activation = metadata.class_scores.activation
-        return cls(path, len(content), flatbuffer, name, names, image, scores, sequence, value_range, activation)
+        is_verified |= metadata is not None
+        numbers = (image, scores, sequence, value_range, activation)
+        return cls(path, len(content), flatbuffer, name, names, *numbers, is_verified)
 
 
-def _associated_texts(content: bytes) -> dict[str, bytes]:
-    """metadata.json and text files of the archive at the end; a file may do without."""
+def _associated_texts(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
+    """metadata.json and the labels of the archive at the end; a file may do without."""
     try:
-        return _KIND.texts(content, lambda archive: filter(_is_text, archive.infolist()))
+        return _KIND.texts(content, _wanted_texts, limits)
     except zipfile.BadZipFile as error:
         end = content[-MAX_TEXT_BYTES:]
         if b"PK\x03\x04" in end and b"labels" in end:
@@ -191,8 +210,12 @@ def _associated_texts(content: bytes) -> dict[str, bytes]:
         return {}
 
 
-def _is_text(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.endswith((".txt", ".json"))
+def _wanted_texts(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """metadata.json, and labels.txt or the only file of that suffix."""
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    texts = [name for name in entries if name.endswith(".txt")]
+    labels = ["labels.txt"] if "labels.txt" in entries else texts if len(texts) == 1 else []
+    return [entries[name] for name in ("metadata.json", *labels) if name in entries]
 
 
 def _flatbuffer(content: bytes, metadata: RecognizerMetadata | None) -> bytes:
@@ -226,12 +249,7 @@ def _network(flatbuffer: bytes) -> Subgraph:
 
 
 def _file_labels(texts: dict[str, bytes]) -> tuple[str, ...]:
-    candidates = [name for name in texts if name.endswith(".txt")]
-    if "labels.txt" in texts:
-        candidates = ["labels.txt"]
-    if len(candidates) != 1:
-        return ()
-    return parse_labels(texts[candidates[0]])
+    return next((parse_labels(text) for name, text in texts.items() if name.endswith(".txt")), ())
 
 
 def _classes(labels: tuple[str, ...], scores: Tensor) -> tuple[tuple[str, ...], SequenceLayout | None]:

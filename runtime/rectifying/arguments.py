@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+from typing import Literal
 
 import numpy as np
 
+from stn_rectify.runtime.checks import check_choice, check_real, is_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.dense_scan import SCANS
 from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE
+
+_SCANS: tuple[Literal["fast", "full", "fine"], ...] = ("fast", "full", "fine")
+_UPRIGHT: tuple[Literal["auto", "off"], ...] = ("auto", "off")
 
 #: Targets of a frame that are looked for where nobody says how many.
 DEFAULT_TARGETS = 8
-
-
-def check_count(name: str, value: object) -> int:
-    """Checks an argument that is a whole number from 1.
-
-    Args:
-        name: of the argument.
-        value: of it.
-
-    Raises:
-        UsageError: if it is something else.
-    """
-    if not is_whole(value) or value < 1:
-        raise UsageError(f"{name} is {value!r}: must be a whole number, 1 or more")
-    return int(value)
 
 
 def check_scan(scan: object) -> Literal["fast", "full", "fine"]:
     """Checks the argument ``scan``.
 
     Raises:
-        UsageError: if it is no word of `SCANS`.
+        UsageError: if it is no word that names levels.
     """
-    if not isinstance(scan, str) or scan not in SCANS:
-        raise UsageError(f"scan is {scan!r}: choose {', '.join(map(repr, SCANS))}")
-    return scan  # type: ignore[return-value]
+    return check_choice("scan", scan, _SCANS)
 
 
 def check_upright(upright: object) -> Literal["auto", "off"]:
@@ -48,9 +34,7 @@ def check_upright(upright: object) -> Literal["auto", "off"]:
     Raises:
         UsageError: if it is neither ``"auto"`` nor ``"off"``.
     """
-    if not isinstance(upright, str) or upright not in ("auto", "off"):
-        raise UsageError(f"upright is {upright!r}: choose 'auto' or 'off'")
-    return upright  # type: ignore[return-value]
+    return check_choice("upright", upright, _UPRIGHT)
 
 
 def check_margin(margin: object, output: str, model: ModelFile) -> float:
@@ -59,12 +43,8 @@ def check_margin(margin: object, output: str, model: ModelFile) -> float:
     Raises:
         UsageError: if it is out of range, or the model, or ``output``, allows none.
     """
-    if not isinstance(margin, float | int | np.floating | np.integer) or isinstance(margin, bool):
-        raise UsageError(
-            f"margin is {margin!r}: must be a number from 0 to {MAX_MARGIN:g}, a share of the target's sides"
-        )
-    if not 0 <= margin <= MAX_MARGIN:  # NaN is refused as well
-        raise UsageError(f"margin is {margin}: must be 0 to {MAX_MARGIN:g}, a share of the target's sides")
+    wanted = f"a number from 0 to {MAX_MARGIN:g}, a share of the target's sides"
+    margin = check_real("margin", margin, wanted, least=0, most=MAX_MARGIN)
     if margin and output == "model":
         raise UsageError("margin needs output='frame' (--output frame): the graph's own image shows the target alone")
     if margin and model.metadata.transform == "tps":
@@ -72,7 +52,7 @@ def check_margin(margin: object, output: str, model: ModelFile) -> float:
             f"model {model.metadata.name!r} follows the bend of its targets (tps), which nothing tells beyond their "
             "edges: use margin=0 (leave --margin out), or an affine or projective model"
         )
-    return float(margin)
+    return margin
 
 
 def check_refine(refine: object, output: str, model: ModelFile) -> int:
@@ -103,8 +83,7 @@ def check_output(output: object, size: object, model: ModelFile) -> tuple[int, i
     Raises:
         UsageError: if the model has no such output, or the size is out of range.
     """
-    if output not in ("frame", "model"):
-        raise UsageError(f"output is {output!r}: choose 'frame' or 'model'")
+    output = check_choice("output", output, ("frame", "model"))
     if output == "model":
         rectified = model.metadata.rectified
         if rectified is None:
@@ -130,8 +109,3 @@ def _checked_size(size: object) -> tuple[int, int]:
             f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
         )
     return width, height
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """Tells whether a value is a whole number, Python's or NumPy's; a bool is none."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.checks import check_flag, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
@@ -19,10 +20,10 @@ from stn_rectify.runtime.geometry import (
     is_valid_quadrilateral,
 )
 from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
+from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.arguments import (
     DEFAULT_TARGETS,
-    check_count,
     check_margin,
     check_output,
     check_refine,
@@ -67,6 +68,7 @@ class Rectifier(Closing, NotCopied):
         upright: ``"auto"``: a target that stands on its side or head is turned where the file's turn network is sure
             (`stn_rectify.runtime.rectifying.turning`); ``"off"``: corners stay in the order in which they were found,
             as always with files without such a network and with ``output="model"``.
+        limits: how much the file may unpack to; None for the default ones.
         blocking: whether a thread waits while another one uses the rectifier; False for a `UsageError` instead.
 
     Raises:
@@ -92,11 +94,13 @@ class Rectifier(Closing, NotCopied):
         scan: Literal["fast", "full", "fine"] = "full",
         margin: float = 0.0,
         upright: Literal["auto", "off"] = "auto",
+        limits: ModelLimits | None = None,
         blocking: bool = True,
     ) -> None:
-        threads = check_count("threads", threads)
+        threads = check_whole("threads", threads, 1)
         self._scan, self._upright = check_scan(scan), check_upright(upright)
-        self._model = ModelFile.open(model)
+        blocking = check_flag("blocking", blocking)
+        self._model = ModelFile.open(model, limits=limits)
         size = check_output(output, output_size, self._model)
         self._output = output
         self._passes = check_refine(refine, output, self._model)
@@ -238,7 +242,7 @@ class Rectifier(Closing, NotCopied):
             UsageError: if ``max_targets`` is no whole number from 1; if there are boxes, and nothing to refine them
                 with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
-        count = None if max_targets is None else check_count("max_targets", max_targets)
+        count = None if max_targets is None else check_whole("max_targets", max_targets, 1)
         with self._in_use() as locator:
             checked = check_frame(frame, self._model.metadata.input)
             if boxes is None:

@@ -14,7 +14,8 @@ from stn_rectify.runtime.command.options import RunOptions, parse_options
 COMMAND_LINES = (
     "--config= --print-config --debug --image a b --width 640 --height 480 --framerate 30 --fourcc MJPG --no-reconnect "
     "--reconnect-timeout 5 --hflip --vflip --rotation 90 --roi 0,0,1,0.5 --model fast --threads 2 --output frame a.mp4 "
-    "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off "
+    "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off --max-archive-bytes 2M --max-tensor-bytes 2G "
+    "--recognizer-sha256 00 "
     "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --scan-every 5 --recognizer digits --labels a.txt "
     "--top-k 3 --beam-width 2 --every 3 --recognize-when steady --vote 5 --jsonl - --show --frames 5 --save out "
     "--save-every 2 --save-interval 1 --save-format jpg --save-limit 2G --mqtt mqtt://me@host/topic --mqtt-interval 1 "
