@@ -136,6 +136,11 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
     raise StnRectifyError(f"no TensorFlow Lite interpreter works here ({'; '.join(reasons)}): {_INSTALL}")
 
 
+def module_name(package: InterpreterPackage) -> str:
+    """The module that holds a package's interpreter."""
+    return _MODULES[package.name]
+
+
 def open_interpreter(
     flatbuffer: bytes | str | PathLike[str], *, threads: int = 1, package: str | None = None
 ) -> Interpreter:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Graph, Signature, read_flatbuffer
+from stn_rectify.runtime.model.graph_check import check_graph
 from stn_rectify.runtime.model.labels import parse_labels
 from stn_rectify.runtime.model.limits import ModelLimits, checked_limits
 from stn_rectify.runtime.model.metadata import (
@@ -94,6 +95,11 @@ class ModelFile:
         """
         return 1 + (self.refine_signature is not None) + (self.turn_signature is not None)
 
+    @property
+    def is_bundled(self) -> bool:
+        """Tells whether the file came with this package."""
+        return _KIND.is_bundled(self.path)
+
     @classmethod
     def open(cls, model: str | PathLike[str] | None = None, *, limits: ModelLimits | None = None) -> ModelFile:
         """Reads and checks a model file.
@@ -119,6 +125,8 @@ class ModelFile:
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)
+            if not _KIND.is_bundled(path):
+                check_graph(graph, limits)
             _check_subgraphs(graph, metadata)
             levels = _check_levels(graph, metadata)
             signature = levels[0] if levels else _check_main(graph, metadata)

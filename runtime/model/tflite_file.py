@@ -61,6 +61,10 @@ class TfliteKind:
         names = (path.name.removesuffix(self.suffix) for path in _BUNDLED.glob(f"*{self.suffix}"))
         return tuple(sorted(name for name in names if "." not in name))
 
+    def is_bundled(self, path: Path) -> bool:
+        """Tells whether a file is one that comes with the package."""
+        return path.parent == _BUNDLED
+
     def locate(self, file: str | PathLike[str]) -> Path:
         """The path of a file, which may be given by the bare name of a bundled one.
 

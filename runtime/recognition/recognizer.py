@@ -16,12 +16,13 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
+from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage
 from stn_rectify.runtime.model.labels import class_probabilities, read_labels
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.tflite_file import SHA256_SUFFIX
+from stn_rectify.runtime.model.trial import open_tried
 from stn_rectify.runtime.recognition.ctc import CtcDecoder
 from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
@@ -156,7 +157,14 @@ class Recognizer(Closing, NotCopied):
                 self._file.path, self._file.path, self._file.path, SHA256_SUFFIX,
             )  # fmt: skip
         self._decoder = self._make_decoder(beam_width)
-        self._interpreter: Interpreter | None = open_interpreter(self._file.flatbuffer, threads=threads)
+        self._interpreter: Interpreter | None = open_tried(
+            self._file.flatbuffer,
+            noun="recognizer",
+            path=self._file.path,
+            threads=threads,
+            limits=limits,
+            is_trusted=self._file.is_bundled,
+        )
         self._package = self._interpreter.package
         self._image = self._interpreter.tflite.get_input_details()[0]
         self._scores = self._interpreter.tflite.get_output_details()[0]

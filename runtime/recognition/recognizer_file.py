@@ -15,6 +15,7 @@ from pathlib import Path
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
+from stn_rectify.runtime.model.graph_check import check_graph
 from stn_rectify.runtime.model.labels import parse_labels
 from stn_rectify.runtime.model.limits import ModelLimits, checked_limits
 from stn_rectify.runtime.model.metadata import RecognizerMetadata, parse_recognizer_metadata
@@ -145,6 +146,11 @@ class RecognizerFile:
         return self.image.dtype != "FLOAT32" != self.scores.dtype
 
     @property
+    def is_bundled(self) -> bool:
+        """Tells whether the file came with this package."""
+        return _KIND.is_bundled(self.path)
+
+    @property
     def classes(self) -> int:
         """The number of classes that it tells apart, the blank of a sequence among them."""
         return self.scores.shape[-1] if self.sequence is None else self.sequence.classes
@@ -183,7 +189,7 @@ class RecognizerFile:
             texts = _associated_texts(content, limits)
             metadata = parse_recognizer_metadata(texts["metadata.json"]) if "metadata.json" in texts else None
             flatbuffer = _flatbuffer(content, metadata)
-            network = _network(flatbuffer)
+            network = _network(flatbuffer, limits)
             image, scores = network.tensors[network.inputs[0]], network.tensors[network.outputs[0]]
             names, sequence = _classes(_file_labels(texts) if labels is None else tuple(labels), scores)
         except (DataError, UnicodeDecodeError) as error:
@@ -224,13 +230,14 @@ def _flatbuffer(content: bytes, metadata: RecognizerMetadata | None) -> bytes:
     return unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
 
 
-def _network(flatbuffer: bytes) -> Subgraph:
+def _network(flatbuffer: bytes, limits: ModelLimits) -> Subgraph:
     """The graph, after operators, input and output have been found to be those of a recognizer."""
     graph = read_flatbuffer(flatbuffer)
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom or operator.builtin not in _OPERATORS:
             name = repr(operator.custom) if operator.custom else operator_name(operator.builtin)
             raise DataError(f"uses the operator {name}, which has no place in a recognizer: convert it without")
+    check_graph(graph, limits)
     first = graph.subgraphs[0] if graph.subgraphs else None
     if first is None or len(first.inputs) != 1 or len(first.outputs) != 1:
         raise DataError("it has not one input and one output: give a recognizer of one image")

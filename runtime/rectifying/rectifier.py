@@ -19,9 +19,10 @@ from stn_rectify.runtime.geometry import (
     homography_to_theta,
     is_valid_quadrilateral,
 )
-from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
+from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.model.trial import open_tried
 from stn_rectify.runtime.rectifying.arguments import (
     DEFAULT_TARGETS,
     check_margin,
@@ -107,7 +108,14 @@ class Rectifier(Closing, NotCopied):
         self._preprocessor = Preprocessor(self._model.metadata.input)
         self._margin = check_margin(margin, output, self._model)
         self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel, self._margin)
-        interpreter = open_interpreter(self._model.flatbuffer, threads=threads)
+        interpreter = open_tried(
+            self._model.flatbuffer,
+            noun="model",
+            path=self._model.path,
+            threads=threads,
+            limits=limits,
+            is_trusted=self._model.is_bundled,
+        )
         self._package = interpreter.package
         self._locator: Locator | None = Locator(
             self._model,

@@ -179,7 +179,7 @@ def test_a_model_file_with_another_sha256_beside_it(tmp_path: Path, make_model: 
 
 @pytest.mark.parametrize("limits", [3, "4M", {"archive_bytes": 5}])
 def test_limits_of_another_type(limits: object) -> None:
-    with pytest.raises(UsageError, match="limits is .*ModelLimits"):
+    with pytest.raises(UsageError, match=r"limits is .*ModelLimits"):
         ModelFile.open("general", limits=limits)
 
 
