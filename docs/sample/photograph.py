@@ -3,8 +3,8 @@
     python docs/sample/photograph.py --desk stuff.jpg
 
 writes ``runtime/data/demo.jpg`` and ``demo.truth.json``. The page is ``page.html``, printed by Chromium; the desk is
-the photograph ``samples/data/stuff.jpg`` of OpenCV (Apache-2.0), seen at the page's angle. The page is laid on it by the
-same parts that synthesise training frames: no camera saw it.
+the photograph ``samples/data/stuff.jpg`` of OpenCV (Apache-2.0), seen at the page's angle. The page is laid on it by
+the same parts that synthesise training frames: no camera saw it.
 """
 
 from __future__ import annotations
