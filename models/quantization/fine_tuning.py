@@ -14,8 +14,8 @@ from stn_rectify.models.files import sha256_of_file
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.poses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import (
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.epochs import (
     Course,
     Targets,
     averaging_adamw,
@@ -23,7 +23,7 @@ from stn_rectify.models.training.course import (
     train_epochs,
     write_result,
 )
-from stn_rectify.models.training.frame_batches import Batch
+from stn_rectify.models.training.samples.frame_batches import Batch
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 

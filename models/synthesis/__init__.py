@@ -6,6 +6,6 @@ random homographies, on cluttered backgrounds, as a camera sees them. It needs n
 
 from stn_rectify.models.synthesis.scenes import SceneSynthesiser, SynthesisedScene
 from stn_rectify.models.synthesis.synthesiser import FrameSynthesiser, SynthesisedFrame
-from stn_rectify.models.synthesis.targets import TARGET_KINDS
+from stn_rectify.models.synthesis.targets.kinds import TARGET_KINDS
 
 __all__ = ["TARGET_KINDS", "FrameSynthesiser", "SceneSynthesiser", "SynthesisedFrame", "SynthesisedScene"]

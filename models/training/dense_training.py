@@ -17,11 +17,11 @@ from keras import ops
 from stn_rectify.models.files import DENSE, partial_file, sha256_of_file
 from stn_rectify.models.network.dense import SCORES, any_size, dense_localization
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import RealCourse, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.curve import write_curve
-from stn_rectify.models.training.dense_batches import DenseBatch, dense_batches
-from stn_rectify.models.training.scene_pool import ScenePool, course_scenes
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.curve import write_curve
+from stn_rectify.models.training.course.epochs import RealCourse, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.pools.scene_pool import ScenePool, course_scenes
+from stn_rectify.models.training.samples.dense_batches import DenseBatch, dense_batches
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 120

@@ -15,10 +15,10 @@ from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accur
 from stn_rectify.models.files import TURN, partial_file, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.network.turn import plain_turn_network, quarter_weights, turn_network
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.curve import write_curve
-from stn_rectify.models.training.turn_batches import TurnBatch, TurnPool, turn_batches
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.curve import write_curve
+from stn_rectify.models.training.course.epochs import Course, Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.samples.turn_batches import TurnBatch, TurnPool, turn_batches
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
