@@ -22,7 +22,7 @@ from stn_rectify.models.synthesis.surroundings.clutter import draw_clutter, draw
 from stn_rectify.models.synthesis.surroundings.mountings import draw_holder, draw_panels, draw_vehicle
 from stn_rectify.models.synthesis.synthesiser import camouflaged, target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture, as_marked
-from stn_rectify.models.synthesis.targets.typeset.documents import draw_typeset_target
+from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 

@@ -22,7 +22,7 @@ from stn_rectify.models.synthesis.surroundings.backgrounds import draw_backgroun
 from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.synthesiser import target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
-from stn_rectify.models.synthesis.targets.typeset.documents import draw_typeset_target
+from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography

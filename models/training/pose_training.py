@@ -14,17 +14,11 @@ from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.course.checkpoint import Checkpoint
-from stn_rectify.models.training.course.epochs import (
-    RealCourse,
-    Targets,
-    averaging_adamw,
-    course_frames,
-    train_epochs,
-    write_result,
-)
+from stn_rectify.models.training.course.course import RealCourse, course_frames, course_scenes
+from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_result
 from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.pools.real_frames import RealFrames
-from stn_rectify.models.training.pools.scene_pool import course_scenes
 from stn_rectify.models.training.pools.stored_pool import StoredPool
 from stn_rectify.models.training.samples.dense_candidates import best_poses, dense_candidates
 from stn_rectify.models.training.samples.frame_batches import Batch, Draw

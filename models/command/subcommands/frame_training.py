@@ -48,7 +48,7 @@ class SceneOptions(TrainingFrameOptions):
 
 
 class CourseArguments(TypedDict):
-    """Arguments of `stn_rectify.models.training.course.epochs.Course`."""
+    """Arguments of `stn_rectify.models.training.course.course.Course`."""
 
     samples: int
     epochs: int

@@ -19,6 +19,10 @@ from stn_rectify.runtime.arrays import Image
 _LONG_SIDE = 288
 _SHORT_SIDE_MIN = 56
 
+#: Draws a texture uint8 [height, width, 3] BGR. Arguments: random numbers, width, height, and pictures that may be
+#: printed on it, uint8 [h, w, 3] each.
+DrawTexture = Callable[[np.random.Generator, int, int, Sequence[Image]], Image]
+
 
 @dataclass(frozen=True)
 class TargetTexture:
@@ -44,7 +48,7 @@ class TargetTexture:
 
 @dataclass(frozen=True)
 class _Recipe:
-    draw: Callable[[np.random.Generator, int, int, Sequence[Image]], Image]
+    draw: DrawTexture
     share: float
     aspects: tuple[float, float]
     rounded: float = 0.0
@@ -142,14 +146,27 @@ def draw_target(rng: np.random.Generator, pictures: Sequence[Image]) -> TargetTe
         aspect = 1 / aspect
     if kind == "plate" and rng.random() < 0.12:
         aspect = rng.uniform(1.2, 1.9)
-    longer = max(1.0, aspect)
-    width = max(_SHORT_SIDE_MIN, round(_LONG_SIDE * aspect / longer))
-    height = max(_SHORT_SIDE_MIN, round(_LONG_SIDE / longer))
+    width, height = texture_size(aspect, _LONG_SIDE, _SHORT_SIDE_MIN)
     image = recipe.draw(rng, width, height, pictures)
     if rng.random() < 0.5:
         image = shaded(rng, image, rng.uniform(2, 12))
     radius = rng.uniform(0.03, 0.14) if rng.random() < recipe.rounded else 0.0
     return as_marked(TargetTexture(kind, image, aspect, float(radius), recipe.is_flexible))
+
+
+def texture_size(aspect: float, long_side: int, least_side: int) -> tuple[int, int]:
+    """The size of a texture.
+
+    Args:
+        aspect: width over height of the target.
+        long_side: of the texture, pixels.
+        least_side: the shorter side is as long at least, pixels.
+
+    Returns:
+        Width and height, pixels.
+    """
+    longer = max(1.0, aspect)
+    return max(least_side, round(long_side * aspect / longer)), max(least_side, round(long_side / longer))
 
 
 def as_marked(texture: TargetTexture) -> TargetTexture:

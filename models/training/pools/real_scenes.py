@@ -16,10 +16,10 @@ _MARGIN_PX, _AROUND_PX = 3, 5
 
 
 def real_scene(frame: AnnotatedFrame, size: tuple[int, int]) -> Mapping[str, Array]:
-    """One frame as an item of a `stn_rectify.models.training.pools.scene_pool.ScenePool`: stretched, with all of its targets.
+    """One frame as an item of a `stn_rectify.models.training.pools.scene_pool.ScenePool`, stretched to its size.
 
-    Of more than `MAX_TARGETS` targets the largest are kept; the others are painted over with what is around them, so
-    that nothing says of a target that it is background.
+    It has all of its targets. Of more than `MAX_TARGETS` the largest are kept; the others are painted over with what is
+    around them, so that nothing says of a target that it is background.
 
     Args:
         frame: the frame. A target counts as a number plate if its label has the word in it.

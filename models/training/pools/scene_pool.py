@@ -11,7 +11,6 @@ import numpy as np
 
 from stn_rectify.models.synthesis import SceneSynthesiser
 from stn_rectify.models.synthesis.scenes import MAX_TARGETS
-from stn_rectify.models.training.course.epochs import Course
 from stn_rectify.models.training.pools.real_frames import RealFrames
 from stn_rectify.models.training.pools.real_scenes import real_scene
 from stn_rectify.models.training.pools.stored_pool import DrawItem, StoredPool
@@ -82,23 +81,6 @@ class ScenePool(StoredPool):
     def drawer(self) -> DrawItem:
         """See `StoredPool.drawer`."""
         return _DrawScene(self._synthesiser, self._real)
-
-
-def course_scenes(
-    course: Course, negatives: str | None, work: Path, jobs: int, real: RealFrames | None = None
-) -> ScenePool:
-    """The scenes of a course, in the folder ``work``.
-
-    Args:
-        course: the number of scenes, and the choices that decide them.
-        negatives: folder of photographs without a target, or None.
-        work: folder of the training.
-        jobs: processes that synthesise scenes.
-        real: annotated frames that stand in the place of some scenes; None for none.
-    """
-    folders = {"backgrounds": course.backgrounds, "negatives": negatives, "targets": course.targets}
-    paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
-    return ScenePool(work / "frames", count=course.samples, seed=course.seed, real=real, jobs=jobs, **paths)
 
 
 @dataclass

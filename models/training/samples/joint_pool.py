@@ -34,5 +34,5 @@ class JointPool:
 
 
 def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
-    """Draws item ``k`` of a `JointPool` as its part asks for; see `stn_rectify.models.training.samples.frame_batches.Draw`."""
+    """Draws item ``k`` of a `JointPool` as its part asks for; it is a `Draw`."""
     return pool.sample(rng, k, size)

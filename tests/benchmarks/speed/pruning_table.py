@@ -40,7 +40,7 @@ from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.schedule import pruned, tune
 from stn_rectify.models.training.course.checkpoint import Checkpoint
-from stn_rectify.models.training.course.epochs import course_frames
+from stn_rectify.models.training.course.course import course_frames
 from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.runtime.evaluation.corner_errors import summarise
 

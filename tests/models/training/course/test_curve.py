@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import Course
 from stn_rectify.models.training.course.curve import Curve, write_curve
-from stn_rectify.models.training.course.epochs import Course, averaging_adamw, train_epochs, write_result
+from stn_rectify.models.training.course.epochs import averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_result
 from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.pose_training import pose_loss, pose_truth
 from stn_rectify.runtime.drawing import TRUTH
