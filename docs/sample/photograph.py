@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "runtime" / "data"
