@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.checks import check_choice, check_real
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +111,10 @@ class MissRule:
     on_miss: Literal["pass", "skip"] = "pass"
 
     def __post_init__(self) -> None:
-        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is refused as well
-            raise UsageError(f"min_score is {self.min_score}: must be 0 to 1")
-        if self.on_miss not in ("pass", "skip"):
-            raise UsageError(f"on_miss is {self.on_miss!r}: choose 'pass' or 'skip'")
+        if self.min_score is not None:
+            score = check_real("min_score", self.min_score, "a number from 0 to 1, or None", least=0, most=1)
+            object.__setattr__(self, "min_score", score)
+        check_choice("on_miss", self.on_miss, ("pass", "skip"))
 
     def with_default(self, min_score: float | None) -> MissRule:
         """The same rule, with this lowest score where it names none of its own.

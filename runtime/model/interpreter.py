@@ -92,6 +92,17 @@ class Interpreter(ForkAware, NotCopied):
             raise _refused(self._package, error) from error
         return tflite
 
+    def invoke(self) -> None:
+        """One inference of the first network, on the tensors that have been set.
+
+        Raises:
+            ModelFileError: if the interpreter refuses what the network computes.
+        """
+        try:
+            self.tflite.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise _refused(self._package, error) from error
+
     def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, Array]:
         """One inference of the network that a signature names.
 

@@ -272,7 +272,7 @@ class Recognizer(Closing, NotCopied):
     def _values(self, interpreter: Interpreter, image: Image) -> FloatArray:
         """The numbers that the network ends with: of the classes [K], or of the classes in each step [T, K]."""
         interpreter.tflite.set_tensor(self._image["index"], self._input(image))
-        interpreter.tflite.invoke()
+        interpreter.invoke()
         values = np.asarray(interpreter.tflite.get_tensor(self._scores["index"])[0], np.float64)
         if self._file.scores.dtype != "FLOAT32":
             scale, zero_point = self._scores["quantization"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.checks import check_choice, check_instance, check_positive, check_whole
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.results import Rectification
 
@@ -29,8 +29,7 @@ class Steadiness:
     """
 
     def __init__(self, most: float = 0.02, frames: int = 5) -> None:
-        if not most > 0 or frames < 2:
-            raise UsageError(f"most is {most}, frames {frames}: must be above 0, and 2 or more")
+        most, frames = check_positive("most", most), check_whole("frames", frames, 2)
         self._most = most
         self._corners: deque[FloatArray] = deque(maxlen=frames)
 
@@ -67,8 +66,7 @@ class PictureChange:
     """
 
     def __init__(self, least: float = 0.8) -> None:
-        if not least > 0:
-            raise UsageError(f"least is {least}: must be above 0")
+        least = check_positive("least", least)
         self._least = least
         self._remembered: npt.NDArray[np.float32] | None = None
 
@@ -122,10 +120,9 @@ class RecognitionSchedule:
         steadiness: Steadiness | None = None,
         change: PictureChange | None = None,
     ) -> None:
-        if every < 1:
-            raise UsageError(f"every is {every}: must be 1 or more")
-        if when not in get_args(When):
-            raise UsageError(f"when is {when!r}: choose {', '.join(map(repr, get_args(When)))}")
+        every, when = check_whole("every", every, 1), check_choice("when", when, get_args(When))
+        check_instance("steadiness", steadiness, Steadiness | None, "a Steadiness or None")
+        check_instance("change", change, PictureChange | None, "a PictureChange or None")
         self._every, self._when = every, when
         self._steadiness, self._change = steadiness or Steadiness(), change or PictureChange()
         self._waited = every

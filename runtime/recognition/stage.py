@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.checks import check_instance, check_positive, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.recognition.recognition import (
@@ -36,9 +37,8 @@ class TargetTrack:
     """
 
     def __init__(self, jump: float = 0.2, max_gap_s: float = 2.0) -> None:
-        if not (jump > 0 and max_gap_s > 0):
-            raise UsageError(f"jump is {jump}, max_gap_s {max_gap_s}: both must be above 0")
-        self._jump, self._max_gap_s = jump, max_gap_s
+        self._jump = check_positive("jump", jump, infinite=True)
+        self._max_gap_s = check_positive("max_gap_s", max_gap_s, infinite=True)
         self._last: tuple[FloatArray, float] | None = None
 
     def follows(self, corners: FloatArray, timestamp: float) -> bool:
@@ -80,8 +80,7 @@ class LabelVote:
     """
 
     def __init__(self, size: int) -> None:
-        if size < 1:
-            raise UsageError(f"size is {size}: must be 1 or more")
+        size = check_whole("size", size, 1)
         self._votes: deque[tuple[str, float]] = deque(maxlen=size)
 
     def add(self, found: Recognition) -> Recognition:
@@ -135,8 +134,13 @@ class RecognitionStage:
         read = getattr(recognizer, "recognize", recognizer)
         if not callable(read):
             raise UsageError(f"{recognizer!r:.80} is no recognizer: give a Recognizer, or a function of an image")
-        if top_k < 0:
-            raise UsageError(f"top_k is {top_k}: must be 0 or more")
+        top_k = check_whole("top_k", top_k, 0)
+        for name, value, kind in (
+            ("schedule", schedule, RecognitionSchedule),
+            ("vote", vote, LabelVote),
+            ("track", track, TargetTrack),
+        ):
+            check_instance(name, value, kind | None, f"a {kind.__name__} or None")
         self._read: Callable[[Image], Recognized] = read
         self._schedule, self._vote = schedule or RecognitionSchedule(), vote
         self._track: TargetTrack | None = track or TargetTrack()

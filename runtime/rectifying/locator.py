@@ -174,7 +174,7 @@ class Locator:
         metadata, signature, tflite = self._model.metadata, self._model.signature, self._interpreter.tflite
         assert metadata.theta is not None  # only dense files lack it
         tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame, self._pyramid))
-        tflite.invoke()
+        self._interpreter.invoke()
         theta = tflite.get_tensor(signature.outputs["theta"])[0] / 2.0**metadata.theta.fractional_bits
         if metadata.score is None:
             return theta, 1.0

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.checks import check_flag, check_whole
+from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
@@ -282,6 +282,7 @@ class Rectifier(Closing, NotCopied):
             UsageError: if there are ``corners``, and `check_takes_corners` refuses them.
         """
         started = time.perf_counter()
+        check_instance("location", location, Location, "what Rectifier.locate gave")
         checked = check_frame(frame, self._model.metadata.input)
         if corners is not None:
             theta = self._theta(corners, checked)
@@ -366,6 +367,10 @@ class Rectifier(Closing, NotCopied):
     def _theta(self, corners: FloatArray, frame: Image) -> FloatArray:
         """θ of corners that did not come from the network."""
         self.check_takes_corners()
+        try:
+            corners = np.asarray(corners, np.float64)
+        except (ValueError, TypeError):
+            raise DataError(f"corners are {corners!r:.80}: must be numbers [4, 2], pixels of the frame") from None
         if not is_valid_quadrilateral(corners):
             raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
         return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))

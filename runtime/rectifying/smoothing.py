@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray
-from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.checks import check_positive, check_real
+from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral
 
 
@@ -71,10 +73,8 @@ class CornerSmoother:
             ("jump", jump),
             ("max_gap_s", max_gap_s),
         ):
-            if not value > 0:
-                raise UsageError(f"{name} is {value}: must be above 0")
-        if not 0 <= beta < math.inf:
-            raise UsageError(f"beta is {beta}: must be 0 or more")
+            check_positive(name, value, infinite=True)
+        check_real("beta", beta, "a number from 0", least=0, most=sys.float_info.max)
         self._min_cutoff, self._beta, self._d_cutoff = min_cutoff, beta, d_cutoff
         self._jump, self._max_gap_s = jump, max_gap_s
         self._past: _Past | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.checks import check_positive, check_real
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.candidates import shared_area, shrunk
 
@@ -55,12 +56,10 @@ class TargetTracker:
     """
 
     def __init__(self, *, min_overlap: float = 0.1, reach: float = 0.5, max_gap_s: float = 1.0) -> None:
-        if not 0 < min_overlap <= 1:
+        if check_positive("min_overlap", min_overlap) > 1:
             raise UsageError(f"min_overlap is {min_overlap}: must be above 0, up to 1")
-        if not 0 <= reach < math.inf:
-            raise UsageError(f"reach is {reach}: must be 0 or more")
-        if not 0 < max_gap_s < math.inf:
-            raise UsageError(f"max_gap_s is {max_gap_s}: must be above 0")
+        reach = check_real("reach", reach, "a number from 0", least=0, most=sys.float_info.max)
+        max_gap_s = check_positive("max_gap_s", max_gap_s)
         self._min_overlap, self._reach, self._max_gap_s = min_overlap, reach, max_gap_s
         self._tracks: dict[int, _Track] = {}
         self._last_number = 0

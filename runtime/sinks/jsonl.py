@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
+from stn_rectify.runtime.checks import check_flag, check_path
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -85,7 +86,7 @@ class JsonlSink(ResultSink):
     """
 
     def __init__(self, file: str | PathLike[str], *, targets: bool = True) -> None:
-        self._has_targets = targets
+        file, self._has_targets = check_path("file", file), check_flag("targets", targets)
         to_stdout = os.fspath(file) == "-"
         self._name = "standard output" if to_stdout else os.fspath(file)
         try:

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_instance
+from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.results import MissRule, Rectification
 
 _BACKGROUND = 32
@@ -67,7 +69,15 @@ def draw_overview(
         green where the target counts as found, else red; a dot marks its top-left corner. Several rectified images
         stand below one another, from four on in two and more columns; they and their quadrilaterals have the track's
         number, or without tracks the place in the order of scores.
+
+    Raises:
+        DataError: if the frame is no picture.
+        UsageError: if ``result`` or ``rule`` is something else.
     """
+    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3) or frame.dtype != np.uint8:
+        raise DataError(f"the frame is {type(frame).__name__}, no picture: pass BGR uint8 [H, W, 3] or grey [H, W]")
+    check_instance("result", result, Rectification, "what Rectifier.rectify gave")
+    check_instance("rule", rule, MissRule | None, "a MissRule or None")
     view, rule = _bgr(frame).copy(), rule or MissRule()
     if len(targets) < 2:
         _mark(view, result, is_found=rule.is_found(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from stn_rectify.runtime.checks import check_real, check_whole
 from stn_rectify.runtime.sources import CapturedFrame
 
 
@@ -16,7 +17,8 @@ class Pace:
     """
 
     def __init__(self, every: int = 1, interval_s: float = 0.0) -> None:
-        self._every, self._interval_s = every, interval_s
+        self._every = check_whole("every", every, 1)
+        self._interval_s = check_real("interval_s", interval_s, "a number of seconds from 0", least=0)
         self._frame_count = 0
         self._last_s: float | None = None
 

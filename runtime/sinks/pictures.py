@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 import cv2
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_choice, check_flag, check_instance, check_path, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import draw_overview
@@ -104,6 +105,10 @@ class SaveSink(ResultSink):
         dated: bool = False,
         limit_bytes: int | None = None,
     ) -> None:
+        folder, dated = check_path("folder", folder), check_flag("dated", dated)
+        limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
+        check_instance("pace", pace, Pace | None, "a Pace or None")
+        picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
         self._folder = Path(folder)
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
+from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.camera import CameraSource
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
@@ -48,6 +49,9 @@ def open_camera(
         SourceError: if the camera or the video cannot be opened.
         UsageError: if an option does not fit the camera.
     """
+    if not isinstance(camera, str):
+        camera = check_whole("camera", camera, 0)
+    reconnect = check_flag("reconnect", reconnect)
     name = str(camera)
 
     def open_it() -> ThreadedSource:
@@ -82,6 +86,7 @@ def open_video(
     Raises:
         SourceError: if the camera or the video cannot be opened.
     """
+    video, reconnect = check_path("video", video), check_flag("reconnect", reconnect)
     if not reconnect or not is_url(str(video)):
         return VideoSource(video)
     return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)

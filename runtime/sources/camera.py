@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_path, check_positive, check_text, check_whole
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.camera_format import CameraFormat, as_bgr_frame, negotiate
 from stn_rectify.runtime.sources.threaded import ThreadedSource
@@ -53,6 +54,11 @@ class CameraSource(ThreadedSource):
         fourcc: str = "auto",
         timeout_s: float = 5.0,
     ) -> None:
+        width, height = check_whole("width", width, 1), check_whole("height", height, 1)
+        framerate = None if framerate is None else check_positive("framerate", framerate)
+        fourcc, timeout_s = check_text("fourcc", fourcc), check_positive("timeout_s", timeout_s)
+        is_named = isinstance(camera, str | bytes | os.PathLike)
+        camera = os.fspath(check_path("camera", camera)) if is_named else check_whole("camera", camera, 0)
         asked = CameraFormat(width, height, framerate, fourcc)
         self._device = _device(camera)
         super().__init__(self._device, live=True, timeout_s=timeout_s)

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.checks import check_path
+from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.image_stream import split_images
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
@@ -48,7 +49,12 @@ class ImageSource(FrameSource):
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
         super().__init__()
-        names = [paths] if isinstance(paths, str | PathLike) else list(paths)
+        given = (
+            list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str | bytes | PathLike) else [paths]
+        )
+        names = [check_path("paths", path) for path in given]
+        if on_error is not None and not callable(on_error):
+            raise UsageError(f"on_error is {on_error!r:.80}: must be a function that takes an error, or None")
         if not names:
             raise SourceError("no images given: name files, folders or globs")
         self._is_piped = "-" in names

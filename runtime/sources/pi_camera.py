@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_positive, check_whole
 from stn_rectify.runtime.errors import SourceError, first_line
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo
@@ -52,6 +53,9 @@ class PiCameraSource(ThreadedSource):
         framerate: float | None = None,
         timeout_s: float = 5.0,
     ) -> None:
+        number, width = check_whole("number", number, 0), check_whole("width", width, 1)
+        height, timeout_s = check_whole("height", height, 1), check_positive("timeout_s", timeout_s)
+        framerate = None if framerate is None else check_positive("framerate", framerate)
         super().__init__(f"picamera2:{number}", live=True, timeout_s=timeout_s)
         picamera2 = _picamera2()
         self.framerate = framerate

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.checks import check_positive
+from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.opening import Opening
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
@@ -55,6 +56,13 @@ class ReconnectingSource(FrameSource):
         open_timeout_s: float = 30.0,
     ) -> None:
         super().__init__()
+        for name, value in (("open_source", open_source), ("on_event", on_event)):
+            if not callable(value) and (name, value) != ("on_event", None):
+                raise UsageError(f"{name} is {value!r:.80}: must be a function")
+        timeout_s = None if timeout_s is None else check_positive("timeout_s", timeout_s, infinite=True)
+        first_delay_s = check_positive("first_delay_s", first_delay_s)
+        longest_delay_s = check_positive("longest_delay_s", longest_delay_s)
+        open_timeout_s = check_positive("open_timeout_s", open_timeout_s)
         self._open_source, self._timeout_s, self._open_timeout_s = open_source, timeout_s, open_timeout_s
         self._on_event = on_event or (lambda line: None)
         self._delay_s, self._first_delay_s, self._longest_delay_s = first_delay_s, first_delay_s, longest_delay_s

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_path, check_positive
 from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
@@ -38,7 +39,8 @@ class VideoSource(ThreadedSource):
     """
 
     def __init__(self, video: str | PathLike[str], *, timeout_s: float = 10.0) -> None:
-        address = os.fspath(video)
+        address = os.fspath(check_path("video", video))
+        timeout_s = check_positive("timeout_s", timeout_s)
         scheme = address.partition("://")[0].lower() if is_url(address) else None
         name = without_secrets(address)
         super().__init__(name, live=scheme in _LIVE, timeout_s=timeout_s)
