@@ -18,6 +18,7 @@ from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.operators import operator_name
 from stn_rectify.runtime.model.shapes import (
     ITEM_BYTES,
+    MAX_RANK,
     VALUES,
     Node,
     Shape,
@@ -129,6 +130,8 @@ def _check_outputs(subgraph: Subgraph, shapes: dict[int, Shape]) -> None:
 def _check_tensor(tensor: Tensor) -> None:
     if tensor.dtype not in ITEM_BYTES:
         raise DataError(f"tensor {tensor.name!r} is {tensor.dtype}, which is not computed with here")
+    if len(tensor.shape) > MAX_RANK:
+        raise DataError(f"tensor {tensor.name!r} has {len(tensor.shape)} sides: convert the model again")
     if tensor.is_special:
         raise DataError(f"tensor {tensor.name!r} keeps state, or is sparse: convert the model without")
     for wrong in _wrong_quantization(tensor):

@@ -31,6 +31,9 @@ ITEM_BYTES = {
 VALUES: dict[str, np.dtype[Any]] = {"INT32": np.dtype("<i4"), "INT64": np.dtype("<i8")}
 _ACTIVATED = ("ADD", "CONCATENATION", "DIV", "MUL", "SUB")  # may have an activation behind them
 
+#: More sides than this no tensor has.
+MAX_RANK = 8
+
 # The numbers of ``BuiltinOptions``; options of another type are none to an operator.
 _OPTIONS = {
     "AVERAGE_POOL_2D": 5, "BATCH_MATMUL": 101, "CONCATENATION": 10, "CONV_2D": 1, "DEPTHWISE_CONV_2D": 2,
@@ -41,7 +44,6 @@ _OPTIONS = {
 
 _SAME, _VALID = 0, 1
 _MAX_STEP = 1 << 16  # of strides, windows and blocks; the kernels add them to sides in 32 bits
-_MAX_RANK = 8
 _MAX_FOLDED = 4096  # items of a tensor whose values are followed, because another operator may take them for a shape
 
 
@@ -139,7 +141,7 @@ def output_shapes(node: Node) -> tuple[Shape, ...]:
     if len(shapes) != len(node.operator.outputs):
         raise DataError(f"it has {len(node.operator.outputs)} outputs, but makes {len(shapes)}")
     for shape in shapes:
-        if len(shape) > _MAX_RANK or any(not 1 <= side < 2**31 for side in shape):
+        if len(shape) > MAX_RANK or any(not 1 <= side < 2**31 for side in shape):
             raise DataError(f"its output would be {list(shape)}")
     return shapes
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import cv2
 import numpy as np
@@ -49,10 +49,8 @@ class ImageSource(FrameSource):
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
         super().__init__()
-        given = (
-            list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str | bytes | PathLike) else [paths]
-        )
-        names = [check_path("paths", path) for path in given]
+        is_several = isinstance(paths, Iterable) and not isinstance(paths, str | bytes | PathLike)
+        names = [check_path("paths", path) for path in (cast(Iterable[Any], paths) if is_several else [paths])]
         if on_error is not None and not callable(on_error):
             raise UsageError(f"on_error is {on_error!r:.80}: must be a function that takes an error, or None")
         if not names:

@@ -1,4 +1,4 @@
-"""Arguments of the wrong type: an error that names the argument, wherever apps call; what plainly means a value is taken."""
+"""Arguments of the wrong type: an error that names the argument; what plainly means a value is taken."""
 
 from __future__ import annotations
 
@@ -201,16 +201,16 @@ def test_what_methods_get(tmp_path: Path) -> None:
     frame = np.zeros((60, 80, 3), np.uint8)
     with rectifier() as made:
         for wrong in (1, "x", None, frame):
-            with pytest.raises(UsageError, match="^location is "):
+            with pytest.raises(UsageError, match=r"^location is "):
                 made.sample(frame, wrong)
-            with pytest.raises(UsageError, match="^result is "):
+            with pytest.raises(UsageError, match=r"^result is "):
                 draw_overview(frame, wrong)
         for wrong in ("x", b"x", object(), [[1, 2], [3]]):
-            with pytest.raises(DataError, match="^corners "):
+            with pytest.raises(DataError, match=r"^corners "):
                 made.sample(frame, made.locate(frame), corners=wrong)
         for wrong in WRONG["whole number"]:
-            with pytest.raises(UsageError, match="^max_targets is "):
+            with pytest.raises(UsageError, match=r"^max_targets is "):
                 made.locate_all(frame, wrong)
         for wrong in ("x", None, [1], frame.astype(float)):
-            with pytest.raises(DataError, match="^the frame is"):
+            with pytest.raises(DataError, match=r"^the frame is"):
                 draw_overview(wrong, made.rectify(frame))

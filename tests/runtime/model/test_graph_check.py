@@ -229,6 +229,11 @@ def zero_point_out_of_range(model: Any) -> None:
     convolution_weights(model).quantization.zeroPoint[0] = 1000
 
 
+def more_sides_than_anything_has(model: Any) -> None:
+    weights = convolution_weights(model)
+    weights.shape = [*weights.shape, *[1] * 40]
+
+
 def tensor_that_keeps_state(model: Any) -> None:
     convolution_weights(model).isVariable = True
 
@@ -257,6 +262,7 @@ def signature_of_no_output(model: Any) -> None:
         (fewer_scales_than_channels, r"2 scales along side 0 of \["),
         (scales_along_no_side, "scales along side 7"),
         (zero_point_out_of_range, "a zero point that is none of its levels"),
+        (more_sides_than_anything_has, "has 44 sides"),
         (tensor_that_keeps_state, "keeps state"),
         (signature_of_no_output, "signature is of subgraph 3 of 1"),
     ],
