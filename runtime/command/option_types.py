@@ -13,7 +13,7 @@ from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
-from stn_rectify.runtime.sources.video import HIDDEN, is_url
+from stn_rectify.runtime.sources.addresses import HIDDEN, is_url
 
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")

@@ -7,13 +7,14 @@ from os import PathLike
 from typing import Any
 
 from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.sources.camera import CameraSource
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
 from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
-from stn_rectify.runtime.sources.video import VideoSource, is_url
+from stn_rectify.runtime.sources.video import VideoSource
 
 
 def list_cameras() -> list[CameraInfo]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from os import PathLike
 
 import cv2
@@ -11,10 +10,9 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.sources.addresses import ffmpeg_name, is_url, without_secrets
+from stn_rectify.runtime.sources.containers import Container, read_container
 from stn_rectify.runtime.sources.threaded import ThreadedSource
-
-#: What stands for a secret of a URL in a printed configuration.
-HIDDEN = "***"
 
 _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
 _WEB = ("http", "https")
@@ -48,13 +46,19 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"video {name} is a folder: name one video in it")
         limit_ms = int(timeout_s * 1000) + _MARGIN_MS
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms] if scheme else []
-        self._video = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
+        self._container = Container() if scheme else read_container(address)
+        # Versions of OpenCV differ in both: whether the graphics processor decodes, whether pictures are turned upright.
+        limits += [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE]
+        self._video = cv2.VideoCapture(address if scheme else ffmpeg_name(address), cv2.CAP_FFMPEG, limits)
+        self._video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # 4.11 has it off, and takes it from nowhere but here
         if not self._video.isOpened():
             raise SourceError(
                 f"cannot open the video {name}: "
                 + (
                     "no stream comes from there; see that it is sent, and that user and password are right"
                     if scheme
+                    else "it is cut short, copy it again"
+                    if self._container.is_cut
                     else "it is damaged, or no video that OpenCV reads"
                 )
             )
@@ -73,8 +77,8 @@ class VideoSource(ThreadedSource):
         read, image = self._video.read()
         if read:
             self._count += 1
-            self._end_s = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            return np.asarray(image, np.uint8)
+            self._end_s = max(0.0, self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000)  # far below 0: it has none
+            return self._upright(np.asarray(image, np.uint8))
         if self.is_live:
             raise SourceError(f"the stream {self._name} ended after {self._count} frames: see that it is sent")
         self._check_complete()
@@ -84,36 +88,39 @@ class VideoSource(ThreadedSource):
         # Some containers have no times: all frames are at 0 then.
         return None if self.is_live or (self._count > 1 and self._end_s <= 0) else self._end_s
 
+    def _upright(self, image: Image) -> Image:
+        """What OpenCV has turned, but not mirrored."""
+        if not self._container.is_mirrored:
+            return image
+        quarters = round(self._video.get(cv2.CAP_PROP_ORIENTATION_META) / 90)
+        return np.asarray(cv2.flip(image, quarters % 2), np.uint8)  # up and down if upright, else left and right
+
     def _check_complete(self) -> None:
-        """Containers only estimate their number of frames, so time decides: is the end near the duration?"""
+        """Is the end of the pictures that of the file?
+
+        OpenCV knows the length of the longest stream, which may be the sound, or estimates it. So pictures that end
+        early are missing only if the file ends early, too, or if it does not tell; and a file that ends early is an
+        error only if pictures are missing, or if it does not tell how many there were.
+        """
         if self._count == 0:
-            raise SourceError(f"video {self._name} has no readable frame: it is damaged, copy it again")
+            raise SourceError(f"video {self._name} has no readable frame: {self._no_frame_cause()}")
         expected = self._video.get(cv2.CAP_PROP_FRAME_COUNT)
         duration_s = expected / self._rate if self._rate > 0 and expected > 0 else 0.0
         missing = self._count < expected - 2 and self._end_s < 0.98 * duration_s - 2 / max(self._rate, 1)
-        if missing:
-            raise SourceError(
-                f"video {self._name} is cut short: {self._count} of {expected:.0f} frames could be read; copy it again"
-            )
+        is_cut, is_long = self._container.is_cut, self._container.stores_length
+        if (missing and is_cut is None) or (is_cut and (missing or not is_long)):
+            frames = f"{self._count} of {expected:.0f} frames" if missing else f"{self._count} frames"
+            raise SourceError(f"video {self._name} is cut short: {frames} could be read; copy it again")
+
+    def _no_frame_cause(self) -> str:
+        if self._container.is_cut:
+            return "it is cut short, copy it again"
+        codec = int(self._video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        name = codec.decode("ascii", "replace").strip("\0 ")
+        return (
+            f"it is damaged, or this OpenCV cannot decode its codec {name!r}; copy it again, or convert it to H.264 "
+            "(ffmpeg -i OLD -c:v libx264 NEW.mp4)"
+        )
 
     def _release(self) -> None:
         self._video.release()
-
-
-def is_url(address: str) -> bool:
-    """Tells whether a text is a URL, and not the name of a file."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", address, re.IGNORECASE) is not None
-
-
-def without_secrets(address: str, *, user: str = "", query: str = "...") -> str:
-    """A URL for logs and results; the name of a file stays as it is.
-
-    Args:
-        address: a URL or a file.
-        user: stands for user and password, up to the @.
-        query: stands for what follows a question mark.
-    """
-    if not is_url(address):
-        return address
-    public = re.sub(r"(?<=://).*@", user, address, flags=re.DOTALL)
-    return re.sub(r"\?.*", f"?{query}", public, flags=re.DOTALL)

@@ -62,6 +62,17 @@ def test_every_result_is_a_picture_and_the_name_comes_last(tmp_path: Path, suffi
     assert read[8][60, 280].mean() == pytest.approx(32, abs=12)  # beside a narrow one
 
 
+@pytest.mark.parametrize("name", ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b", "a#b", "pipe:"])
+def test_a_name_that_ffmpeg_takes_for_something_else(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoSink(f"{name}.mkv") as sink:
+        sink.write(captured(0), result())
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}.mkv"]
+    assert len(frames(tmp_path / f"{name}.mkv")) == 1
+
+
 def test_frames_of_another_size_are_fitted_in(tmp_path: Path) -> None:
     with VideoSink(tmp_path / "out.mkv") as sink:
         for index, shape in enumerate([(120, 160), (480, 640), (50, 30)]):
