@@ -18,8 +18,8 @@ from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
-from stn_rectify.runtime.sources.threaded import any_left
 from stn_rectify.runtime.sources.addresses import without_secrets
+from stn_rectify.runtime.sources.threaded import any_left
 
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 

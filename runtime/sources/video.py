@@ -47,7 +47,7 @@ class VideoSource(ThreadedSource):
         limit_ms = int(timeout_s * 1000) + _MARGIN_MS
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms] if scheme else []
         self._container = Container() if scheme else read_container(address)
-        # Versions of OpenCV differ in both: whether the graphics processor decodes, whether pictures are turned upright.
+        # Versions of OpenCV differ in both: whether the graphics processor decodes, whether pictures are turned.
         limits += [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE]
         self._video = cv2.VideoCapture(address if scheme else ffmpeg_name(address), cv2.CAP_FFMPEG, limits)
         self._video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # 4.11 has it off, and takes it from nowhere but here

@@ -37,7 +37,8 @@ def test_a_video_read_slowly_still_drops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b=c", "a#b", "subfile,,start,0,end,0,:a"]
+    "name",
+    ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b=c", "a#b", "subfile,,start,0,end,0,:a"],
 )
 def test_a_name_that_ffmpeg_takes_for_something_else(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
