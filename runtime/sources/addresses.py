@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 
 #: What stands for a secret of a URL in a printed configuration.
 HIDDEN = "***"
@@ -11,6 +12,18 @@ HIDDEN = "***"
 def is_url(address: str) -> bool:
     """Tells whether a text is a URL, and not the name of a file."""
     return re.match(r"[a-z][a-z0-9+.-]+://", address, re.IGNORECASE) is not None
+
+
+def scheme_of(address: str) -> str:
+    """The scheme of a URL in small letters; empty for the name of a file."""
+    return address.partition("://")[0].lower() if is_url(address) else ""
+
+
+def local_file(address: str) -> str:
+    """The path that a ``file://`` URL means; anything else stays as it is."""
+    if scheme_of(address) != "file":
+        return address
+    return urllib.parse.unquote(urllib.parse.urlsplit(address).path)
 
 
 def without_secrets(address: str, *, user: str = "", query: str = "...") -> str:

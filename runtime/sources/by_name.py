@@ -77,12 +77,23 @@ def open_video(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    framerate: float | None = None,
 ) -> FrameSource:
-    """Opens a video file or URL. A live stream is opened again when it is lost; see `open_camera` for the arguments.
+    """Opens a video file, a stream, or an address of single pictures. What is live is opened again when it is lost.
+
+    Args:
+        video: see `VideoSource`.
+        reconnect: whether it is opened again when it is lost.
+        reconnect_timeout_s: without a frame for so long it gives up; None never does.
+        on_event: see `ReconnectingSource`.
+        framerate: see `VideoSource`.
 
     Raises:
-        SourceError: if the camera or the video cannot be opened.
+        SourceError: if the video cannot be opened.
+        UsageError: if there is a ``framerate``, but no address of single pictures.
     """
     if not reconnect or not is_url(str(video)):
-        return VideoSource(video)
-    return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)
+        return VideoSource(video, framerate=framerate)
+    return ReconnectingSource(
+        lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
+    )

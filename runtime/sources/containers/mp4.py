@@ -54,7 +54,7 @@ def _is_mirrored(moov: bytes) -> bool:
 
 
 def _determinant(header: bytes, at: int) -> int:
-    """Of the upper left 2x2 numbers (Q16.16) of a 3x3 matrix (its third column is Q2.30). Its sign is all that counts."""
+    """Of the upper left 2x2 numbers, Q16.16, of a display matrix; its sign is all that counts."""
     a, b, _, c, d = struct.unpack_from(">5i", header, at)
     determinant: int = a * d - b * c
     return determinant

@@ -62,9 +62,7 @@ def test_every_result_is_a_picture_and_the_name_comes_last(tmp_path: Path, suffi
     assert read[8][60, 280].mean() == pytest.approx(32, abs=12)  # beside a narrow one
 
 
-@pytest.mark.parametrize(
-    "name", ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b", "pipe:"]
-)
+@pytest.mark.parametrize("name", ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b", "pipe:"])
 def test_a_name_that_ffmpeg_takes_for_something_else(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
