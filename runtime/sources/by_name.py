@@ -9,6 +9,7 @@ from typing import Any
 from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
 from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
@@ -46,10 +47,11 @@ def open_camera(
             without ``fourcc``).
 
     Raises:
-        SourceError: if the camera or the video cannot be opened.
-        UsageError: if an option does not fit the camera.
+        SourceError: if the camera cannot be opened.
+        UsageError: if an option does not fit the camera, or it is no camera but a video or an image.
     """
     name = str(camera)
+    check_kind("camera", name)
 
     def open_it() -> ThreadedSource:
         nonlocal name
@@ -90,8 +92,10 @@ def open_video(
 
     Raises:
         SourceError: if the video cannot be opened.
-        UsageError: if there is a ``framerate``, but no address of single pictures.
+        UsageError: if there is a ``framerate``, but no address of single pictures; or if it is no video but a camera or
+            an image.
     """
+    check_kind("video", str(video))
     if not reconnect or not is_url(str(video)):
         return VideoSource(video, framerate=framerate)
     return ReconnectingSource(

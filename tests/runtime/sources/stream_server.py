@@ -34,8 +34,8 @@ class StreamServer(ThreadingHTTPServer):
     """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file.
 
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` too, unless ``is_busy``; ``/status/N``
-    answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``; ``/lf`` parts pictures by LF alone;
-    ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
+    answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``; ``/lf`` parts
+    pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
     """
 
     daemon_threads = True
