@@ -189,6 +189,13 @@ def test_another_output_is_one_line_that_names_both_uses(capsys: pytest.CaptureF
     assert ".mp4, .mkv, .avi, .mov" in line
 
 
+def test_an_address_is_no_place_for_a_video(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["--output", "rtsp://me:SECRET@camera/video.mkv"])
+    line = capsys.readouterr().err
+    assert "'rtsp://camera/video.mkv' is an address: a video is written to a file" in line
+
+
 def test_the_command_writes_the_video_at_the_sources_rate(tmp_path: Path) -> None:
     with VideoSink(tmp_path / "in.avi", framerate=10) as sink:
         for index in range(4):
