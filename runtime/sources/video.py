@@ -12,7 +12,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.addresses import ffmpeg_name, local_file, scheme_of, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
-from stn_rectify.runtime.sources.streams import Snapshots, cause_of_silence, gives_snapshots
+from stn_rectify.runtime.sources.streams import Snapshots, cause_of_silence, gives_snapshots, web_container
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
 _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
@@ -158,6 +158,8 @@ class VideoSource(ThreadedSource):
         expected = self._video.get(cv2.CAP_PROP_FRAME_COUNT)
         duration_s = expected / self._rate if self._rate > 0 and expected > 0 else 0.0
         missing = self._count < expected - 2 and self._end_s < 0.98 * duration_s - 2 / max(self._rate, 1)
+        if missing and self._scheme in _WEB:
+            self._container = web_container(self._address, timeout_s=self._timeout_s)
         is_cut, is_long = self._container.is_cut, self._container.stores_length
         if (missing and is_cut is None) or (is_cut and (missing or not is_long)):
             frames = f"{self._count} of {expected:.0f} frames" if missing else f"{self._count} frames"

@@ -5,6 +5,6 @@ headers are read and the last bytes; pictures are OpenCV's matter. A file for ea
 """
 
 from stn_rectify.runtime.sources.containers.container import Container
-from stn_rectify.runtime.sources.containers.reading import read_container
+from stn_rectify.runtime.sources.containers.reading import read_container, read_open_container
 
-__all__ = ["Container", "read_container"]
+__all__ = ["Container", "read_container", "read_open_container"]

@@ -28,14 +28,26 @@ def read_container(path: str | os.PathLike[str]) -> Container:
     """Reads what a video file says of itself; one of an unknown kind, or with broken headers, says nothing."""
     try:
         with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            for read in _READERS:
-                file.seek(0)
-                container = read(file, size)
-                if container is not None:
-                    return replace(container, is_cut=True) if _ends_in_zeros(file, size) else container
-    except (OSError, ValueError, struct.error):
-        pass  # OpenCV has its own opinion of the file, and gives it
+            return read_open_container(file)
+    except (OSError, ValueError):
+        return Container()  # OpenCV has its own opinion of the file, and gives it
+
+
+def read_open_container(file: BinaryIO) -> Container:
+    """The same of an open file.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    try:
+        size = file.seek(0, os.SEEK_END)
+        for read in _READERS:
+            file.seek(0)
+            container = read(file, size)
+            if container is not None:
+                return replace(container, is_cut=True) if _ends_in_zeros(file, size) else container
+    except (ValueError, struct.error):
+        pass  # broken headers
     return Container()
 
 

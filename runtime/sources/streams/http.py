@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from stn_rectify.runtime.sources.streams.url import StreamUrl, unchecked_tls
 
@@ -75,11 +77,29 @@ class HttpClient:
             content: bytes = answer.read(largest)
             return content
 
-    def _open(self, first_bytes: int | None = None) -> IO[bytes]:
+    def open_file(self) -> BinaryIO:
+        """The file at the address, in which one can move about.
+
+        Raises:
+            OSError: as `ask`; also if the server gives no parts of it, here and while it is read.
+            HTTPException: as `ask`.
+        """
+        with self._open(first_bytes=1) as answer:
+            total = getattr(answer, "headers", {}).get("Content-Range", "").rpartition("/")[2]
+        if not total.isdecimal():
+            raise OSError("the server gives no parts of the file")
+        return io.BufferedReader(_Parts(self._part, int(total)))
+
+    def _part(self, begin: int, end: int) -> bytes:
+        with self._open(first_bytes=end - begin, begin=begin) as answer:
+            content: bytes = answer.read(end - begin)
+            return content
+
+    def _open(self, first_bytes: int | None = None, begin: int = 0) -> IO[bytes]:
         as_ffmpeg = {"User-Agent": "Lavf"}
         request = urllib.request.Request(self._url.without_login, headers=as_ffmpeg)
         if first_bytes is not None:
-            request.add_header("Range", f"bytes=0-{first_bytes - 1}")
+            request.add_header("Range", f"bytes={begin}-{begin + first_bytes - 1}")
         try:
             opened: IO[bytes] = self._opener.open(request, timeout=self._timeout_s)
             return opened
@@ -90,6 +110,32 @@ class HttpClient:
             raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from error
         except ValueError as error:  # of an address that it points to
             raise HTTPException(str(error)) from error
+
+
+class _Parts(io.RawIOBase):
+    """A file of which parts are fetched."""
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__()
+        self._fetch, self._size, self._at = fetch, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        content = self._fetch(self._at, end) if self._at < end else b""
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):

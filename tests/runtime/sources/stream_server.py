@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import threading
 import urllib.parse
 import urllib.request
@@ -31,7 +32,8 @@ def picture(level: int) -> bytes:
 
 
 class StreamServer(ThreadingHTTPServer):
-    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file.
+    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file,
+    parts of it if it ``gives_ranges``.
 
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` too, unless ``is_busy``; ``/status/N``
     answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``; ``/lf`` parts
@@ -47,7 +49,7 @@ class StreamServer(ThreadingHTTPServer):
         self.frames, self.then, self.file = frames, then, file
         self.closing = threading.Event()
         self.requests: list[str] = []
-        self.snapshots, self.is_busy = 0, False
+        self.snapshots, self.is_busy, self.gives_ranges = 0, False, False
 
     @property
     def port(self) -> int:
@@ -144,7 +146,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self) -> None:
         assert self.server.file is not None
         content = self.server.file.read_bytes()
-        self.send_response(200)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if self.server.gives_ranges else None
+        if asked is not None:
+            begin, end = int(asked[1]), min(int(asked[2] or len(content)) + 1, len(content))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(content)}")
+            content = content[begin:end]
+        else:
+            self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

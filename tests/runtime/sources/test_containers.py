@@ -11,6 +11,7 @@ import pytest
 from stn_rectify.runtime import SourceError, VideoSource
 from stn_rectify.runtime.sources.containers import Container, read_container
 from tests.runtime.sources.frame_sources import drain
+from tests.runtime.sources.stream_server import stream_server
 
 FILES = Path(__file__).parent / "files"
 #: A second of pictures (10 frames; 25 in the MPG), three seconds of sound; each is complete.
@@ -141,3 +142,17 @@ def test_headers_that_are_broken_say_nothing_wrong(tmp_path: Path, content: byte
     (tmp_path / "broken").write_bytes(content)
     assert not read_container(tmp_path / "broken").is_mirrored
     assert read_container(tmp_path / "missing") == Container()
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "flv"])
+def test_long_sound_is_no_damage_behind_an_address_either(tmp_path: Path, suffix: str) -> None:
+    whole = FILES / f"long_sound.{suffix}"
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    for file, is_cut in ((whole, False), (cut, True)):
+        with stream_server(file=file) as server:
+            server.gives_ranges = True
+            with VideoSource(f"{server.address}/file") as source:
+                count, error = drain(source)
+        assert count == 10 or is_cut
+        assert ("is cut short" in str(error)) == is_cut
