@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from stn_rectify.runtime import ImageSource, SourceError
-from stn_rectify.runtime.sources.image_stream import split_images
+from stn_rectify.runtime.images.stream import split_images
 
 Pipe = Callable[..., int]
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)  # compresses to more than a pipe's read
