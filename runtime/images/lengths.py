@@ -20,8 +20,9 @@ _BMP_HEADER, _UNCOMPRESSED = 14, (0, 3)
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_END, _GIF_BLOCKS = 0x21, 0x2C, 0x3B, 13
 _QOI_END = re.compile(re.escape(bytes(7) + b"\x01"))
 _CODESTREAM = b"\xff\x4f\xff\x51"
-_NEXT_CODESTREAM = re.compile(rb"\xff\xd9(?=" + re.escape(_CODESTREAM) + rb")")
-_FIRST_BOXES = (b"ftyp", b"jP  ")
+_CODESTREAM_END = re.compile(rb"\xff\xd9")  # two bytes that its compressed data never has
+_BOX_TYPE = re.compile(rb"[ -~]{4}")
+_JP2_BOX, _TYPE_BOX = b"jP  ", b"ftyp"  # that files begin with: JPEG 2000 with both, the others with the second
 # Behind its first two bytes a PNM image of text has numbers, blanks, and comments from # to the line's end.
 _NO_PNM_TEXT, _LINE_END = re.compile(rb"[^\s0-9]"), re.compile(rb"\n")
 _PNM_NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)*(\d+)(?=\s)")
@@ -29,6 +30,10 @@ _PFM = re.compile(rb"P([fF])\s+(\d+)\s+(\d+)\s+\S+\s")
 _PAM_LINE = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
 _PAM_END = re.compile(rb"\nENDHDR\n")
 _LONGEST_HEADER = 1 << 12
+
+
+#: Bytes of an image, at most.
+LARGEST = 1 << 28
 
 
 class Data(ABC):
@@ -52,6 +57,8 @@ class Data(ABC):
 
     def read(self, start: int, count: int) -> bytes:
         """Waits for the bytes of a place, and gives them; fewer if they do not come."""
+        if start + count > LARGEST:
+            return b""
         self.has(start + count)
         return bytes(self.buffer[start : start + count])
 
@@ -176,12 +183,12 @@ def _qoi(data: Data) -> int:
 
 def _boxes(data: Data) -> int:
     """AVIF, HEIC and JPEG 2000 end where the next image or something else than a box begins."""
-    at = 0
+    at, firsts = 0, (_JP2_BOX,) if data.buffer[4:8] == _JP2_BOX else (_JP2_BOX, _TYPE_BOX)
     while data.has(at + 8):
         size, kind = int.from_bytes(data.buffer[at : at + 4], "big"), bytes(data.buffer[at + 4 : at + 8])
         if size == 1 and data.has(at + 16):
             size = int.from_bytes(data.buffer[at + 8 : at + 16], "big")
-        if (at and kind in _FIRST_BOXES) or not kind.isascii() or (0 < size < 8):
+        if (at and kind in firsts) or _BOX_TYPE.fullmatch(kind) is None or (0 < size < 8):
             return at
         if size == 0:  # to the end
             break
@@ -190,7 +197,7 @@ def _boxes(data: Data) -> int:
 
 
 def _codestream(data: Data) -> int:
-    end = data.find(_NEXT_CODESTREAM, len(_CODESTREAM))
+    end = data.find(_CODESTREAM_END, len(_CODESTREAM))
     return data.rest() if end is None else end + 2
 
 
@@ -248,6 +255,9 @@ def _header_match(data: Data, pattern: Pattern[bytes], at: int, *, search: bool 
 
 
 def _until(data: Data, end: int) -> int:
+    """That place; of one that no image has, which is damage, the next image."""
+    if end > LARGEST:
+        return next_start(data, 1)
     data.has(end)
     return min(end, len(data.buffer))
 

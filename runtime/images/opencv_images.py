@@ -17,6 +17,8 @@ LONGEST_START = max(map(len, _STARTS))
 _HEADER_BYTES = 1 << 12
 _PNM_SIZE = re.compile(rb"P[fF]\s+(\d+)\s+(\d+)\s")
 _PAM_SIZE = re.compile(rb"^WIDTH\s+(\d+)\s*\n(?:.*\n)*?HEIGHT\s+(\d+)\s*$", re.MULTILINE)
+_PAM_START, _PAM_END = b"P7\n", b"\nENDHDR\n"
+_PAM_VALUES = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
 _RADIANCE_SIZE = re.compile(rb"^[-+]Y (\d+) [-+]X (\d+)$", re.MULTILINE)
 #: How an array is turned upright for each EXIF orientation: transposed, then flipped up and down, left and right.
 _TURNS = {
@@ -73,6 +75,8 @@ def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
     if content.startswith(TIFF_STARTS):
         content, found = _one_page(content, number)
         orientation = orientation or found
+    if content.startswith(_PAM_START):
+        return _pam(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("it is damaged, or of a kind that neither Pillow nor OpenCV knows")
@@ -81,6 +85,24 @@ def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
     transposed, up_down, left_right = _TURNS.get(orientation or 1, _TURNS[1])
     turned = image.swapaxes(0, 1) if transposed else image
     return np.ascontiguousarray(turned[:: -1 if up_down else 1, :: -1 if left_right else 1])
+
+
+def _pam(content: bytes) -> Array:
+    """A PAM image; versions of OpenCV differ in the order of its colours.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    start = content.find(_PAM_END) + len(_PAM_END)
+    values = {name: int(number) for name, number in _PAM_VALUES.findall(content[:start])}
+    height, width, depth, greatest = (values.get(name, 0) for name in (b"HEIGHT", b"WIDTH", b"DEPTH", b"MAXVAL"))
+    samples = np.frombuffer(content, ">u2" if greatest > 255 else np.uint8, height * width * depth, start)
+    image = samples.reshape(height, width, depth)
+    if greatest not in (255, 65535):
+        image = (image.astype(np.uint32) * 255 // max(1, greatest)).astype(np.uint8)
+    if depth == 2:
+        return np.ascontiguousarray(image[..., (0, 0, 0, 1)])
+    return np.ascontiguousarray(image[..., 0] if depth == 1 else image[..., (2, 1, 0, 3)[:depth]])
 
 
 def _one_page(content: bytes, number: int) -> tuple[bytes, int]:

@@ -283,7 +283,7 @@ class _Reader:
         if image.mode[0] in "IF":
             return self._checked(np.asarray(image), bits)
         if image.mode == "LAB":
-            return np.asarray(cv2.cvtColor(np.asarray(image), cv2.COLOR_LAB2BGR), np.uint8)
+            image = _lab_to_rgb(image)
         is_grey = image.mode in _GREY_MODES
         if image.has_transparency_data or image.mode in ("La", "RGBa"):
             image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
@@ -389,7 +389,17 @@ def _is_deep_colour(opened: Any) -> bool:
     if opened.format == "TIFF":
         bits = opened.tag_v2.get(_BITS, (1,))
         return isinstance(bits, tuple) and max(bits) > 8
-    return any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))
+    return any(";16" in str(tile[3]) or "16" in str(tile[0]) for tile in getattr(opened, "tile", ()))
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    """CIELAB, whose white is D50, as sRGB."""
+    from PIL import ImageCms  # rarely needed
+
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+    assert converted is not None, "it is not changed in place"
+    return converted
 
 
 def _content(opened: Any) -> bytes:

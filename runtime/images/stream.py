@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from re import Pattern
 
 from stn_rectify.runtime.errors import SourceError, warn
-from stn_rectify.runtime.images.lengths import KNOWN_STARTS, Data, image_length, next_start
+from stn_rectify.runtime.images.lengths import KNOWN_STARTS, LARGEST, Data, image_length, next_start
 
 _POLL_S = 0.1  # how soon an end is noticed
 _CHUNK = 1 << 16
-_LARGEST = 1 << 28
 _HEADER = 18  # bytes that images of one size and kind, whose lengths we cannot tell, begin with
 _BLANK = b" \t\r\n\0"
 
@@ -78,9 +77,9 @@ class _PipeData(Data):
     def has(self, count: int) -> bool:
         """Waits for so many bytes, and tells whether they came."""
         while len(self.buffer) < count and not self._is_ended:
-            if max(count, len(self.buffer)) > _LARGEST:
+            if len(self.buffer) > LARGEST:
                 raise SourceError(
-                    f"standard input: no image ends within {_LARGEST >> 20} MB: send smaller images, or name files"
+                    f"standard input: no image ends within {LARGEST >> 20} MB: send smaller images, or name files"
                 )
             if self._is_stopped():
                 self._is_ended = True

@@ -30,7 +30,9 @@ def warned(path: Path | str, **options: bool) -> tuple[list[Path], list[str]]:
 
 
 def test_a_folder_names_and_counts_what_is_left_out(tmp_path: Path) -> None:
-    make(tmp_path, "a.jpg", "b.jfif", "c.JPE", "d.gif", "e.HEIC", "f.heic", "g.nef", "h.mov", "inner/z.png", "deep/y.png")
+    make(
+        tmp_path, "a.jpg", "b.jfif", "c.JPE", "d.gif", "e.HEIC", "f.heic", "g.nef", "h.mov", "inner/z.png", "deep/y.png"
+    )
     (tmp_path / "notes.txt").touch()
     (tmp_path / "more").touch()
     (tmp_path / ".hidden").touch()
@@ -113,6 +115,6 @@ def test_globs_match_as_pythons_do(
 def test_the_suffixes_that_pillow_can_read_are_read(tmp_path: Path) -> None:
     for name in ("a.jfif", "b.jpe", "c.ico", "d.tga", "e.pcx", "f.jp2", "g.dib", "h.pbm", "i.mpo", "j.sgi"):
         Image.new("L" if name != "h.pbm" else "1", (32, 32)).save(
-            tmp_path / name, {".jfif": "JPEG", ".jpe": "JPEG", ".mpo": "JPEG"}.get(name[1:], None)
+            tmp_path / name, {".jfif": "JPEG", ".jpe": "JPEG", ".mpo": "JPEG"}.get(name[1:])
         )
     assert len(list(ImageSource(tmp_path))) == 10

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from stn_rectify.runtime import ImageSource, SourceError, StnRectifyWarning
 from stn_rectify.runtime.images.reading import image_size, read_image, read_pages
@@ -136,7 +136,15 @@ def test_every_kind_is_turned_upright(kind: str, orientation: int, tmp_path: Pat
 def write_deep_tiff(file: Path, rgb: npt.NDArray[np.uint16], orientation: int = 1) -> None:
     """16 bits a channel, uncompressed, written by hand: Pillow writes none."""
     height, width = rgb.shape[:2]
-    entries = [(256, 4, width), (257, 4, height), (258, 3, 0), (259, 3, 1), (262, 3, 2), (273, 4, 0), (274, 3, orientation)]
+    entries = [
+        (256, 4, width),
+        (257, 4, height),
+        (258, 3, 0),
+        (259, 3, 1),
+        (262, 3, 2),
+        (273, 4, 0),
+        (274, 3, orientation),
+    ]
     entries += [(277, 3, 3), (278, 4, height), (279, 4, rgb.nbytes)]
     bits = 8 + 2 + 12 * len(entries) + 4
     table = b""
@@ -163,17 +171,27 @@ def deep_png(values: npt.NDArray[np.uint16], orientation: int = 1) -> bytes:
 
 
 def opencv(suffix: str, values: npt.NDArray[np.generic]) -> Callable[[Path], None]:
-    return lambda file: file.write_bytes(cv2.imencode(suffix, np.asarray(values))[1].tobytes()) and None
+    options = (cv2.IMWRITE_TIFF_COMPRESSION, 1) if suffix == ".tif" else ()  # else LogLuv, which loses some
+    return lambda file: file.write_bytes(cv2.imencode(suffix, np.asarray(values), options)[1].tobytes()) and None
 
 
 def pillow(image: Image.Image, kind: str) -> Callable[[Path], None]:
     return lambda file: image.save(file, kind)
 
 
+def lab(image: Image.Image) -> Image.Image:
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    converted = ImageCms.profileToProfile(image, *profiles, outputMode="LAB")
+    assert converted is not None
+    return converted
+
+
 TWELVE_BITS, DEEP_ALPHA = PICTURE.astype(np.uint16) << 4, np.full((48, 64, 1), 0xFFFF, np.uint16)
 #: Writers of the same picture in other depths, whether it is grey, and what is said about it.
 SAME_PICTURE = {
-    "12 in 16 bits grey, PNG": (lambda file: file.write_bytes(deep_png(TWELVE_BITS[..., 0])), True, "taken for 12 bits"),
+    "12 in 16 bits grey, PNG": (
+        lambda file: file.write_bytes(deep_png(TWELVE_BITS[..., 0])), True, "taken for 12 bits",
+    ),
     "12 in 16 bits RGB, PNG": (lambda file: file.write_bytes(deep_png(TWELVE_BITS)), False, "taken for 12 bits"),
     "12 in 16 bits RGB, TIFF": (lambda file: write_deep_tiff(file, TWELVE_BITS), False, "taken for 12 bits"),
     "16 bits RGB, TIFF": (lambda file: write_deep_tiff(file, PICTURE.astype(np.uint16) * 257), False, ""),
@@ -183,7 +201,9 @@ SAME_PICTURE = {
     "12 bits grey, PGM": (
         lambda file: file.write_bytes(b"P5 64 48 4080\n" + TWELVE_BITS[..., 0].astype(">u2").tobytes()), True, "",
     ),
-    "12 bits RGB, PPM": (lambda file: file.write_bytes(b"P6 64 48 4080\n" + TWELVE_BITS.astype(">u2").tobytes()), False, ""),
+    "12 bits RGB, PPM": (
+        lambda file: file.write_bytes(b"P6 64 48 4080\n" + TWELVE_BITS.astype(">u2").tobytes()), False, "",
+    ),
     "float 0 to 1 grey, TIFF": (pillow(Image.fromarray(GREY.astype(np.float32) / 255), "TIFF"), True, ""),
     "float 0 to 255 grey, TIFF": (pillow(Image.fromarray(GREY.astype(np.float32)), "TIFF"), True, ""),
     "float 64 bits grey, TIFF": (opencv(".tif", GREY / 255), True, ""),
@@ -196,7 +216,7 @@ SAME_PICTURE = {
         ), False, "",
     ),
     "palette": (pillow(Image.fromarray(GREY).convert("P"), "PNG"), False, ""),
-    "LAB": (pillow(Image.fromarray(cv2.cvtColor(PICTURE, cv2.COLOR_RGB2LAB), "LAB"), "TIFF"), False, ""),
+    "LAB": (pillow(lab(Image.fromarray(PICTURE)), "TIFF"), False, ""),
     "CMYK": (pillow(Image.fromarray(PICTURE).convert("CMYK"), "TIFF"), False, ""),
 }  # fmt: skip
 
@@ -210,7 +230,7 @@ def test_pictures_of_any_depth_look_as_that_of_8_bits(kind: str, tmp_path: Path)
         expected = np.dstack([GREY] * 3)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        assert seen(tmp_path / "image", expected, tolerance=8 if kind == "LAB" else 2)
+        assert seen(tmp_path / "image", expected, tolerance=40 if kind == "LAB" else 2)
     assert [note in str(one.message) for one in said] == ([True] if note else [])
 
 
@@ -298,16 +318,20 @@ def test_photographs_with_too_many_pixels_are_read_scaled_down(
         warnings.simplefilter("always")
         (frame,) = ImageSource(tmp_path / "a.jpg", max_pixels=limit)
     assert frame.image.shape == (48 // scale, 64 // scale, 3)
-    assert np.abs(frame.image.mean(axis=(0, 1)) - PICTURE[..., ::-1].mean(axis=(0, 1))).max() < 4
+    assert np.abs(frame.image.mean(axis=(0, 1)) - PICTURE[..., ::-1].mean(axis=(0, 1))).max() < 2 * scale + 2
     lines = [str(one.message) for one in said]
     assert len(lines) == (scale > 1)
-    assert all(f"read at 1/{scale} of its sides, {64 // scale}x{48 // scale}, and corners are" in line for line in lines)
+    assert all(
+        f"read at 1/{scale} of its sides, {64 // scale}x{48 // scale}, and corners are" in line for line in lines
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM"])
 def test_other_images_with_too_many_pixels_are_refused_with_the_remedy(kind: str, tmp_path: Path) -> None:
     Image.new("L", (1000, 900), 200).save(tmp_path / "a", kind)
-    message = r"a: 1000x900 are 0\.9 million pixels, more than 0\.5 million: scale it down, or --max-pixels 1M reads all"
+    message = (
+        r"a: 1000x900 are 0\.9 million pixels, more than 0\.5 million: scale it down, or --max-pixels 1M reads all"
+    )
     with pytest.raises(SourceError, match=message):
         list(ImageSource(tmp_path / "a", max_pixels=500_000))
     (frame,) = ImageSource(tmp_path / "a", max_pixels=1_000_000)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stn_rectify.runtime import ImageSource, SourceError
+from stn_rectify.runtime import ImageSource, SourceError, StnRectifyWarning
 from stn_rectify.runtime.images.stream import split_images
 
 Pipe = Callable[..., int]
@@ -77,15 +79,164 @@ def test_images_of_both_kinds_in_pieces_of_any_size(piece: int, pipe: Pipe) -> N
     assert split(pipe(b"".join(small), piece)) == small
 
 
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "WEBP"])
-def test_any_other_image_goes_to_the_end(kind: str, pipe: Pipe) -> None:
-    assert split(pipe(encoded(kind))) == [encoded(kind)]
+SMALL = np.ascontiguousarray(NOISE[:30, :40])
+
+
+def pnm(kind: int, **options: int) -> bytes:
+    """A PNM image of each of its six kinds, with a comment."""
+    greatest = options.get("greatest", 255)
+    samples = SMALL if kind in (3, 6) else SMALL[..., 0]
+    if kind in (1, 4):
+        bits = samples > 127
+        text = " ".join(map(str, bits.ravel().astype(int))).encode()
+        return b"P%d\n# a comment\n40 30\n" % kind + (np.packbits(bits, axis=1).tobytes() if kind == 4 else text)
+    wide = samples.astype(np.uint16) * (greatest // 255)
+    data = " ".join(map(str, wide.ravel())).encode() + b"\n"
+    if kind > 3:
+        data = wide.astype(">u2").tobytes() if greatest > 255 else samples.tobytes()
+    return b"P%d\n# a comment\n40 30\n%d\n" % (kind, greatest) + data
+
+
+def pam() -> bytes:
+    return b"P7\nWIDTH 40\nHEIGHT 30\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + SMALL.tobytes()
+
+
+def big_endian_tiff() -> bytes:
+    samples = SMALL[..., 0].astype(">u2") * 256
+    entries = [
+        (256, 40),
+        (257, 30),
+        (258, 16),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 30),
+        (279, samples.nbytes),
+    ]
+    table = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in entries)
+    head = struct.pack(">2sHI", b"MM", 42, 8 + samples.nbytes)
+    return head + samples.tobytes() + struct.pack(">H", len(entries)) + table + bytes(4)
+
+
+def pages(kind: str) -> bytes:
+    file = io.BytesIO()
+    images = [Image.fromarray(np.roll(SMALL, place, 0)) for place in range(3)]
+    images[0].save(file, kind, save_all=True, append_images=images[1:])
+    return file.getvalue()
+
+
+#: Images whose end their own bytes tell.
+OTHER_IMAGES = {
+    "BMP": encoded("BMP"),
+    "BMP of 256 colours": cv2.imencode(".bmp", NOISE[..., 0])[1].tobytes(),
+    "BMP whose header says too little": encoded("BMP")[:2] + bytes(4) + encoded("BMP")[6:],
+    "WebP": encoded("WEBP"),
+    "WebP without loss": encoded("WEBP", lossless=True),
+    "animated WebP": pages("WEBP"),
+    "GIF": encoded("GIF"),
+    "animated GIF": pages("GIF"),
+    "TIFF": encoded("TIFF"),
+    "packed TIFF": encoded("TIFF", compression="tiff_lzw"),
+    "TIFF of OpenCV": cv2.imencode(".tif", NOISE)[1].tobytes(),
+    "TIFF of pages": pages("TIFF"),
+    "big-endian TIFF": big_endian_tiff(),
+    **{f"P{kind}": pnm(kind) for kind in range(1, 7)},
+    **{f"P{kind} of 16 bits": pnm(kind, greatest=65535) for kind in (2, 3, 5, 6)},
+    "PAM": pam(),
+    "PFM": cv2.imencode(".pfm", SMALL.astype(np.float32))[1].tobytes(),
+    "JPEG 2000": encoded("JPEG2000"),
+    "JPEG 2000 without boxes": encoded("JPEG2000", no_jp2=True),
+    "QOI": encoded("QOI") if "QOI" in Image.SAVE else cv2.imencode(".ppm", SMALL)[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_IMAGES)
+def test_images_of_other_kinds_follow_one_another(
+    kind: str, pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = OTHER_IMAGES[kind]
+    pieces = split(pipe(image * 3, 4093))
+    assert [piece.rstrip(b"\n\0") for piece in pieces] == [image.rstrip(b"\n\0")] * 3  # without what fills a block
+    (tmp_path / "images").write_bytes(image + IMAGES["PNG"] + image)
+    with (tmp_path / "images").open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        frames = list(ImageSource("-"))
+    each = 3 if kind in ("animated WebP", "animated GIF", "TIFF of pages") else 1
+    numbers = [1, 2, 3] if each == 3 else [None]
+    assert [frame.page for frame in frames] == [*numbers, None, *numbers]
+    np.testing.assert_array_equal(frames[0].image, frames[-each].image)
+
+
+#: Of text, and of boxes: they end where something else begins.
+OPEN_ENDED = ("P1", "P2", "P2 of 16 bits", "P3", "P3 of 16 bits", "JPEG 2000")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OTHER_IMAGES if kind not in OPEN_ENDED])
+def test_an_image_of_another_kind_is_handed_over_before_the_next_has_come(kind: str) -> None:
+    reader, writer = os.pipe()
+    sender = threading.Thread(target=os.write, args=(writer, OTHER_IMAGES[kind]))
+    sender.start()
+    assert next(split_images(reader, lambda: False)).rstrip(b"\0") == OTHER_IMAGES[kind].rstrip(b"\0")
+    sender.join()
+    os.close(writer)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("between", [b"\n", b"\r\n\0\0", bytes(7)])
+def test_blanks_between_images_are_nothing(between: bytes, pipe: Pipe, recwarn: pytest.WarningsRecorder) -> None:
+    images = [OTHER_IMAGES["P6"], OTHER_IMAGES["BMP"], IMAGES["JPEG"], OTHER_IMAGES["JPEG 2000"]]
+    assert split(pipe(between.join(images))) == images
+    assert not list(recwarn)
+
+
+def test_what_lies_between_images_and_is_none_is_counted(pipe: Pipe) -> None:
+    with pytest.warns(StnRectifyWarning, match="standard input: 5 bytes between or behind images belong to none"):
+        assert split(pipe(IMAGES["PNG"] + b"hello" + IMAGES["JPEG"])) == [IMAGES["PNG"], IMAGES["JPEG"]]
+
+
+def test_one_image_of_a_kind_that_does_not_tell_its_end_is_read_and_more_are_an_error(pipe: Pipe) -> None:
+    image = encoded("TGA")
+    assert split(pipe(image)) == [image]
+    images = split_images(pipe(image * 2), lambda: False)
+    assert next(images) == image * 2
+    with pytest.raises(SourceError, match="more images seem to follow the first"):
+        next(images)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(OTHER_IMAGES["TIFF"][:4] + b"\xff\xff\xff\x7f" + OTHER_IMAGES["TIFF"][8:], id="TIFF"),
+        pytest.param(b"P6\n99999 99999\n255\n" + bytes(99), id="P6"),
+        pytest.param(b"RIFF\xff\xff\xff\xffWEBP" + bytes(99), id="WebP"),
+    ],
+)
+def test_a_length_that_no_image_has_takes_no_other_with_it(damaged: bytes, pipe: Pipe) -> None:
+    assert split(pipe(damaged + IMAGES["PNG"]))[-1] == IMAGES["PNG"]
+
+
+@pytest.mark.parametrize("kind", OTHER_IMAGES)
+def test_damage_ends_in_errors_of_images_and_no_others(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        content = bytearray(OTHER_IMAGES[kind] * 2)
+        for place in generator.integers(0, min(len(content), 400), 3):
+            content[place] = generator.integers(0, 256)
+        (tmp_path / "broken").write_bytes(content[: generator.integers(1, len(content))])
+        with (tmp_path / "broken").open("rb") as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            with contextlib.suppress(SourceError):
+                assert all(frame.image.ndim in (2, 3) for frame in ImageSource("-", on_error=lambda error: None))
 
 
 def test_what_a_phone_appends_to_a_photograph_is_no_image(pipe: Pipe) -> None:
     photo = IMAGES["JPEG"]
     assert split(pipe(photo + b"\n")) == [photo]
-    assert split(pipe(photo + b"SEFH" * 20000 + photo)) == [photo, photo]
+    with pytest.warns(StnRectifyWarning, match="80000 bytes between or behind images belong to none: left out"):
+        assert split(pipe(photo + b"SEFH" * 20000 + photo)) == [photo, photo]
 
 
 def test_a_photograph_with_another_picture_inside_is_one(pipe: Pipe) -> None:
