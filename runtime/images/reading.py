@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +34,8 @@ _UNWANTED_FORMATS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WM
 _PAGED_FORMATS = frozenset({"AVIF", "DCX", "FLI", "GIF", "HEIF", "MIC", "MPO", "PNG", "SPIDER", "TIFF", "WEBP"})
 _REDUCED_PAGE, _MASK_PAGE = 1, 4  # of TIFF's NewSubfileType
 _NEW_SUBFILE_TYPE, _IMAGE_WIDTH, _IMAGE_LENGTH, _BITS = 254, 256, 257, 258
+# CIPA DC-007, 5.2: the list of pictures, from whose header their places count, which stands behind EXIF and colours.
+_MP_ENTRIES, _MP_START, _MOST_BEFORE_MP = 0xB002, re.compile(rb"\xff\xe2[\s\S]{2}MPF\0"), 1 << 22
 _SCALES = (2, 4, 8)  # that JPEG can be decoded at for less work, 1/2 and so on
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _DARKEST = 16  # the level that no 12-bit sample in 16 bits reaches, read by its upper byte
@@ -67,8 +71,8 @@ def read_pages(
             sides, with a warning.
 
     Raises:
-        SourceError: if the file cannot be opened or is no image, or its first page cannot be read. Further pages that
-            cannot be read come as errors.
+        SourceError: if the file cannot be opened, is no image, or its only page cannot be read. Of several pages those
+            that cannot be read come as errors.
     """
     reader = _Reader(name or str(file), max_pixels, may_reduce=reduce)
     with reader.opened(file) as opened:
@@ -133,6 +137,7 @@ class _Reader:
 
     def __init__(self, name: str, max_pixels: int | None, *, may_reduce: bool) -> None:
         self.name, self._may_reduce = name, may_reduce
+        self._stream: BinaryIO | None = None
         self._limit, self._is_adjustable = max_pixels or MAX_PIXELS, max_pixels is not None
 
     @contextmanager
@@ -154,7 +159,7 @@ class _Reader:
     def opened(self, file: Path | BinaryIO) -> Iterator[Image.Image | bytes]:
         """The open image; its bytes where only OpenCV knows the kind."""
         with self.failing():
-            stream = file.open("rb") if isinstance(file, Path) else file
+            stream = self._stream = file.open("rb") if isinstance(file, Path) else file
         try:
             with self.failing():
                 content = opened = None
@@ -207,27 +212,44 @@ class _Reader:
         kind = opened.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
         return int(kind) if isinstance(kind, int) else 0
 
-    @staticmethod
-    def _pictures_of_photograph(opened: Image.Image, count: int) -> list[int]:
+    def _pictures_of_photograph(self, opened: Image.Image, count: int) -> list[int]:
         """Those that are as large as the first."""
         size, pages = opened.size, [0]
         for number in range(1, count):
-            with suppress(Exception):  # the photograph itself is there
-                opened.seek(number)
-                if opened.size == size:
+            with suppress(Exception), self._picture_of_photograph(opened, number) as picture:  # the first one is there
+                if picture.size == size:
                     pages.append(number)
-        opened.seek(0)
         return pages
+
+    def _picture_of_photograph(self, opened: Any, number: int) -> Image.Image:
+        """A further picture in a JPEG file: some versions of Pillow take it for as large as the first."""
+        entry = opened.mpinfo[_MP_ENTRIES][number]
+        content = self._content()
+        start = _MP_START.search(content, 0, _MOST_BEFORE_MP)
+        place = entry["DataOffset"] + (start.end() if start else 0)
+        return Image.open(io.BytesIO(content[place : place + entry["Size"]]), formats=("JPEG",))
+
+    def _content(self) -> bytes:
+        """The encoded image."""
+        assert self._stream is not None, "it is open"
+        place = self._stream.tell()
+        self._stream.seek(0)
+        content = self._stream.read()
+        self._stream.seek(place)
+        return content
 
     def page(self, opened: Image.Image, number: int) -> arrays.Image:
         """The pixels of a frame."""
+        if opened.format == "MPO" and number:
+            with self.failing(), self._picture_of_photograph(opened, number) as picture:
+                return self.page(picture, 0)
         with self.failing():
             if opened.format in _PAGED_FORMATS and number != opened.tell():
                 opened.seek(number)
             self._bring_within_limit(opened)
             is_deep, orientation = _is_deep_colour(opened), _orientation(opened)
             if is_deep:
-                content = _content(opened)
+                content = self._content()
                 is_first = number == 0 or opened.format == "TIFF"
                 if is_first and opencv_images.knows(content):
                     return self._checked(opencv_images.read_turned(content, number, orientation))
@@ -389,7 +411,7 @@ def _is_deep_colour(opened: Any) -> bool:
     if opened.format == "TIFF":
         bits = opened.tag_v2.get(_BITS, (1,))
         return isinstance(bits, tuple) and max(bits) > 8
-    return any(";16" in str(tile[3]) or "16" in str(tile[0]) for tile in getattr(opened, "tile", ()))
+    return any(";16" in str(tile[3]) or "16" in str(tile[0]) for tile in getattr(opened, "tile", None) or ())
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:
@@ -400,12 +422,3 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
     converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
     assert converted is not None, "it is not changed in place"
     return converted
-
-
-def _content(opened: Any) -> bytes:
-    """The encoded image."""
-    place = opened.fp.tell()
-    opened.fp.seek(0)
-    content = opened.fp.read()
-    opened.fp.seek(place)
-    return bytes(content)

@@ -38,9 +38,9 @@ def save_pages(file: Path, kind: str, count: int = 3) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP", "GIF", "PNG", "MPO"])
 def test_each_page_or_frame_is_a_result(kind: str, tmp_path: Path) -> None:
-    levels = save_pages(tmp_path / "pages", kind)
+    levels = save_pages(tmp_path / "pages", kind, 2 if kind == "MPO" else 3)  # Pillow 10 writes no third one
     frames = list(ImageSource(tmp_path / "pages"))
-    assert [(frame.index, frame.page) for frame in frames] == [(0, 1), (1, 2), (2, 3)]
+    assert [(frame.index, frame.page) for frame in frames] == [(k, k + 1) for k in range(len(levels))]
     for frame, level in zip(frames, levels, strict=True):
         assert np.abs(frame.image.astype(int) - level).max() <= 3
     Image.new("RGB", (9, 9)).save(tmp_path / "one", "TIFF")
