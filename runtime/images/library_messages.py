@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import cv2
 from PIL import Image
 
 _heard = threading.local()
@@ -31,6 +32,19 @@ def library_messages() -> Iterator[list[str]]:
         yield messages
     finally:
         _heard.messages = outer
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keeps what OpenCV logs of damaged images to itself within the block: its callers say it in one line."""
+    opencv: Any = cv2
+    logging_of = opencv if hasattr(opencv, "setLogLevel") else opencv.utils.logging  # 4.14 has it elsewhere
+    level = logging_of.getLogLevel()
+    logging_of.setLogLevel(0)
+    try:
+        yield
+    finally:
+        logging_of.setLogLevel(level)
 
 
 def summed_up(messages: list[str]) -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Array
-from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.images.library_messages import quiet_opencv
 from stn_rectify.runtime.images.tiff_layout import IMAGE_LENGTH, IMAGE_WIDTH, ORIENTATION, TIFF_STARTS, TiffLayout
 
 _STARTS = (*TIFF_STARTS, b"\x89PNG\r\n\x1a\n", b"P7\n", b"PF", b"Pf", b"#?RADIANCE", b"#?RGBE")
@@ -42,7 +42,7 @@ def size(content: bytes) -> tuple[int, int]:
     """Width and height as they are stored.
 
     Raises:
-        SourceError: if they are not written there.
+        ValueError: if they are not written there.
     """
     header = content[:_HEADER_BYTES]
     if content.startswith(TIFF_STARTS):
@@ -55,7 +55,7 @@ def size(content: bytes) -> tuple[int, int]:
         return int(radiance[2]), int(radiance[1])
     elif (match := _PNM_SIZE.match(header) or _PAM_SIZE.search(header)) is not None:
         return int(match[1]), int(match[2])
-    raise SourceError("its width and height cannot be found: it is damaged")
+    raise ValueError("its width and height cannot be found: it is damaged")
 
 
 def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
@@ -77,7 +77,8 @@ def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
         orientation = orientation or found
     if content.startswith(_PAM_START):
         return _pam(content)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    with quiet_opencv():
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("it is damaged, or of a kind that neither Pillow nor OpenCV knows")
     if image.ndim == 3 and image.shape[2] == 1:

@@ -380,6 +380,15 @@ def test_a_damaged_fax_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("kind", ["16 bits RGB, TIFF", "12 in 16 bits RGB, PNG", "float RGB, TIFF", "PFM", "PAM"])
+def test_damage_of_deep_images_is_one_line(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    SAME_PICTURE[kind][0](tmp_path / "a")
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:300])
+    with pytest.raises(SourceError, match=r"^cannot read the image .*/a: [^\n]+$"):
+        read_image(tmp_path / "a")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
