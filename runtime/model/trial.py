@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.errors import ModelFileError, warn
 from stn_rectify.runtime.model import trial_child
 from stn_rectify.runtime.model.interpreter import (
     Interpreter,
@@ -106,7 +106,7 @@ def _goes_well(flatbuffer: bytes, package: InterpreterPackage, limits: ModelLimi
     """
     if getattr(sys, "frozen", False) or not Path(sys.executable or "").name.lower().startswith(("python", "pypy")):
         # Of an app that is one program, or a server with Python in it: it would start itself once more.
-        _LOG.warning("a model is opened without a trial, as %s is no Python that runs it", sys.executable)
+        warn(f"a model is opened without a trial, as {sys.executable!r} is no Python that runs it")
         return False
     space = 2 * limits.tensor_bytes + len(flatbuffer) + _SPACE_BYTES
     command = [sys.executable, trial_child.__file__, module_name(package), str(space)]
@@ -126,11 +126,11 @@ def _goes_well(flatbuffer: bytes, package: InterpreterPackage, limits: ModelLimi
             f"{package} was not done with this model after {_PATIENCE_S:g} s: give a smaller one"
         ) from None
     except OSError as error:
-        _LOG.warning("a model is opened without a trial, as no process can be started (%s)", error)
+        warn(f"a model is opened without a trial, as no process can be started ({error})")
         return False
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if trial_child.READY not in lines:
-        _LOG.warning("a model is opened without a trial: %s does not start as it is started here", command[0])
+        warn(f"a model is opened without a trial: {command[0]} does not start as it is started here")
         return False
     if done.returncode:
         raise ModelFileError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, warn
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage
 from stn_rectify.runtime.model.labels import class_probabilities, read_labels
 from stn_rectify.runtime.model.limits import ModelLimits
@@ -29,8 +28,6 @@ from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sharing import NotCopied, OneAtATime
-
-_LOG = logging.getLogger(__name__)
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
 _ROUNDING = 1e-6  # of float probabilities
@@ -120,7 +117,7 @@ class Recognizer(Closing, NotCopied):
             for the most probable text (`CtcDecoder`).
         sha256: that the whole file must have, 64 hexadecimal digits. None for the one in a file beside it,
             ``NAME.tflite.sha256``, as sha256sum writes it. A file that has neither, nor metadata of stn-convert, is
-            taken as it is, with a warning in the log.
+            taken as it is, with a `StnRectifyWarning`.
         limits: how much the file may unpack to; None for the default ones.
         blocking: whether a thread waits while another one uses the recognizer; False for a `UsageError` instead.
 
@@ -152,10 +149,11 @@ class Recognizer(Closing, NotCopied):
         beam_width = check_whole("beam_width", beam_width, 1)
         self._file = RecognizerFile.open(model, _labels(labels), sha256=sha256, limits=limits)
         if not self._file.is_verified:
-            _LOG.warning(
-                "recognizer %s: nothing tells whether the file is what it was; if you trust it: sha256sum %s > %s%s",
-                self._file.path, self._file.path, self._file.path, SHA256_SUFFIX,
-            )  # fmt: skip
+            path = self._file.path
+            warn(
+                f"recognizer {path}: nothing tells whether the file is what it was; if you trust it: "
+                f"sha256sum {path} > {path}{SHA256_SUFFIX}"
+            )
         self._decoder = self._make_decoder(beam_width)
         self._interpreter: Interpreter | None = open_tried(
             self._file.flatbuffer,

@@ -216,7 +216,7 @@ def test_a_number_of_targets_that_is_none_is_refused(rectifier: Rectifier, wrong
     with pytest.raises(UsageError, match=r"max_targets is .*: must be a whole number from 1 to 100"):
         Pipeline(rectifier, max_targets=wrong)
     if wrong != 101:
-        with pytest.raises(UsageError, match=r"scan_every is .*: must be a whole number from 1"):
+        with pytest.raises(UsageError, match=r"scan_every is .*: must be a whole number, 1 or more"):
             Pipeline(rectifier, scan_every=wrong)
 
 

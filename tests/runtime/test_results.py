@@ -32,7 +32,7 @@ def test_misses(min_score: float | None, score: float, is_miss: bool, is_found: 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ((1.1,), "min_score is 1.1: must be 0 to 1"),
+        ((1.1,), "min_score is 1.1: must be a number from 0 to 1"),
         ((float("nan"),), "min_score is nan"),
         ((None, "drop"), "on_miss is 'drop': choose 'pass' or 'skip'"),
     ],

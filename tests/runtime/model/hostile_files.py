@@ -16,13 +16,13 @@ import argparse
 import contextlib
 import hashlib
 import json
-import logging
 import multiprocessing
 import os
 import random
 import struct
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -232,7 +232,7 @@ def _serve(pipe: Any, trial: bool, cache: Path) -> None:
         from stn_rectify.runtime.model import trial as trials
 
         trials._try = lambda *_: None  # type: ignore[assignment]
-    logging.disable()
+    warnings.simplefilter("ignore")
     frames = frames_to_try()
     while True:
         path, is_recognizer = pipe.recv()

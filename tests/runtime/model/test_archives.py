@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
+import re
 import resource
 import struct
 import zipfile
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime import ModelFile, ModelFileError, ModelLimits, Recognizer, UsageError
+from stn_rectify.runtime import ModelFile, ModelFileError, ModelLimits, Recognizer, StnRectifyWarning, UsageError
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 #: The bundled recognizer without its archive, and so without a SHA-256.
@@ -109,6 +109,9 @@ def test_a_zip64_archive_is_refused(tmp_path: Path) -> None:
 DIGITS = hashlib.sha256(FLATBUFFER).hexdigest()
 
 
+pytestmark = pytest.mark.filterwarnings("error::stn_rectify.runtime.StnRectifyWarning")
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A recognizer without metadata."""
@@ -128,11 +131,10 @@ def bare(tmp_path: Path) -> Path:
         f"{'0' * 64}  other.tflite\n{DIGITS}  reads.tflite\n",
     ],
 )
-def test_a_recognizer_with_its_sha256_beside_it(bare: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recognizer_with_its_sha256_beside_it(bare: Path, text: str) -> None:
     bare.with_name("reads.tflite.sha256").write_text(text)
     with Recognizer(bare) as recognizer:
         assert recognizer.file.is_verified
-    assert not caplog.records
     bare.write_bytes(_flipped(FLATBUFFER))
     with pytest.raises(ModelFileError, match=r"not the one that .*reads\.tflite\.sha256 tells of.*copy the file again"):
         Recognizer(bare)
@@ -145,11 +147,10 @@ def test_a_file_beside_it_that_tells_nothing(bare: Path, text: str) -> None:
         Recognizer(bare)
 
 
-def test_a_recognizer_with_a_given_sha256(bare: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recognizer_with_a_given_sha256(bare: Path) -> None:
     bare.with_name("reads.tflite.sha256").write_text("0" * 64)  # the given one counts
     with Recognizer(bare, sha256=DIGITS.upper()) as recognizer:
         assert recognizer.file.is_verified
-    assert not caplog.records
     with pytest.raises(ModelFileError, match="not the one that the given SHA-256 tells of"):
         Recognizer(bare, sha256="0" * 64)
     for wrong in ("12", DIGITS + "0", 12, b"0" * 64):
@@ -157,15 +158,14 @@ def test_a_recognizer_with_a_given_sha256(bare: Path, caplog: pytest.LogCaptureF
             Recognizer(bare, sha256=wrong)
 
 
-def test_a_recognizer_without_any_is_taken_with_a_warning(bare: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), Recognizer(bare) as recognizer:
+def test_a_recognizer_without_any_is_taken_with_a_warning(bare: Path) -> None:
+    with (
+        pytest.warns(StnRectifyWarning, match=re.escape(f"sha256sum {bare} > {bare}.sha256")),
+        Recognizer(bare) as recognizer,
+    ):
         assert not recognizer.file.is_verified
-    (record,) = caplog.records
-    assert f"sha256sum {bare} > {bare}.sha256" in record.getMessage()
-    caplog.clear()
     with Recognizer("digits") as recognizer:  # whose metadata has one
         assert recognizer.file.is_verified
-    assert not caplog.records
 
 
 def test_a_model_file_with_another_sha256_beside_it(tmp_path: Path, make_model: Callable[..., Path]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import ModelFileError, ModelLimits, Recognizer, Rectifier
+from stn_rectify.runtime import ModelFileError, ModelLimits, Recognizer, Rectifier, StnRectifyWarning
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model import trial, trial_child
 from stn_rectify.runtime.model.flatbuffer import read_flatbuffer
@@ -360,14 +360,13 @@ def test_where_no_trial_can_be_made_a_file_is_opened_with_a_warning(
     make_model: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
     executable: str,
     warning: str,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(trial.sys, "executable", executable)
-    Rectifier(make_model()).close()
-    assert warning in caplog.text
+    with pytest.warns(StnRectifyWarning, match=warning):
+        Rectifier(make_model()).close()
     assert not list(tmp_path.iterdir())
 
 
