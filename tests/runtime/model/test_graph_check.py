@@ -148,19 +148,20 @@ def test_a_file_whose_size_nobody_knows_is_refused(tmp_path: Path) -> None:
 
 
 def operator_of(model: Any, name: str) -> Any:
-    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
-    number = getattr(schema.BuiltinOperator, name)
-    subgraph = model.subgraphs[0]
-    return next(
-        operator
-        for operator in subgraph.operators
-        if max(model.operatorCodes[operator.opcodeIndex].builtinCode,
-               model.operatorCodes[operator.opcodeIndex].deprecatedBuiltinCode) == number
-    )  # fmt: skip
+    """The first operator of that kind, with lists that can be written."""
+    number = getattr(importlib.import_module("tensorflow.lite.python.schema_py_generated").BuiltinOperator, name)
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    operator = next(one for one in model.subgraphs[0].operators if codes[one.opcodeIndex] == number)
+    operator.inputs, operator.outputs = list(operator.inputs), list(operator.outputs)
+    return operator
 
 
 def convolution_weights(model: Any) -> Any:
-    return model.subgraphs[0].tensors[operator_of(model, "CONV_2D").inputs[1]]
+    """Its tensor, with lists that can be written."""
+    weights = model.subgraphs[0].tensors[operator_of(model, "CONV_2D").inputs[1]]
+    quantization = weights.quantization
+    quantization.scale, quantization.zeroPoint = list(quantization.scale), list(quantization.zeroPoint)
+    return weights
 
 
 def stride_of_nothing(model: Any) -> None:
@@ -183,12 +184,13 @@ def weights_that_are_missing(model: Any) -> None:
 
 
 def weights_of_another_shape(model: Any) -> None:
-    convolution_weights(model).shape = [1, 1, 1, 1]
+    weights = convolution_weights(model)
+    weights.shape, weights.quantization = [1, 1, 1, 1], None
 
 
 def sides_below_zero(model: Any) -> None:
     weights = convolution_weights(model)
-    weights.shape = [-side for side in weights.shape]
+    weights.shape, weights.quantization = [-side for side in weights.shape], None
 
 
 def buffer_out_of_range(model: Any) -> None:
