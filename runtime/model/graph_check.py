@@ -31,6 +31,8 @@ from stn_rectify.runtime.model.shapes import (
 _LEAST_SCALE = 1e-20
 # Kernels of sums end the process where a factor is none below 1.
 _SUMS, _SUM_BITS = ("ADD", "SUB"), {"INT8": 20, "UINT8": 20, "INT16": 15}
+# The inputs from which on one may be left out: biases.
+_FIRST_OPTIONAL = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 _LEVELS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767), "INT32": (-(2**31), 2**31 - 1)}
 
 
@@ -91,7 +93,7 @@ def tensor_shapes(subgraph: Subgraph, limit: int) -> tuple[dict[int, Shape], int
     for number, operator in enumerate(subgraph.operators):
         name = operator_name(operator.code.builtin)
         try:
-            _check_places(operator, tensors, shapes)
+            _check_places(name, operator, tensors, shapes)
             node = Node(operator, tensors, shapes, values)
             outputs = output_shapes(node)
             _check_scales(name, operator, tensors)
@@ -173,8 +175,11 @@ def _check_constant(tensor: Tensor) -> None:
         )
 
 
-def _check_places(operator: Operator, tensors: tuple[Tensor, ...], shapes: dict[int, Shape]) -> None:
-    """Inputs are there before the operator runs; outputs are not."""
+def _check_places(name: str, operator: Operator, tensors: tuple[Tensor, ...], shapes: dict[int, Shape]) -> None:
+    """Inputs are there before the operator runs, but for a bias; outputs are not."""
+    for k, position in enumerate(operator.inputs):
+        if position < 0 and k < _FIRST_OPTIONAL.get(name, len(operator.inputs)):
+            raise DataError(f"input {k} is missing")
     for position in operator.inputs:
         if position >= 0 and position not in shapes:
             raise DataError(f"it reads tensor {tensors[position].name!r}, which nothing has made by then")

@@ -210,6 +210,11 @@ def input_that_is_left_out(model: Any) -> None:
     operator_of(model, "CONV_2D").inputs[1] = -1
 
 
+def shape_that_is_left_out(model: Any) -> None:
+    """The options have it, too; all the same an interpreter has died of this."""
+    operator_of(model, "RESHAPE").inputs[1] = -1
+
+
 def scale_that_is_no_number(model: Any) -> None:
     convolution_weights(model).quantization.scale[0] = float("nan")
 
@@ -259,6 +264,7 @@ def signature_of_no_output(model: Any) -> None:
         (tensor_of_a_later_operator, "which nothing has made by then"),
         (output_over_a_constant, "which is made already"),
         (input_that_is_left_out, "input 1 is missing"),
+        (shape_that_is_left_out, r"\(RESHAPE\) makes no sense: input 1 is missing"),
         (scale_that_is_no_number, "a scale that is no number above 0"),
         (scale_of_nothing, "a scale that is no number above 0"),
         (fewer_scales_than_channels, r"2 scales along side 0 of \["),
