@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from stn_rectify.converters.options import BatchOptions, ConversionOptions
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.process.program import run_program
+from stn_rectify.runtime.process.standard_streams import escaped
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
@@ -53,11 +54,16 @@ def _row(outcome: ModelOutcome) -> tuple[str, ...]:
     file = record.outputs.get(f"{outcome.name}.tflite") if record.passed else None
     size = "-" if file is None else f"{file.bytes / 1000:.0f}"
     corners = (_number(record.numbers.get(f"corners_{kind}_px")) for kind in ("mean", "max"))
-    return (outcome.name, result, size, *corners, f"{record.seconds:.1f}" if record.seconds else "-")
+    return (escaped(outcome.name), result, size, *corners, f"{record.seconds:.1f}" if record.seconds else "-")
 
 
 def _number(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, int | float) else "-"
+
+
+def command() -> NoReturn:
+    """The program: `main` on the words it was called with, then the end of the process."""
+    run_program(main)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,9 +76,6 @@ def main(argv: list[str] | None = None) -> int:
     BatchOptions.add_to(parser)
     ConversionOptions.add_to(parser)
     parsed = vars(parser.parse_args(argv))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name can be any bytes
     return run_command(
         "stn-convert",
         lambda: _convert_all(BatchOptions.of(parsed), ConversionOptions.of(parsed)),
@@ -96,9 +99,9 @@ def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
             for warning in () if outcome.result is None else outcome.result.warnings:
                 if warning not in warned:  # most are of the frames, which all models share
                     warned.add(warning)
-                    tqdm.write(f"stn-convert: warning: {warning}", file=sys.stderr)
+                    tqdm.write(escaped(f"stn-convert: warning: {warning}"), file=sys.stderr)
             failed = not outcome.record.passed
-            lines = [outcome_line(outcome, batch.out)]
+            lines = [escaped(outcome_line(outcome, batch.out))]
             if outcome.result is not None:
                 if failed and batch.debug:
                     lines = [*outcome.result.log, *lines]
@@ -106,7 +109,7 @@ def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
                     lines = [outcome.result.details, *lines]
             tqdm.write("\n".join(lines), file=sys.stderr if failed else sys.stdout)  # around the bar
             (sys.stderr if failed else sys.stdout).flush()
-            progress.advance(note=outcome.name)
+            progress.advance(note=escaped(outcome.name))
 
         outcomes = convert_batch(
             models, batch.out, options, lambda: _open_pool(batch), force=batch.force, on_outcome=tell

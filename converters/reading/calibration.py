@@ -17,6 +17,7 @@ from stn_rectify.models.evaluation.known_frames import network_input, refuse_wro
 from stn_rectify.runtime.annotations import has_annotations, read_annotations
 from stn_rectify.runtime.arrays import Array, FloatArray, IntArray
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.files import read_file
 
 #: More frames than these are thinned out evenly.
 CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
@@ -164,7 +165,7 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
 
 def _read_image(file: Path) -> Array:
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
+        data = np.frombuffer(read_file(file), np.uint8)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None  # imread crashes on a path that is not UTF-8

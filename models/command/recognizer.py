@@ -22,6 +22,7 @@ from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.process.standard_streams import escaped
 
 if TYPE_CHECKING:
     import keras
@@ -109,13 +110,15 @@ class Recognizer(Subcommand):
         print(stn_cost(recipe.model(len(train.names))), flush=True)
         model = train_through_recognizer(recipe, train, out)
         name = out.stem
-        print(f"wrote {out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
+        print(
+            escaped(f"wrote {out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
+        )
         try:
             print(_error_table(model, recipe, held_out), flush=True)
             if len(held_out):
                 sheet = self.images.sheet or out.with_suffix(".sheet.png")
                 save_held_out_sheet(model, recipe, held_out, sheet)
-                print(f"wrote {sheet.name}", flush=True)
+                print(escaped(f"wrote {sheet.name}"), flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
             print(
                 f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not",

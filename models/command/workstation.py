@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.process.standard_streams import leave_stdout, say
+from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
 
 
 def require_tensorflow() -> None:
@@ -33,20 +35,25 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
     Args:
         program: name of the command.
         work: does the work, and gives the exit status.
-        when_stopped: the text of the line after Ctrl-C.
+        when_stopped: the text of the line after Ctrl-C or SIGTERM.
         debug: if true, errors pass through, with their traceback.
 
     Returns:
-        The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
+        The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C or SIGTERM, 0 if the reader of
+        standard output has left.
     """
     try:
-        require_tensorflow()
-        return work()
+        with sigterm_as_ctrl_c():
+            require_tensorflow()
+            return work()
     except StnRectifyError as error:
         if debug:
             raise
-        print(f"{program}: error: {error}", file=sys.stderr)
+        say(f"{program}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print(f"{program}: {when_stopped}", file=sys.stderr)
+        say(f"{program}: {when_stopped}")
         return 130
+    except BrokenPipeError:  # the reader of standard output has what it wanted
+        leave_stdout()
+        return 0

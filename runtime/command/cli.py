@@ -10,13 +10,15 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines, say
+from stn_rectify.runtime.command.messages import camera_lines
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.command.run import run
-from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.program import run_program
+from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
+from stn_rectify.runtime.process.stop_signals import stop_signals
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.threaded import any_left
 from stn_rectify.runtime.sources.video import without_secrets
@@ -26,12 +28,7 @@ _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 def command() -> NoReturn:
     """The program: `main` on the words it was called with, then the end of the process."""
-    status = main()
-    if any_left():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+    run_program(main, ends_hard=any_left)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would stumble over the pipe once more as it ends
+        leave_stdout()
         return 0
     except Exception as error:  # a defect of ours or of a library; a service's log needs one line all the same
         hint = "" if debug else " (run again with --debug for the traceback)"
@@ -101,7 +98,7 @@ def _opencv_log_level() -> Callable[[int], object]:
 
 def _print_config(options: RunOptions) -> int:
     check_options(options)
-    print(options_as_toml(options), end="", flush=True)
+    write_stdout(options_as_toml(options))
     return 0
 
 
@@ -109,7 +106,7 @@ def _list_cameras() -> int:
     cameras = list_cameras()
     for camera in cameras:
         for line in camera_lines(camera):
-            print(line)
+            write_stdout(f"{escaped(line)}\n")
     if not cameras:
         say("no camera found: connect one, and see that this user is in the group video")
     return 0

@@ -23,6 +23,7 @@ import numpy as np
 from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.process.standard_streams import escaped
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
@@ -51,7 +52,7 @@ def doctor(words: Sequence[str], *, sample: Path) -> int:
     parser.parse_args(words)
     statuses = []
     for check in examine(sample):
-        print(check, flush=True)
+        print(escaped(str(check)), flush=True)
         statuses.append(check.status)
     return 1 if "problem" in statuses else 0
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.messages import model_line, recognizer_line, say
+from stn_rectify.runtime.command.messages import model_line, recognizer_line
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.command.recognition_options import RecognitionOptions, open_recognizer
-from stn_rectify.runtime.command.signals import StopSignals, stop_signals
 from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_empty_folder, read_folder
@@ -26,6 +24,8 @@ from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
+from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, escaped, is_stdout_open, say, write_stdout
+from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c, stop_signals
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.results import FOUND_SCORE
 
@@ -120,16 +120,18 @@ def evaluate(words: Sequence[str]) -> int:
         )
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {options.sheet}: the sheet is a PNG: call it NAME.png")
+    if not is_stdout_open() and (options.json == "-" or not (options.json or options.sheet)):
+        raise StnRectifyError(STDOUT_IS_CLOSED)
     failures: list[StnRectifyError] = []
 
     def failed(error: StnRectifyError) -> None:
         say(f"{_PROGRAM}: error: {error}")
         failures.append(error)
 
-    empty = [read_empty_folder(folder) for folder in options.empty]
-    folders = [read_folder(Path(folder), failed) for folder in options.folders]
-    with stop_signals() as signals:
-        complete = _evaluate(options, folders, empty, signals, failed)
+    with sigterm_as_ctrl_c():
+        empty = [read_empty_folder(folder) for folder in options.empty]
+        folders = [read_folder(Path(folder), failed) for folder in options.folders]
+        complete = _evaluate(options, folders, empty, failed)
     return _INTERRUPTED if not complete else 1 if failures else 0
 
 
@@ -137,7 +139,6 @@ def _evaluate(
     options: EvaluateOptions,
     folders: Sequence[KnownFolder],
     empty: Sequence[KnownFolder],
-    signals: StopSignals,
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
@@ -155,22 +156,28 @@ def _evaluate(
             on_error=failed,
             on_frame=progress.frame_done,
         )
-        signals.watch(search)
         # The empty ones first: they say what a score is worth in the tables of all others.
-        searched = []
-        for folder in (*empty, *folders):
-            if folder.note:
-                say(folder.note)
-            progress.begin(folder)
-            results = search.search(folder)
-            if results.frames or not search.is_stopped:
-                searched.append(results)
-            if search.is_stopped:
-                say(f"{_PROGRAM}: stopped after {len(results.frames)} of {len(folder.images)} frames of {folder.name}")
-                break
+        with stop_signals() as signals, signals.stopping(search, patience_s=0):
+            searched = _search_all(search, (*empty, *folders), progress)
         min_scores = _min_scores(options, rectifier.model.metadata)
         _report(options, searched, len(empty), min_scores, model_line(rectifier), recognizer is not None)
     return not search.is_stopped
+
+
+def _search_all(search: FolderSearch, folders: Sequence[KnownFolder], progress: _Progress) -> list[FolderResults]:
+    """Searches one folder after the other, as far as it is not stopped."""
+    searched = []
+    for folder in folders:
+        if folder.note:
+            say(folder.note)
+        progress.begin(folder)
+        results = search.search(folder)
+        if results.frames or not search.is_stopped:
+            searched.append(results)
+        if search.is_stopped:
+            say(f"{_PROGRAM}: stopped after {len(results.frames)} of {len(folder.images)} frames of {folder.name}")
+            break
+    return searched
 
 
 def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
@@ -207,7 +214,11 @@ def _report(
             min_scores=min_scores,
             failed=results.failed,
         )
-        print(f"{folder_tables(measured)}\n", file=sys.stderr if options.json == "-" else sys.stdout, flush=True)
+        for line in (*folder_tables(measured).splitlines(), ""):
+            if options.json == "-":
+                say(line)
+            elif is_stdout_open():
+                write_stdout(f"{escaped(line)}\n")
         if options.json is not None:
             values.append(folder_values(measured, frames))
         if options.sheet is not None:
@@ -222,12 +233,13 @@ def _report(
 
 
 def _write_json(file: str, values: dict[str, Any]) -> None:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    # Bytes of a name that are no text are escaped, as JSON writes them, too.
+    encoded = json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
     if file == "-":
-        print(text, flush=True)
+        write_stdout(f"{encoded.decode()}\n")
         return
     with partial_file(Path(file)) as partial:
-        partial.write_text(f"{text}\n", encoding="utf-8")
+        partial.write_bytes(encoded + b"\n")
     say(f"wrote {file}")
 
 

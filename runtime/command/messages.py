@@ -1,19 +1,13 @@
-"""The lines for people that the command ``stn-rectify`` prints."""
+"""The lines for people that the command ``stn-rectify`` says."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
-
-
-def say(line: str) -> None:
-    """Prints a line for people; standard output is left to results."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def model_line(rectifier: Rectifier) -> str:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line, say
+from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
 from stn_rectify.runtime.command.recognition_options import open_recognizer, recognition_stage
 from stn_rectify.runtime.command.result_options import make_sinks
-from stn_rectify.runtime.command.signals import StopSignals
 from stn_rectify.runtime.command.source_options import open_source
 from stn_rectify.runtime.command.target_options import open_rectifier
 from stn_rectify.runtime.command.web_options import open_web_view
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.process.standard_streams import say
+from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
 from stn_rectify.runtime.rectifying.tracks import TargetTracker
@@ -88,15 +89,16 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         )
         if web_view is not None:
             stack.enter_context(web_view)
-        signals.watch(source)
         say(source.description)
         say(model_line(rectifier))
         if recognizer is not None:
             say(recognizer_line(recognizer))
         if web_view is not None:
             say(f"web view at {web_view.url}")
+        last = None
         try:
-            last = _rectify_all(source, pipeline, sinks, web_view, summary, options.results.frames, failed)
+            with contextlib.suppress(Stopped), signals.stopping(source):
+                last = _rectify_all(source, pipeline, sinks, web_view, summary, options.results.frames, failed)
             summary.end()
             if web_view is not None and last is not None and options.results.frames is None:
                 _keep_open(web_view, source, pipeline, last)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
+from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, is_pipe_of_stdout, is_stdout_open
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -81,13 +83,15 @@ class JsonlSink(ResultSink):
         targets: whether `write_targets` writes the key ``targets``.
 
     Raises:
-        StnRectifyError: if the file cannot be opened.
+        StnRectifyError: if the file cannot be opened, or standard output is closed.
     """
 
     def __init__(self, file: str | PathLike[str], *, targets: bool = True) -> None:
         self._has_targets = targets
         to_stdout = os.fspath(file) == "-"
         self._name = "standard output" if to_stdout else os.fspath(file)
+        if to_stdout and not is_stdout_open():
+            raise StnRectifyError(STDOUT_IS_CLOSED)
         try:
             # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
             if to_stdout:
@@ -103,8 +107,9 @@ class JsonlSink(ResultSink):
         """Writes one line.
 
         Raises:
-            BrokenPipeError: if the reader of a pipe has gone.
-            StnRectifyError: if the line cannot be written, for example because the disk is full.
+            BrokenPipeError: if the reader of standard output has left, who has what it wanted.
+            StnRectifyError: if the line cannot be written, for example because the disk is full, or the reader of
+                another pipe has left.
         """
         self._write_line(result_values(frame, result))
 
@@ -119,8 +124,10 @@ class JsonlSink(ResultSink):
         try:
             while line:
                 line = line[self._file.write(line) :]
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            if is_pipe_of_stdout(self._file.fileno()):
+                raise
+            raise StnRectifyError(f"cannot write {self._name}: its reader has left; start it again") from error
         except OSError as error:
             raise cannot_write(self._name, error) from error
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.opening import open_in_thread
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
 from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
@@ -66,7 +67,7 @@ def open_camera(
         return source
 
     if not reconnect:
-        return open_it()
+        return open_in_thread(open_it)
     return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
 
 
@@ -83,5 +84,5 @@ def open_video(
         SourceError: if the camera or the video cannot be opened.
     """
     if not reconnect or not is_url(str(video)):
-        return VideoSource(video)
+        return open_in_thread(lambda: VideoSource(video))
     return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)

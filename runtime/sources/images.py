@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.files import open_file
+from stn_rectify.runtime.process.standard_streams import is_stdin_open
 from stn_rectify.runtime.sources.image_stream import split_images
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
@@ -54,6 +57,8 @@ class ImageSource(FrameSource):
         self._is_piped = "-" in names
         if self._is_piped and len(names) > 1:
             raise SourceError("- is standard input, which goes with no other images: name it alone")
+        if self._is_piped and not is_stdin_open():
+            raise SourceError("standard input is closed: send an image through a pipe, or name a file")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
         self._files = [] if self._is_piped else [file for path in names for file in image_files(os.fspath(path))]
@@ -102,7 +107,7 @@ def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
         SourceError: if the image cannot be read.
     """
     try:
-        with Image.open(file) as opened:
+        with _opened(file) as stream, Image.open(stream) as opened:
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):
                 deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
@@ -114,6 +119,10 @@ def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
         raise _unreadable(error, name or file) from error
 
 
+def _opened(file: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    return open_file(file) if isinstance(file, Path) else nullcontext(file)
+
+
 def image_size(file: Path) -> tuple[int, int]:
     """The width and height of an image file in pixels, upright as its EXIF orientation says; not decoded if it can be.
 
@@ -121,7 +130,7 @@ def image_size(file: Path) -> tuple[int, int]:
         SourceError: if it is no image, or cannot be read.
     """
     try:
-        with Image.open(file) as opened:
+        with open_file(file) as stream, Image.open(stream) as opened:
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
             return (opened.height, opened.width) if turned else opened.size
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import nullcontext
 from os import PathLike
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.files import is_text, text_name
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
 #: What stands for a secret of a URL in a printed configuration.
@@ -48,7 +50,13 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"video {name} is a folder: name one video in it")
         limit_ms = int(timeout_s * 1000) + _MARGIN_MS
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms] if scheme else []
-        self._video = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
+        if scheme and not is_text(address):
+            raise SourceError(f"the URL {name} is not Unicode text: write the other bytes as %XX")
+        try:
+            with nullcontext(address) if scheme else text_name(address) as text:
+                self._video = cv2.VideoCapture(text, cv2.CAP_FFMPEG, limits)
+        except OSError as error:
+            raise SourceError(f"cannot open the video {name}: {error.strerror or error}") from error
         if not self._video.isOpened():
             raise SourceError(
                 f"cannot open the video {name}: "
