@@ -29,12 +29,14 @@ from stn_rectify.runtime.errors import DataError
 #: The most targets of a scene.
 MAX_TARGETS = 6
 #: How often a scene has 0, 1, … targets.
-_COUNT_SHARES = np.array([0.16, 0.36, 0.16, 0.12, 0.09, 0.06, 0.05])
+_COUNT_SHARES = np.array([0.22, 0.4, 0.13, 0.1, 0.07, 0.05, 0.03])
 #: The larger extent of a target, as a share of the frame's side: least, and largest by the number of targets.
 _LEAST_EXTENT = 0.04
 _LARGEST_EXTENT = (0.98, 0.98, 0.6, 0.5, 0.45, 0.4, 0.35)
+#: How often a single target is large, and its extent then.
+_LARGE_SHARE, _LARGE_EXTENT = 0.45, (0.33, 0.98)
 #: How often a scene is of number plates alone, and how often a target of another one is a plate.
-_PLATES_ONLY_SHARE, _PLATE_SHARE = 0.4, 0.12
+_PLATES_ONLY_SHARE, _PLATE_SHARE = 0.3, 0.12
 #: How often a scene without a target is a photograph as it is, and how often one lies behind targets, where there are
 #: photographs without targets.
 _NEGATIVE_SHARE, _NEGATIVE_BEHIND_SHARE = 0.7, 0.35
@@ -47,6 +49,8 @@ _TYPESET_STREAM = 2
 _EDGE_COVERED_SHARE, _CORNER_COVERED_SHARE = 0.06, 0.03
 #: No edge of a target is shorter than this fraction of the frame's height.
 _LEAST_EDGE = 0.012
+#: A target is to be seen if the greys in and around it differ by this much; one in the dark, or burnt out, is not.
+_LEAST_CONTRAST = 9
 _ATTEMPTS = 12
 
 
@@ -132,7 +136,10 @@ class SceneSynthesiser:
         for texture, corners in placed:
             scene = _with_target(rng, scene, bank, texture, corners, alone=len(placed) == 1)
         frame = take_photograph(rng, scene, bank.noise)
-        return SynthesisedScene(frame, np.stack([c for _, c in placed]), tuple(t.kind for t, _ in placed))
+        seen = [(texture.kind, corners) for texture, corners in placed if _is_seen(frame, corners)]
+        return SynthesisedScene(
+            frame, np.array([c for _, c in seen]).reshape(-1, 4, 2), tuple(kind for kind, _ in seen)
+        )
 
     def __getstate__(self) -> Mapping[str, Any]:
         return {**self.__dict__, "_bank": None, "_negatives": [], "_typeset": {}, "_plates": []}
@@ -177,6 +184,16 @@ class SceneSynthesiser:
         return take_photograph(rng, draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), 0, 0), bank.noise)
 
 
+def _is_seen(frame: Image, corners: Points) -> bool:
+    """Tells whether a target can be told from what is around it."""
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    room = 0.15 * (high - low) + 2
+    (left, top), (right, bottom) = np.maximum(low - room, 0).astype(int), (high + room).astype(int)
+    part = cv2.blur(cv2.cvtColor(frame[top:bottom, left:right], cv2.COLOR_BGR2GRAY), (3, 3))
+    darkest, brightest = np.percentile(part, (3, 97))
+    return bool(brightest - darkest >= _LEAST_CONTRAST)
+
+
 def _poses(
     rng: np.random.Generator, textures: Sequence[TargetTexture], size: tuple[int, int]
 ) -> list[tuple[TargetTexture, Points]]:
@@ -185,6 +202,8 @@ def _poses(
     placed = []
     largest = _LARGEST_EXTENT[len(textures)]
     extents = np.sort(np.exp(rng.uniform(np.log(_LEAST_EXTENT), np.log(largest), len(textures))))[::-1]
+    if len(textures) == 1 and rng.random() < _LARGE_SHARE:
+        extents = rng.uniform(*_LARGE_EXTENT, 1)
     for texture, extent in zip(textures, extents, strict=True):
         aspect = float(np.clip(texture.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
         for _ in range(_ATTEMPTS):

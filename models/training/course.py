@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,6 @@ from stn_rectify.models.training.frame_batches import Batch, Draw, batches, fram
 from stn_rectify.models.training.frame_pool import FramePool
 from stn_rectify.models.training.real_frames import RealFrames, read_real_frames
 from stn_rectify.models.training.refine_crops import crop_drawer
-from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
 
 _CALIBRATION_FRAMES = 200
@@ -78,9 +77,7 @@ class Course:
             return frame_drawer(mirrors=not self.has_own_targets)
         return crop_drawer(self.refine_margin, turns=not self.has_own_targets)
 
-    def batches(
-        self, pool: StoredPool, epoch: int, *, first: int = 0, batch_size: int | None = None
-    ) -> Iterator[Batch]:
+    def batches(self, pool: Sized, epoch: int, *, first: int = 0, batch_size: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``first`` on."""
         return batches(
             pool,
@@ -208,9 +205,7 @@ def train_epochs(
     model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def write_result(
-    stn: keras.Model, pool: StoredPool, course: Course, out: Path, checkpoints: Sequence[Checkpoint]
-) -> None:
+def write_result(stn: keras.Model, pool: Sized, course: Course, out: Path, checkpoints: Sequence[Checkpoint]) -> None:
     """Writes the model, frames for ``stn-convert`` and the curve; removes the folder of the training.
 
     Args:
@@ -226,7 +221,7 @@ def write_result(
     shutil.rmtree(out.with_suffix(".training"))
 
 
-def _write_calibration(pool: StoredPool, course: Course, out: Path) -> None:
+def _write_calibration(pool: Sized, course: Course, out: Path) -> None:
     """``NAME.calibration.npz``: frames for stn-convert, as the network saw them, and where their targets are."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(course.batches(pool, course.epochs, batch_size=count))

@@ -10,7 +10,10 @@ import numpy.typing as npt
 from stn_rectify.models.network.dense_answers import DensePredictor
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.progress import Progress
+from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.refine_crops import homography_of
 from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
@@ -19,12 +22,12 @@ _CHUNK = 32
 _MOST, _LEAST_SCORE = 8, 0.08
 
 
-def dense_candidates(file: Path, pool: ScenePool) -> npt.NDArray[np.float32]:
-    """The candidates of each scene.
+def dense_candidates(file: Path, pool: ScenePool | FramePool) -> npt.NDArray[np.float32]:
+    """The candidates of each frame, best first.
 
     Args:
         file: the .keras file of the dense network.
-        pool: the scenes.
+        pool: the frames.
 
     Returns:
         float32 [N, 8, 4, 2], normalised; NaN where there are less.
@@ -46,3 +49,13 @@ def dense_candidates(file: Path, pool: ScenePool) -> npt.NDArray[np.float32]:
                     found[first + number, place] = transform_points(to_normalised, candidate.corners)
             progress.advance(len(frames))
     return found
+
+
+def best_poses(candidates: npt.NDArray[np.float32]) -> FloatArray:
+    """The pose [N, 3, 3], target → normalised, of each frame's best candidate; of the whole frame where there is none.
+
+    Args:
+        candidates: as `dense_candidates` gives them.
+    """
+    best = candidates[:, 0].astype(np.float64)
+    return np.stack([homography_of(corners) if np.isfinite(corners).all() else np.eye(3) for corners in best])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.stored_pool import StoredPool
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import normalised_to_pixels, pixels_to_normalised
 
@@ -37,7 +36,7 @@ Draw = Callable[[np.random.Generator, Any, int, tuple[int, int]], tuple[Image, F
 
 
 def batches(
-    pool: StoredPool,
+    pool: Sized,
     epoch: int,
     *,
     input_shape: tuple[int, int, int],

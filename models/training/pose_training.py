@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from stn_rectify.models.training.course import (
     train_epochs,
     write_result,
 )
-from stn_rectify.models.training.dense_candidates import dense_candidates
+from stn_rectify.models.training.dense_candidates import best_poses, dense_candidates
 from stn_rectify.models.training.frame_batches import Batch, Draw
+from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.joint_pool import JointPool, draw_joint
 from stn_rectify.models.training.real_frames import RealFrames
+from stn_rectify.models.training.refine_crops import crop_drawer
 from stn_rectify.models.training.scan_poses import ScanNetwork
 from stn_rectify.models.training.scene_crops import scene_crop_drawer
 from stn_rectify.models.training.scene_pool import course_scenes
@@ -80,10 +83,8 @@ class TrainingRecipe(RealCourse):
 
     @property
     def draw(self) -> Draw:
-        """The function that makes a sample of a frame, or of a scene behind a dense network."""
-        if self.behind_dense and self.refine_margin is not None:
-            return scene_crop_drawer(self.refine_margin, turns=not self.has_own_targets)
-        return super().draw
+        """The function that makes a sample of a frame; behind a dense network, of a frame or a scene."""
+        return draw_joint if self.behind_dense else super().draw
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -149,14 +150,28 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     return stn
 
 
-def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool:
+def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool | JointPool:
     """The frames, and where the scan network looks in them if there is one."""
     if recipe.scan is not None and recipe.behind_dense:
-        scenes = course_scenes(recipe, recipe.negatives, work, jobs, real)
-        scenes.candidates = dense_candidates(Path(recipe.scan), scenes)
-        return scenes
-    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None
-    pool = course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
-    if scan is not None:
-        pool.scan_poses = scan.poses(pool)
+        return _frames_and_scenes(recipe, Path(recipe.scan), work, jobs, real)
+    pool = _frames(recipe, work, jobs, real)
+    if recipe.scan is not None:
+        pool.scan_poses = ScanNetwork(Path(recipe.scan)).poses(pool)
     return pool
+
+
+def _frames(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> FramePool:
+    return course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
+
+
+def _frames_and_scenes(recipe: TrainingRecipe, scan: Path, work: Path, jobs: int, real: RealFrames | None) -> JointPool:
+    """What a refine network behind a dense one learns from: scenes, whose targets are mostly small, and as many frames
+    with one target, mostly a large one, whose corners are to be right to a hundredth of its size."""
+    margin, turns = recipe.refine_margin or 0.0, not recipe.has_own_targets
+    scenes_count = (recipe.samples + 1) // 2
+    scenes = course_scenes(replace(recipe, samples=scenes_count), recipe.negatives, work, jobs, real)
+    scenes.candidates = dense_candidates(scan, scenes)
+    single = replace(recipe, samples=recipe.samples - scenes_count)
+    frames = _frames(single, work / "single", jobs, real)
+    frames.scan_poses = best_poses(dense_candidates(scan, frames))
+    return JointPool([(scenes, scene_crop_drawer(margin, turns=turns)), (frames, crop_drawer(margin, turns=turns))])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.models.files import DENSE
+from stn_rectify.models.files import DENSE, REFINE
 from stn_rectify.models.network.dense import CORNER_UNIT_PX, STRIDE, dense_localization
-from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.network.keras_file import load_model, network_kind, save_model
 from stn_rectify.models.training.dense_batches import dense_batches
 from stn_rectify.models.training.dense_targets import LARGEST_SIDE_PX, TOO_LARGE_PX, dense_target
 from stn_rectify.models.training.dense_training import (
@@ -17,6 +17,7 @@ from stn_rectify.models.training.dense_training import (
     train_dense,
     with_one_score,
 )
+from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.models.training.scene_crops import scene_crop_drawer
 from stn_rectify.models.training.scene_pool import ScenePool
 from stn_rectify.runtime.errors import DataError
@@ -148,6 +149,20 @@ def test_a_training_goes_on_where_it_was_stopped_and_writes_a_network_of_one_sco
         with_one_score(started, 1, 0.25).get_layer("scores").get_weights()[0],
         load_model(tmp_path / "plates.keras").get_layer("scores").get_weights()[0],
     )
+
+
+@pytest.mark.slow
+def test_a_refine_network_behind_a_dense_one_learns_from_scenes_and_frames(tmp_path):
+    save_model(with_one_score(dense_localization((240, 320, 3), width=0.25), 0, 0.25), tmp_path / "all.keras", DENSE)
+    recipe = TrainingRecipe(
+        samples=9, epochs=1, batch_size=4, width=0.25, refine_margin=0.2, scan=str(tmp_path / "all.keras")
+    )
+    assert recipe.behind_dense
+    train(recipe, tmp_path / "all.refine.keras")
+    assert network_kind(tmp_path / "all.refine.keras") == REFINE
+    with np.load(tmp_path / "all.refine.calibration.npz") as calibration:
+        assert calibration["frames"].shape == (9, 64, 64, 3)  # five of scenes, four of frames
+        assert calibration["margin"] == 0.2
 
 
 def test_weights_of_another_width_are_refused(tmp_path):
