@@ -27,6 +27,7 @@ from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.models.files import TURN
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 
@@ -92,7 +93,8 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
     if not installed_packages():
-        raise StnRectifyError("no interpreter is installed to prove files with: pip install ai-edge-litert")
+        mend = pip_command("install", "ai-edge-litert")
+        raise StnRectifyError(f"no interpreter is installed to prove files with: {mend}")
     with _reading(source):
         networks = read_networks(source, options)
     flatbuffer = _joined(networks)

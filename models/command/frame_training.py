@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from stn_rectify.models.files import check_refine_name, is_refine_file
 from stn_rectify.runtime.command.option_groups import group, option, positional
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.process.cores import usable_cores
 from stn_rectify.runtime.process.standard_streams import escaped, say
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
@@ -31,7 +31,7 @@ class TrainingFrameOptions(FrameOptions):
 
     samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
     jobs: int = option(
-        os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
+        usable_cores(), "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
     )
 
 

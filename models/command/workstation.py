@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.process.standard_streams import leave_stdout, say
 from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
 
@@ -26,7 +27,7 @@ def require_tensorflow() -> None:
         raise UsageError(
             "TensorFlow 2.19 has no wheel for Python 3.13: train and convert in an environment of Python 3.10 to 3.12"
         )
-    raise UsageError("the workstation side is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
+    raise UsageError(f"the workstation side is not installed: {install_command('train')}")
 
 
 def run_command(program: str, work: Callable[[], int], *, when_stopped: str, debug: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
@@ -54,7 +54,7 @@ class RecognizerInput:
         self.spec = InputSpec(height, width, channels, "RGB" if channels == 3 else "GREY", *levels)
         self._preprocessor = Preprocessor(self.spec)
 
-    def __call__(self, image: Image) -> npt.NDArray[np.generic]:
+    def __call__(self, image: Array) -> npt.NDArray[np.generic]:
         """The tensor [1, h, w, C] of an image, BGR uint8 [H, W, 3] or grey [H, W].
 
         Raises:
@@ -141,7 +141,7 @@ class Recognizer(Closing):
         """Width and height of the image that the network sees, pixels."""
         return self._input.spec.width, self._input.spec.height
 
-    def recognize(self, image: Image) -> Recognition:
+    def recognize(self, image: Array) -> Recognition:
         """Says what an image shows; it is brought to the network's size and colours.
 
         Args:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
@@ -47,8 +47,9 @@ class Rectifier(Closing):
 
     Args:
         model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
-        threads: threads that the network computes with, 1 or more. More than one gains little for a network this
-            small, and loses much when other programs want the cores.
+        threads: threads that the network computes with, 1 or more; at most one for each core, with a warning of the
+            logger where more are asked for. More than one gains little for a network this small, and loses much when
+            other programs want the cores.
         output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
             warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
             files).
@@ -111,7 +112,7 @@ class Rectifier(Closing):
             scan=self._scan,
             turns=self.turns,
         )
-        self._threads = threads
+        self._threads = interpreter.threads
         self._busy = threading.Lock()
 
     @property
@@ -154,7 +155,7 @@ class Rectifier(Closing):
         """What the rectified image shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
-    def rectify(self, frame: Image, *, boxes: object = None) -> Rectification:
+    def rectify(self, frame: Array, *, boxes: object = None) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
@@ -171,7 +172,7 @@ class Rectifier(Closing):
         """
         return self.sample(frame, self.locate(frame, boxes=boxes))
 
-    def rectify_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
+    def rectify_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
         """Finds the targets in a frame and makes each upright: `locate_all`, then `sample`.
 
         Args:
@@ -189,7 +190,7 @@ class Rectifier(Closing):
         """
         return [self.sample(frame, location) for location in self.locate_all(frame, max_targets, boxes=boxes)]
 
-    def locate(self, frame: Image, *, boxes: object = None) -> Location:
+    def locate(self, frame: Array, *, boxes: object = None) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
@@ -209,7 +210,7 @@ class Rectifier(Closing):
         with self._in_use() as locator:
             return locator.locate(check_frame(frame, self._model.metadata.input))
 
-    def locate_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+    def locate_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
         """Finds the targets in a frame, without making them upright.
 
         A file of one look (`ModelFile.metadata.kind` is not ``"dense"``) finds one at most; with boxes one in each.
@@ -244,7 +245,7 @@ class Rectifier(Closing):
 
     def sample(
         self,
-        frame: Image,
+        frame: Array,
         location: Location,
         *,
         corners: FloatArray | None = None,
@@ -294,7 +295,7 @@ class Rectifier(Closing):
                 "tell: leave smoothing (--smooth) out, or use an affine or projective model"
             )
 
-    def unrectified(self, frame: Image, result: Rectification | Location) -> Rectification:
+    def unrectified(self, frame: Array, result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
 
         Args:

@@ -11,6 +11,7 @@ from typing import Any
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.files import is_text
+from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
 from stn_rectify.runtime.sinks.jsonl import result_values
@@ -69,7 +70,7 @@ class MqttSink(ResultSink):
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:  # also of version 1, which has no enums
-            raise StnRectifyError("MQTT needs paho-mqtt 2: pip install 'stn-rectify[mqtt]'") from error
+            raise StnRectifyError(f"MQTT needs paho-mqtt 2: {install_command('mqtt')}") from error
         if discovery_prefix is not None and not is_text(discovery_prefix):
             raise UsageError(f"discovery_prefix (--mqtt-discovery) is {discovery_prefix!r}: must be Unicode text")
         self._address, self._pace, self._report = address, Pace(interval_s=interval_s), report or (lambda line: None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.results import MissRule, Rectification
 
 _BACKGROUND = 32
@@ -52,7 +52,7 @@ _TEXT_HEIGHT = 21  # of OpenCV's font at scale 1, pixels
 
 
 def draw_overview(
-    frame: Image, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
+    frame: Array, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
 ) -> Image:
     """Draws the corners into a copy of the frame and puts the rectified image beside it.
 
