@@ -26,7 +26,7 @@ class ModelOptions(OptionGroup):
     title: ClassVar[str] = "model"
 
     model: str | None = option(None, "a .tflite from stn-convert, or a bundled model (general)", metavar="FILE|NAME")
-    threads: int = option(1, "threads of the interpreter (1)", whole_number(1), metavar="N")
+    threads: int = option(1, "threads of the interpreter, at most one for each core (1)", whole_number(1), metavar="N")
     output: tuple[str, ...] | None = texts(
         "pixels of the rectified image: from the full-resolution frame (default) or from the graph; or a video "
         f"file to write ({' '.join(VIDEO_SUFFIXES)}); or both",
