@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines
+from stn_rectify.runtime.command.messages import camera_lines, warning_lines
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.command.run import run
@@ -20,8 +20,9 @@ from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
 from stn_rectify.runtime.process.stop_signals import stop_signals
 from stn_rectify.runtime.sources import list_cameras
+from stn_rectify.runtime.sources.addresses import without_secrets
+from stn_rectify.runtime.sources.kinds import kind_of
 from stn_rectify.runtime.sources.threaded import any_left
-from stn_rectify.runtime.sources.video import without_secrets
 
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
@@ -31,6 +32,7 @@ def command() -> NoReturn:
     run_program(main, ends_hard=any_left)
 
 
+@warning_lines(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -85,7 +87,9 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "e
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:
     if word in _COMMANDS:
         return _COMMANDS[word]
-    meant = did_you_mean(word, _COMMANDS) or ": frames are named by an option, such as --image FILE"
+    kind = kind_of(word)
+    named = f"--{kind.option} {kind.value or without_secrets(word)}" if kind else "--image FILE"
+    meant = did_you_mean(word, _COMMANDS) or f": frames are named by an option, such as {named}"
     raise UsageError(f"unknown command {without_secrets(word)!r}{meant} (see {PROGRAM} --help)")
 
 

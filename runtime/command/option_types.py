@@ -13,11 +13,12 @@ from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
-from stn_rectify.runtime.sources.video import HIDDEN, is_url
+from stn_rectify.runtime.sources.addresses import HIDDEN, is_url, without_secrets
 
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
 
+_PIXELS = {"M": 10**6, "G": 10**9}
 _BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -31,6 +32,17 @@ class Size(tuple[int, int]):
 @dataclass(frozen=True)
 class ByteCount:
     """A size on a disk, as it was written, and in bytes."""
+
+    text: str
+    number: int
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class PixelCount:
+    """A number of pixels, as it was written, and as a number."""
 
     text: str
     number: int
@@ -77,8 +89,22 @@ def byte_count(text: str) -> ByteCount:
     return ByteCount(text, count)
 
 
+def pixel_count(text: str) -> PixelCount:
+    """``70M``, ``1.5G``, ``80000000``."""
+    unit = _PIXELS.get(text[-1:].upper())
+    try:
+        count = round(float(text[:-1]) * unit) if unit else int(text)
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels, such as 70M or 200M")
+    return PixelCount(text, count)
+
+
 def output(text: str) -> str:
     """One of `PIXEL_SOURCES`, or the name of a video file."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{without_secrets(text)!r} is an address: a video is written to a file")
     if text not in PIXEL_SOURCES and not text.lower().endswith(VIDEO_SUFFIXES):
         endings = ", ".join(VIDEO_SUFFIXES)
         raise argparse.ArgumentTypeError(

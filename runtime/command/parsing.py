@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from stn_rectify.runtime.process.standard_streams import escaped
-from stn_rectify.runtime.sources.video import without_secrets
+from stn_rectify.runtime.sources.addresses import without_secrets
 
 _REQUIRED = "arguments are required"
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video
+from stn_rectify.runtime.command.option_types import PixelCount, Region, pixel_count, rate, region, seconds, video
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
+from stn_rectify.runtime.sources.kinds import check_kind
 
+#: Pixels of an image, at most.
+MAX_PIXELS = PixelCount(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
 DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 
@@ -26,7 +31,11 @@ class SourceOptions(OptionGroup):
 
     image: tuple[str, ...] | None = texts("image files, folders or globs; - is standard input", metavar="PATH")
     video: str | None = option(
-        None, "a video that OpenCV reads; RTSP and HTTP streams, too", video, metavar="FILE|URL", once=True
+        None,
+        "a video that OpenCV reads; RTSP and HTTP streams, HTTP addresses of single pictures",
+        video,
+        metavar="FILE|URL",
+        once=True,
     )
     camera: str | None = option(
         None, "a V4L2 camera; picamera2[:N]; auto takes the first", metavar="N|DEVICE", once=True
@@ -46,14 +55,27 @@ class SourceOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class ImageOptions(OptionGroup):
+    """The options that only images take."""
+
+    title: ClassVar[str] = "images"
+
+    max_pixels: PixelCount = option(
+        MAX_PIXELS, "larger images are read scaled down if they are JPEG, else refused (70M)", pixel_count, metavar="N"
+    )
+
+
+@dataclass(frozen=True)
 class CameraOptions(OptionGroup):
-    """The options that only cameras take, by the names that `open_camera` has for them."""
+    """The options that cameras take, by the names that `open_camera` has for them; `framerate` is for polling, too."""
 
     title: ClassVar[str] = "camera"
 
     width: int | None = option(None, "frame width to ask for (640)", whole_number(1), metavar="PX")
     height: int | None = option(None, "frame height to ask for (480)", whole_number(1), metavar="PX")
-    framerate: float | None = option(None, "frames per second to ask for", rate, metavar="FPS")
+    framerate: float | None = option(
+        None, "frames per second to ask for; of an address of single pictures, how often (2)", rate, metavar="FPS"
+    )
     fourcc: str | None = option(None, "pixel format such as YUYV or MJPG (auto)", metavar="CODE")
 
 
@@ -88,6 +110,7 @@ class ViewOptions(OptionGroup):
 
 def open_source(
     source: SourceOptions,
+    images: ImageOptions,
     camera: CameraOptions,
     reconnection: ReconnectionOptions,
     failed: Callable[[StnRectifyError], None],
@@ -96,10 +119,13 @@ def open_source(
 
     Raises:
         SourceError: if the source cannot be opened.
-        UsageError: if an option does not fit the camera.
+        UsageError: if an option does not fit the source, or the source is another option's.
     """
     if source.image is not None:
-        return ImageSource(source.image, on_error=failed)
+        for name in source.image:
+            if len(source.image) == 1 or not os.path.isfile(name):  # of many files one may be wrong, and is passed over
+                check_kind("image", name)
+        return ImageSource(source.image, on_error=failed, max_pixels=images.max_pixels.number)
     if source.demo:
         return ImageSource(DEMO_IMAGE)
     again: dict[str, Any] = {
@@ -108,6 +134,6 @@ def open_source(
         "on_event": say,
     }
     if source.video is not None:
-        return open_video(source.video, **again)
+        return open_video(source.video, framerate=camera.framerate, **again)
     assert source.camera is not None, "parse_options takes care that a source is named"
     return open_camera(source.camera, **again, **camera.changed())

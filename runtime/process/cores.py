@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
-_LOG = logging.getLogger(__name__)
-_told: set[int] = set()
+from stn_rectify.runtime.errors import warn
 
 
 def usable_cores() -> int:
@@ -17,21 +15,14 @@ def usable_cores() -> int:
 def usable_threads(threads: int) -> int:
     """Bounds a number of threads by the cores: more of them wait for each other, and a frame takes many times as long.
 
-    A number that is too large is a warning of the module's logger, once.
+    A number that is too large is a `StnRectifyWarning`.
 
     Args:
         threads: how many are asked for, 1 or more.
     """
     cores = usable_cores()
-    if threads <= cores:
-        return threads
-    if threads not in _told:
-        _told.add(threads)
-        _LOG.warning(
-            "threads is %s, but this process has %d core%s: it computes with %d",
-            threads if threads < 10**6 else "over a million",
-            cores,
-            "" if cores == 1 else "s",
-            cores,
-        )
-    return cores
+    if threads > cores:
+        number = threads if threads < 10**6 else "over a million"
+        has = "one core" if cores == 1 else f"{cores} cores"
+        warn(f"threads is {number}, but this process has {has}: it computes with {cores}")
+    return min(threads, cores)

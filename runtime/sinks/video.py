@@ -18,6 +18,7 @@ from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
+from stn_rectify.runtime.sources.addresses import ffmpeg_name
 
 # MPEG-4, which OpenCV's own packages can write; H.264 they cannot.
 _FOURCC = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "XVID", ".mov": "mp4v"}
@@ -121,7 +122,7 @@ class VideoSink(ResultSink):
         fourcc = cv2.VideoWriter.fourcc(*_FOURCC[self._path.suffix.lower()])
         try:
             with text_name(self._partial) as name:
-                writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
+                writer = cv2.VideoWriter(ffmpeg_name(name), cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
         except OSError as error:
             raise cannot_write(str(self._path), error) from error
         if not writer.isOpened():
@@ -152,7 +153,7 @@ class VideoSink(ResultSink):
 
     def _is_complete(self) -> bool:
         with text_name(self._partial) as name:
-            video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+            video = cv2.VideoCapture(ffmpeg_name(name), cv2.CAP_FFMPEG)
         frames = video.get(cv2.CAP_PROP_FRAME_COUNT) if video.isOpened() else 0
         video.release()
         return abs(frames - self._count) <= 2 + self._count / 50  # some containers only estimate it
