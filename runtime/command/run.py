@@ -91,15 +91,15 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         )
         if web_view is not None:
             stack.enter_context(web_view)
-        say(source.description)
-        say(model_line(rectifier))
-        if recognizer is not None:
-            say(recognizer_line(recognizer))
-        if web_view is not None:
-            say(f"web view at {web_view.url}")
         last = None
         try:
             with contextlib.suppress(Stopped), signals.stopping(source):
+                say(source.description)
+                say(model_line(rectifier))
+                if recognizer is not None:
+                    say(recognizer_line(recognizer))
+                if web_view is not None:
+                    say(f"web view at {web_view.url}")
                 last = _rectify_all(source, pipeline, sinks, web_view, summary, options.results.frames, failed)
             summary.end()
             if web_view is not None and last is not None and options.results.frames is None:

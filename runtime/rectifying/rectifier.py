@@ -48,8 +48,8 @@ class Rectifier(Closing):
     Args:
         model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
         threads: threads that the network computes with, 1 or more; at most one for each core, with a
-            `StnRectifyWarning` where more are asked for. More than one gains little for a network this small, and loses much when
-            other programs want the cores.
+            `StnRectifyWarning` where more are asked for. More than one gains little for a network this small, and loses
+            much when other programs want the cores.
         output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
             warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
             files).
