@@ -13,6 +13,13 @@ Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded
 from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.recognition.label_rules import LabelRules
+from stn_rectify.runtime.recognition.readers import (
+    CommandRecognizer,
+    RapidOcrRecognizer,
+    TesseractRecognizer,
+    load_recognizer,
+)
 from stn_rectify.runtime.recognition.recognition import Recognition
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
@@ -42,12 +49,14 @@ __all__ = [
     "CameraInfo",
     "CameraSource",
     "CapturedFrame",
+    "CommandRecognizer",
     "CornerSmoother",
     "DataError",
     "FrameSource",
     "FrameView",
     "ImageSource",
     "JsonlSink",
+    "LabelRules",
     "LabelVote",
     "Location",
     "MissRule",
@@ -56,6 +65,7 @@ __all__ = [
     "PiCameraSource",
     "Pipeline",
     "Processed",
+    "RapidOcrRecognizer",
     "Recognition",
     "RecognitionSchedule",
     "RecognitionStage",
@@ -68,11 +78,13 @@ __all__ = [
     "SourceError",
     "StnRectifyError",
     "TargetTracker",
+    "TesseractRecognizer",
     "UsageError",
     "VideoSource",
     "bundled_models",
     "draw_overview",
     "list_cameras",
+    "load_recognizer",
     "open_camera",
     "open_video",
 ]

@@ -33,7 +33,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
     """Runs the command on what its options name.
 
     Returns:
-        The exit status: 1 if a frame failed, else 0.
+        The exit status: 1 if a frame failed, or a recognizer failed on a target, else 0.
 
     Raises:
         StnRectifyError: if the run cannot begin, or cannot go on.
@@ -47,17 +47,20 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         say(f"{PROGRAM}: error: {error}")
         summary.failed += 1
 
+    def unread(error: StnRectifyError) -> None:
+        if not summary.unread:  # a camera would fill its log with it
+            say(f"{PROGRAM}: warning: {error}: such targets have no label, and are counted")
+        summary.unread += 1
+
     with contextlib.ExitStack() as stack:
-        recognizer = open_recognizer(options.recognition, threads=options.model.threads)
-        if recognizer is not None:
-            stack.enter_context(recognizer)
+        recognizer = open_recognizer(options.recognition, threads=options.model.threads, stack=stack, on_failure=unread)
 
         def open_model(model: str | None) -> Rectifier:
             return open_rectifier(replace(options.model, model=model), recognizer, smooth=options.target.smooth)
 
         rectifier = stack.enter_context(open_model(options.model.model))
         smoother = CornerSmoother() if options.target.smooth else None
-        stage = recognition_stage(options.recognition, recognizer)
+        stage = recognition_stage(options.recognition, options.schedule, recognizer)
         max_targets = options.target.max_targets
         pipeline = Pipeline(
             rectifier,
@@ -106,7 +109,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             say(str(summary))
             raise
         say(str(summary))
-    return 1 if summary.failed else 0
+    return 1 if summary.failed or summary.unread else 0
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
