@@ -90,6 +90,7 @@ def evaluate(words: Sequence[str]) -> int:
     for name, value in (("sheet", options.sheet), ("json", options.json)):
         if value is not None and str(value) in ("", "."):
             raise UsageError(f"--{name} is empty: give it a file, or leave it out")
+    options.reader.check_together()
     if options.model.video_file is not None:
         raise UsageError(
             f"--output {options.model.video_file}: an evaluation has pictures in its --sheet, and no video"

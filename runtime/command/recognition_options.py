@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, option
+from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
 from stn_rectify.runtime.command.option_types import seconds
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
@@ -89,6 +89,10 @@ class RecognitionOptions(OptionGroup):
         label_format,
         metavar="REGEX",
     )
+    lookalikes: bool = flag(
+        "exchange characters that look alike, such as 0 and O, where a label matches --label-format only then",
+        default=True,
+    )
     label_map: str | None = option(
         None, "other names of labels, which are given in their place: lines LABEL = NAME, or JSON", metavar="FILE"
     )
@@ -116,6 +120,8 @@ class RecognitionOptions(OptionGroup):
                     raise UsageError(f"--{name} has no meaning for --recognizer-command: leave it out")
         if self.known is None and "known-distance" in changed:
             raise UsageError("--known-distance needs --known FILE")
+        if self.label_format is None and not self.lookalikes:
+            raise UsageError("--no-lookalikes needs --label-format REGEX")
 
 
 @dataclass(frozen=True)
@@ -189,6 +195,7 @@ def label_rules(options: RecognitionOptions) -> LabelRules:
         characters=options.label_characters or "",
         min_length=options.min_label_length,
         format=options.label_format or "",
+        lookalikes=options.lookalikes,
         known=() if options.known is None else read_known(Path(options.known)),
         known_distance=options.known_distance,
         names={} if options.label_map is None else read_names(Path(options.label_map)),

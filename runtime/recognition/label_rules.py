@@ -1,11 +1,12 @@
 """Rules for what was read: characters, a list of known labels, a format, a least length, other names.
 
-The words are frigate's where it has them: a ``format`` that the whole text must match, a least length, ``known`` labels
-within a distance.
+The words are frigate's where it has them: a ``format`` that the whole text must match, a least length, ``known``
+labels within a distance.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import unicodedata
@@ -19,6 +20,14 @@ from stn_rectify.runtime.recognition.recognition import Recognition
 
 _SEPARATORS = ("\t", "=", ",", ":")
 _QUOTES = ("'", '"')
+#: For each character those that it may be in truth, the likeliest first.
+_LOOKALIKES = {
+    "0": "OoDQ", "1": "IlLi", "2": "Zz", "4": "A", "5": "Ss", "6": "G", "7": "T", "8": "B",
+    "A": "4", "B": "8", "D": "0", "G": "6", "I": "1", "L": "1", "O": "0", "Q": "0", "S": "5", "T": "7", "Z": "2",
+    "i": "1", "l": "1", "o": "0", "s": "5", "z": "2",
+}  # fmt: skip
+_MOST_EXCHANGED = 4
+_MOST_TRIED = 10_000  # texts; a plate of eight has fewer
 
 
 @dataclass(frozen=True)
@@ -26,13 +35,15 @@ class LabelRules:
     """Makes labels of what a recognizer says, and throws away what cannot be one.
 
     In this order: characters, known labels, least length and format, names. Of a recognizer that gives more than one
-    text the most probable one that passes is taken.
+    text the most probable one that passes is taken, one that passes as it was read before others.
 
     Attributes:
         characters: those that a label may have, with ranges, as in ``"A-Z0-9"``; a dash stands at an end. All others
             are left out. Where letters are in it in one case only, those of the other are changed to it. Empty for all.
         min_length: of a label, characters; shorter ones are thrown away.
         format: a regular expression that the whole label must match; others are thrown away. Empty for all.
+        lookalikes: whether characters that look alike, such as 0 and O, are exchanged where a text does not match
+            ``format`` and then does. The fewest are, four at most.
         known: labels that there are. A text becomes the one of them that is nearest, if it is no more than
             ``known_distance`` edits away and no other one is as near; else it stays. Case, and all but letters and
             digits, do not count as edits.
@@ -46,11 +57,14 @@ class LabelRules:
         >>> rules = LabelRules("A-Z0-9", known=("AB12 CD3",), names={"AB12 CD3": "the neighbour"})
         >>> rules.label("ab12.c03"), rules.label("zz99")
         ('the neighbour', 'ZZ99')
+        >>> LabelRules(format="[A-Z]{2}[0-9]{3}").label("A8O12")
+        'AB012'
     """
 
     characters: str = ""
     min_length: int = 0
     format: str = ""
+    lookalikes: bool = True
     known: Sequence[str] = ()
     known_distance: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
@@ -73,8 +87,8 @@ class LabelRules:
 
     def label(self, text: str) -> str | None:
         """The label that a text is; None if it can be none."""
-        label = self._nearest_known(self._cleaned(text))
-        if len(label) < self.min_length or (self.format and re.fullmatch(self.format, label) is None):
+        label = self._matching(self._nearest_known(self._cleaned(text)))
+        if label is None or len(label) < self.min_length:
             return None
         return self.names.get(label, label)
 
@@ -84,11 +98,12 @@ class LabelRules:
         Returns:
             None if nothing of it can be a label.
         """
-        for text, score in ((recognition.label, recognition.score), *recognition.alternatives):
-            label = self.label(text)
-            if label is not None:
-                read = recognition.read or recognition.label
-                return replace(recognition, label=label, score=score, read=None if label == read else read)
+        read, texts = recognition.label, ((recognition.label, recognition.score), *recognition.alternatives)
+        for rules in (replace(self, lookalikes=False), self) if self.lookalikes and len(texts) > 1 else (self,):
+            for text, score in texts:
+                label = rules.label(text)
+                if label is not None:
+                    return replace(recognition, label=label, score=score, read=None if label == read else read)
         return None
 
     def _cleaned(self, text: str) -> str:
@@ -99,6 +114,14 @@ class LabelRules:
         if has_upper != has_lower:
             text = text.upper() if has_upper else text.lower()
         return "".join(character for character in text if character in allowed)
+
+    def _matching(self, text: str) -> str | None:
+        """The text as it matches the format; None if it does not."""
+        if not self.format or re.fullmatch(self.format, text) is not None:
+            return text
+        if not self.lookalikes:
+            return None
+        return next((other for other in _exchanged(text) if re.fullmatch(self.format, other) is not None), None)
 
     def _nearest_known(self, text: str) -> str:
         compared = _compared(text)
@@ -229,6 +252,24 @@ def _character_set(spec: str) -> frozenset[str]:
     for low, high in re.findall(r"(.)-(.)", spec, re.DOTALL):
         characters.update(map(chr, range(ord(low), ord(high) + 1)))
     return frozenset(characters)
+
+
+def _exchanged(text: str) -> Iterator[str]:
+    """The text with one of its characters exchanged for one that looks alike, in all ways, then with two, and so on."""
+    places = [place for place, character in enumerate(text) if character in _LOOKALIKES]
+    return itertools.islice(
+        (
+            _with_characters(text, dict(zip(chosen, others, strict=True)))
+            for count in range(1, min(_MOST_EXCHANGED, len(places)) + 1)
+            for chosen in itertools.combinations(places, count)
+            for others in itertools.product(*(_LOOKALIKES[text[place]] for place in chosen))
+        ),
+        _MOST_TRIED,
+    )
+
+
+def _with_characters(text: str, others: Mapping[int, str]) -> str:
+    return "".join(others.get(place, character) for place, character in enumerate(text))
 
 
 def _compared(text: str) -> str:

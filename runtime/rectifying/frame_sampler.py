@@ -78,7 +78,7 @@ class FrameSampler:
     ) -> Image:
         """The rectified image of a target at a size of its own, whatever `output_size` is.
 
-        Where it is less than half of the target's own, it is taken larger and shrunk, so that thin strokes stay.
+        Where that is less than two thirds of the target's own, it is taken larger and shrunk: thin strokes stay.
 
         Args:
             frame: uint8 [H, W, C] or [H, W].
@@ -95,8 +95,9 @@ class FrameSampler:
             theta, corners = self._with_margin(theta, corners, frame_size)
         own = _own_size(corners, frame_size)
         width, height = size_of(own)
-        factor = max(1, min(own[0] // width, own[1] // height, MAX_OUTPUT_SIDE // max(width, height)))
-        factor = 1 << factor.bit_length() - 1  # halves are exact
+        factor = 1
+        while 1.5 * factor * width < own[0] and 1.5 * factor * height < own[1]:  # by halves, which are exact
+            factor *= 2
         larger = (width * factor, height * factor)
         image = self.sample(frame, theta, self.homography(theta, frame_size, larger), larger)
         return image if factor == 1 else resize_antialiased(image, width, height)

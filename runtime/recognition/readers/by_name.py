@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.recognition.readers.rapidocr import RapidOcrRecognizer
 from stn_rectify.runtime.recognition.readers.tesseract import TesseractRecognizer
 from stn_rectify.runtime.recognition.readers.text_image import TextKind, check_text
@@ -79,7 +79,13 @@ def load_recognizer(
     if found is None:
         if text is not None:
             raise UsageError(f"recognizer {word!r} reads what its network was trained on: leave text (--text) out")
-        return Recognizer(name, threads=threads, labels=labels, beam_width=beam_width)
+        try:
+            return Recognizer(name, threads=threads, labels=labels, beam_width=beam_width)
+        except ModelFileError as error:
+            if is_word and word.isidentifier():  # a name, and no path
+                brought = sorted(entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))
+                raise ModelFileError(f"{error}; engines: {', '.join([*ENGINES, *brought])}") from error
+            raise
     for argument, is_given in (("labels", labels is not None), ("beam_width", beam_width != 1)):
         if is_given:
             option = argument.replace("_", "-")

@@ -25,8 +25,8 @@ from stn_rectify.runtime.recognition.recognition import Recognition
 
 _LINE_HEIGHT = 64  # pixels: capitals of some 40, where Tesseract reads best
 _LEAST_BLOCK = 1000  # pixels along the shorter side
-_WHITE = 255
-_BORDER = 0.25  # of white around the image of a line, of its height: letters at the edge are not read
+_BORDER = 0.25  # of background around the image of a line, of its height: letters at the edge are not read
+_LEAST_CONTRAST = 2.0  # grey levels: on an even picture it finds letters
 #: ``--psm``: a single line; a uniform block.
 _PAGE_MODES = {"line": 7, "block": 6}
 _PROGRAM_MISSING = "the recognizer tesseract needs the program tesseract: sudo apt install tesseract-ocr"
@@ -92,6 +92,8 @@ class TesseractRecognizer:
             StnRectifyError: if the program fails, or takes too long.
         """
         grey = np.asarray(cv2.cvtColor(as_bgr(image), cv2.COLOR_BGR2GRAY), np.uint8)
+        if grey.std() < _LEAST_CONTRAST:
+            return None
         if self._text == "line" and grey.shape[0] >= UPENDED * grey.shape[1]:
             turns = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
             reads = [self._read(np.asarray(cv2.rotate(grey, turn), np.uint8)) for turn in turns]
@@ -100,7 +102,7 @@ class TesseractRecognizer:
 
     def _read(self, grey: Image) -> Recognition | None:
         if self._text == "line":
-            grey = np.pad(grey, round(_BORDER * grey.shape[0]), constant_values=_WHITE)
+            grey = np.pad(grey, round(_BORDER * grey.shape[0]), constant_values=int(np.median(grey)))
         try:
             words = self._tesseract.image_to_data(
                 grey,

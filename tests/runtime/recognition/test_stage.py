@@ -171,7 +171,7 @@ def test_votes_are_of_one_target_and_nothing_read_is_no_vote() -> None:
     stage = RecognitionStage(lambda image: next(said), vote=LabelVote(5))
     assert labels(stage, [result()] * 4) == ["A", "A", "A", "A"]
     assert stage.process(result(SQUARE + 300), 0.2).label == "B"
-    assert stage.process(result(SQUARE + 300), 0.3).label_score == 1.0
+    assert stage.process(result(SQUARE + 300), 0.3).label_score is None  # who gives no scores gets none
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_the_command_recognizes_now_and_then_and_takes_the_majority(
             ["--image", "a.png", "--recognizer", "digits", "--recognize-when", "steady"],
             "--recognize-when needs --camera",
         ),
-        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer"),
+        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer or --recognizer-command"),
         (["--demo", "--labels", "a.txt"], "--labels needs --recognizer"),
         (["--demo", "--top-k", "3"], "--top-k needs --recognizer"),
         (["--demo", "--recognizer", "digits", "--beam-width", "3"], "is a classifier, there is nothing to search"),
