@@ -193,4 +193,4 @@ def with_aspect(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
 
 def _own_size(corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
     """Width and height of a target in the frame, pixels."""
-    return upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+    return upright_size(corners, min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)), frame_size)
