@@ -84,8 +84,8 @@ class FrameSampler:
             frame: uint8 [H, W, C] or [H, W].
             theta: of a usable pose, any transform.
             corners: where it puts the target's corners, [4, 2], frame pixels. The image shows the margin as well.
-            size_of: gives width and height of the image for those of the target in the frame, with its margin; pixels,
-                1 to 16384.
+            size_of: gives width and height of the image for those of the target as seen in the frame, with its margin;
+                pixels, 1 to 16384.
 
         Returns:
             uint8 [h, w, C] or [h, w], a new array.
@@ -93,7 +93,8 @@ class FrameSampler:
         frame_size = (frame.shape[1], frame.shape[0])
         if self.margin:
             theta, corners = self._with_margin(theta, corners, frame_size)
-        own = _own_size(corners, frame_size)
+        # As it is seen: of a target of some twenty pixels the true aspect is mostly the noise of its corners.
+        own = upright_size(corners, _own_side_limit(frame_size))
         width, height = size_of(own)
         factor = 1
         while 1.5 * factor * width < own[0] and 1.5 * factor * height < own[1]:  # by halves, which are exact
@@ -193,4 +194,8 @@ def with_aspect(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
 
 def _own_size(corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
     """Width and height of a target in the frame, pixels."""
-    return upright_size(corners, min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)), frame_size)
+    return upright_size(corners, _own_side_limit(frame_size), frame_size)
+
+
+def _own_side_limit(frame_size: tuple[int, int]) -> int:
+    return min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size))
