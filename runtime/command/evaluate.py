@@ -118,7 +118,7 @@ def _evaluate(
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
-    warned = 0
+    warned, rules = 0, label_rules(options.reader)
 
     def unread(error: StnRectifyError) -> None:
         nonlocal warned
@@ -136,7 +136,7 @@ def _evaluate(
         search = FolderSearch(
             rectifier,
             max_targets=options.max_targets,
-            recognizer=None if recognizer is None else RecognitionStage(recognizer, rules=label_rules(options.reader)),
+            recognizer=None if recognizer is None else RecognitionStage(recognizer, rules=rules),
             on_error=failed,
             on_frame=progress.frame_done,
         )

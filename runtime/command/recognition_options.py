@@ -203,13 +203,9 @@ def label_rules(options: RecognitionOptions) -> LabelRules:
 
 
 def recognition_stage(
-    options: RecognitionOptions, schedule: ScheduleOptions, recognizer: RunRecognizer | None
+    recognizer: RunRecognizer | None, rules: LabelRules, schedule: ScheduleOptions
 ) -> RecognitionStage | None:
-    """The recognizer with the rules, the schedule and the vote that the options ask for.
-
-    Raises:
-        UsageError: as `label_rules` raises it.
-    """
+    """The recognizer with the rules, and the schedule and the vote that the options ask for."""
     if recognizer is None:
         return None
     return RecognitionStage(
@@ -217,5 +213,5 @@ def recognition_stage(
         schedule=RecognitionSchedule(schedule.every, schedule.recognize_when),
         vote=LabelVote(schedule.vote) if schedule.vote > 1 else None,
         top_k=schedule.top_k or 0,
-        rules=label_rules(options),
+        rules=rules,
     )

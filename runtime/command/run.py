@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line, say
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
-from stn_rectify.runtime.command.recognition_options import open_recognizer, recognition_stage
+from stn_rectify.runtime.command.recognition_options import label_rules, open_recognizer, recognition_stage
 from stn_rectify.runtime.command.result_options import make_sinks
 from stn_rectify.runtime.command.signals import StopSignals
 from stn_rectify.runtime.command.source_options import open_source
@@ -39,6 +39,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
+    rules = label_rules(options.recognition)
     view = FrameView(options.view.hflip, options.view.vflip, options.view.rotation, options.view.roi)
     rule = MissRule(options.target.min_score, options.target.on_miss)
     summary = RunSummary(rule)
@@ -60,7 +61,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
 
         rectifier = stack.enter_context(open_model(options.model.model))
         smoother = CornerSmoother() if options.target.smooth else None
-        stage = recognition_stage(options.recognition, options.schedule, recognizer)
+        stage = recognition_stage(recognizer, rules, options.schedule)
         max_targets = options.target.max_targets
         pipeline = Pipeline(
             rectifier,
