@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from stn_rectify.runtime.errors import StnRectifyWarning, first_line
 from stn_rectify.runtime.process.standard_streams import say
+from stn_rectify.runtime.recognition.readers.guarded import GuardedRecognizer
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
@@ -43,8 +44,10 @@ def _passes(number: int) -> str:
     return f"{number} refinement pass{'es' if number != 1 else ''}"
 
 
-def recognizer_line(recognizer: Recognizer) -> str:
-    """The recognizer and how many classes or characters it knows."""
+def recognizer_line(recognizer: Recognizer | GuardedRecognizer) -> str:
+    """The recognizer and how many classes or characters it knows, or what it says of itself."""
+    if isinstance(recognizer, GuardedRecognizer):
+        return f"recognizer {recognizer.description}"
     file = recognizer.file
     kind = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
     knows = f"{file.classes} classes" if file.sequence is None else f"texts of {file.classes - 1} characters"
@@ -54,7 +57,11 @@ def recognizer_line(recognizer: Recognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    label = "" if result.label is None else f" · {' / '.join(result.label.splitlines())}"
+    if result.label is not None and result.label_score is not None:
+        label += f" {result.label_score:.2f}"
+    if result.read is not None:
+        label += f" (read {' / '.join(result.read.splitlines())!r})"
     page = "" if frame.page is None else f" page {frame.page}"
     return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
 
