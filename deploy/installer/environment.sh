@@ -94,8 +94,10 @@ collect_wheels() {
     fi
     set -- --no-index --find-links "$wheels" "$@"
     pip download -c "$build/constraints.txt" "$@" 2>"$build/said" && return
-    [ $hashes = known ] || ! pip download "$@" ||
-        { say "note: $wheels has other versions than those in $HERE/requirements.txt"; return; }
+    if [ $hashes = known ] && pip download "$@"; then
+        say "note: $wheels has other versions than those in $HERE/requirements.txt"
+        return
+    fi
     cat "$build/said" >&2
     die "pip could not find what stn-rectify needs in $wheels (see above): download_wheels.py makes a folder that is complete"
 }
@@ -122,7 +124,7 @@ check_wheels() {
         unknown="$unknown ${file##*/}"
     done
     [ -n "$unknown" ] || return 0
-    [ $hashes = given ] || die "not in requirements.txt, so of unknown content:$unknown"
+    [ $hashes = known ] || die "not in requirements.txt, so of unknown content:$unknown"
     say "note: of unknown content, as requirements.txt does not name them:$unknown"
 }
 

@@ -25,7 +25,14 @@ def _make_wheel(
     lines += "".join(f"Requires-Dist: {name}\n" for name in needs)
     for name in extras:
         _zip_wheel(folder, f"needed_by_{name}", "1.0", {f"needed_by_{name}.py": ""})
-    stub = f"import sys\n\ndef main():\n    if {fails!r} in sys.argv: sys.exit({fails!r} + ' fails')\n    print({greeting!r})\n"
+    stub = f"""
+import sys
+
+def main():
+    if {fails!r} in sys.argv:
+        sys.exit({fails!r} + " fails")
+    print({greeting!r})
+"""
     return _zip_wheel(folder, "stn_rectify", version, {"stn_rectify_stub.py": stub}, lines)
 
 

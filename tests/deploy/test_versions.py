@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 INSTALL = Path(__file__).parents[2] / "deploy" / "install.sh"
-POINTS = 60
+POINTS = 60  # at which a run is killed
 Installer = Callable[..., subprocess.CompletedProcess[str]]
 WheelMaker = Callable[..., Path]
 
@@ -159,6 +160,7 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
             _kill_after(root, other, steps=round(share * steps), group=point % 4 == 0)
         after = _said(root)  # which fails where nothing runs
         seen["the old one runs" if after == before else "the new one runs"] += 1
+        print(point, dict(seen), flush=True)
     with capsys.disabled():
         print(f"\nkilled at {POINTS} points: {dict(seen)}")
     assert seen["the old one runs"] >= 10
@@ -202,10 +204,8 @@ def _kill_after(
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stderr is not None
         if seconds is not None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 run.communicate(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                pass
         else:
             counted = 0
             for line in run.stderr:
