@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
-import numpy as np
-import numpy.typing as npt
 from msgspec import UNSET
 
-from stn_rectify.converters.assembly import class_activation, quantize_frames
 from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
+from stn_rectify.converters.networks.classifier import ClassifierNetwork
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import RecognizerReference
@@ -30,77 +27,30 @@ from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.tflite.builder import Quantization
-from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
+from stn_rectify.runtime.model.metadata import ClassScoresSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 
-_BATCH = 64
-
 
 @dataclass(frozen=True)
-class RecognizerAssembly:
-    """A quantized recognizer.
+class RecognizerNetwork(ClassifierNetwork):
+    """A classifier, or a network that reads texts (CTC): class scores [batch, classes], or [batch, steps, classes].
 
     Attributes:
-        alone: as TensorFlow's quantizer wrote it.
-        flatbuffer: the same with our names of input and output.
-        image: of the input.
-        scores: of the output.
-    """
-
-    alone: bytes = field(repr=False)
-    flatbuffer: bytes = field(repr=False)
-    image: Quantization
-    scores: Quantization
-
-
-@dataclass(frozen=True)
-class RecognizerNetwork(Network):
-    """A classifier, or a network that reads texts (CTC), without a spatial transformer.
-
-    Attributes:
-        model: one image in; class scores [batch, classes] out, or [batch, steps, classes].
         sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
         digest: SHA-256 of all that the file is made of.
     """
 
-    model: keras.Model = field(repr=False)
     sequence: SequenceLayout | None
     digest: str
     kind: ClassVar[str] = RECOGNIZER
-
-    @cached_property
-    def _scores(self) -> npt.NDArray[np.float32]:
-        """Class scores of the float model for the calibration images."""
-        return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
-
-    @cached_property
-    def assembly(self) -> RecognizerAssembly:
-        """The network in integers; takes seconds.
-
-        Raises:
-            ModelFileError: if it cannot become integers.
-        """
-        alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "recognizer")
-        graph = FlatbufferGraph(alone)
-        signature = graph.model.signatureDefs[0]
-        image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
-        if image.quantization is None or scores.quantization is None:
-            raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
-        flatbuffer = graph.finish({"image": image}, {"class_scores": scores})
-        return RecognizerAssembly(alone, flatbuffer, image.quantization, scores.quantization)
-
-    @property
-    def flatbuffer(self) -> bytes:
-        """The quantized recognizer."""
-        return self.assembly.flatbuffer
+    label: ClassVar[str] = "recognizer"
+    image_name: ClassVar[str] = "image"
+    scores_name: ClassVar[str] = "class_scores"
 
     @property
     def reference(self) -> RecognizerReference:
@@ -108,27 +58,21 @@ class RecognizerNetwork(Network):
         frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
         return RecognizerReference(frames, self.assembly.alone)
 
-    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """Images [N, H, W, C] as the file takes them on a device."""
-        return quantize_frames(frames, self.options.value_range, self.assembly.image)
-
     def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> RecognizerMetadata:
         """The content of metadata.json (docs/model-file.md)."""
-        image, scores = self.assembly.image, self.assembly.scores
-        height, width, channels = self.model.input_shape[1:]
+        scores = self.assembly.scores
         *steps, classes = self.model.output_shape[1:]
         parameters, macs = network_cost(self.flatbuffer)
-        colour = "GREY" if channels == 1 else "RGB"
         return RecognizerMetadata(
             name=self.source.name.removesuffix(RECOGNIZER_SUFFIX),
             description=self.options.description,
-            input=InputSpec(height, width, channels, colour, self.options.value_range, image.scale, image.zero_point),
+            input=self.input_spec,
             class_scores=ClassScoresSpec(
                 size=classes,
                 steps=steps[0] if steps else UNSET,
                 scale=scores.scale,
                 zero_point=scores.zero_point,
-                activation=class_activation(self._scores),
+                activation=self.activation,
             ),
             parameters=parameters,
             macs=macs,
@@ -148,17 +92,13 @@ class RecognizerNetwork(Network):
         if file is None:
             return report
         quantized, labels = self.quantized(self.validation.frames), self.validation.labels
-        comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self._scores, labels, self.sequence)
+        comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self.float_scores, labels, self.sequence)
         classes = comparison.class_scores
         summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
             right = f"right in {100 * classes.accuracy_float:.1f} % float"
             summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
         return replace(report, comparison=comparison, summary=summary)
-
-    def float_outputs(self, image: Any) -> dict[str, Any]:
-        """The model itself."""
-        return {"class_scores": self.model(image, training=False)}
 
 
 def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwork:
