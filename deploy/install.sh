@@ -22,7 +22,8 @@ environment of its own, is tested there, and then takes the place of the old one
   --wheels DIR    install from the wheels in DIR, without network: stn_rectify-*.whl, all that it
                   needs, and pip-*.whl where the package python3-venv is missing; --offline DIR is the same
   --require-hashes  with --wheels: refuse wheels that requirements.txt does not name (altered ones always are)
-  --extras LIST   with what options need: web (--serve), mqtt (--mqtt), litert; with commas between
+  --extras LIST   with what options need: web (--serve), mqtt (--mqtt), litert, signatures; with commas
+                  between
   --system-site-packages  see the system's Python packages, too (picamera2); later versions keep it so
   --no-start      install and enable, but neither start nor restart it
   --root DIR      put all files below DIR, with no user and no service (packagers, tests; no root needed)
@@ -131,8 +132,8 @@ uninstall_all() {
 check_extras() {
     for extra in $(echo "$extras" | tr , ' '); do
         case $extra in
-            web | mqtt | litert) ;;
-            *) die "unknown extra $extra: web, mqtt and litert are for devices" ;;
+            web | mqtt | litert | signatures) ;;
+            *) die "unknown extra $extra: web, mqtt, litert and signatures are for devices" ;;
         esac
     done
 }

@@ -59,7 +59,7 @@ install_pip() {
     file=$(pip_wheel)
     if [ -n "$file" ]; then
         check_wheels "$file"
-        "$python" "$file/pip" install --quiet --no-index "$file"
+        "$python" "$file/pip" install --quiet --disable-pip-version-check --no-index --no-compile "$file"
     else
         "$python" -m ensurepip --default-pip >/dev/null
     fi || die "could not install pip into $environment: see above"
