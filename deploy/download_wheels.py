@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from pathlib import Path
 from pip._vendor.packaging.markers import Marker  # not installed by itself everywhere
 
 _HERE = Path(__file__).resolve().parent
+_PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "runtime", "models", "converters")
 _GLIBC = ("2_36", "2_34", "2_31", "2_28", "2_27", "2_17")  # Debian 12 has 2.36
 
 
@@ -40,7 +42,12 @@ def main() -> int:
         wanted = Path(scratch) / "requirements.txt"
         lines = requirements((_HERE / "requirements.txt").read_text(), options.python, options.machine)
         wanted.write_text("\n".join(lines) + "\n")
-        _pip("wheel", "--no-deps", "-w", options.folder, _HERE.parent)
+        source = Path(scratch) / "source"
+        source.mkdir()
+        for part in _PARTS:  # a build in the checkout takes files of earlier builds from it
+            path = _HERE.parent / part
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, source / part)
+        _pip("wheel", "--no-deps", "-w", options.folder, source)
         _pip("download", "--no-deps", "--require-hashes", "-r", wanted, "-d", options.folder, "--only-binary=:all:",
              "--implementation", "cp", "--python-version", options.python,
              *(f"--platform=manylinux_{version}_{options.machine}" for version in _GLIBC),

@@ -90,7 +90,7 @@ copy_installer() {
 
 # The one moment at which another version runs.
 switch_to() {
-    sync
+    sync -f "$home"
     replace_link "versions/$1" "$home/current"
     mkdir -p "$home/bin"
     replace_link "../current/bin/$NAME" "$home/bin/$NAME"
@@ -99,7 +99,7 @@ switch_to() {
     printf '#!/bin/sh\nexec "%s/current/bin/python" "$@"\n' "$home" >"$home/bin/python.new"
     chmod 755 "$home/bin/python.new"
     mv -fT "$home/bin/python.new" "$home/bin/python"
-    sync
+    sync -f "$home"
 }
 
 replace_link() {

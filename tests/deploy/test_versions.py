@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ensurepip
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -164,7 +165,6 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
             _kill_after(root, other, steps=round(share * steps), group=point % 4 == 0)
         after = _said(root)  # which fails where nothing runs
         seen["the old one runs" if after == before else "the new one runs"] += 1
-        print(point, dict(seen), flush=True)
     with capsys.disabled():
         print(f"\nkilled at {POINTS} points: {dict(seen)}")
     assert seen["the old one runs"] >= 10
@@ -174,6 +174,32 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
     assert len(_versions(root)) == 2
     left = {path.name for path in (root / "opt/stn-rectify").iterdir()}
     assert left == {".lock", "bin", "current", "versions"}
+
+
+def test_killed_while_it_changes_over_one_of_the_two_runs(root: Path) -> None:
+    """The change alone, to and fro without end, so that the kills hit it and nothing else."""
+    home = root / "opt/stn-rectify"
+    for version in ("1.0", "2.0"):
+        program = home / "versions" / version / "bin/stn-rectify"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho runs {version}\n")
+        program.chmod(0o755)
+    script = f"""set -eu
+NAME=stn-rectify home={shlex.quote(str(home))}
+. {shlex.quote(str(INSTALL.parent / "installer/versions.sh"))}
+sync() {{ :; }}
+switch_to 1.0
+while echo changed; do switch_to 2.0; switch_to 1.0; done"""
+    seen: Counter[str] = Counter()
+    for point in range(POINTS):
+        with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as run:
+            assert run.stdout is not None
+            run.stdout.readline()
+            for _ in range(point % 7):  # wherever it is by then
+                seen[_said(root)] += 1
+            os.killpg(run.pid, signal.SIGKILL)
+        seen[_said(root)] += 1
+    assert set(seen) == {"runs 1.0", "runs 2.0"}, seen
 
 
 @pytest.mark.slow
