@@ -50,7 +50,9 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options))
         pipeline, max_targets = finding.pipeline, options.target.max_targets
-        source = stack.enter_context(open_source(options.source, options.camera, options.reconnection, failed))
+        source = stack.enter_context(
+            open_source(options.source, options.images, options.camera, options.reconnection, failed)
+        )
         # They make files only once frames can come.
         video, labels = options.model.video_file, finding.recognizer is not None
         asked_for = make_sinks(
