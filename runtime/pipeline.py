@@ -185,6 +185,19 @@ class Pipeline:
         self._rule = self._rule_for(rectifier)
         return old
 
+    def become(self, other: Pipeline) -> Rectifier:
+        """Takes all of another one's parts and settings from the next frame on, and forgets its own targets.
+
+        Whoever holds this pipeline goes on with it; the other one is not to be used any more. Call it from the thread
+        that calls `process`.
+
+        Returns:
+            The old rectifier, for the caller to close.
+        """
+        old = self._rectifier
+        self.__dict__.update(other.__dict__)
+        return old
+
     def process(self, captured: CapturedFrame) -> Processed:
         """Takes the next frame.
 

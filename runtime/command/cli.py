@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _opencv_log_level()(0)
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         with stop_signals() as signals:
-            return _list_cameras() if options.source.list_cameras else run(options, signals)
+            return (
+                _list_cameras() if options.source.list_cameras else run(options, signals, lambda: parse_options(words))
+            )
     except StnRectifyError as error:
         if debug:
             traceback.print_exc()
@@ -79,9 +81,15 @@ def _evaluate(words: Sequence[str]) -> int:
     return evaluate(words)
 
 
+def _models(words: Sequence[str]) -> int:
+    from stn_rectify.runtime.command.upkeep.models import models
+
+    return models(words)
+
+
 # What a first word without dashes names. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
 # the misspelt option for a command, and complain about that instead.
-_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate}
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
 
 
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:

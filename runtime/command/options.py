@@ -91,7 +91,8 @@ def make_parser(*, exit_on_error: bool = True) -> argparse.ArgumentParser:
         description="Makes what a camera sees at an angle upright.",
         epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk "
         f"({PROGRAM} doctor --help). {PROGRAM} evaluate DIR says how well targets are found in annotated frames "
-        f"({PROGRAM} evaluate --help).",
+        f"({PROGRAM} evaluate --help). {PROGRAM} models proves model files and changes the one in use "
+        f"({PROGRAM} models --help).",
         exit_on_error=exit_on_error,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")

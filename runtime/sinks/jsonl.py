@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from io import FileIO
 from os import PathLike
 from typing import Any
 
@@ -92,20 +93,19 @@ class JsonlSink(ResultSink):
 
     def __init__(self, file: str | PathLike[str], *, targets: bool = True) -> None:
         self._has_targets = targets
-        to_stdout = os.fspath(file) == "-"
-        self._name = "standard output" if to_stdout else os.fspath(file)
-        if to_stdout and not is_stdout_open():
-            raise StnRectifyError(STDOUT_IS_CLOSED)
-        try:
-            # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
-            if to_stdout:
-                self._file = open(_STDOUT, "wb", buffering=0, closefd=False)  # noqa: SIM115
-            else:
-                self._file = open(file, "ab", buffering=0)  # noqa: SIM115
-                if _ends_within_a_line(file):
-                    self._file.write(b"\n")
-        except OSError as error:
-            raise cannot_write(self._name, error) from error
+        self._path = None if os.fspath(file) == "-" else file
+        self._name = "standard output" if self._path is None else os.fspath(file)
+        self._file = self._open()
+
+    def reopen(self) -> None:
+        """Opens the file anew, made if it has been moved away; standard output stays as it is.
+
+        Raises:
+            StnRectifyError: if the file cannot be opened; lines go on into the one that was open.
+        """
+        if self._path is not None:
+            before, self._file = self._file, self._open()
+            before.close()
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Writes one line.
@@ -122,6 +122,21 @@ class JsonlSink(ResultSink):
     ) -> None:
         """Writes one line; see `write`."""
         self._write_line(result_values(frame, result, targets if self._has_targets else None))
+
+    def _open(self) -> FileIO:
+        """Opens the file for appending. Raises StnRectifyError."""
+        # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
+        try:
+            if self._path is None:
+                if not is_stdout_open():
+                    raise StnRectifyError(STDOUT_IS_CLOSED)
+                return open(_STDOUT, "wb", buffering=0, closefd=False)
+            file = open(self._path, "ab", buffering=0)  # noqa: SIM115
+            if _ends_within_a_line(self._path):
+                file.write(b"\n")
+            return file
+        except OSError as error:
+            raise cannot_write(self._name, error) from error
 
     def _write_line(self, values: dict[str, Any]) -> None:
         line = memoryview(json.dumps(values).encode() + b"\n")
