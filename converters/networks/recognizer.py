@@ -30,6 +30,7 @@ from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.quantizer import quantize
@@ -154,7 +155,15 @@ class RecognizerNetwork(Network):
         if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
             right = f"right in {100 * classes.accuracy_float:.1f} % float"
             summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
-        return replace(report, comparison=comparison, summary=summary)
+        doubts = class_doubts(classes)
+        return replace(
+            report,
+            comparison=comparison,
+            summary=summary,
+            warnings=[*report.warnings, *doubts],
+            doubts=doubts,
+            truth_is_known=classes.labelled > 0,
+        )
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The model itself."""

@@ -23,12 +23,16 @@ class ClassAgreement:
         labelled: frames whose class is known.
         accuracy_float: share of them that the float model names rightly; None if none is known.
         accuracy_int8: the same for the file.
+        accuracy_of_one_class: the share that the commonest class has of them: right so often is who says it always.
+        answers: how many different classes or texts the float model gives.
     """
 
     top1_agreement: float
     labelled: int
     accuracy_float: float | None
     accuracy_int8: float | None
+    accuracy_of_one_class: float | None = None
+    answers: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,12 @@ def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) ->
         float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
         for named in (named_float, named_int8)
     ]
-    return ClassAgreement(float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies)
+    counts = np.unique(labels[labelled], return_counts=True)[1]
+    commonest = float(counts.max() / counts.sum()) if len(counts) else None
+    answers = len(np.unique(named_float))
+    return ClassAgreement(
+        float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies, commonest, answers
+    )
 
 
 def compare_recognizer(
@@ -84,7 +93,7 @@ def compare_recognizer(
         of_file = np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
     if sequence is None:
         return RecognizerComparison(len(images), class_agreement(of_float, of_file, labels))
-    same = [
-        best_path(a, sequence.blank) == best_path(b, sequence.blank) for a, b in zip(of_float, of_file, strict=True)
-    ]
-    return RecognizerComparison(len(images), ClassAgreement(float(np.mean(same)), 0, None, None))
+    texts, texts_of_file = ([tuple(best_path(s, sequence.blank)) for s in scores] for scores in (of_float, of_file))
+    same = [a == b for a, b in zip(texts, texts_of_file, strict=True)]
+    agreement = ClassAgreement(float(np.mean(same)), 0, None, None, answers=len(set(texts)))
+    return RecognizerComparison(len(images), agreement)
