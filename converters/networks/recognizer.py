@@ -17,6 +17,7 @@ from msgspec import UNSET
 from stn_rectify.converters.assembly import class_activation, quantize_frames
 from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.networks.nothing import Negatives, nothing_labels, read_negatives, with_nothing
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import RecognizerReference
 from stn_rectify.converters.reading.calibration import (
@@ -28,17 +29,18 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.report.class_agreement import compare_recognizer
+from stn_rectify.converters.report.class_agreement import compare_recognizer, nothing_shares
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.converters.tflite.written_graph import network_cost
-from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
+from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, negatives_of, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.model.labels import NOTHING
 from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 
@@ -69,11 +71,13 @@ class RecognizerNetwork(Network):
     Attributes:
         model: one image in; class scores [batch, classes] out, or [batch, steps, classes].
         sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
+        negatives: images that show nothing it knows, which its last class stands for; None if it has no such class.
         digest: SHA-256 of all that the file is made of.
     """
 
     model: keras.Model = field(repr=False)
     sequence: SequenceLayout | None
+    negatives: Negatives | None = field(repr=False)
     digest: str
     kind: ClassVar[str] = RECOGNIZER
 
@@ -89,7 +93,10 @@ class RecognizerNetwork(Network):
         Raises:
             ModelFileError: if it cannot become integers.
         """
-        alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "recognizer")
+        frames = self.calibration.frames
+        if self.negatives is not None:  # or the scores of nothing known would reach beyond their range
+            frames = np.concatenate([frames, self.negatives.fitted.unknown[: len(frames)]])
+        alone = quantize(self.float_outputs, frames, self.options.value_range, "recognizer")
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
@@ -150,11 +157,20 @@ class RecognizerNetwork(Network):
             return report
         quantized, labels = self.quantized(self.validation.frames), self.validation.labels
         comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self._scores, labels, self.sequence)
+        if self.negatives is not None:
+            held_out = [
+                self.quantized(images) for images in (self.negatives.held_out.known, self.negatives.held_out.unknown)
+            ]
+            comparison = replace(comparison, nothing=nothing_shares(self.open(file).flatbuffer, *held_out))
         classes = comparison.class_scores
         summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
             right = f"right in {100 * classes.accuracy_float:.1f} % float"
             summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
+        if comparison.nothing is not None:
+            nothing = comparison.nothing
+            rejected, lost = 100 * nothing.rejected, 100 * nothing.lost
+            summary.append(f"rejects {rejected:.1f} % of the negatives, {lost:.2f} % of the known")
         doubts = class_doubts(classes)
         return replace(
             report,
@@ -186,11 +202,21 @@ def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwo
     sequence = _check_model(source, model, options.labels)
     images = read_frames(options.calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(options.calibration, images, None if sequence else model.output_shape[1])
-    return RecognizerNetwork(source, options, images, images, model, sequence, _digest(source, options))
+    digest = _digest(source, options)
+    negatives = read_negatives(negatives_of(source), model.input_shape[1:], options.value_range)
+    if negatives is not None:
+        if NOTHING in options.labels:
+            raise UsageError(f"{source}: has a class {NOTHING} already: move {negatives_of(source).name} away")
+        wider = with_nothing(source, model, negatives)
+        options = replace(options, labels=nothing_labels(options.labels, model.output_shape[1]))
+        model = wider
+    return RecognizerNetwork(source, options, images, images, model, sequence, negatives, digest)
 
 
 def _digest(source: Path, options: ConversionOptions) -> str:
     files = {"model": source}
+    if negatives_of(source).is_file():
+        files["negatives"] = negatives_of(source)
     if options.calibration.is_dir():
         files |= frame_files(options.calibration, CALIBRATION_FRAMES)
     else:

@@ -36,16 +36,35 @@ class ClassAgreement:
 
 
 @dataclass(frozen=True)
+class NothingShares:
+    """What the file says of held-out images of both kinds, in INT8.
+
+    Attributes:
+        known: how many images of its classes.
+        lost: share of them that it takes for nothing known.
+        unknown: how many images of none of its classes.
+        rejected: share of them that it takes for nothing known.
+    """
+
+    known: int
+    lost: float
+    unknown: int
+    rejected: float
+
+
+@dataclass(frozen=True)
 class RecognizerComparison:
     """INT8 against float, of a recognizer in a file of its own.
 
     Attributes:
         frames: how many were compared.
         class_scores: the classes or texts.
+        nothing: what it says of images that show nothing it knows; None if it has no class for them.
     """
 
     frames: int
     class_scores: ClassAgreement
+    nothing: NothingShares | None = None
 
     def summary(self) -> dict[str, Any]:
         """The numbers, for the report."""
@@ -67,6 +86,22 @@ def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) ->
     return ClassAgreement(
         float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies, commonest, answers
     )
+
+
+def nothing_shares(flatbuffer: bytes, known: npt.NDArray[np.int8], unknown: npt.NDArray[np.int8]) -> NothingShares:
+    """Runs a recognizer whose last class stands for nothing known over held-out images int8 [N, H, W, C] of both kinds.
+
+    Raises:
+        ModelFileError: if the interpreter refuses the file or dies of it.
+    """
+    with IsolatedInterpreter() as interpreter:
+        interpreter.load(flatbuffer)
+        scores = [
+            np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
+            for images in (known, unknown)
+        ]
+    lost, rejected = (float((s.argmax(axis=1) == s.shape[1] - 1).mean()) for s in scores)
+    return NothingShares(len(known), lost, len(unknown), rejected)
 
 
 def compare_recognizer(

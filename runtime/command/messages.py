@@ -10,6 +10,8 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
+_LABEL_CHARACTERS = 80  # of a text in the line about a result
+
 
 def say(line: str) -> None:
     """Prints a line for people; standard output is left to results."""
@@ -42,8 +44,17 @@ def recognizer_line(recognizer: Recognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    label = _label_phrase(result.label, result.label_score)
     return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+
+
+def _label_phrase(label: str | None, score: float | None) -> str:
+    """The label in one line, and its score, if there is one; nothing where no recognizer said anything."""
+    if label is None:
+        return "" if score is None else f" · nothing known {score:.2f}"
+    words = " ".join(label.split())
+    shown = words if len(words) <= _LABEL_CHARACTERS else f"{words[: _LABEL_CHARACTERS - 1]}…"
+    return f" · {shown}" if score is None else f" · {shown} {score:.2f}"
 
 
 def camera_lines(camera: CameraInfo) -> Iterator[str]:

@@ -19,35 +19,38 @@ class Recognition:
 
     Attributes:
         label: of the most probable class, its number if the classes have no labels; or the text that was read, which
-            is empty where a sequence recognizer sees no character.
-        score: how sure the recognizer is, 0 to 1.
+            is empty where a sequence recognizer sees no character. None: the image shows nothing the recognizer knows.
+        score: how sure the recognizer is, 0 to 1, of nothing as of a label; None if it does not say.
         class_scores: float64 [K], how probable each class is; None of texts, and where the recognizer says no more
             than a label.
         labels: of the classes, K of them, or none.
         alternatives: texts and how probable they are, most probable first: those a sequence recognizer has considered.
     """
 
-    label: str
-    score: float
+    label: str | None
+    score: float | None
     class_scores: FloatArray | None = field(default=None, repr=False)
     labels: Sequence[str] = field(default=(), repr=False)
     alternatives: tuple[tuple[str, float], ...] = field(default=(), repr=False)
 
-    def top(self, k: int) -> tuple[tuple[str, float], ...]:
+    def top(self, k: int) -> tuple[tuple[str, float | None], ...]:
         """The ``k`` most probable labels or texts with their scores, most probable first; fewer if there are fewer.
+
+        The class of images that show nothing known stands among them as ``<nothing>``.
 
         Example:
             >>> Recognition("b", 0.7, np.array([0.2, 0.7, 0.1]), ("a", "b", "c")).top(2)
             (('b', 0.7), ('a', 0.2))
         """
         if self.class_scores is None:
-            return (self.alternatives or ((self.label, self.score),))[:k]
+            known = () if self.label is None else ((self.label, self.score),)
+            return (self.alternatives or known)[:k]
         best = np.argsort(-self.class_scores, kind="stable")[:k].tolist()
         return tuple((self.labels[i] if self.labels else str(i), float(self.class_scores[i])) for i in best)
 
 
-#: What a Python callable may say of an image: as it is, a text alone (its score counts as 1), a text and its score from
-#: 0 to 1, or None where it cannot read anything.
+#: What a Python callable may say of an image: as it is, a text alone (its score is not known), a text and its score
+#: from 0 to 1, or None where it cannot read anything.
 Recognized: TypeAlias = Recognition | str | tuple[str, float] | None
 
 
@@ -67,7 +70,7 @@ def as_recognition(answer: Recognized) -> Recognition | None:
     if answer is None or isinstance(answer, Recognition):
         return answer
     if isinstance(answer, str):
-        return Recognition(answer, 1.0)
+        return Recognition(answer, None)
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str):
         score = float(answer[1])
         if 0 <= score <= 1:

@@ -82,16 +82,17 @@ class LabelVote:
     def __init__(self, size: int) -> None:
         if size < 1:
             raise UsageError(f"size is {size}: must be 1 or more")
-        self._votes: deque[tuple[str, float]] = deque(maxlen=size)
+        self._votes: deque[tuple[str | None, float | None]] = deque(maxlen=size)
 
     def add(self, found: Recognition) -> Recognition:
         """Takes a recognition, and gives it back with the label and the score of the vote."""
         self._votes.append((found.label, found.score))
         counts = Counter(label for label, _ in self._votes)
-        sums = {label: sum(score for other, score in self._votes if other == label) for label in counts}
+        sums = {label: sum(score or 0.0 for other, score in self._votes if other == label) for label in counts}
         newest_first = dict.fromkeys(label for label, _ in reversed(self._votes))
         label = max(newest_first, key=lambda label: (counts[label], sums[label]))  # the first of equals
-        return replace(found, label=label, score=sums[label] / len(self._votes))
+        scored = all(score is not None for _, score in self._votes)
+        return replace(found, label=label, score=sums[label] / len(self._votes) if scored else None)
 
     def reset(self) -> None:
         """Forgets all votes."""

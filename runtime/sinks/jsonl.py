@@ -59,7 +59,7 @@ def _pose_values(target: Rectification) -> dict[str, Any]:
 
 def _more_values(target: Rectification) -> dict[str, Any]:
     """What only some results have."""
-    labels = [[label, round(score, 4)] for label, score in target.top_labels]
+    labels = [[label, None if score is None else round(score, 4)] for label, score in target.top_labels]
     turn_score = target.turn_score
     return {
         **({"labels": labels} if labels else {}),
