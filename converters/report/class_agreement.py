@@ -76,15 +76,16 @@ def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) ->
     named_float, named_int8 = (scores.argmax(axis=1) for scores in (of_float, of_file))
     labels = np.full(len(named_int8), -1) if labels is None else labels
     labelled = labels >= 0
-    accuracies = [
-        float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
-        for named in (named_float, named_int8)
-    ]
+    right = [float((named == labels)[labelled].sum() / max(1, labelled.sum())) for named in (named_float, named_int8)]
     counts = np.unique(labels[labelled], return_counts=True)[1]
-    commonest = float(counts.max() / counts.sum()) if len(counts) else None
-    answers = len(np.unique(named_float))
+    known = len(counts) > 0
     return ClassAgreement(
-        float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies, commonest, answers
+        top1_agreement=float((named_float == named_int8).mean()),
+        labelled=int(labelled.sum()),
+        accuracy_float=right[0] if known else None,
+        accuracy_int8=right[1] if known else None,
+        accuracy_of_one_class=float(counts.max() / counts.sum()) if known else None,
+        answers=len(np.unique(named_float)),
     )
 
 
