@@ -29,7 +29,9 @@ _LEGEND_COLUMNS = 6
 
 
 def curve_chart(name: str, rows: Sequence[Mapping[str, float]], starts: Sequence[tuple[int, str]] = ()) -> Image:
-    """Draws the rows of a `stn_rectify.models.training.curve.Curve`: losses on a logarithmic scale, learning rate.
+    """Draws the rows of a `stn_rectify.models.training.course.curve.Curve`: losses, and the learning rate.
+
+    The losses' scale is logarithmic.
 
     Losses that are not above zero or no numbers are left out, and so is an output's loss that is all of the loss.
 

@@ -38,8 +38,8 @@ def test_the_localization_network_is_small_and_the_sizes_fit():
 
 
 @pytest.mark.parametrize("model", ["digits", "general"])
-def test_a_bank_note_is_no_digit(model):
-    """The sample: the scores of ten classes alone called it an 8, and were sure of it."""
+def test_the_sample_is_no_digit(model):
+    """A softmax of ten classes alone is sure of one of them."""
     with Recognizer("digits") as recognizer, Rectifier(model, output_size=recognizer.input_size) as rectifier:
         found = recognizer.label(rectifier.rectify(cv2.imread(str(DEMO_IMAGE))))
     assert found.label is None

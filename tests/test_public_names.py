@@ -24,7 +24,7 @@ PUBLIC = {
         CONTROL_POINTS CORNER_POINTS THETA_SIZE UNIT_CORNERS corner_error corners_to_homography homography_to_corners
         homography_to_theta identity_theta is_valid_quadrilateral map_unit_corners normalised_to_pixels
         pixel_homography pixel_matrix_map pixels_to_normalised theta_to_corners theta_to_homography transform_points
-        upright_size
+        true_aspect upright_size
     """,
     "runtime.sinks": """
         VIDEO_SUFFIXES JsonlSink MqttAddress MqttSink Pace ResultSink SaveSink ShowSink VideoSink draw_overview

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET
 
-from stn_rectify.converters.assembly import class_activation, quantize_frames
 from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
+from stn_rectify.converters.networks.classifier import ClassifierNetwork
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.nothing import Negatives, nothing_labels, read_negatives, with_nothing
 from stn_rectify.converters.options import ConversionOptions
@@ -32,83 +31,41 @@ from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.class_agreement import compare_recognizer, nothing_shares
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts
-from stn_rectify.converters.tflite.builder import Quantization
-from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, negatives_of, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.labels import NOTHING
-from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, RecognizerMetadata
+from stn_rectify.runtime.model.metadata import ClassScoresSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 
-_BATCH = 64
-
 
 @dataclass(frozen=True)
-class RecognizerAssembly:
-    """A quantized recognizer.
+class RecognizerNetwork(ClassifierNetwork):
+    """A classifier, or a network that reads texts (CTC): class scores [batch, classes], or [batch, steps, classes].
 
     Attributes:
-        alone: as TensorFlow's quantizer wrote it.
-        flatbuffer: the same with our names of input and output.
-        image: of the input.
-        scores: of the output.
-    """
-
-    alone: bytes = field(repr=False)
-    flatbuffer: bytes = field(repr=False)
-    image: Quantization
-    scores: Quantization
-
-
-@dataclass(frozen=True)
-class RecognizerNetwork(Network):
-    """A classifier, or a network that reads texts (CTC), without a spatial transformer.
-
-    Attributes:
-        model: one image in; class scores [batch, classes] out, or [batch, steps, classes].
         sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
         negatives: images that show nothing it knows, which its last class stands for; None if it has no such class.
         digest: SHA-256 of all that the file is made of.
     """
 
-    model: keras.Model = field(repr=False)
     sequence: SequenceLayout | None
     negatives: Negatives | None = field(repr=False)
     digest: str
     kind: ClassVar[str] = RECOGNIZER
-
-    @cached_property
-    def _scores(self) -> npt.NDArray[np.float32]:
-        """Class scores of the float model for the calibration images."""
-        return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
-
-    @cached_property
-    def assembly(self) -> RecognizerAssembly:
-        """The network in integers; takes seconds.
-
-        Raises:
-            ModelFileError: if it cannot become integers.
-        """
-        frames = self.calibration.frames
-        if self.negatives is not None:  # or the scores of nothing known would reach beyond their range
-            frames = np.concatenate([frames, self.negatives.fitted.unknown[: len(frames)]])
-        alone = quantize(self.float_outputs, frames, self.options.value_range, "recognizer")
-        graph = FlatbufferGraph(alone)
-        signature = graph.model.signatureDefs[0]
-        image, scores = (graph.tensor(ends[0].tensorIndex) for ends in (signature.inputs, signature.outputs))
-        if image.quantization is None or scores.quantization is None:
-            raise ModelFileError("TensorFlow left the image or the class scores without a quantization")
-        flatbuffer = graph.finish({"image": image}, {"class_scores": scores})
-        return RecognizerAssembly(alone, flatbuffer, image.quantization, scores.quantization)
+    label: ClassVar[str] = "recognizer"
+    image_name: ClassVar[str] = "image"
+    scores_name: ClassVar[str] = "class_scores"
 
     @property
-    def flatbuffer(self) -> bytes:
-        """The quantized recognizer."""
-        return self.assembly.flatbuffer
+    def quantizer_frames(self) -> npt.NDArray[np.float32]:
+        """Those of the calibration, and unknown ones, or the scores of nothing known would reach beyond their range."""
+        frames = self.calibration.frames
+        if self.negatives is None:
+            return frames
+        return np.concatenate([frames, self.negatives.fitted.unknown[: len(frames)]])
 
     @property
     def reference(self) -> RecognizerReference:
@@ -116,27 +73,21 @@ class RecognizerNetwork(Network):
         frames = self.quantized(self.calibration.frames[:PROOF_FRAMES])
         return RecognizerReference(frames, self.assembly.alone)
 
-    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """Images [N, H, W, C] as the file takes them on a device."""
-        return quantize_frames(frames, self.options.value_range, self.assembly.image)
-
     def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> RecognizerMetadata:
         """The content of metadata.json (docs/model-file.md)."""
-        image, scores = self.assembly.image, self.assembly.scores
-        height, width, channels = self.model.input_shape[1:]
+        scores = self.assembly.scores
         *steps, classes = self.model.output_shape[1:]
         parameters, macs = network_cost(self.flatbuffer)
-        colour = "GREY" if channels == 1 else "RGB"
         return RecognizerMetadata(
             name=self.source.name.removesuffix(RECOGNIZER_SUFFIX),
             description=self.options.description,
-            input=InputSpec(height, width, channels, colour, self.options.value_range, image.scale, image.zero_point),
+            input=self.input_spec,
             class_scores=ClassScoresSpec(
                 size=classes,
                 steps=steps[0] if steps else UNSET,
                 scale=scores.scale,
                 zero_point=scores.zero_point,
-                activation=class_activation(self._scores),
+                activation=self.activation,
             ),
             parameters=parameters,
             macs=macs,
@@ -156,12 +107,11 @@ class RecognizerNetwork(Network):
         if file is None:
             return report
         quantized, labels = self.quantized(self.validation.frames), self.validation.labels
-        comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self._scores, labels, self.sequence)
+        comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self.float_scores, labels, self.sequence)
         if self.negatives is not None:
-            held_out = [
-                self.quantized(images) for images in (self.negatives.held_out.known, self.negatives.held_out.unknown)
-            ]
-            comparison = replace(comparison, nothing=nothing_shares(self.open(file).flatbuffer, *held_out))
+            held_out = self.negatives.held_out
+            known, unknown = self.quantized(held_out.known), self.quantized(held_out.unknown)
+            comparison = replace(comparison, nothing=nothing_shares(self.open(file).flatbuffer, known, unknown))
         classes = comparison.class_scores
         summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
@@ -180,10 +130,6 @@ class RecognizerNetwork(Network):
             doubts=doubts,
             truth_is_known=classes.labelled > 0,
         )
-
-    def float_outputs(self, image: Any) -> dict[str, Any]:
-        """The model itself."""
-        return {"class_scores": self.model(image, training=False)}
 
 
 def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwork:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stn_rectify.converters.assembly import Assembly, assemble
 from stn_rectify.converters.file_metadata import file_metadata, refine_metadata
+from stn_rectify.converters.networks.companions import check_companion, companion_frames
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.options import ConversionOptions
@@ -23,9 +24,10 @@ from stn_rectify.converters.reading.calibration import (
     frame_warnings,
     read_frames,
     refuse_unknown_labels,
+    stored_number,
 )
 from stn_rectify.converters.reading.keras_parts import split_keras_model
-from stn_rectify.converters.reading.model_files import calibration_of, is_saved_model, output_name, refine_file
+from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.saved_model_parts import split_saved_model
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
@@ -241,18 +243,15 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
     file = refine_file(scan.source)
     if file is None:
         return None
-    frames = calibration_of(file)
-    if not frames.is_file():
-        raise DataError(
-            f"{file} needs {frames.name} beside it, crops to calibrate it with (stn-train writes them); to convert "
-            f"{scan.source.name} alone move it away"
-        )
+    frames = companion_frames(file, scan, "crops to calibrate it with (stn-train writes them)")
     network_kind(file)
     parts = read_stn(file)
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
     calibration = read_frames(frames, parts.frame_shape, options.value_range)
-    return RefineNetwork(file, options, calibration, calibration, parts, _margin(frames))
+    return RefineNetwork(
+        file, options, calibration, calibration, parts, stored_number(frames, "margin", REFINE_MARGIN, MAX_MARGIN)
+    )
 
 
 def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:
@@ -267,22 +266,9 @@ def _check_options(source: Path, parts: StnParts, options: ConversionOptions) ->
 def _check_fit(file: Path, parts: StnParts, transform: str, channels: int) -> None:
     if parts.transform != "projective":
         raise ModelFileError(f"{file}: its transform is {parts.transform}, but a refine network's must be projective")
-    if transform == "tps":
-        raise ModelFileError(f"{file}: the model is a thin-plate spline (tps), whose poses cannot be refined")
     if parts.classes is not None:
         raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone as the refine network")
-    images = (1, 3)  # grey and RGB can be made of each other, other channels cannot
-    if parts.channels != channels and not (parts.channels in images and channels in images):
-        raise ModelFileError(f"{file}: reads {parts.channels} channels, the model {channels}; they must agree")
-
-
-def _margin(frames: Path) -> float:
-    """The number ``margin`` in the file of frames, if it is there."""
-    with np.load(frames) as stored:
-        margin = stored["margin"] if "margin" in stored else np.float64(REFINE_MARGIN)
-    if margin.shape != () or not np.issubdtype(margin.dtype, np.floating) or not 0 <= margin <= MAX_MARGIN:
-        raise DataError(f"{frames}: margin is {margin.tolist()!r:.60}, expected one number from 0 to {MAX_MARGIN:g}")
-    return float(margin)
+    check_companion(file, parts.channels, transform, channels, "poses cannot be refined")
 
 
 def _sampler_checks(comparison: Comparison) -> list[Check]:

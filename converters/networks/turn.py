@@ -3,71 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
-from stn_rectify.converters.assembly import class_activation, quantize_frames
-from stn_rectify.converters.file_metadata import colour_name
+from stn_rectify.converters.networks.classifier import ClassifierAssembly, ClassifierNetwork
+from stn_rectify.converters.networks.companions import check_companion, companion_frames
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.proof.bits import TurnReference
-from stn_rectify.converters.reading.calibration import calibration_warnings, read_frames
+from stn_rectify.converters.reading.calibration import calibration_warnings, read_frames, stored_number
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.reading.model_files import calibration_of, turn_file
+from stn_rectify.converters.reading.model_files import turn_file
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.turn_comparison import compare_turns, take_turn_pictures
 from stn_rectify.converters.report.verdict import class_doubts
-from stn_rectify.converters.tflite.builder import Quantization
-from stn_rectify.converters.tflite.graph import FlatbufferGraph
-from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.turn import TURNS
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.model.metadata import TURN_THRESHOLD, ClassScoresSpec, InputSpec, TurnSpec
+from stn_rectify.runtime.model.metadata import TURN_THRESHOLD, ClassScoresSpec, TurnSpec
 from stn_rectify.runtime.model.model_file import TURN_SIGNATURE, ModelFile
 
-_BATCH = 64
-_IMAGE_CHANNELS = (1, 3)  # grey and RGB can be made of each other, other channels cannot
-
 
 @dataclass(frozen=True)
-class TurnAssembly:
-    """A quantized turn network.
-
-    Attributes:
-        alone: as TensorFlow's quantizer wrote it.
-        flatbuffer: the same with our names of input and output.
-        frame: quantization of the input.
-        scores: quantization of the output.
-    """
-
-    alone: bytes = field(repr=False)
-    flatbuffer: bytes = field(repr=False)
-    frame: Quantization
-    scores: Quantization
-
-
-@dataclass(frozen=True)
-class TurnNetwork(Network):
+class TurnNetwork(ClassifierNetwork):
     """A classifier that sees the target as rectified and says by how many quarters it must be turned clockwise.
 
     Attributes:
-        model: one rectified target in; scores [batch, 4] out.
         threshold: the probability from which on a turn counts.
     """
 
-    model: keras.Model = field(repr=False)
     threshold: float
     kind: ClassVar[str] = TURN
+    label: ClassVar[str] = "turn network"
+    image_name: ClassVar[str] = "frame"
+    scores_name: ClassVar[str] = "scores"
 
     @property
     def signature(self) -> str:
@@ -75,60 +51,25 @@ class TurnNetwork(Network):
         return TURN_SIGNATURE
 
     @cached_property
-    def assembly(self) -> TurnAssembly:
-        """The network in integers; takes seconds.
-
-        Raises:
-            ModelFileError: if it cannot become integers; the message names the file, which is not the one that is
-                converted.
-        """
+    def assembly(self) -> ClassifierAssembly:
+        """The network in integers; an error names the file, which is not the one that is converted."""
         try:
-            alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, "turn network")
+            return super().assembly
         except ModelFileError as error:
             raise ModelFileError(f"{self.source}: {error}") from error
-        graph = FlatbufferGraph(alone)
-        signature = graph.model.signatureDefs[0]
-        frame = graph.tensor(signature.inputs[0].tensorIndex)
-        ends = {end.name.decode(): end.tensorIndex for end in signature.outputs}  # operands of additions among them
-        scores = graph.tensor(ends["scores"])
-        if frame.quantization is None or scores.quantization is None:
-            raise ModelFileError(f"{self.source}: TensorFlow left the image or the scores without a quantization")
-        flatbuffer = graph.finish({"frame": frame}, {"scores": scores})
-        return TurnAssembly(alone, flatbuffer, frame.quantization, scores.quantization)
-
-    @property
-    def flatbuffer(self) -> bytes:
-        """The quantized network."""
-        return self.assembly.flatbuffer
 
     @property
     def reference(self) -> TurnReference:
         """The network as TensorFlow's quantizer made it, whose scores the file must give."""
         return TurnReference(self.quantized(self.calibration.frames[:PROOF_FRAMES]), self.assembly.alone)
 
-    def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """Rectified targets [N, H, W, C] as the file takes them on a device."""
-        return quantize_frames(frames, self.options.value_range, self.assembly.frame)
-
-    @cached_property
-    def _scores(self) -> npt.NDArray[np.float32]:
-        """Scores of the float model for the calibration frames, [N, 4]."""
-        return np.asarray(self.model.predict(self.calibration.frames, batch_size=_BATCH, verbose=0))
-
     @property
     def spec(self) -> TurnSpec:
         """The content of metadata.json under ``turn``."""
-        frame, scores = self.assembly.frame, self.assembly.scores
-        height, width, channels = self.model.input_shape[1:]
-        value_range = self.options.value_range
+        scores = self.assembly.scores
         return TurnSpec(
-            InputSpec(height, width, channels, colour_name(channels), value_range, frame.scale, frame.zero_point),
-            ClassScoresSpec(
-                size=TURNS,
-                scale=scores.scale,
-                zero_point=scores.zero_point,
-                activation=class_activation(self._scores),
-            ),
+            self.input_spec,
+            ClassScoresSpec(size=TURNS, scale=scores.scale, zero_point=scores.zero_point, activation=self.activation),
             self.threshold,
             *network_cost(self.flatbuffer),
         )
@@ -147,7 +88,7 @@ class TurnNetwork(Network):
         if file is None:
             return report
         frames, turns = self.validation.frames, self.validation.labels
-        comparison = compare_turns(self.open(file), self.quantized(frames), self._scores, turns)
+        comparison = compare_turns(self.open(file), self.quantized(frames), self.float_scores, turns)
         classes = comparison.class_scores
         summary = [f"same turn in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_int8 is not None:
@@ -162,10 +103,6 @@ class TurnNetwork(Network):
             summary=[f"turn network {phrase}" for phrase in summary],
             sheets=take_turn_pictures(comparison, frames, self.options.value_range, turns),
         )
-
-    def float_outputs(self, image: Any) -> dict[str, Any]:
-        """The model itself."""
-        return {"scores": self.model(image, training=False)}
 
 
 def turn_spec(networks: Sequence[Network]) -> TurnSpec | None:
@@ -188,12 +125,7 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
     file = turn_file(scan.source)
     if file is None:
         return None
-    frames = calibration_of(file)
-    if not frames.is_file():
-        raise DataError(
-            f"{file} needs {frames.name} beside it, rectified targets to calibrate it with (stn-train turn writes "
-            f"them); to convert {scan.source.name} without it move it away"
-        )
+    frames = companion_frames(file, scan, "rectified targets to calibrate it with (stn-train turn writes them)")
     network_kind(file)
     model = load_model(file)
     _check(file, model, transform, channels)
@@ -201,7 +133,9 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)
     if calibration.labels is not None and not (-1 <= calibration.labels.min() <= calibration.labels.max() < TURNS):
         raise DataError(f"{frames}: labels must be quarters, 0 to {TURNS - 1}, or -1 where they are not known")
-    return TurnNetwork(file, options, calibration, calibration, model, _threshold(frames))
+    return TurnNetwork(
+        file, options, calibration, calibration, model, stored_number(frames, "threshold", TURN_THRESHOLD, 1.0)
+    )
 
 
 def _check(file: Path, model: keras.Model, transform: str, channels: int) -> None:
@@ -214,17 +148,4 @@ def _check(file: Path, model: keras.Model, transform: str, channels: int) -> Non
             f"and gives the scores [batch, {TURNS}] of 0, 1, 2 and 3 quarters clockwise"
         )
     check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
-    if transform == "tps":
-        raise ModelFileError(f"{file}: the model is a thin-plate spline (tps), whose targets cannot be turned")
-    own = image[3]
-    if own != channels and not (own in _IMAGE_CHANNELS and channels in _IMAGE_CHANNELS):
-        raise ModelFileError(f"{file}: reads {own} channels, the model {channels}; they must agree")
-
-
-def _threshold(frames: Path) -> float:
-    """The number ``threshold`` in the file of frames, if it is there."""
-    with np.load(frames) as stored:
-        threshold = stored["threshold"] if "threshold" in stored else np.float64(TURN_THRESHOLD)
-    if threshold.shape != () or not np.issubdtype(threshold.dtype, np.floating) or not 0 <= threshold <= 1:
-        raise DataError(f"{frames}: threshold is {threshold.tolist()!r:.60}, expected one number from 0 to 1")
-    return float(threshold)
+    check_companion(file, image[3], transform, channels, "targets cannot be turned")

@@ -69,6 +69,30 @@ def read_frames(
     return replace(frame_set, frames=frame_set.frames * np.float32(high - low) + np.float32(low))
 
 
+def stored_number(file: Path, name: str, default: float, most: float) -> float:
+    """Reads a number that stands beside the frames of an .npz file.
+
+    Args:
+        file: a file that `read_frames` has read.
+        name: of the number.
+        default: the number where there is none in the file.
+        most: the largest that it may be; the smallest is 0.
+
+    Raises:
+        DataError: if it is no single number from 0 to ``most``.
+    """
+    try:
+        with np.load(file) as stored:
+            if name not in stored:
+                return default
+            value = stored[name]
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise DataError(f"{file}: {name} cannot be read ({error}), expected one number from 0 to {most:g}") from error
+    if value.shape != () or value.dtype.kind not in "iuf" or not 0 <= value <= most:
+        raise DataError(f"{file}: {name} is {value.tolist()!r:.60}, expected one number from 0 to {most:g}")
+    return float(value)
+
+
 def calibration_warnings(calibration: FrameSet) -> list[str]:
     """Names the reasons why frames are doubtful to calibrate with, and what was mended of them, a line each."""
     count = len(calibration)

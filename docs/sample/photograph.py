@@ -3,8 +3,8 @@
     python docs/sample/photograph.py --desk stuff.jpg
 
 writes ``runtime/data/demo.jpg`` and ``demo.truth.json``. The page is ``page.html``, printed by Chromium; the desk is
-the photograph ``samples/data/stuff.jpg`` of OpenCV (Apache-2.0), seen at the page's angle. The page is laid on it by
-the same parts that synthesise training frames: no camera saw it.
+the photograph ``samples/data/stuff.jpg`` of OpenCV (Apache-2.0), seen at the page's angle. No camera saw the
+page: its picture, its shadow, the light of a window, blur and noise are added here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
-
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "runtime" / "data"
 #: Width and height of the page as it is printed, and of the frame, pixels.
@@ -31,6 +29,8 @@ PAGE_SIZE, FRAME_SIZE = (1000, 1414), (1280, 960)
 TILT, TURN, DISTANCE, FOCAL, MIDDLE = 46.0, -27.0, 2.0, 1.62, (600, 500)
 #: The height of the photograph of the desk, in heights of the page, and where its middle lies from the page's.
 DESK, DESK_MIDDLE = 2.6, (0.3, -0.12)
+#: The page is drawn so many times as fine, and then shrunk.
+FINER = 2
 SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 
 
@@ -46,10 +46,13 @@ def main() -> None:
     half = np.array([PAGE_SIZE[0] / PAGE_SIZE[1], 1.0]) / 2
     corners = seen(turned(half * SQUARE, TURN))
     scene = seen_at_an_angle(desk)
-    scene = cast_shadow(scene, corners, np.array([7.0, 10.0]), 9.0, 0.45)
-    paste_texture(scene, printed_page(), corners, bows=(0.004, -0.003, 0.004, 0.003))
+    fine = cv2.resize(scene, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_CUBIC)
+    page, inside = laid_out(printed_page(), corners, fine.shape)
+    shadow = cv2.GaussianBlur(np.roll(inside, (20, 14), (0, 1)), (0, 0), 18)[..., None]
+    fine = fine * (1 - 0.45 * shadow) * (1 - inside[..., None]) + page
+    scene = cv2.resize(fine, FRAME_SIZE, interpolation=cv2.INTER_AREA)
     light = np.linspace(0.86, 1.04, FRAME_SIZE[0], dtype=np.float32)[None, :, None]  # a window at the right
-    frame = cv2.GaussianBlur(scene, (0, 0), 0.7).astype(np.float32) * light + rng.normal(0, 2.5, scene.shape)
+    frame = cv2.GaussianBlur(scene, (0, 0), 0.7) * light + rng.normal(0, 2.5, scene.shape)
     cv2.imwrite(str(DATA / "demo.jpg"), np.clip(frame, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 86])
     (DATA / "demo.truth.json").write_text(json.dumps({"demo.jpg": corners.round(2).tolist()}) + "\n")
 
@@ -67,6 +70,15 @@ def printed_page() -> np.ndarray:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", size, f"--screenshot={picture}"]
         subprocess.run([browser, *flags, str(HERE / "page.html")], check=True, capture_output=True, timeout=120)
         return cv2.imread(str(picture))
+
+
+def laid_out(page: np.ndarray, corners: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The page at its place in a frame `FINER` times as fine, float32 [H, W, 3], and where it is, float32 [H, W]."""
+    edges = (SQUARE + 1) / 2 * np.array(PAGE_SIZE) - 0.5
+    to_frame = cv2.getPerspectiveTransform(edges.astype(np.float32), ((corners + 0.5) * FINER - 0.5).astype(np.float32))
+    size = (shape[1], shape[0])
+    inside = cv2.warpPerspective(np.ones(page.shape[:2], np.float32), to_frame, size)
+    return cv2.warpPerspective(page.astype(np.float32), to_frame, size), inside
 
 
 def seen_at_an_angle(desk: np.ndarray) -> np.ndarray:

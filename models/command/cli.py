@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from stn_rectify.models.command.dense import Dense
-from stn_rectify.models.command.evaluate import Evaluate
-from stn_rectify.models.command.pose import Pose
-from stn_rectify.models.command.prune import Prune
-from stn_rectify.models.command.recognizer import Recognizer
 from stn_rectify.models.command.subcommand import Subcommand
-from stn_rectify.models.command.tune import Tune
-from stn_rectify.models.command.turn import Turn
+from stn_rectify.models.command.subcommands.dense import Dense
+from stn_rectify.models.command.subcommands.evaluate import Evaluate
+from stn_rectify.models.command.subcommands.pose import Pose
+from stn_rectify.models.command.subcommands.prune import Prune
+from stn_rectify.models.command.subcommands.recognizer import Recognizer
+from stn_rectify.models.command.subcommands.tune import Tune
+from stn_rectify.models.command.subcommands.turn import Turn
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
 

@@ -95,7 +95,7 @@ class FrameOptions(OptionGroup):
 
 
 class RealFrameArguments(TypedDict):
-    """Arguments of `stn_rectify.models.training.course.RealCourse`."""
+    """Arguments of `stn_rectify.models.training.course.course.RealCourse`."""
 
     frames: tuple[str, ...]
     frames_share: float
@@ -113,7 +113,7 @@ class RealFrameOptions(OptionGroup):
     )
 
     def arguments(self) -> RealFrameArguments:
-        """The arguments of `stn_rectify.models.training.course.RealCourse`.
+        """The arguments of `stn_rectify.models.training.course.course.RealCourse`.
 
         Raises:
             UsageError: if a share is given, but no frames.

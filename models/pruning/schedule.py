@@ -17,9 +17,11 @@ from stn_rectify.models.pruning.channel_flow import ChannelFlow, channel_flow
 from stn_rectify.models.pruning.channel_groups import channel_groups, kept_channels
 from stn_rectify.models.pruning.importance import Importance, scale_importance, taylor_importance
 from stn_rectify.models.pruning.surgery import without_channels
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, averaging_adamw, course_frames, train_epochs, write_result
-from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import Course, course_frames
+from stn_rectify.models.training.course.epochs import averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_result
+from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.pose_training import pose_loss, pose_truth
 from stn_rectify.runtime.errors import DataError
 

@@ -14,16 +14,11 @@ from stn_rectify.models.files import sha256_of_file
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.poses import theta_to_corners
 from stn_rectify.models.quantization.quantize_aware import QuantizeAware
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import (
-    Course,
-    Targets,
-    averaging_adamw,
-    course_frames,
-    train_epochs,
-    write_result,
-)
-from stn_rectify.models.training.frame_batches import Batch
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import Course, course_frames
+from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_result
+from stn_rectify.models.training.samples.frame_batches import Batch
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import THETA_SIZE
 

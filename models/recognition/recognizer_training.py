@@ -23,9 +23,10 @@ from stn_rectify.models.recognition.labelled_images import LabelledImages
 from stn_rectify.models.recognition.negatives import unknown_images
 from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, EpochReport, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.curve import write_curve
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import Course
+from stn_rectify.models.training.course.curve import write_curve
+from stn_rectify.models.training.course.epochs import EpochReport, Targets, averaging_adamw, train_epochs
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError
 

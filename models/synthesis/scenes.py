@@ -10,19 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.backgrounds import draw_background
-from stn_rectify.models.synthesis.bank import Bank, build_bank
-from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
-from stn_rectify.models.synthesis.images import Points, blended
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
-from stn_rectify.models.synthesis.photographs import find_photographs, load_photograph
-from stn_rectify.models.synthesis.photometry import take_photograph
-from stn_rectify.models.synthesis.pictures import picture_crop
-from stn_rectify.models.synthesis.poses import draw_pose
-from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
+from stn_rectify.models.synthesis.drawing.images import Points, blended
+from stn_rectify.models.synthesis.drawing.pictures import picture_crop
+from stn_rectify.models.synthesis.material.bank import Bank, build_bank
+from stn_rectify.models.synthesis.material.photographs import find_photographs, load_photograph
+from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.photography.photometry import take_photograph
+from stn_rectify.models.synthesis.photography.poses import draw_pose
+from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
+from stn_rectify.models.synthesis.surroundings.clutter import draw_clutter, draw_occluder
+from stn_rectify.models.synthesis.surroundings.mountings import draw_holder, draw_panels, draw_vehicle
 from stn_rectify.models.synthesis.synthesiser import camouflaged, target_outline, varied
-from stn_rectify.models.synthesis.targets import TargetTexture, as_marked
-from stn_rectify.models.synthesis.typeset_prints import draw_typeset_target
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture, as_marked
+from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 

@@ -9,16 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.backgrounds import draw_background
-from stn_rectify.models.synthesis.bank import Bank, build_bank
-from stn_rectify.models.synthesis.clutter import draw_clutter, draw_occluder
-from stn_rectify.models.synthesis.images import Points, shaded, tinted
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture, plane_points
-from stn_rectify.models.synthesis.photographs import OWN_KIND, find_photographs
-from stn_rectify.models.synthesis.photometry import take_photograph
-from stn_rectify.models.synthesis.poses import draw_pose, visible_area
-from stn_rectify.models.synthesis.surroundings import draw_holder, draw_panels, draw_vehicle
-from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.models.synthesis.drawing.images import Points, shaded, tinted
+from stn_rectify.models.synthesis.material.bank import Bank, build_bank
+from stn_rectify.models.synthesis.material.photographs import OWN_KIND, find_photographs
+from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture, plane_points
+from stn_rectify.models.synthesis.photography.photometry import take_photograph
+from stn_rectify.models.synthesis.photography.poses import draw_pose, visible_area
+from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
+from stn_rectify.models.synthesis.surroundings.clutter import draw_clutter, draw_occluder
+from stn_rectify.models.synthesis.surroundings.mountings import draw_holder, draw_panels, draw_vehicle
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 

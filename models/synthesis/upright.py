@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from stn_rectify.models.synthesis.backgrounds import draw_background
-from stn_rectify.models.synthesis.bank import Bank, build_bank
-from stn_rectify.models.synthesis.clutter import draw_occluder
-from stn_rectify.models.synthesis.images import Points
-from stn_rectify.models.synthesis.pasting import cast_shadow, paste_texture
-from stn_rectify.models.synthesis.photographs import OWN_KIND, find_photographs
-from stn_rectify.models.synthesis.photometry import take_photograph
-from stn_rectify.models.synthesis.poses import draw_pose
+from stn_rectify.models.synthesis.drawing.images import Points
+from stn_rectify.models.synthesis.material.bank import Bank, build_bank
+from stn_rectify.models.synthesis.material.photographs import OWN_KIND, find_photographs
+from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
+from stn_rectify.models.synthesis.photography.photometry import take_photograph
+from stn_rectify.models.synthesis.photography.poses import draw_pose
+from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
+from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.synthesiser import target_outline, varied
-from stn_rectify.models.synthesis.targets import TargetTexture
-from stn_rectify.models.synthesis.typeset_prints import draw_typeset_target
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture
+from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography

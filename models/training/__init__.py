@@ -1,5 +1,6 @@
 """Pose supervision: networks that learn from frames with known corners.
 
-In: synthesised frames (`frame_pool`), crops of them for refine networks (`refine_crops`). Out: a trained model, its
-curve and its calibration frames. A course of training is stopped and gone on with (`course`, `checkpoint`).
+In: synthesised and annotated frames. Out: a trained model, its curve and its calibration frames. `pose_training`,
+`dense_training` and `turn_training` each train a kind of network: over a `course`, which is stopped and gone on with,
+on `samples` that are drawn in each epoch anew of `pools`, which are made once.
 """

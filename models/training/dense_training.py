@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +13,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from stn_rectify.models.files import DENSE, partial_file, sha256_of_file
+from stn_rectify.models.files import DENSE, sha256_of_file
 from stn_rectify.models.network.dense import SCORES, any_size, dense_localization
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import RealCourse, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.curve import write_curve
-from stn_rectify.models.training.dense_batches import DenseBatch, dense_batches
-from stn_rectify.models.training.scene_pool import ScenePool, course_scenes
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import RealCourse, course_scenes
+from stn_rectify.models.training.course.curve import write_curve
+from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.pools.scene_pool import ScenePool
+from stn_rectify.models.training.samples.dense_batches import DenseBatch, dense_batches
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 120
@@ -177,7 +178,4 @@ def _write_calibration(pool: ScenePool, recipe: DenseRecipe, out: Path) -> None:
     height, width, _ = recipe.input_shape
     count = min(_CALIBRATION_FRAMES, len(pool))
     shrunk = [cv2.resize(pool.frames[k], (width, height), interpolation=cv2.INTER_AREA) for k in range(count)]
-    content = io.BytesIO()
-    np.savez_compressed(content, frames=np.stack(shrunk)[..., ::-1])
-    with partial_file(out.with_suffix(".calibration.npz")) as partial:
-        partial.write_bytes(content.getbuffer())
+    write_calibration(out, frames=np.stack(shrunk)[..., ::-1])

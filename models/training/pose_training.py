@@ -13,25 +13,19 @@ from stn_rectify.models.files import DENSE, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import (
-    RealCourse,
-    Targets,
-    averaging_adamw,
-    course_frames,
-    train_epochs,
-    write_result,
-)
-from stn_rectify.models.training.dense_candidates import best_poses, dense_candidates
-from stn_rectify.models.training.frame_batches import Batch, Draw
-from stn_rectify.models.training.frame_pool import FramePool
-from stn_rectify.models.training.joint_pool import JointPool, draw_joint
-from stn_rectify.models.training.real_frames import RealFrames
-from stn_rectify.models.training.refine_crops import crop_drawer
-from stn_rectify.models.training.scan_poses import ScanNetwork
-from stn_rectify.models.training.scene_crops import scene_crop_drawer
-from stn_rectify.models.training.scene_pool import course_scenes
-from stn_rectify.models.training.stored_pool import StoredPool
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import RealCourse, course_frames, course_scenes
+from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_result
+from stn_rectify.models.training.pools.frame_pool import FramePool
+from stn_rectify.models.training.pools.real_frames import RealFrames
+from stn_rectify.models.training.pools.stored_pool import StoredPool
+from stn_rectify.models.training.samples.dense_candidates import best_poses, dense_candidates
+from stn_rectify.models.training.samples.frame_batches import Batch, Draw
+from stn_rectify.models.training.samples.joint_pool import JointPool, draw_joint
+from stn_rectify.models.training.samples.refine_crops import crop_drawer
+from stn_rectify.models.training.samples.scan_poses import ScanNetwork
+from stn_rectify.models.training.samples.scene_crops import scene_crop_drawer
 from stn_rectify.runtime.errors import DataError
 
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.

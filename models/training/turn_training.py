@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,13 +11,16 @@ import keras
 import numpy as np
 
 from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accuracy
-from stn_rectify.models.files import TURN, partial_file, sha256_of_file
+from stn_rectify.models.files import TURN, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
 from stn_rectify.models.network.turn import plain_turn_network, quarter_weights, turn_network
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import Course, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.curve import write_curve
-from stn_rectify.models.training.turn_batches import TurnBatch, TurnPool, turn_batches
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import Course
+from stn_rectify.models.training.course.curve import write_curve
+from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
+from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.pools.turn_pool import TurnPool
+from stn_rectify.models.training.samples.turn_batches import TurnBatch, turn_batches
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
@@ -139,7 +141,4 @@ def _write_calibration(pool: TurnPool, recipe: TurnRecipe, out: Path) -> None:
     count = min(_CALIBRATION_FRAMES, len(pool))
     shape = recipe.input_shape
     batch = next(turn_batches(pool, recipe.epochs, input_shape=shape, batch_size=count, seed=recipe.seed))
-    content = io.BytesIO()
-    np.savez_compressed(content, frames=np.round(batch.frames * 255).astype(np.uint8), labels=batch.turns)
-    with partial_file(out.with_suffix(".calibration.npz")) as partial:
-        partial.write_bytes(content.getbuffer())
+    write_calibration(out, frames=np.round(batch.frames * 255).astype(np.uint8), labels=batch.turns)

@@ -18,8 +18,9 @@ from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.sources import list_cameras
+from stn_rectify.runtime.sources.addresses import without_secrets
+from stn_rectify.runtime.sources.kinds import kind_of
 from stn_rectify.runtime.sources.threaded import any_left
-from stn_rectify.runtime.sources.video import without_secrets
 
 _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
@@ -88,7 +89,9 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "e
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:
     if word in _COMMANDS:
         return _COMMANDS[word]
-    meant = did_you_mean(word, _COMMANDS) or ": frames are named by an option, such as --image FILE"
+    kind = kind_of(word)
+    named = f"--{kind.option} {kind.value or without_secrets(word)}" if kind else "--image FILE"
+    meant = did_you_mean(word, _COMMANDS) or f": frames are named by an option, such as {named}"
     raise UsageError(f"unknown command {without_secrets(word)!r}{meant} (see {PROGRAM} --help)")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from stn_rectify.runtime.command.option_groups import Option
 from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.errors import UsageError, first_line
-from stn_rectify.runtime.sources.video import HIDDEN, without_secrets
+from stn_rectify.runtime.sources.addresses import HIDDEN, without_secrets
 
 _URLS = ("video",)  # printed without their secrets, and so not read back
 

@@ -13,7 +13,7 @@ from stn_rectify.runtime.command.parsing import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
-from stn_rectify.runtime.sources.video import HIDDEN, is_url
+from stn_rectify.runtime.sources.addresses import HIDDEN, is_url, without_secrets
 
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
@@ -79,6 +79,8 @@ def byte_count(text: str) -> ByteCount:
 
 def output(text: str) -> str:
     """One of `PIXEL_SOURCES`, or the name of a video file."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{without_secrets(text)!r} is an address: a video is written to a file")
     if text not in PIXEL_SOURCES and not text.lower().endswith(VIDEO_SUFFIXES):
         endings = ", ".join(VIDEO_SUFFIXES)
         raise argparse.ArgumentTypeError(

@@ -23,6 +23,7 @@ from stn_rectify.runtime.command.target_options import OF_FOLLOWING_TARGETS, Mod
 from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.web.address import ServeAddress
 
 PROGRAM = "stn-rectify"
@@ -127,7 +128,8 @@ def check_options(options: RunOptions) -> None:
             if value == "" or (type(value) is tuple and "" in value):  # an unset variable of a shell, most likely
                 raise UsageError(f"--{key} is empty: give it a value, or leave it out")
     source, recognition = options.source, options.recognition
-    options.camera.check_needed("--camera", is_there=source.camera is not None)
+    if source.video is None or not is_url(source.video) or list(options.camera.changed()) != ["framerate"]:
+        options.camera.check_needed("--camera", is_there=source.camera is not None)
     recognition.check_needed("--recognizer", is_there=recognition.recognizer is not None)
     following = [key for key in OF_FOLLOWING_TARGETS if key in options.target.changed()]
     following += [key for key in OF_FOLLOWING_FRAMES if key in recognition.changed()]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from stn_rectify.runtime.sources.video import without_secrets
+from stn_rectify.runtime.sources.addresses import without_secrets
 
 _REQUIRED = "arguments are required"
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")

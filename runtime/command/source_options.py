@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from stn_rectify.runtime.command.option_types import Region, rate, region, secon
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
+from stn_rectify.runtime.sources.kinds import check_kind
 
 DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
@@ -26,7 +28,11 @@ class SourceOptions(OptionGroup):
 
     image: tuple[str, ...] | None = texts("image files, folders or globs; - is standard input", metavar="PATH")
     video: str | None = option(
-        None, "a video that OpenCV reads; RTSP and HTTP streams, too", video, metavar="FILE|URL", once=True
+        None,
+        "a video that OpenCV reads; RTSP and HTTP streams, HTTP addresses of single pictures",
+        video,
+        metavar="FILE|URL",
+        once=True,
     )
     camera: str | None = option(
         None, "a V4L2 camera; picamera2[:N]; auto takes the first", metavar="N|DEVICE", once=True
@@ -47,13 +53,15 @@ class SourceOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class CameraOptions(OptionGroup):
-    """The options that only cameras take, by the names that `open_camera` has for them."""
+    """The options that cameras take, by the names that `open_camera` has for them; `framerate` is for polling, too."""
 
     title: ClassVar[str] = "camera"
 
     width: int | None = option(None, "frame width to ask for (640)", whole_number(1), metavar="PX")
     height: int | None = option(None, "frame height to ask for (480)", whole_number(1), metavar="PX")
-    framerate: float | None = option(None, "frames per second to ask for", rate, metavar="FPS")
+    framerate: float | None = option(
+        None, "frames per second to ask for; of an address of single pictures, how often (2)", rate, metavar="FPS"
+    )
     fourcc: str | None = option(None, "pixel format such as YUYV or MJPG (auto)", metavar="CODE")
 
 
@@ -96,9 +104,12 @@ def open_source(
 
     Raises:
         SourceError: if the source cannot be opened.
-        UsageError: if an option does not fit the camera.
+        UsageError: if an option does not fit the source, or the source is another option's.
     """
     if source.image is not None:
+        for name in source.image:
+            if len(source.image) == 1 or not os.path.isfile(name):  # of many files one may be wrong, and is passed over
+                check_kind("image", name)
         return ImageSource(source.image, on_error=failed)
     if source.demo:
         return ImageSource(DEMO_IMAGE)
@@ -108,6 +119,6 @@ def open_source(
         "on_event": say,
     }
     if source.video is not None:
-        return open_video(source.video, **again)
+        return open_video(source.video, framerate=camera.framerate, **again)
     assert source.camera is not None, "parse_options takes care that a source is named"
     return open_camera(source.camera, **again, **camera.changed())

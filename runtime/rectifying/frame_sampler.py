@@ -97,7 +97,8 @@ class FrameSampler:
         width, height = self.output_size or (0, 0)
         if width and height:
             return width, height
-        own_width, own_height = upright_size(corners, max_side=min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size)))
+        limit = min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size))
+        own_width, own_height = upright_size(corners, limit, frame_size)
         if width:
             return width, min(MAX_OUTPUT_SIDE, max(1, round(width * own_height / own_width)))
         if height:

@@ -17,6 +17,7 @@ from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
+from stn_rectify.runtime.sources.addresses import ffmpeg_name
 
 # MPEG-4, which OpenCV's own packages can write; H.264 they cannot.
 _FOURCC = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "XVID", ".mov": "mp4v"}
@@ -118,7 +119,7 @@ class VideoSink(ResultSink):
         width, height = overview_size(frame.image)
         self._size = (width, height + height % 2)  # the codec halves the colours' resolution
         fourcc = cv2.VideoWriter.fourcc(*_FOURCC[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
+        writer = cv2.VideoWriter(ffmpeg_name(str(self._partial)), cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
         if not writer.isOpened():
             raise StnRectifyError(f"cannot write {self._path}: this OpenCV writes no such video; try another ending")
         self._last_s = frame.timestamp
@@ -146,7 +147,7 @@ class VideoSink(ResultSink):
             raise cannot_write(str(self._path), OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
 
     def _is_complete(self) -> bool:
-        video = cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG)
+        video = cv2.VideoCapture(ffmpeg_name(str(self._partial)), cv2.CAP_FFMPEG)
         frames = video.get(cv2.CAP_PROP_FRAME_COUNT) if video.isOpened() else 0
         video.release()
         return abs(frames - self._count) <= 2 + self._count / 50  # some containers only estimate it

@@ -7,13 +7,15 @@ from os import PathLike
 from typing import Any
 
 from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
 from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
-from stn_rectify.runtime.sources.video import VideoSource, is_url
+from stn_rectify.runtime.sources.video import VideoSource
 
 
 def list_cameras() -> list[CameraInfo]:
@@ -45,10 +47,11 @@ def open_camera(
             without ``fourcc``).
 
     Raises:
-        SourceError: if the camera or the video cannot be opened.
-        UsageError: if an option does not fit the camera.
+        SourceError: if the camera cannot be opened.
+        UsageError: if an option does not fit the camera, or it is no camera but a video or an image.
     """
     name = str(camera)
+    check_kind("camera", name)
 
     def open_it() -> ThreadedSource:
         nonlocal name
@@ -76,12 +79,25 @@ def open_video(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    framerate: float | None = None,
 ) -> FrameSource:
-    """Opens a video file or URL. A live stream is opened again when it is lost; see `open_camera` for the arguments.
+    """Opens a video file, a stream, or an address of single pictures. What is live is opened again when it is lost.
+
+    Args:
+        video: see `VideoSource`.
+        reconnect: whether it is opened again when it is lost.
+        reconnect_timeout_s: without a frame for so long it gives up; None never does.
+        on_event: see `ReconnectingSource`.
+        framerate: see `VideoSource`.
 
     Raises:
-        SourceError: if the camera or the video cannot be opened.
+        SourceError: if the video cannot be opened.
+        UsageError: if there is a ``framerate``, but no address of single pictures; or if it is no video but a camera or
+            an image.
     """
+    check_kind("video", str(video))
     if not reconnect or not is_url(str(video)):
-        return VideoSource(video)
-    return ReconnectingSource(lambda: VideoSource(video), timeout_s=reconnect_timeout_s, on_event=on_event)
+        return VideoSource(video, framerate=framerate)
+    return ReconnectingSource(
+        lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
+    )

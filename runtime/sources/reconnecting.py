@@ -31,7 +31,7 @@ class ReconnectingSource(FrameSource):
         open_source: opens the source, and opens it again; called in a thread.
         timeout_s: without a frame for so long it gives up; None never does.
         on_event: called with a line for people when the source is lost, why it is still gone if the reason changes,
-            and when it is back. Called by whoever iterates.
+            and when a frame came again. Called by whoever iterates.
         first_delay_s: wait before the first try. It doubles with each, and starts afresh when frames came for 5 s.
         longest_delay_s: where it stops doubling.
         open_timeout_s: longest wait for ``open_source``.
@@ -60,6 +60,7 @@ class ReconnectingSource(FrameSource):
         self._delay_s, self._first_delay_s, self._longest_delay_s = first_delay_s, first_delay_s, longest_delay_s
         self._left_behind: list[Opening | ThreadedSource] = []
         self._reason = ""
+        self._lost_at: float | None = None
         source = self._open()
         assert source is not None  # nobody can have stopped it yet
         self._source = source
@@ -73,6 +74,7 @@ class ReconnectingSource(FrameSource):
             first_index, dropped_before = index + 1, self.dropped
             try:
                 for frame in self._source:
+                    self._say_back()
                     name = name or frame.source
                     index = first_index + frame.index
                     self.dropped = dropped_before + self._source.dropped
@@ -98,11 +100,14 @@ class ReconnectingSource(FrameSource):
 
     def _connect_again(self, reason: str) -> bool:
         """Waits and tries until the source is open; False if it was stopped."""
-        lost_at = time.monotonic()
-        if self._last_frame_at - self._connected_at >= _STABLE_S:
-            self._delay_s = self._first_delay_s
-        self._on_event(f"{reason}; trying again until it is back")
-        self._reason = reason
+        if self._lost_at is not None:  # it was opened, but no frame came
+            self._still_lost(reason)
+        else:
+            self._lost_at = time.monotonic()
+            if self._last_frame_at - self._connected_at >= _STABLE_S:
+                self._delay_s = self._first_delay_s
+            self._on_event(f"{reason}; trying again until it is back")
+            self._reason = reason
         self._source.close()
         if self._source.is_stuck:
             self._left_behind.append(self._source)
@@ -117,11 +122,17 @@ class ReconnectingSource(FrameSource):
                 return False
             self._source = source
             self._connected_at = time.monotonic()
-            self.reconnections += 1
             self._describe()
-            self._on_event(f"back after {self._connected_at - lost_at:.1f} s: {self.description}")
             return True
         return False
+
+    def _say_back(self) -> None:
+        """With the first frame: many a stream is opened and gives none."""
+        if self._lost_at is None:
+            return
+        self.reconnections += 1
+        self._on_event(f"back after {time.monotonic() - self._lost_at:.1f} s: {self.description}")
+        self._lost_at = None
 
     def _still_lost(self, reason: str) -> None:
         if reason != self._reason:  # a camera that is away for a week shall not fill the log

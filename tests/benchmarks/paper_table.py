@@ -33,8 +33,8 @@ from stn_rectify.models.files import partial_file
 from stn_rectify.models.recognition.labelled_images import LabelledImages, read_labelled_images
 from stn_rectify.models.recognition.recognizer_training import WEIGHT_DECAY, RecognizerCourse, train_through_recognizer
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import averaging_adamw, train_epochs
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.epochs import averaging_adamw, train_epochs
 
 SEEDS = (0, 1, 2)
 KINDS = ("stn", "cnn")

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from corner_jitter import FRAME_RATE, NOISE_LEVELS, PARTS, phases, true_corners
 
-from stn_rectify.models.synthesis.backgrounds import draw_background
-from stn_rectify.models.synthesis.bank import build_bank
-from stn_rectify.models.synthesis.pasting import paste_texture
+from stn_rectify.models.synthesis.material.bank import build_bank
+from stn_rectify.models.synthesis.photography.pasting import paste_texture
+from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
 from stn_rectify.runtime import CornerSmoother, Rectification, Rectifier
 from stn_rectify.runtime.recognition.schedule import PictureChange, Steadiness
 

@@ -32,10 +32,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from stn_rectify.models.synthesis.backgrounds import draw_background
-from stn_rectify.models.synthesis.bank import build_bank
-from stn_rectify.models.synthesis.pasting import paste_texture
-from stn_rectify.models.synthesis.targets import TargetTexture
+from stn_rectify.models.synthesis.material.bank import build_bank
+from stn_rectify.models.synthesis.photography.pasting import paste_texture
+from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.runtime import (
     CapturedFrame,
     CornerSmoother,

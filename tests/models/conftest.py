@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.pools.frame_pool import FramePool
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
     transform_points,
+    true_aspect,
     upright_size,
 )
 
@@ -140,3 +141,36 @@ def test_the_corner_error_is_a_share_of_the_true_diagonal() -> None:
 )
 def test_the_upright_size_keeps_the_resolution(corners: object, limit: int, size: tuple[int, int]) -> None:
     assert upright_size(corners, limit) == size
+
+
+def seen(size: tuple[float, float], tilt: float, turn: float, offset: tuple[float, float], focal: float) -> np.ndarray:
+    """A rectangle, tilted about a line and turned, by a pinhole camera in the middle of a frame of 640×480."""
+    flat = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(size) / 2
+    c, s = np.cos(turn), np.sin(turn)
+    x, y = (flat @ np.array([[c, s], [-s, c]])).T
+    depth = 5 + y * np.sin(tilt)
+    points = np.stack([(x + offset[0]) / depth, (y * np.cos(tilt) + offset[1]) / depth], axis=1)
+    return points * focal + np.array([319.5, 239.5])
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("turn", [0.0, 0.3, 1.5])
+@pytest.mark.parametrize(("width", "height"), [(2, 1), (0.5, 1.5), (1, 1)])
+def test_the_aspect_is_that_of_the_target_however_it_is_tilted(
+    tilt: float, turn: float, width: float, height: float
+) -> None:
+    corners = seen((width, height), tilt, turn, (0.4, -0.3), 640)
+    assert true_aspect(corners, (640, 480)) == pytest.approx(width / height)
+    other_lens = true_aspect(seen((width, height), tilt, turn, (0.4, -0.3), 560), (640, 480))
+    assert other_lens == pytest.approx(width / height, rel=0.25)
+    size = upright_size(corners, frame_size=(640, 480))
+    kept = upright_size(corners)
+    assert size[0] >= kept[0]
+    assert size[1] >= kept[1]
+    assert size[0] / size[1] == pytest.approx(width / height, rel=0.03)
+
+
+def test_what_is_no_view_of_a_rectangle_has_no_aspect() -> None:
+    assert true_aspect(SQUARE * 0, (640, 480)) is None
+    nearly_flat = np.array([[0, 0], [300, 1], [310, 3], [10, 200]], float)
+    assert upright_size(nearly_flat, frame_size=(640, 480)) >= (1, 1)

@@ -39,9 +39,9 @@ from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.pruning.channel_flow import channel_flow
 from stn_rectify.models.pruning.schedule import pruned, tune
-from stn_rectify.models.training.checkpoint import Checkpoint
-from stn_rectify.models.training.course import course_frames
-from stn_rectify.models.training.frame_pool import FramePool
+from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.course.course import course_frames
+from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.runtime.evaluation.corner_errors import summarise
 
 FRACTIONS = (0.5, 0.25, 0.75)  # the one with an aim first

@@ -14,6 +14,7 @@ from stn_rectify.converters.reading.calibration import (
     calibration_warnings,
     read_frames,
     refuse_unknown_labels,
+    stored_number,
 )
 from stn_rectify.models.evaluation.known_frames import read_truth
 from stn_rectify.runtime.errors import DataError
@@ -163,3 +164,20 @@ def test_a_picture_that_cannot_be_read_is_one_clear_line(tmp_path, content):
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png(: not an image| cannot be read)"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"), [({}, 0.2), ({"margin": 0.35}, 0.35), ({"margin": 0}, 0.0), ({"margin": np.uint8(1)}, 1.0)]
+)
+def test_a_number_beside_the_frames_is_read_and_else_the_default(tmp_path, stored, expected):
+    assert stored_number(save_npz(tmp_path, **stored), "margin", 0.2, 1.0) == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [-0.1, 1.1, np.nan, True, [0.2, 0.2], "wide", 1j, {"margin": 0.2}],
+    ids=["below", "above", "NaN", "a truth value", "two", "a word", "complex", "an object"],
+)
+def test_a_number_beside_the_frames_that_is_none_is_refused(tmp_path, wrong):
+    with pytest.raises(DataError, match=r"frames\.npz: margin .*expected one number from 0 to 1"):
+        stored_number(save_npz(tmp_path, margin=wrong), "margin", 0.2, 1.0)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.models.command.cli import parse_options
-from stn_rectify.models.command.dense import Dense
-from stn_rectify.models.command.evaluate import Evaluate
-from stn_rectify.models.command.pose import Pose
-from stn_rectify.models.command.prune import Prune
-from stn_rectify.models.command.recognizer import Recognizer
 from stn_rectify.models.command.shared_options import CourseOptions, EvaluationOptions
-from stn_rectify.models.command.tune import Tune
-from stn_rectify.models.command.turn import Turn
+from stn_rectify.models.command.subcommands.dense import Dense
+from stn_rectify.models.command.subcommands.evaluate import Evaluate
+from stn_rectify.models.command.subcommands.pose import Pose
+from stn_rectify.models.command.subcommands.prune import Prune
+from stn_rectify.models.command.subcommands.recognizer import Recognizer
+from stn_rectify.models.command.subcommands.tune import Tune
+from stn_rectify.models.command.subcommands.turn import Turn
 from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.quantization import FineTuning
 from stn_rectify.models.recognition.recognizer_training import RecognizerCourse

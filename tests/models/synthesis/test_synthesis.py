@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.models.synthesis import TARGET_KINDS, FrameSynthesiser, SynthesisedFrame, bank
-from stn_rectify.models.synthesis.poses import MAX_ROTATION_DEG, MIN_VISIBLE, draw_pose, rotation_deg
-from stn_rectify.models.synthesis.targets import draw_target
+from stn_rectify.models.synthesis import TARGET_KINDS, FrameSynthesiser, SynthesisedFrame
+from stn_rectify.models.synthesis.material import bank
+from stn_rectify.models.synthesis.photography.poses import MAX_ROTATION_DEG, MIN_VISIBLE, draw_pose, rotation_deg
+from stn_rectify.models.synthesis.targets.kinds import draw_target
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 

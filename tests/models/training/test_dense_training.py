@@ -8,8 +8,6 @@ import pytest
 from stn_rectify.models.files import DENSE, REFINE
 from stn_rectify.models.network.dense import CORNER_UNIT_PX, STRIDE, dense_localization
 from stn_rectify.models.network.keras_file import load_model, network_kind, save_model
-from stn_rectify.models.training.dense_batches import dense_batches
-from stn_rectify.models.training.dense_targets import LARGEST_SIDE_PX, TOO_LARGE_PX, dense_target
 from stn_rectify.models.training.dense_training import (
     DenseCornerLoss,
     DenseRecipe,
@@ -17,9 +15,11 @@ from stn_rectify.models.training.dense_training import (
     train_dense,
     with_one_score,
 )
+from stn_rectify.models.training.pools.scene_pool import ScenePool
 from stn_rectify.models.training.pose_training import TrainingRecipe, train
-from stn_rectify.models.training.scene_crops import scene_crop_drawer
-from stn_rectify.models.training.scene_pool import ScenePool
+from stn_rectify.models.training.samples.dense_batches import dense_batches
+from stn_rectify.models.training.samples.dense_targets import LARGEST_SIDE_PX, TOO_LARGE_PX, dense_target
+from stn_rectify.models.training.samples.scene_crops import scene_crop_drawer
 from stn_rectify.runtime.errors import DataError
 
 HEIGHT, WIDTH = 96, 128

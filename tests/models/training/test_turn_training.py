@@ -11,9 +11,9 @@ from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.turn_accuracy import evaluate_turns
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import load_model, network_kind
-from stn_rectify.models.synthesis.typeset_prints import draw_typeset_target
+from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.models.synthesis.upright import UprightSynthesiser
-from stn_rectify.models.training.turn_batches import turned_crop
+from stn_rectify.models.training.samples.turn_batches import turned_crop
 from stn_rectify.models.training.turn_training import TurnRecipe, train_turn
 from stn_rectify.runtime.errors import DataError, UsageError
 

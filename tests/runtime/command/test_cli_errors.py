@@ -31,7 +31,7 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(
             ["photo.jpg"],
             2,
-            "unknown command 'photo.jpg': frames are named by an option, such as --image FILE",
+            "unknown command 'photo.jpg': frames are named by an option, such as --image photo.jpg",
             id="no option",
         ),
         pytest.param(["rtsp://me:SECRET@cam/1"], 2, "unknown command 'rtsp://cam/1': frames are", id="a URL alone"),

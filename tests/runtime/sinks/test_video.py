@@ -62,6 +62,17 @@ def test_every_result_is_a_picture_and_the_name_comes_last(tmp_path: Path, suffi
     assert read[8][60, 280].mean() == pytest.approx(32, abs=12)  # beside a narrow one
 
 
+@pytest.mark.parametrize("name", ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b", "pipe:"])
+def test_a_name_that_ffmpeg_takes_for_something_else(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoSink(f"{name}.mkv") as sink:
+        sink.write(captured(0), result())
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}.mkv"]
+    assert len(frames(tmp_path / f"{name}.mkv")) == 1
+
+
 def test_frames_of_another_size_are_fitted_in(tmp_path: Path) -> None:
     with VideoSink(tmp_path / "out.mkv") as sink:
         for index, shape in enumerate([(120, 160), (480, 640), (50, 30)]):
@@ -176,6 +187,13 @@ def test_another_output_is_one_line_that_names_both_uses(capsys: pytest.CaptureF
     line = capsys.readouterr().err
     assert "'video.gif' is neither frame nor model" in line
     assert ".mp4, .mkv, .avi, .mov" in line
+
+
+def test_an_address_is_no_place_for_a_video(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["--output", "rtsp://me:SECRET@camera/video.mkv"])
+    line = capsys.readouterr().err
+    assert "'rtsp://camera/video.mkv' is an address: a video is written to a file" in line
 
 
 def test_the_command_writes_the_video_at_the_sources_rate(tmp_path: Path) -> None:

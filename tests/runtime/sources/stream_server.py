@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import threading
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +19,26 @@ import numpy as np
 __all__ = ["StreamServer", "stream_server"]
 
 _PERIOD_S = 0.02
+_CONTENT = {
+    "/page": ("text/html; charset=utf-8", b"<html><body><img src=/camera></body></html>"),
+    "/text": ("text/plain", b"no camera here" * 100),
+    "/nothing": ("video/mp4", b""),
+}
+
+
+def picture(level: int) -> bytes:
+    """A JPEG picture of one grey level."""
+    return cv2.imencode(".jpg", np.full((48, 64, 3), level % 250, np.uint8))[1].tobytes()
 
 
 class StreamServer(ThreadingHTTPServer):
-    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file."""
+    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file,
+    parts of it if it ``gives_ranges``.
+
+    ``/snapshot`` sends the next picture, ``/snapshot-without-length`` too, unless ``is_busy``; ``/status/N``
+    answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``; ``/lf`` parts
+    pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
+    """
 
     daemon_threads = True
 
@@ -28,6 +49,7 @@ class StreamServer(ThreadingHTTPServer):
         self.frames, self.then, self.file = frames, then, file
         self.closing = threading.Event()
         self.requests: list[str] = []
+        self.snapshots, self.is_busy, self.gives_ranges = 0, False, False
 
     @property
     def port(self) -> int:
@@ -58,8 +80,48 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
-        if self.path == "/file":
+        path = urllib.parse.urlsplit(self.path).path  # a proxy is asked for a whole URL
+        if path == "/file":
             return self._send_file()
+        if path.startswith("/status/"):
+            return self.send_error(int(path.rpartition("/")[2]))
+        if path in _CONTENT:
+            return self._send(*_CONTENT[path])
+        if path.startswith("/snapshot") and self.server.is_busy:
+            return self.send_error(503)
+        if path.startswith("/snapshot"):
+            self.server.snapshots += 1
+            return self._send("image/jpeg", picture(self.server.snapshots), has_length=path == "/snapshot")
+        if path in ("/basic", "/digest") and not self._may_watch(path):
+            return None
+        return self._stream(b"\n" if path == "/lf" else b"\r\n")
+
+    def _may_watch(self, path: str) -> bool:
+        """Asks for the password; a digest is RFC 2069's, without a count."""
+        given = self.headers.get("Authorization", "")
+        if path == "/basic" and given == f"Basic {base64.b64encode(b'me:pa@ss').decode()}":
+            return True
+        given = given.removeprefix("Digest ") if given.startswith("Digest ") else ""
+        parts = urllib.request.parse_keqv_list(urllib.request.parse_http_list(given))
+        secret = hashlib.md5(b"me:camera:pa@ss").hexdigest()
+        asked = hashlib.md5(f"{self.command}:{self.path}".encode()).hexdigest()
+        if path == "/digest" and parts.get("response") == hashlib.md5(f"{secret}:n:{asked}".encode()).hexdigest():
+            return True
+        self.send_response(401)
+        challenge = 'Basic realm="camera"' if path == "/basic" else 'Digest realm="camera", nonce="n"'
+        self.send_header("WWW-Authenticate", challenge)
+        self.end_headers()
+        return False
+
+    def _send(self, kind: str, content: bytes, *, has_length: bool = True) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        if has_length:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _stream(self, line_end: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
@@ -67,21 +129,31 @@ class _Handler(BaseHTTPRequestHandler):
         while not self.server.closing.wait(_PERIOD_S):
             if number == self.server.frames:
                 if self.server.then == "end":
-                    return None
+                    return
                 continue
-            image = cv2.imencode(".jpg", np.full((48, 64, 3), number % 250, np.uint8))[1].tobytes()
-            part = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n".encode()
+            image = picture(number)
+            length = f"Content-Length: {len(image)}".encode()
+            lines = [b"--frame", b"Content-Type: image/jpeg", length, b"", image, b""]
+            if line_end == b"\n":  # with the length FFmpeg would find its way
+                lines.remove(length)
             try:
-                self.wfile.write(part + image + b"\r\n")
+                self.wfile.write(line_end.join(lines))
             except OSError:  # the reader has gone
-                return None
+                return
             number += 1
-        return None
+        return
 
     def _send_file(self) -> None:
         assert self.server.file is not None
         content = self.server.file.read_bytes()
-        self.send_response(200)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if self.server.gives_ranges else None
+        if asked is not None:
+            begin, end = int(asked[1]), min(int(asked[2] or len(content)) + 1, len(content))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(content)}")
+            content = content[begin:end]
+        else:
+            self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

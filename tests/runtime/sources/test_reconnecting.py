@@ -113,6 +113,20 @@ def test_the_log_says_why_it_is_lost_and_when_it_is_back_and_does_not_repeat_its
     assert len(events) == 4
 
 
+def test_a_source_that_opens_and_gives_no_frame_is_not_back() -> None:
+    events: list[str] = []
+    last = CountingSource(1, live=True, period_s=0.01, ending="hang")
+    open_source = scripted(lost(1), lost(0), lost(0), last)
+    with ReconnectingSource(open_source, on_event=events.append, first_delay_s=0.01) as source:
+        for _ in itertools.islice(source, 2):
+            pass
+    last.unhang.set()
+    assert events[0] == "the camera was unplugged; trying again until it is back"
+    assert events[1].startswith("back after ")
+    assert len(events) == 2
+    assert source.reconnections == 1
+
+
 def test_what_cannot_be_opened_at_first_is_an_error_at_once() -> None:
     with pytest.raises(SourceError, match="unplugged"):
         ReconnectingSource(scripted(UNPLUGGED), first_delay_s=LONG_S)

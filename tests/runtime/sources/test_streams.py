@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import drain, write_video
 from tests.runtime.sources.stream_server import stream_server
-from tests.waiting import wait_for
+from tests.waiting import DEADLINE_S, wait_for
 
 
 def take(source: FrameSource, last_index: int) -> list[CapturedFrame]:
@@ -21,7 +22,7 @@ def take(source: FrameSource, last_index: int) -> list[CapturedFrame]:
 
 
 def test_a_stream_nobody_serves_hides_the_password() -> None:
-    with pytest.raises(SourceError, match="no stream comes from there") as caught:
+    with pytest.raises(SourceError, match=r"nothing listens there \(connection refused\)") as caught:
         VideoSource("rtsp://admin:secret@127.0.0.1:9/stream")
     assert "secret" not in str(caught.value)
     assert "rtsp://127.0.0.1:9/stream" in str(caught.value)
@@ -70,7 +71,7 @@ def test_a_stream_that_stalls_is_an_error_not_a_hang() -> None:
 
 
 def test_a_server_that_never_sends_anything_is_an_error_not_a_hang() -> None:
-    with stream_server(frames=0, then="hang") as server, pytest.raises(SourceError, match="no stream comes from there"):
+    with stream_server(frames=0, then="hang") as server, pytest.raises(SourceError, match="but sends nothing"):
         VideoSource(f"{server.address}/camera", timeout_s=0.5)
 
 
@@ -97,3 +98,26 @@ def test_without_reconnecting_a_stream_that_ends_is_an_error() -> None:
         received, error = drain(source)
     assert received >= 1
     assert "ended after 10 frames" in str(error)
+
+
+def test_it_is_back_only_when_a_frame_comes() -> None:
+    events: list[str] = []
+    with stream_server(frames=5) as server:
+        source = open_video(f"{server.address}/camera", on_event=events.append)
+        frames = iter(source)
+        next(frames)
+
+    def read_on() -> None:
+        for _ in frames:
+            if source.reconnections:
+                return
+
+    reader = threading.Thread(target=read_on, daemon=True)
+    with stream_server(server.port, frames=0):
+        reader.start()
+        wait_for("a try in vain", lambda: "sends nothing" in events[-1] if events else False, told=lambda: events)
+    assert not any(event.startswith("back") for event in events)
+    with stream_server(server.port), source:
+        reader.join(DEADLINE_S)
+    assert events[-1].startswith("back after ")
+    assert events[-1].endswith("/camera: 64x48 at 25 frames/s")

@@ -36,6 +36,20 @@ def test_a_video_read_slowly_still_drops_nothing(tmp_path: Path) -> None:
     assert (count, source.dropped) == (10, 0)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["10:00:00", "concat:a", "http:a", "file:a", "-a", "a%d", "a%03d", "a?b=c", "a#b", "subfile,,start,0,end,0,:a"],
+)
+def test_a_name_that_ffmpeg_takes_for_something_else(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "clip.avi", 5).rename(tmp_path / f"{name}.avi")
+    monkeypatch.chdir(tmp_path)
+    for path in (f"{name}.avi", f"./{name}.avi", tmp_path / f"{name}.avi"):
+        with VideoSource(path) as source:
+            assert drain(source) == (5, None)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_video_cut_short_gives_its_frames_then_an_error(tmp_path: Path, share: float) -> None:
     path = write_video(tmp_path / "clip.avi", 100)

@@ -1,0 +1,93 @@
+"""``stn-train turn``: a network learns which side of a rectified target is up."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from stn_rectify.models.command.shared_options import (
+    CourseOptions,
+    EvaluationOptions,
+    ResultOptions,
+    frame_shape,
+    prepare_out,
+)
+from stn_rectify.models.command.subcommand import Subcommand
+from stn_rectify.models.command.subcommands.evaluate import read_real_frames
+from stn_rectify.models.command.subcommands.frame_training import TrainingFrameOptions, course_arguments
+from stn_rectify.models.files import TURN_SUFFIX, is_turn_file, network_file
+from stn_rectify.runtime.command.option_groups import OptionGroup, group, option
+from stn_rectify.runtime.command.parsing import positive_number
+from stn_rectify.runtime.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnNetworkOptions(OptionGroup):
+    """The turn network."""
+
+    input_shape: tuple[int, int, int] = option(
+        (96, 96, 1),
+        "of the rectified target; both sides the same multiple of 8, C is 1 or 3 (default %(default)s)",
+        frame_shape,
+        metavar="HxWxC",
+    )
+    width: float = option(1.0, "on its channels (default %(default)s)", positive_number, metavar="FACTOR")
+    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn(Subcommand):
+    """Train a network that says which side of a target is up: --out NAME.turn.keras beside NAME.keras."""
+
+    name = "turn"
+    examples = ("--out labels.turn.keras --backgrounds photographs/",)
+
+    result: ResultOptions = group()
+    network: TurnNetworkOptions = group("network")
+    course: CourseOptions = group("training", batch_size=64, learning_rate=2.5e-3)
+    frames: TrainingFrameOptions = group("synthesised targets", samples=16_000)
+    evaluation: EvaluationOptions = group("evaluation")
+
+    def run(self) -> int:
+        """Trains the network, and says how often it is right.
+
+        Raises:
+            DataError: if real frames cannot be read, which is noticed before the training, or the training's files.
+            UsageError: if options contradict each other.
+        """
+        from stn_rectify.models.evaluation.turn_accuracy import evaluate_turns
+        from stn_rectify.models.training.turn_training import TurnRecipe, held_out_accuracy, train_turn
+
+        out, frames, course, network = self.result.out, self.frames, self.course, self.network
+        if not is_turn_file(out):
+            raise UsageError(f"--out {out}: a turn network is called NAME{TURN_SUFFIX}")
+        height, width, _ = network.input_shape
+        if height != width or height % 8:
+            raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 8")
+        if self.evaluation.sheet:
+            raise UsageError("--sheet: a turn network has no verification sheet: leave it out")
+        arguments = course_arguments(frames, course)
+        real = read_real_frames(self.evaluation)
+        recipe = TurnRecipe(
+            **arguments,
+            input_shape=network.input_shape,
+            width=network.width,
+            weights=str(network_file(network.weights, TURN_SUFFIX)) if network.weights else None,
+        )
+        prepare_out(out, overwrite=self.result.overwrite)
+        model = train_turn(recipe, out, jobs=frames.jobs)
+        beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
+        print(f"wrote {out}, {beside}", flush=True)
+        try:
+            if self.evaluation.hold_out:
+                work = out.with_suffix(".hold-out")
+                print(held_out_accuracy(model, recipe, self.evaluation.hold_out, work, jobs=frames.jobs), flush=True)
+            for accuracy in evaluate_turns(model, real):
+                print(accuracy, flush=True)
+        except KeyboardInterrupt:  # nothing is left to go on with
+            print("stn-train turn: stopped; the network is written", file=sys.stderr)
+            return 130
+        except DataError as error:
+            print(f"not tried: {error}", flush=True)
+        return 0

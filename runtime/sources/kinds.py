@@ -1,0 +1,118 @@
+"""The kind of source that a name stands for, so that one that was given to the wrong option is told the right one."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.sources.addresses import is_url, local_file, without_secrets
+from stn_rectify.runtime.sources.containers import Container, read_container
+
+_CAMERA_NAME = re.compile(r"auto|picamera2(:\d+)?|\d+")
+_CAMERA_DEVICE = re.compile(r"/dev/(video|v4l|media)")
+_NUMBERED = re.compile(r"%0?\d*d")  # as FFmpeg writes the names of images that follow one another
+_VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
+    | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
+_IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
+    | {".tiff", ".webp"}
+)
+#: What Pillow takes for an image, and is a video.
+_VIDEO_FORMATS = frozenset({"MPEG"})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a name stands for.
+
+    Attributes:
+        option: that takes it, without the dashes.
+        words: what it is, for a message.
+        value: what to write behind the option instead, if not the name.
+    """
+
+    option: str
+    words: str
+    value: str | None = None
+
+
+def kind_of(name: str) -> Kind | None:
+    """The kind of source that a name stands for; None if that cannot be told. Only regular files are opened."""
+    name = local_file(name)
+    if is_url(name):
+        return Kind("video", "an address")
+    if name == "-":
+        return Kind("image", "standard input, through which images come")
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError):
+        return _kind_of_missing(name)
+    if _CAMERA_DEVICE.match(name) or _is_video_device(name, mode):
+        return Kind("camera", "a camera's device")
+    if stat.S_ISDIR(mode):
+        return Kind("image", "a folder")
+    return _kind_of_file(name) if stat.S_ISREG(mode) else None
+
+
+def check_kind(option: str, name: str) -> None:
+    """Checks that a source is given to the option that takes it.
+
+    Args:
+        option: ``"image"``, ``"video"`` or ``"camera"``.
+        name: its value.
+
+    Raises:
+        UsageError: if another option takes it; the message says which.
+    """
+    kind = kind_of(name)
+    if kind is None or kind.option == option:
+        return
+    shown = without_secrets(name)
+    use = f"--{kind.option}" if kind.option == "demo" else f"--{kind.option} {kind.value or shown}"
+    also = ", or name one video in it" if kind.words == "a folder" and option == "video" else ""
+    raise UsageError(f"{shown} is {kind.words}: use {use}{also}, not --{option}")
+
+
+def _kind_of_missing(name: str) -> Kind | None:
+    """Of a name that no file has: as it is written."""
+    suffix = Path(name).suffix.lower()
+    if _CAMERA_NAME.fullmatch(name):
+        return Kind("camera", "the name of a camera")
+    if _CAMERA_DEVICE.match(name):
+        return Kind("camera", "a camera's device")
+    if name == "demo":
+        return Kind("demo", "the sample")
+    if suffix in _IMAGE_SUFFIXES and _NUMBERED.search(name):
+        pattern = _NUMBERED.sub("*", name)
+        return Kind("image", "a pattern of images", f"'{pattern}'")
+    if suffix in _IMAGE_SUFFIXES:
+        return Kind("image", "a pattern of images" if glob.has_magic(name) else "the name of an image")
+    return Kind("video", "the name of a video") if suffix in _VIDEO_SUFFIXES and not glob.has_magic(name) else None
+
+
+def _is_video_device(name: str, mode: int) -> bool:
+    """Follows links, as udev and people make them."""
+    return stat.S_ISCHR(mode) and _CAMERA_DEVICE.match(os.path.realpath(name)) is not None
+
+
+def _kind_of_file(name: str) -> Kind | None:
+    """By what is in it; an animation, such as a GIF, may be taken for either."""
+    try:
+        with Image.open(name) as image:
+            if image.format not in _VIDEO_FORMATS:
+                return None if getattr(image, "is_animated", False) else Kind("image", "an image")
+    except UnidentifiedImageError:
+        pass
+    except Exception:  # Pillow's decoders raise nearly anything; whoever reads it will say so
+        return None
+    is_video = read_container(name) != Container() or Path(name).suffix.lower() in _VIDEO_SUFFIXES
+    return Kind("video", "a video") if is_video else None
