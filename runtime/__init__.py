@@ -10,7 +10,14 @@
 Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded with the first `Rectifier`.
 """
 
-from stn_rectify.runtime.errors import DataError, ModelFileError, SourceError, StnRectifyError, UsageError
+from stn_rectify.runtime.errors import (
+    DataError,
+    ModelFileError,
+    SourceError,
+    StnRectifyError,
+    StnRectifyWarning,
+    UsageError,
+)
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.recognition.recognition import Recognition
@@ -67,6 +74,7 @@ __all__ = [
     "SaveSink",
     "SourceError",
     "StnRectifyError",
+    "StnRectifyWarning",
     "TargetTracker",
     "UsageError",
     "VideoSource",

@@ -6,9 +6,15 @@ as one line and exit non-zero.
 
 from __future__ import annotations
 
+import warnings
+
 
 class StnRectifyError(Exception):
     """Base of all errors that stn-rectify raises on purpose."""
+
+
+class StnRectifyWarning(UserWarning):
+    """Something was left out or taken for granted; the command lines print it as one line."""
 
 
 class ModelFileError(StnRectifyError):
@@ -25,6 +31,11 @@ class DataError(StnRectifyError):
 
 class UsageError(StnRectifyError):
     """An object or a command was used in a way it does not support."""
+
+
+def warn(message: str) -> None:
+    """Issues a `StnRectifyWarning`."""
+    warnings.warn(message, StnRectifyWarning, stacklevel=3)
 
 
 def first_line(error: BaseException) -> str:

@@ -16,8 +16,8 @@ PUBLIC = {
         CameraInfo CameraSource CapturedFrame CornerSmoother DataError FrameSource FrameView ImageSource JsonlSink
         LabelVote Location MissRule ModelFile ModelFileError PiCameraSource Pipeline Processed Recognition
         RecognitionSchedule RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
-        SourceError StnRectifyError TargetTracker UsageError VideoSource bundled_models draw_overview list_cameras
-        open_camera open_video
+        SourceError StnRectifyError StnRectifyWarning TargetTracker UsageError VideoSource bundled_models
+        draw_overview list_cameras open_camera open_video
     """,
     "runtime.annotations": "AnnotatedFrame AnnotatedTarget Annotations has_annotations read_annotations",
     "runtime.geometry": """

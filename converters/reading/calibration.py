@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,13 +17,13 @@ import numpy.typing as npt
 from stn_rectify.models.evaluation.known_frames import network_input, refuse_wrong_order
 from stn_rectify.runtime.annotations import has_annotations, read_annotations
 from stn_rectify.runtime.arrays import Array, FloatArray, IntArray
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, SourceError, StnRectifyWarning, first_line
+from stn_rectify.runtime.images.finding import image_files
+from stn_rectify.runtime.images.reading import read_image
 
 #: More frames than these are thinned out evenly.
 CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
 _FEW_FRAMES = 20
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ def read_frames(
         DataError: if nothing usable is there.
     """
     reader = _read_folder if source.is_dir() else _read_npz
-    frame_set = reader(source, input_shape, limit)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", StnRectifyWarning)
+        frame_set = reader(source, input_shape, limit)
+    said = dict.fromkeys(first_line(one.message) for one in warned if isinstance(one.message, StnRectifyWarning))
+    frame_set = replace(frame_set, notes=(*frame_set.notes, *said))
     low, high = value_range
     return replace(frame_set, frames=frame_set.frames * np.float32(high - low) + np.float32(low))
 
@@ -147,7 +152,9 @@ def frame_files(source: Path, limit: int) -> dict[str, Path]:
     if not source.is_dir():
         raise DataError(f"{source}: no such calibration folder or .npz file")
     if not has_annotations(source):
-        images = image_files(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StnRectifyWarning)  # who reads the frames says it
+            images = _images(source)
         return {str(images[k].relative_to(source)): images[k] for k in thinned(len(images), limit)}
     read = read_annotations(source, limit)
     named = {}
@@ -157,16 +164,11 @@ def frame_files(source: Path, limit: int) -> dict[str, Path]:
     return named
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder and its subfolders, sorted.
-
-    Raises:
-        DataError: if there are none.
-    """
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise DataError(f"{folder}: no images for calibration in it (jpg, png, bmp or webp)")
-    return files
+def _images(folder: Path) -> list[Path]:
+    try:
+        return image_files(folder, subfolders=True)
+    except SourceError as error:
+        raise DataError(f"no images for calibration: {error}") from error
 
 
 def thinned(count: int, limit: int) -> IntArray:
@@ -179,7 +181,7 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
         raise DataError(f"images have 1 or 3 channels, the model has {input_shape[2]}: give an .npz file of frames")
     if has_annotations(folder):
         return _annotated(folder, input_shape, limit)
-    files = image_files(folder)
+    files = _images(folder)
     frames = []
     for file in (files[k] for k in thinned(len(files), limit)):
         frames.append(network_input(_read_image(file), input_shape))
@@ -188,13 +190,10 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
 
 def _read_image(file: Path) -> Array:
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None  # imread crashes on a path that is not UTF-8
-    if image is None:
-        raise DataError(f"{file}: not an image that can be read; remove it from the calibration folder")
-    return image
+        image = read_image(file, reduce=True)
+    except SourceError as error:
+        raise DataError(f"{error}; remove it from the calibration folder, or mend it") from error
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 def _annotated(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:

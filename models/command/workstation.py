@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 
+from stn_rectify.runtime.command.messages import warning_lines
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 
@@ -40,8 +41,9 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
         The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
     """
     try:
-        require_tensorflow()
-        return work()
+        with warning_lines(program):
+            require_tensorflow()
+            return work()
     except StnRectifyError as error:
         if debug:
             raise

@@ -17,8 +17,8 @@ from stn_rectify.runtime.annotations import read_annotations
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
+from stn_rectify.runtime.images.reading import read_image
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
-from stn_rectify.runtime.sources.images import read_image
 
 _MOST_FRAMES = 1000  # of a folder: they are kept in memory
 _LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target
@@ -82,13 +82,13 @@ def refuse_wrong_order(file: Path, corners: Mapping[Any, Array]) -> None:
 
 
 def read_frame(path: Path) -> Array:
-    """An image file, BGR uint8 [H, W, 3].
+    """An image file, BGR uint8 [H, W, 3]; one of very many pixels scaled down, with a warning.
 
     Raises:
         DataError: if the file is missing or damaged.
     """
     try:
-        image = read_image(path)
+        image = read_image(path, reduce=True)
     except SourceError as error:
         raise DataError(f"an image is missing or damaged: {error}") from error
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)

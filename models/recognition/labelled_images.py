@@ -15,7 +15,8 @@ import numpy as np
 
 from stn_rectify.models.evaluation.known_frames import read_frame
 from stn_rectify.runtime.arrays import Image, IntArray
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, SourceError
+from stn_rectify.runtime.images.finding import image_files
 from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
 
 _GZIP = b"\x1f\x8b"
@@ -50,7 +51,6 @@ def read_idx(file: Path) -> Image:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _IDX_IMAGES, _IDX_LABELS = "train-images", "train-labels"
 
 
@@ -118,13 +118,16 @@ def _read_idx_pair(folder: Path, images_file: Path, channels: int) -> LabelledIm
 
 
 def _read_folders(folder: Path, size: tuple[int, int], channels: int) -> LabelledImages:
-    names = sorted(f.name for f in folder.iterdir() if f.is_dir())
-    files = [(f, k) for k, n in enumerate(names) for f in (folder / n).rglob("*") if f.suffix.lower() in _SUFFIXES]
-    counts = {names[k] for _, k in files}
-    if len(counts) < 2 or len(counts) < len(names):
-        empty = next((n for n in names if n not in counts), None)
-        problem = f"no image is in its sub-folder {empty!r}" if empty else "it has fewer than two sub-folders of images"
-        raise DataError(f"{folder}: {problem}; expected LABEL/IMAGE (jpg, png, bmp or webp) for each label")
+    names = sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+    expected = "expected LABEL/IMAGE for each label"
+    if len(names) < 2:
+        raise DataError(f"{folder}: it has fewer than two sub-folders of images; {expected}")
+    files = []
+    for label, name in enumerate(names):
+        try:
+            files += [(file, label) for file in image_files(folder / name, subfolders=True)]
+        except SourceError as error:
+            raise DataError(f"{folder}: no image is in its sub-folder {name!r}; {expected}: {error}") from error
     files.sort(key=lambda entry: hashlib.sha256(entry[0].relative_to(folder).as_posix().encode()).digest())
     images = np.empty((len(files), *size, channels), np.uint8)
     for number, (file, _) in enumerate(files):

@@ -14,7 +14,7 @@ from stn_rectify.runtime.annotations.frames import AnnotatedFrame, AnnotatedTarg
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-from stn_rectify.runtime.sources.images import image_size
+from stn_rectify.runtime.images.reading import image_size
 
 #: A target may be small; corners on one line are no target.
 _LEAST_AREA_PX = 1e-9

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.sources.images import IMAGE_SUFFIXES
+from stn_rectify.runtime.images.kinds import image_suffixes
 
 #: Where the images lie beside annotations, and the annotations beside images.
 _IMAGES, _ANNOTATIONS = "images", "annotations"
@@ -47,11 +47,7 @@ class Folder:
     @cached_property
     def images(self) -> list[Path]:
         """The images of the folder and its subfolders, sorted."""
-        return sorted(
-            file
-            for file in self.root.rglob("*")
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-        )
+        return images_of(self.root, subfolders=True)
 
     @cached_property
     def coco(self) -> dict[Path, Any]:
@@ -134,6 +130,15 @@ class Folder:
         images = root / _IMAGES
         below = sorted(child for child in images.iterdir() if child.is_dir()) if images.is_dir() else []
         return [images / name, *(child / name for child in below)]
+
+
+def images_of(folder: Path, *, subfolders: bool) -> list[Path]:
+    """The images of a folder, and if asked for of its subfolders, sorted."""
+    return sorted(
+        file
+        for file in (folder.rglob("*") if subfolders else folder.iterdir())
+        if file.suffix.lower() in image_suffixes() and not file.name.startswith(".")
+    )
 
 
 def is_coco(content: Any) -> bool:

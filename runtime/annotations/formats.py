@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from stn_rectify.runtime.annotations import ccpd, coco, cvat, labelme, truth, yolo
 from stn_rectify.runtime.annotations.corners import DrawnSet, checked_frame
-from stn_rectify.runtime.annotations.folder import Folder
+from stn_rectify.runtime.annotations.folder import Folder, images_of
 from stn_rectify.runtime.annotations.frames import Annotations, counted
 from stn_rectify.runtime.errors import DataError
 
@@ -25,20 +26,23 @@ class _Format:
         look_for: what its folders hold.
         find: gives what it finds in a folder, None for nothing.
         read: gives the frames of what was found.
+        is_list: whether a file lists the images, so that others may lie there; the readers of the other formats say
+            themselves which they leave out.
     """
 
     name: str | Callable[[Any], str]
     look_for: str
     find: Callable[[Folder], Any]
     read: Callable[[Folder, Any], DrawnSet]
+    is_list: bool = False
 
 
-_TRUTH = _Format("truth.json", "truth.json (in it, or FOLDER.truth.json beside it)", truth.find, truth.read)
+_TRUTH = _Format("truth.json", "truth.json (in it, or FOLDER.truth.json beside it)", truth.find, truth.read, True)
 _OTHERS = (
-    _Format("COCO", "COCO (a .json with images and annotations)", coco.find, coco.read),
+    _Format("COCO", "COCO (a .json with images and annotations)", coco.find, coco.read, True),
     _Format(yolo.kind, "YOLO-pose or YOLO-OBB (images/ and labels/*.txt, data.yaml)", yolo.find, yolo.read),
     _Format("labelme", "labelme (a .json for each image)", labelme.find, labelme.read),
-    _Format("CVAT", "CVAT for images 1.1 (annotations.xml)", cvat.find, cvat.read),
+    _Format("CVAT", "CVAT for images 1.1 (annotations.xml)", cvat.find, cvat.read, True),
     _Format("CCPD", "CCPD (file names)", ccpd.find, ccpd.read),
 )
 
@@ -114,9 +118,23 @@ def read_annotations(
         _name(one, what),
         tuple(frame for frame, _ in checked),
         count,
-        (*drawn.notes, *order),
+        (*drawn.notes, *order, *(_unnamed(folder, drawn) if one.is_list else ())),
         tuple(file for file in files if file.is_file()),
     )
+
+
+def _unnamed(folder: Folder, drawn: DrawnSet) -> Iterator[str]:
+    """A phrase about the images that lie beside those that are named, if there are any."""
+    named = set[Path]()
+    for frame in drawn.frames:
+        with suppress(DataError):  # said where the frame is asked for
+            named.add((frame.path if isinstance(frame.path, Path) else frame.path()).resolve())
+    # A file that was named lists the images of its folder, or a part of a data set whose others lie elsewhere.
+    places = [folder.root] if folder.only is None else {path.parent for path in named}
+    others = {image.resolve() for place in places for image in images_of(place, subfolders=folder.only is None)}
+    count = len(others - named)
+    if count:
+        yield f"{counted(count, 'image')} that no annotation names left out"
 
 
 def _found(folder: Folder) -> list[tuple[_Format, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError, SourceError
-from stn_rectify.runtime.sources.images import read_image
+from stn_rectify.runtime.images.reading import read_image
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines, say
+from stn_rectify.runtime.command.messages import camera_lines, say, warning_lines
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.command.run import run
@@ -35,6 +35,7 @@ def command() -> NoReturn:
     sys.exit(status)
 
 
+@warning_lines(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage."""
     words = sys.argv[1:] if argv is None else list(argv)

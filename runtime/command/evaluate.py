@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
+from stn_rectify.runtime.command.option_types import PixelCount, pixel_count
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.command.recognition_options import RecognitionOptions, open_recognizer
 from stn_rectify.runtime.command.signals import StopSignals, stop_signals
+from stn_rectify.runtime.command.source_options import MAX_PIXELS
 from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_empty_folder, read_folder
@@ -79,6 +81,7 @@ class EvaluateOptions(OptionGroup):
     max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     iou: float = option(0.5, "overlap from which on a target counts as found (0.5)", _overlap, metavar="X")
     min_score: float | None = option(None, "say what passes at this score, too, 0 to 1", share, metavar="S")
+    max_pixels: PixelCount = option(MAX_PIXELS, "larger images are refused (70M)", pixel_count, metavar="N")
     sheet: Path | None = option(
         None, "draw the best, median and worst targets, and empty frames that pass", Path, metavar="FILE.png"
     )
@@ -151,6 +154,7 @@ def _evaluate(
         search = FolderSearch(
             rectifier,
             max_targets=options.max_targets,
+            max_pixels=options.max_pixels.number,
             recognizer=recognizer,
             on_error=failed,
             on_frame=progress.frame_done,

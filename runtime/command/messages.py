@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from stn_rectify.runtime.errors import StnRectifyWarning, first_line
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
@@ -16,6 +19,20 @@ _LABEL_CHARACTERS = 80  # of a text in the line about a result
 def say(line: str) -> None:
     """Prints a line for people; standard output is left to results."""
     print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def warning_lines(program: str) -> Iterator[None]:
+    """Makes each Python warning of the block a line for people: our own, and those of libraries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", StnRectifyWarning)
+
+        def show(message: Warning | str, *_: object, **__: object) -> None:
+            text = first_line(message) if isinstance(message, Warning) else message
+            say(f"{program}: warning: {text}")
+
+        warnings.showwarning = show
+        yield
 
 
 def model_line(rectifier: Rectifier) -> str:
@@ -44,8 +61,14 @@ def recognizer_line(recognizer: Recognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
+<<<<<<< HEAD
     label = _label_phrase(result.label, result.label_score)
     return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+=======
+    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    page = "" if frame.page is None else f" page {frame.page}"
+    return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+>>>>>>> a393620da48c12ced6b82dbd7b7ad9ccbfb3a28a
 
 
 def _label_phrase(label: str | None, score: float | None) -> str:

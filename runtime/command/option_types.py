@@ -18,6 +18,7 @@ from stn_rectify.runtime.sources.addresses import HIDDEN, is_url, without_secret
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
 
+_PIXELS = {"M": 10**6, "G": 10**9}
 _BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -31,6 +32,17 @@ class Size(tuple[int, int]):
 @dataclass(frozen=True)
 class ByteCount:
     """A size on a disk, as it was written, and in bytes."""
+
+    text: str
+    number: int
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class PixelCount:
+    """A number of pixels, as it was written, and as a number."""
 
     text: str
     number: int
@@ -75,6 +87,18 @@ def byte_count(text: str) -> ByteCount:
     if count < 10**6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size from 1M, such as 500M or 2G")
     return ByteCount(text, count)
+
+
+def pixel_count(text: str) -> PixelCount:
+    """``70M``, ``1.5G``, ``80000000``."""
+    unit = _PIXELS.get(text[-1:].upper())
+    try:
+        count = round(float(text[:-1]) * unit) if unit else int(text)
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels, such as 70M or 200M")
+    return PixelCount(text, count)
 
 
 def output(text: str) -> str:

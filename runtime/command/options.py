@@ -18,7 +18,13 @@ from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag,
 from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
 from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
-from stn_rectify.runtime.command.source_options import CameraOptions, ReconnectionOptions, SourceOptions, ViewOptions
+from stn_rectify.runtime.command.source_options import (
+    CameraOptions,
+    ImageOptions,
+    ReconnectionOptions,
+    SourceOptions,
+    ViewOptions,
+)
 from stn_rectify.runtime.command.target_options import OF_FOLLOWING_TARGETS, ModelOptions, TargetOptions
 from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
@@ -44,6 +50,7 @@ class RunOptions(OptionGroup):
 
     program: ProgramOptions = group()
     source: SourceOptions = group()
+    images: ImageOptions = group()
     camera: CameraOptions = group()
     reconnection: ReconnectionOptions = group()
     view: ViewOptions = group()
@@ -128,6 +135,7 @@ def check_options(options: RunOptions) -> None:
             if value == "" or (type(value) is tuple and "" in value):  # an unset variable of a shell, most likely
                 raise UsageError(f"--{key} is empty: give it a value, or leave it out")
     source, recognition = options.source, options.recognition
+    options.images.check_needed("--image", is_there=source.image is not None)
     if source.video is None or not is_url(source.video) or list(options.camera.changed()) != ["framerate"]:
         options.camera.check_needed("--camera", is_there=source.camera is not None)
     recognition.check_needed("--recognizer", is_there=recognition.recognizer is not None)
@@ -166,6 +174,8 @@ def _replaced_keys(options: RunOptions) -> set[str]:
     """The keys of a file that options of the command line exclude, or whose values they would else add to."""
     source = options.source
     keys = set(source.names()) if source.is_named else set()
+    if source.is_named and source.image is None:
+        keys |= set(options.images.names())
     if source.image is not None or source.demo:
         keys |= {*options.camera.names(), *OF_FOLLOWING_TARGETS, *OF_FOLLOWING_FRAMES}
     elif source.video is not None:

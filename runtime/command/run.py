@@ -70,7 +70,9 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             scan_every=options.target.scan_every,
         )
         stack.callback(lambda: pipeline.rectifier.close())  # which may be another one by then
-        source = stack.enter_context(open_source(options.source, options.camera, options.reconnection, failed))
+        source = stack.enter_context(
+            open_source(options.source, options.images, options.camera, options.reconnection, failed)
+        )
         # They make files only once frames can come.
         video, labels = options.model.video_file, recognizer is not None
         asked_for = make_sinks(

@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 
 from stn_rectify.runtime.command.messages import say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import Region, rate, region, seconds, video
+from stn_rectify.runtime.command.option_types import PixelCount, Region, pixel_count, rate, region, seconds, video
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 from stn_rectify.runtime.sources.kinds import check_kind
 
+#: Pixels of an image, at most.
+MAX_PIXELS = PixelCount(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
 DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 
@@ -49,6 +52,17 @@ class SourceOptions(OptionGroup):
     def frames_follow(self) -> bool:
         """Tells whether the source's frames follow one another, as those of cameras and videos do."""
         return self.camera is not None or self.video is not None
+
+
+@dataclass(frozen=True)
+class ImageOptions(OptionGroup):
+    """The options that only images take."""
+
+    title: ClassVar[str] = "images"
+
+    max_pixels: PixelCount = option(
+        MAX_PIXELS, "larger images are read scaled down if they are JPEG, else refused (70M)", pixel_count, metavar="N"
+    )
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class ViewOptions(OptionGroup):
 
 def open_source(
     source: SourceOptions,
+    images: ImageOptions,
     camera: CameraOptions,
     reconnection: ReconnectionOptions,
     failed: Callable[[StnRectifyError], None],
@@ -110,7 +125,7 @@ def open_source(
         for name in source.image:
             if len(source.image) == 1 or not os.path.isfile(name):  # of many files one may be wrong, and is passed over
                 check_kind("image", name)
-        return ImageSource(source.image, on_error=failed)
+        return ImageSource(source.image, on_error=failed, max_pixels=images.max_pixels.number)
     if source.demo:
         return ImageSource(DEMO_IMAGE)
     again: dict[str, Any] = {

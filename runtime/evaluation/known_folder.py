@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from stn_rectify.runtime.annotations import has_annotations, read_annotations
-from stn_rectify.runtime.annotations.folder import read_json
+from stn_rectify.runtime.annotations.folder import images_of, read_json
+from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.sources.images import image_files
+from stn_rectify.runtime.images.finding import image_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,10 @@ def read_folder(source: Path, on_error: Callable[[DataError], None]) -> KnownFol
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             wanted = 'expected {"box": [x, y, width, height], "text": "..."}, a list of these, or null'
             raise DataError(f"{boxes}: {image}: {wanted}: {error}") from error
-    return KnownFolder(_name(source), tuple(images), boxes=True)
+    named = {image.path.resolve() for image in images}
+    unnamed = sum(image.resolve() not in named for image in images_of(source, subfolders=True))
+    note = f"{source}: {counted(unnamed, 'image')} that {boxes.name} does not name left out" if unnamed else ""
+    return KnownFolder(_name(source), tuple(images), boxes=True, note=note)
 
 
 def read_empty_folder(folder: Path) -> KnownFolder:

@@ -13,9 +13,9 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError, SourceError, StnRectifyError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, KnownImage
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import box_overlap, intersection_over_union
+from stn_rectify.runtime.images.reading import read_image
 from stn_rectify.runtime.recognition.recognition import Recognition
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.sources.images import read_image
 
 
 class TextReader(Protocol):
@@ -87,6 +87,7 @@ class FolderSearch:
         rectifier: looks for them.
         max_targets: results of a frame, at most, 1 or more.
         recognizer: reads the rectified results; None for no texts.
+        max_pixels: of a frame; one with more is an error.
         on_error: called with the error of a frame that cannot be read or searched, which is then left out.
         on_frame: called after each frame with the number of frames done, those left out included.
     """
@@ -96,12 +97,13 @@ class FolderSearch:
         rectifier: Rectifier,
         *,
         max_targets: int,
+        max_pixels: int,
         recognizer: TextReader | None,
         on_error: Callable[[StnRectifyError], None],
         on_frame: Callable[[int], None],
     ) -> None:
         self._rectifier, self._max_targets, self._recognizer = rectifier, max_targets, recognizer
-        self._on_error, self._on_frame = on_error, on_frame
+        self._on_error, self._on_frame, self._max_pixels = on_error, on_frame, max_pixels
         self._stopping = False
 
     @property
@@ -128,7 +130,7 @@ class FolderSearch:
         return FolderResults(folder, tuple(searched), failed)
 
     def _searched(self, image: KnownImage, *, boxes: bool) -> SearchedFrame:
-        frame = read_image(image.path)
+        frame = read_image(image.path, max_pixels=self._max_pixels)
         started = time.perf_counter()
         locations = self._rectifier.locate_all(frame, max_targets=self._max_targets)
         latency_ms = (time.perf_counter() - started) * 1000

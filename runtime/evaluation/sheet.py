@@ -14,7 +14,7 @@ from stn_rectify.runtime.errors import SourceError
 from stn_rectify.runtime.evaluation.measures import TargetPairs, pair_each
 from stn_rectify.runtime.evaluation.search import FoundTarget, SearchedFrame
 from stn_rectify.runtime.geometry import upright_size
-from stn_rectify.runtime.sources.images import read_image
+from stn_rectify.runtime.images.reading import read_image
 
 _CELL_PX, _RECTIFIED_PX = (256, 192), (256, 128)
 _WORST = 6
@@ -109,7 +109,7 @@ def _outlined(image: Image, frame: SearchedFrame, truth: Array | None, result: F
 def _read(frame: SearchedFrame) -> Image:
     """The frame in colour; grey if its file has gone since."""
     try:
-        image = read_image(frame.image.path)
+        image = read_image(frame.image.path, max_pixels=frame.size[0] * frame.size[1])
     except SourceError:
         return np.full((frame.size[1], frame.size[0], 3), 128, np.uint8)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8) if image.ndim == 2 else image

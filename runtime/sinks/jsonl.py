@@ -24,17 +24,18 @@ def result_values(
         targets: all targets, best first; None where only one was looked for.
 
     Returns:
-        ``source``, ``frame`` (its index), ``timestamp`` (Unix seconds), ``corners`` (four [x, y], frame pixels),
-        ``score``, ``label``, ``label_score`` (None without a recognizer, and where the score is 0), ``latency_ms``;
-        ``labels`` (pairs of label and score, best first) where the best few were asked for; ``track``, ``turn`` and
-        ``turn_score`` where they are known. With ``targets`` a list of that name: of each ``corners``, ``score``,
-        ``label``, ``label_score``, ``track``, ``turn`` (None where it is not known), and ``labels`` and ``turn_score``
-        as above.
+        ``source``, ``frame`` (its index), ``page`` (only of files of several), ``timestamp`` (Unix seconds),
+        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a recognizer, and
+        where the score is 0), ``latency_ms``; ``labels`` (pairs of label and score, best first) where the best few were
+        asked for; ``track``, ``turn`` and ``turn_score`` where they are known. With ``targets`` a list of that name: of
+        each ``corners``, ``score``, ``label``, ``label_score``, ``track``, ``turn`` (None where it is not known), and
+        ``labels`` and ``turn_score`` as above.
     """
     known = {"track": result.track, "turn": result.turn}
     return {
         "source": frame.source,
         "frame": frame.index,
+        **({} if frame.page is None else {"page": frame.page}),
         "timestamp": round(frame.timestamp, 6),
         **_pose_values(result),
         "latency_ms": round(result.latency_ms, 3),

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import glob
 import io
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
-
-import cv2
-import numpy as np
-import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import SourceError
-from stn_rectify.runtime.sources.image_stream import split_images
+from stn_rectify.runtime.images.finding import all_image_files
+from stn_rectify.runtime.images.reading import MAX_PIXELS, read_pages
+from stn_rectify.runtime.images.stream import split_images
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
-
-#: What is taken for an image in a folder.
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-#: EXIF orientations that swap width and height.
-_QUARTER_TURNS = frozenset({5, 6, 7, 8})
 
 
 class ImageSource(FrameSource):
     """Images, in the order given; those of a folder or a glob sorted by name.
 
+    Each page of a TIFF and each frame of an animation is a frame. What is left out or taken for granted (other files of
+    a folder, its subfolders, the depth of a picture that does not tell) is said by a
+    `stn_rectify.runtime.StnRectifyWarning`.
+
     Args:
         paths: files, folders (their images, not those of subfolders) and globs such as ``"scans/**/*.png"``; or ``"-"``
-            for standard input: an image of any kind, or JPEG and PNG images one after the other, each handed over as
-            soon as it has come.
+            for standard input: images one after the other, each handed over as soon as it has come.
         on_error: called with the error of an image that cannot be read, which is then left out. None raises
             it.
+        max_pixels: width times height of an image, at most. JPEG and JPEG 2000 with more are read at a half, a quarter
+            or an eighth of their sides, with a warning; others are errors.
 
     Raises:
         SourceError: if a path does not exist, or there is no image in it.
@@ -46,6 +41,7 @@ class ImageSource(FrameSource):
         paths: str | PathLike[str] | Sequence[str | PathLike[str]],
         *,
         on_error: Callable[[SourceError], None] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
         names = [paths] if isinstance(paths, str | PathLike) else list(paths)
@@ -56,27 +52,37 @@ class ImageSource(FrameSource):
             raise SourceError("- is standard input, which goes with no other images: name it alone")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
-        self._files = [] if self._is_piped else [file for path in names for file in image_files(os.fspath(path))]
-        self._on_error = on_error
+        self._files = [] if self._is_piped else all_image_files(names)
+        self._on_error, self._max_pixels = on_error, max_pixels
         more = len(self._files) - 1
         first = "standard input" if self._is_piped else str(self._files[0])
         self.description = f"images: {first}" + (f" and {more} more" if more > 0 else "")
 
     def __iter__(self) -> Iterator[CapturedFrame]:
         index = -1
-        for index, (name, file) in enumerate(self._encoded()):
+        for index, page in enumerate(self._pages()):
             if self._stopping:
                 return
-            try:
-                image = read_image(file, name)
-            except SourceError as error:
-                if self._on_error is None:
-                    raise
-                self._on_error(error)
-                continue
-            yield CapturedFrame(name, index, time.time(), image)
+            if isinstance(page, CapturedFrame):
+                yield replace(page, index=index)
+            elif self._on_error is None:
+                raise page
+            else:
+                self._on_error(page)
         if index < 0 and not self._stopping:
             raise SourceError("standard input is empty: send an image through a pipe")
+
+    def _pages(self) -> Iterator[CapturedFrame | SourceError]:
+        """The pages of all images, not numbered yet, and the errors of those that cannot be read."""
+        for name, file in self._encoded():
+            try:
+                for page in read_pages(file, name, max_pixels=self._max_pixels):
+                    if isinstance(page.image, SourceError):
+                        yield page.image
+                    else:
+                        yield CapturedFrame(name, 0, time.time(), page.image, page=page.number)
+            except SourceError as error:
+                yield error
 
     def _encoded(self) -> Iterator[tuple[str, Path | io.BytesIO]]:
         """Names and encoded images."""
@@ -84,74 +90,3 @@ class ImageSource(FrameSource):
             pieces = split_images(sys.stdin.fileno(), lambda: self._stopping)
             return (("stdin", io.BytesIO(piece)) for piece in pieces)
         return ((str(path), path) for path in self._files)
-
-
-def read_image(file: Path | BinaryIO, name: str = "") -> npt.NDArray[np.uint8]:
-    """Reads an image, upright as its EXIF orientation says.
-
-    Transparency is dropped; 16-bit grey keeps its upper byte.
-
-    Args:
-        file: a path, or an open file.
-        name: what an error calls it; its path if empty.
-
-    Returns:
-        uint8 [H, W, 3] BGR, or [H, W] for grey images.
-
-    Raises:
-        SourceError: if the image cannot be read.
-    """
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-                return (deep >> 8).astype(np.uint8)
-            if image.mode in ("1", "L"):
-                return np.array(image.convert("L"))
-            return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
-    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
-        raise _unreadable(error, name or file) from error
-
-
-def image_size(file: Path) -> tuple[int, int]:
-    """The width and height of an image file in pixels, upright as its EXIF orientation says; not decoded if it can be.
-
-    Raises:
-        SourceError: if it is no image, or cannot be read.
-    """
-    try:
-        with Image.open(file) as opened:
-            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
-            return (opened.height, opened.width) if turned else opened.size
-    except Exception as error:
-        raise _unreadable(error, file) from error
-
-
-def _unreadable(error: Exception, name: object) -> SourceError:
-    if isinstance(error, UnidentifiedImageError):
-        return SourceError(f"cannot read the image {name}: it is no image, or of a kind that Pillow does not know")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
-    return SourceError(f"cannot read the image {name}: {reason}")
-
-
-def image_files(path: str) -> list[Path]:
-    """The images of a folder or a glob, sorted by name; a file is itself.
-
-    Raises:
-        SourceError: if there is none.
-    """
-    if os.path.isdir(path):
-        files = [file for file in Path(path).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
-        missing = f"no image in the folder {path}: expected {', '.join(sorted(IMAGE_SUFFIXES))}"
-    elif os.path.lexists(path) or not glob.has_magic(path):
-        if not os.path.exists(path):
-            raise SourceError(f"image {path} does not exist: check the path")
-        return [Path(path)]
-    else:
-        files = [Path(file) for file in glob.glob(path, recursive=True) if os.path.isfile(file)]
-        missing = f"nothing matches {path}: check the pattern"
-    visible = sorted(file for file in files if not file.name.startswith("."))
-    if not visible:
-        raise SourceError(missing)
-    return visible

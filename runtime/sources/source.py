@@ -21,6 +21,7 @@ class CapturedFrame:
         timestamp: when it was captured or read, Unix seconds.
         image: uint8 [H, W, 3] BGR or [H, W] grey.
         position_s: where it is in a video file, seconds from the file's start; None elsewhere.
+        page: of a file of several pages, or an animation of several frames, which one, from 1; None elsewhere.
     """
 
     source: str
@@ -28,6 +29,7 @@ class CapturedFrame:
     timestamp: float
     image: Image = field(repr=False)
     position_s: float | None = None
+    page: int | None = None
 
 
 class FrameSource(Closing):

@@ -10,38 +10,54 @@ import numpy as np
 from stn_rectify.models.synthesis.drawing.images import resized
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.errors import DataError, SourceError
+from stn_rectify.runtime.images.finding import image_files
+from stn_rectify.runtime.images.reading import read_image
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+#: What OpenCV reads as it always has: a training that goes on must see the same pixels.
+_BY_OPENCV = {".jpg", ".jpeg", ".png"}
 #: A larger JPEG file holds many more pixels than a frame needs; it is decoded at a quarter of its size.
 _LARGE_FILE_BYTES = 1_500_000
 
 
 def find_photographs(folder: Path, option: str = "--backgrounds") -> list[Path]:
-    """All JPEG and PNG files below ``folder``, sorted by path; ``option`` is where the user named it.
+    """All images below ``folder``, sorted by path; ``option`` is where the user named it.
 
     Raises:
         DataError: if there is no such folder, or no picture in it.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; {option} takes a folder of JPEG or PNG pictures")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not paths:
-        raise DataError(f"{folder}: no JPEG or PNG file in it; {option} takes a folder of pictures")
-    return paths
+        raise DataError(f"{folder}: no such folder; {option} takes a folder of pictures")
+    try:
+        return image_files(folder, subfolders=True)
+    except SourceError as error:
+        raise DataError(f"{error}; {option} takes a folder of pictures") from error
 
 
 def load_photograph(path: Path, max_side: int) -> Image:
     """Reads one photograph [H, W, 3] BGR and shrinks it until its longer side is ``max_side`` pixels at most.
 
     Raises:
-        DataError: if OpenCV cannot read the file.
+        DataError: if the file cannot be read.
     """
+    if path.suffix.lower() not in _BY_OPENCV:
+        return _shrunk(_read(path), max_side)
     is_large = path.suffix.lower() != ".png" and path.stat().st_size > _LARGE_FILE_BYTES
     read = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4 if is_large else cv2.IMREAD_COLOR)
     if read is None:
         raise DataError(f"{path}: not a readable JPEG or PNG picture; remove or replace it")
-    image = np.asarray(read, np.uint8)
+    return _shrunk(np.asarray(read, np.uint8), max_side)
+
+
+def _read(path: Path) -> Image:
+    try:
+        image = read_image(path, reduce=True)
+    except SourceError as error:
+        raise DataError(f"{error}; remove or replace it") from error
+    return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _shrunk(image: Image, max_side: int) -> Image:
     height, width = image.shape[:2]
     scale = max_side / max(width, height)
     return resized(image, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else image

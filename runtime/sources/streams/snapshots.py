@@ -9,8 +9,8 @@ from http.client import HTTPException
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import SourceError
+from stn_rectify.runtime.images.reading import read_image
 from stn_rectify.runtime.sources.addresses import without_secrets
-from stn_rectify.runtime.sources.images import read_image
 from stn_rectify.runtime.sources.streams.cause import cause_of_failure
 from stn_rectify.runtime.sources.streams.http import HttpClient
 from stn_rectify.runtime.sources.streams.url import StreamUrl

@@ -8,6 +8,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from stn_rectify.converters.reading.calibration import (
     FrameSet,
@@ -162,8 +163,27 @@ def test_a_picture_that_cannot_be_read_is_one_clear_line(tmp_path, content):
         (tmp_path / "a.png").symlink_to("/proc/self/mem")  # its first byte cannot be read, by root neither
     else:
         (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.png(: not an image| cannot be read)"):
+    with pytest.raises(DataError, match=r"cannot read the image .*a\.png: .*; remove it from the calibration folder"):
         read(tmp_path)
+
+
+def test_what_a_calibration_folder_holds_besides_is_warned_of(tmp_path):
+    for name in ("a.png", "b.jfif", "inner/c.tif", "d.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (30, 20), (9, 9, 9)).save(tmp_path / name, "TIFF" if name.endswith("tif") else "PNG")
+    (tmp_path / "inner/again").symlink_to("..")
+    frames = read(tmp_path)
+    assert len(frames) == 3
+    (note,) = frames.notes
+    assert "left out 1 .heic file (" in note
+    assert note in calibration_warnings(frames)
+
+
+def test_calibration_frames_are_seen_as_the_runtime_sees_them(tmp_path):
+    image = Image.new("RGBA", (30, 20))  # black on a transparent ground
+    image.paste((0, 0, 0, 255), (10, 5, 20, 15))
+    image.save(tmp_path / "a.png")
+    assert read(tmp_path).frames.max() == 1.0
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def _with_a_broken_picture(folder: Path) -> Path:
     ("prepare", "message"),
     [
         pytest.param(_missing, "nowhere: no such folder", id="missing"),
-        pytest.param(_without_pictures, "empty: no JPEG or PNG", id="without pictures"),
+        pytest.param(_without_pictures, "no image in the folder .*empty", id="without pictures"),
         pytest.param(_with_a_broken_picture, "broken.jpg: not a readable", id="broken picture"),
     ],
 )

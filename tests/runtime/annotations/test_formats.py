@@ -57,6 +57,16 @@ def test_truth_json_may_lie_beside_its_folder_and_be_named_itself(tmp_path):
     assert corners_of(tmp_path / "frames") == corners_of(tmp_path / "frames.truth.json") == {"a.jpg": [SQUARE]}
 
 
+def test_images_that_a_list_does_not_name_are_counted(tmp_path):
+    for name in ("a.jpg", "b.jpg", "inner/c.jfif"):
+        save_image(tmp_path / "frames" / name.replace("jfif", "jpg"))
+    (tmp_path / "frames/inner/c.jpg").rename(tmp_path / "frames/inner/c.jfif")
+    save(tmp_path / "frames/truth.json", {"a.jpg": SQUARE})
+    assert read_annotations(tmp_path / "frames").notes == ("2 images that no annotation names left out",)
+    save(tmp_path / "frames/truth.json", {"a.jpg": SQUARE, "b.jpg": None, "inner/c.jfif": None})
+    assert read_annotations(tmp_path / "frames").notes == ()
+
+
 # COCO.
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.command.cli import main
@@ -339,3 +340,51 @@ def test_following_needs_passes(make_dense_model: Callable[..., Path], tmp_path:
     assert done.returncode == 2
     assert done.stderr.startswith("stn-rectify: error: scan_every (--scan-every) follows targets by refinement passes")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_left_out_and_what_libraries_say_is_one_line_each(model: Path, images: Path) -> None:
+    (images / "d.HEIC").write_bytes(b"")
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint16), (20, 1)) * 16).save(images / "deep.png")
+    palette = Image.new("P", (30, 20))
+    palette.putpalette([9, 9, 9, 200, 200, 200])
+    palette.save(images / "palette.png", transparency=b"\0\xff")
+    exif = Image.Exif()
+    exif[0x9286] = "x" * 40
+    cut = exif.tobytes()[:-20]  # Pillow: "Truncated File Read"
+    Image.new("RGB", (30, 20)).save(images / "exif.jpg", exif=cut)
+    done = run("--image", images, "--model", model, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "warning" in line.lower()]
+    assert all(line.startswith("stn-rectify: warning: ") for line in said)
+    assert any("left out 1 .heic file (" in line for line in said)
+    assert any("deep.png: its 16-bit values end at 4080: taken for 12 bits" in line for line in said)
+    assert "site-packages" not in done.stderr
+    assert "UserWarning" not in done.stderr
+    assert len(done.stdout.splitlines()) == 6
+
+
+def test_max_pixels_reads_photographs_scaled_down_and_refuses_others(model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 1200)).save(tmp_path / "a.jpg")
+    Image.new("RGB", (1000, 1200)).save(tmp_path / "b.png")
+    done = run("--image", tmp_path, "--model", model, "--max-pixels", "0.5M", "--jsonl", "-")
+    assert done.returncode == 1
+    assert "warning: " + str(tmp_path / "a.jpg") + ": 1000x1200 are 1.2 million pixels" in done.stderr
+    assert (
+        "b.png: 1000x1200 are 1.2 million pixels, more than 0.5 million: scale it down, or --max-pixels 2M reads"
+        in done.stderr
+    )
+    assert [Path(json.loads(line)["source"]).name for line in done.stdout.splitlines()] == ["a.jpg"]
+    assert run("--image", tmp_path, "--model", model, "--max-pixels", "2M").returncode == 0
+    done = run("--camera", "0", "--model", model, "--max-pixels", "2M")
+    assert done.stderr == "stn-rectify: error: --max-pixels needs --image\n"
+
+
+def test_pages_are_told_apart_in_lines_and_pictures(model: Path, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), (level,) * 3) for level in (50, 150)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    done = run("--image", tmp_path, "--model", model, "--jsonl", "-", "--save", tmp_path / "out")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["frame"], line.get("page")) for line in lines] == [(0, None), (1, 1), (2, 2)]
+    assert len(list((tmp_path / "out").glob("scan-*.rectified.png"))) == 2
+    assert "scan.tif page 2: corners" in run("--image", tmp_path, "--model", model).stderr

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.evaluation import search
-from stn_rectify.runtime.sources.images import read_image
+from stn_rectify.runtime.images.reading import read_image
 from tests.runtime.conftest import ModelFactory
 
 SIZE = (320, 240)
@@ -137,11 +138,11 @@ def test_ctrl_c_ends_it_with_the_tables_of_what_was_done(
 ) -> None:
     read: list[Path] = []
 
-    def interrupted(file: Path) -> Image:
+    def interrupted(file: Path, **options: Any) -> Image:
         read.append(file)
         if len(read) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return read_image(file)
+        return read_image(file, **options)
 
     monkeypatch.setattr(search, "read_image", interrupted)
     assert main(["evaluate", str(folder), str(folder), "--model", str(make_model())]) == 130

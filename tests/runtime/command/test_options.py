@@ -12,7 +12,8 @@ from stn_rectify.runtime.command.options import RunOptions, parse_options
 
 # Together they set every option to something other than its default.
 COMMAND_LINES = (
-    "--config= --print-config --debug --image a b --width 640 --height 480 --framerate 30 --fourcc MJPG --no-reconnect "
+    "--config= --print-config --debug --image a b --max-pixels 9M "
+    "--width 640 --height 480 --framerate 30 --fourcc MJPG --no-reconnect "
     "--reconnect-timeout 5 --hflip --vflip --rotation 90 --roi 0,0,1,0.5 --model fast --threads 2 --output frame a.mp4 "
     "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off "
     "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --scan-every 5 --recognizer digits --labels a.txt "

@@ -83,7 +83,7 @@ def test_exif_orientation_is_honoured(tmp_path: Path, orientation: int) -> None:
     ("mode", "colour", "expected"),
     [
         ("RGB", (10, 20, 30), [30, 20, 10]),
-        ("RGBA", (10, 20, 30, 40), [30, 20, 10]),
+        ("RGBA", (10, 20, 30, 255), [30, 20, 10]),
         ("CMYK", (255, 255, 0, 0), [255, 0, 0]),
         ("L", 77, 77),
         ("I;16", 0x4D00, 0x4D),

@@ -1,0 +1,92 @@
+"""What image libraries print by themselves, as lines that can be told with the name of the image."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import cv2
+from PIL import Image
+
+_heard = threading.local()
+_LONGEST = 300  # characters of a message of libtiff
+
+
+@contextmanager
+def library_messages() -> Iterator[list[str]]:
+    """Gives a list that what Pillow logs and libtiff prints in this thread goes to, within the block.
+
+    libtiff writes to file descriptor 2 by itself, hundreds of lines for a damaged fax. Elsewhere and in other threads
+    both go on as they were.
+    """
+    _listen()
+    outer, messages = getattr(_heard, "messages", None), list[str]()
+    _heard.messages = messages
+    try:
+        yield messages
+    finally:
+        _heard.messages = outer
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keeps what OpenCV logs of damaged images to itself within the block: its callers say it in one line."""
+    opencv: Any = cv2
+    logging_of = opencv if hasattr(opencv, "setLogLevel") else opencv.utils.logging  # 4.14 has it elsewhere
+    level = logging_of.getLogLevel()
+    logging_of.setLogLevel(0)
+    try:
+        yield
+    finally:
+        logging_of.setLogLevel(level)
+
+
+def summed_up(messages: list[str]) -> str:
+    """The first of some messages, and how many more there are."""
+    more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+    return f"{messages[0]}{more}" if messages else ""
+
+
+@cache
+def _listen() -> None:
+    """Sets the handlers, once in a process."""
+    logging.getLogger("PIL").addHandler(_Handler(logging.WARNING))
+    pillow: Any = Image
+    try:
+        set_handler = ctypes.CDLL(pillow.core.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError, TypeError):  # a Pillow without libtiff, or one that hides it
+        return
+    set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+    set_handler(ctypes.cast(_ON_TIFF_ERROR, ctypes.c_void_p))
+
+
+class _Handler(logging.Handler):
+    """Pillow's log records; without a listener they go where they would without this handler."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        messages = getattr(_heard, "messages", None)
+        if messages is not None:
+            messages.append(record.getMessage())
+        elif not logging.getLogger().handlers and logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+def _on_tiff_error(module: Any, form: Any, arguments: Any) -> None:
+    text = ctypes.create_string_buffer(_LONGEST)
+    ctypes.CDLL(None).vsnprintf(text, ctypes.c_size_t(_LONGEST), ctypes.c_void_p(form), ctypes.c_void_p(arguments))
+    message = text.value.decode(errors="replace").strip()
+    messages = getattr(_heard, "messages", None)
+    if messages is not None:
+        messages.append(message)
+    else:
+        print(f"{(module or b'TIFF').decode(errors='replace')}: {message}", file=sys.stderr)
+
+
+# A va_list is handed on as a pointer by the ABIs of x86 and ARM, 32 and 64 bits.
+_ON_TIFF_ERROR = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p)(_on_tiff_error)

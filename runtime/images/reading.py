@@ -1,0 +1,424 @@
+"""Image files and encoded images as pixels, upright, page by page, within a budget of pixels."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from stn_rectify.runtime import arrays
+from stn_rectify.runtime.errors import SourceError, warn
+from stn_rectify.runtime.images import opencv_images
+from stn_rectify.runtime.images.kinds import advice, register_heif
+from stn_rectify.runtime.images.library_messages import library_messages, summed_up
+from stn_rectify.runtime.images.tones import on_ground, to_bytes
+
+#: Pixels of an image that is read, at most; cameras of telephones have up to 64 million in their usual modes.
+MAX_PIXELS = 70_000_000
+#: What the command lines call it, for messages.
+MAX_PIXELS_OPTION = "--max-pixels"
+#: EXIF orientations that swap width and height.
+_QUARTER_TURNS = frozenset({5, 6, 7, 8})
+# EPS starts Ghostscript, WMF and EMF Windows' own drawing; of the others Pillow knows no more than the name.
+_UNWANTED_FORMATS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
+#: Formats whose frames are pages or moments; those of others are layers, or one image in several sizes.
+_PAGED_FORMATS = frozenset({"AVIF", "DCX", "FLI", "GIF", "HEIF", "MIC", "MPO", "PNG", "SPIDER", "TIFF", "WEBP"})
+_REDUCED_PAGE, _MASK_PAGE = 1, 4  # of TIFF's NewSubfileType
+_NEW_SUBFILE_TYPE, _IMAGE_WIDTH, _IMAGE_LENGTH, _BITS = 254, 256, 257, 258
+# CIPA DC-007, 5.2: the list of pictures, from whose header their places count, which stands behind EXIF and colours.
+_MP_ENTRIES, _MP_START, _MOST_BEFORE_MP = 0xB002, re.compile(rb"\xff\xe2[\s\S]{2}MPF\0"), 1 << 22
+_SCALES = (2, 4, 8)  # that JPEG can be decoded at for less work, 1/2 and so on
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_DARKEST = 16  # the level that no 12-bit sample in 16 bits reaches, read by its upper byte
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePage:
+    """A page of a file, or a frame of an animation.
+
+    Attributes:
+        image: uint8 [H, W, 3] BGR or [H, W] grey; or the error of a page that cannot be read.
+        number: which it is, from 1; None where the file has one image.
+    """
+
+    image: arrays.Image | SourceError = field(repr=False)
+    number: int | None
+
+
+def read_pages(
+    file: Path | BinaryIO, name: str = "", *, max_pixels: int | None = None, reduce: bool = True
+) -> Iterator[ImagePage]:
+    """Reads the pages of a TIFF, the frames of an animation, the image of any other file.
+
+    Upright as the EXIF orientation of each says; transparent pixels on a ground that shows them, more than 8 bits
+    brought to 8 (`tones`). Smaller copies that lie in a file beside its images (previews, depth maps, masks) are left
+    out with a warning.
+
+    Args:
+        file: a path, or an open file.
+        name: what an error calls it; its path if empty.
+        max_pixels: width times height of a page, at most; None: `MAX_PIXELS`, and errors name no option for it.
+        reduce: whether JPEG and JPEG 2000 with more pixels are decoded at a half, a quarter or an eighth of their
+            sides, with a warning.
+
+    Raises:
+        SourceError: if the file cannot be opened, is no image, or its only page cannot be read. Of several pages those
+            that cannot be read come as errors.
+    """
+    reader = _Reader(name or str(file), max_pixels, may_reduce=reduce)
+    with reader.opened(file) as opened:
+        if isinstance(opened, bytes):
+            yield ImagePage(reader.with_opencv(opened), None)
+            return
+        pages = reader.pages(opened)
+        for place, number in enumerate(pages):
+            try:
+                image: arrays.Image | SourceError = reader.page(opened, number)
+            except SourceError as error:
+                if len(pages) == 1:
+                    raise
+                image = SourceError(f"{error} (page {place + 1} of {len(pages)})")
+            yield ImagePage(image, place + 1 if len(pages) > 1 else None)
+
+
+def read_image(
+    file: Path | BinaryIO, name: str = "", *, max_pixels: int | None = None, reduce: bool = False
+) -> arrays.Image:
+    """Reads an image; of several pages the first, with a warning. See `read_pages`.
+
+    Returns:
+        uint8 [H, W, 3] BGR, or [H, W] for grey images.
+
+    Raises:
+        SourceError: if the image cannot be read, or has too many pixels.
+    """
+    reader = _Reader(name or str(file), max_pixels, may_reduce=reduce)
+    with reader.opened(file) as opened:
+        if isinstance(opened, bytes):
+            return reader.with_opencv(opened)
+        pages = reader.pages(opened)
+        if len(pages) > 1:
+            warn(f"{reader.name} has {len(pages)} pages or frames: the first is taken, the others are left out")
+        return reader.page(opened, pages[0])
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """The width and height of an image file in pixels, upright as its EXIF orientation says; not decoded if it can be.
+
+    Raises:
+        SourceError: if it is no image, or cannot be read.
+    """
+    reader = _Reader(str(file), None, may_reduce=False)
+    with reader.opened(file) as opened:
+        if isinstance(opened, bytes):
+            height, width = reader.with_opencv(opened).shape[:2]
+            return width, height
+        with reader.failing():
+            width, height = _stored_size(opened)
+            return (height, width) if _orientation(opened) in _QUARTER_TURNS else (width, height)
+
+
+class _Reader:
+    """Reads one file.
+
+    Args:
+        name: what errors and warnings call it.
+        max_pixels: see `read_pages`; so ``may_reduce``.
+    """
+
+    def __init__(self, name: str, max_pixels: int | None, *, may_reduce: bool) -> None:
+        self.name, self._may_reduce = name, may_reduce
+        self._stream: BinaryIO | None = None
+        self._limit, self._is_adjustable = max_pixels or MAX_PIXELS, max_pixels is not None
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Makes errors of Pillow, OpenCV and the disk one line, and what they print a warning."""
+        with library_messages() as messages, _PILLOW_LIMIT.lifted():
+            try:
+                yield
+            except SourceError:
+                raise
+            except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+                said = f" ({summed_up(messages)})" if messages else ""
+                messages.clear()
+                raise SourceError(f"cannot read the image {self.name}: {_reason(error)}{said}") from error
+        if messages:
+            warn(f"{self.name}: {summed_up(messages)}")
+
+    @contextmanager
+    def opened(self, file: Path | BinaryIO) -> Iterator[Image.Image | bytes]:
+        """The open image; its bytes where only OpenCV knows the kind."""
+        with self.failing():
+            stream = self._stream = file.open("rb") if isinstance(file, Path) else file
+        try:
+            with self.failing():
+                content = opened = None
+                try:
+                    opened = _open(stream)
+                except UnidentifiedImageError as error:
+                    stream.seek(0)
+                    if not opencv_images.knows(stream.read(opencv_images.LONGEST_START)):
+                        stream.seek(0)
+                        raise SourceError(f"cannot read the image {self.name}: {advice(stream.read(64))}") from error
+                    stream.seek(0)
+                    content = stream.read()
+            if opened is None:
+                yield content or b""
+            else:
+                with opened:
+                    yield opened
+        finally:
+            if isinstance(file, Path):
+                stream.close()
+
+    def pages(self, opened: Image.Image) -> Sequence[int]:
+        """The numbers of the frames that are pages, at least one."""
+        with self.failing():
+            count = getattr(opened, "n_frames", 1) if opened.format in _PAGED_FORMATS else 1
+            if count == 1 and opened.format != "TIFF":
+                return (0,)
+            if opened.format == "TIFF":
+                kinds = [self._tiff_page_kind(opened, number) for number in range(count)]
+                pages = [number for number, kind in enumerate(kinds) if not kind & (_REDUCED_PAGE | _MASK_PAGE)]
+                opened.seek(0)
+                if not pages:
+                    raise SourceError(
+                        f"cannot read the image {self.name}: it holds a preview only, as raw photographs do: "
+                        "develop it to JPEG or TIFF"
+                    )
+            elif opened.format == "MPO":
+                pages = self._pictures_of_photograph(opened, count)
+            else:
+                return range(count)
+        left_out = count - len(pages)
+        if left_out:
+            pictures = "a smaller picture" if left_out == 1 else f"{left_out} smaller pictures"
+            warn(f"{self.name}: {pictures} in it (preview, mask, depth or gain map) left out")
+        return pages
+
+    @staticmethod
+    def _tiff_page_kind(opened: Any, number: int) -> int:
+        opened.seek(number)
+        kind = opened.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+        return int(kind) if isinstance(kind, int) else 0
+
+    def _pictures_of_photograph(self, opened: Image.Image, count: int) -> list[int]:
+        """Those that are as large as the first."""
+        size, pages = opened.size, [0]
+        for number in range(1, count):
+            with suppress(Exception), self._picture_of_photograph(opened, number) as picture:  # the first one is there
+                if picture.size == size:
+                    pages.append(number)
+        return pages
+
+    def _picture_of_photograph(self, opened: Any, number: int) -> Image.Image:
+        """A further picture in a JPEG file: some versions of Pillow take it for as large as the first."""
+        entry = opened.mpinfo[_MP_ENTRIES][number]
+        content = self._content()
+        start = _MP_START.search(content, 0, _MOST_BEFORE_MP)
+        place = entry["DataOffset"] + (start.end() if start else 0)
+        return Image.open(io.BytesIO(content[place : place + entry["Size"]]), formats=("JPEG",))
+
+    def _content(self) -> bytes:
+        """The encoded image."""
+        assert self._stream is not None, "it is open"
+        place = self._stream.tell()
+        self._stream.seek(0)
+        content = self._stream.read()
+        self._stream.seek(place)
+        return content
+
+    def page(self, opened: Image.Image, number: int) -> arrays.Image:
+        """The pixels of a frame."""
+        if opened.format == "MPO" and number:
+            with self.failing(), self._picture_of_photograph(opened, number) as picture:
+                return self.page(picture, 0)
+        with self.failing():
+            if opened.format in _PAGED_FORMATS and number != opened.tell():
+                opened.seek(number)
+            self._bring_within_limit(opened)
+            is_deep, orientation = _is_deep_colour(opened), _orientation(opened)
+            if is_deep:
+                content = self._content()
+                is_first = number == 0 or opened.format == "TIFF"
+                if is_first and opencv_images.knows(content):
+                    return self._checked(opencv_images.read_turned(content, number, orientation))
+            bits = _declared_bits(opened)
+            opened.load()
+            # It makes a copy, which large images should be spared.
+            image = opened if orientation == 1 else ImageOps.exif_transpose(opened)
+            return self._seen(image, bits, has_lost_depth=is_deep)
+
+    def with_opencv(self, content: bytes) -> arrays.Image:
+        """The pixels of an image that Pillow does not know."""
+        with self.failing():
+            width, height = opencv_images.size(content)
+            self._refuse_too_large(width, height)
+            return self._checked(opencv_images.read_turned(content, 0, None))
+
+    def _bring_within_limit(self, opened: Any) -> None:
+        width, height = _stored_size(opened)
+        if width * height <= self._limit:
+            return
+        scale = next((s for s in _SCALES if -(-width // s) * -(-height // s) <= self._limit), None)
+        if not self._may_reduce or scale is None or opened.format not in ("JPEG", "MPO", "JPEG2000"):
+            self._refuse_too_large(width, height)
+            return
+        if opened.format == "JPEG2000":
+            opened.reduce = scale.bit_length() - 1
+        else:
+            opened.draft(None, (width // scale, height // scale))
+            if opened.size[0] * opened.size[1] > self._limit:
+                self._refuse_too_large(width, height)
+        reduced = f"{-(-width // scale)}x{-(-height // scale)}"
+        warn(
+            f"{self.name}: {self._too_large(width, height)}: read at 1/{scale} of its sides, {reduced}, and corners "
+            f"are pixels of that{self._remedy(width, height, '; ')}"
+        )
+
+    def _refuse_too_large(self, width: int, height: int) -> None:
+        if width * height > self._limit:
+            remedy = f": scale it down{self._remedy(width, height, ', or ')}"
+            raise SourceError(f"cannot read the image {self.name}: {self._too_large(width, height)}{remedy}")
+
+    def _too_large(self, width: int, height: int) -> str:
+        millions, limit = width * height / 1e6, self._limit / 1e6
+        return f"{width}x{height} are {millions:.4g} million pixels, more than {limit:.4g} million"
+
+    def _remedy(self, width: int, height: int, before: str) -> str:
+        if not self._is_adjustable:
+            return ""
+        return f"{before}{MAX_PIXELS_OPTION} {-(-width * height // 10**6)}M reads all of it"
+
+    def _seen(self, image: Image.Image, bits: int | None, *, has_lost_depth: bool) -> arrays.Image:
+        """The pixels of a Pillow image."""
+        if image.mode[0] in "IF":
+            return self._checked(np.asarray(image), bits)
+        if image.mode == "LAB":
+            image = _lab_to_rgb(image)
+        is_grey = image.mode in _GREY_MODES
+        if image.has_transparency_data or image.mode in ("La", "RGBa"):
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+            pixels = np.asarray(image.convert("LA" if is_grey else "RGBA"))
+            colours = np.ascontiguousarray(pixels[..., 0] if is_grey else pixels[..., 2::-1])
+            shown, note = on_ground(colours, np.ascontiguousarray(pixels[..., -1]))
+            self._note(note)
+        elif is_grey:
+            shown = np.array(image.convert("L"))
+        else:
+            shown = np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
+        if has_lost_depth and shown.size and shown.max() < _DARKEST:
+            raise SourceError(
+                f"cannot read the image {self.name}: its 16-bit samples end below 4096, and Pillow keeps their upper "
+                "half only, which is black: store it with 8 bits"
+            )
+        return shown
+
+    def _checked(self, values: arrays.Array, bits: int | None = None) -> arrays.Image:
+        """Levels of any depth, BGR, BGRA or grey, as bytes on a ground."""
+        if values.ndim == 3 and values.shape[2] == 4:
+            colours, note = to_bytes(np.ascontiguousarray(values[..., :3]), bits)
+            alpha, _ = to_bytes(np.ascontiguousarray(values[..., 3]), bits)
+            shown, ground_note = on_ground(colours, alpha)
+            self._note(ground_note)
+        else:
+            shown, note = to_bytes(values, bits)
+        self._note(note)
+        return shown
+
+    def _note(self, note: str) -> None:
+        if note:
+            warn(f"{self.name}: {note}")
+
+
+class _PillowLimit:
+    """Pillow's own limit of pixels, which is the whole process's, lifted while we look at sizes ourselves."""
+
+    def __init__(self) -> None:
+        self._lock, self._depth, self._limit = threading.Lock(), 0, Image.MAX_IMAGE_PIXELS
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Lifts it until the last block ends, in whatever thread."""
+        with self._lock:
+            if self._depth == 0:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_PILLOW_LIMIT = _PillowLimit()
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    """Opens an image; the plugins of rare formats are loaded when the usual ones do not know it."""
+    Image.preinit()
+    with suppress(UnidentifiedImageError):
+        return Image.open(stream, formats=_wanted(Image.ID))
+    register_heif()
+    Image.init()
+    stream.seek(0)
+    return Image.open(stream, formats=_wanted(Image.ID))
+
+
+def _wanted(formats: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in formats if name not in _UNWANTED_FORMATS)
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
+
+
+def _stored_size(opened: Any) -> tuple[int, int]:
+    """Width and height as they are stored; of a TIFF some versions of Pillow turn them, others do not."""
+    if opened.format == "TIFF":
+        return int(opened.tag_v2[_IMAGE_WIDTH]), int(opened.tag_v2[_IMAGE_LENGTH])
+    width, height = opened.size
+    return int(width), int(height)
+
+
+def _orientation(opened: Image.Image) -> int:
+    orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _declared_bits(opened: Any) -> int | None:
+    """The bits of a sample, where a TIFF says that they are fewer than 16."""
+    bits = opened.tag_v2.get(_BITS) if opened.format == "TIFF" else None
+    return bits[0] if isinstance(bits, tuple) and bits and bits[0] < 16 else None
+
+
+def _is_deep_colour(opened: Any) -> bool:
+    """Tells whether an image has several channels of more than 8 bits, of which Pillow keeps the upper 8."""
+    if opened.mode[0] in "IF":
+        return False
+    if opened.format == "TIFF":
+        bits = opened.tag_v2.get(_BITS, (1,))
+        return isinstance(bits, tuple) and max(bits) > 8
+    return any(";16" in str(tile[3]) or "16" in str(tile[0]) for tile in getattr(opened, "tile", None) or ())
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    """CIELAB, whose white is D50, as sRGB."""
+    from PIL import ImageCms  # rarely needed
+
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+    assert converted is not None, "it is not changed in place"
+    return converted
