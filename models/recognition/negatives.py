@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.synthesis.photographs import load_photograph
+from stn_rectify.models.synthesis.material.photographs import load_photograph
 from stn_rectify.runtime.arrays import Image
 
 _MAX_SIDE_PX = 640

@@ -61,14 +61,9 @@ def recognizer_line(recognizer: Recognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-<<<<<<< HEAD
     label = _label_phrase(result.label, result.label_score)
-    return f"{frame.source}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
-=======
-    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
     page = "" if frame.page is None else f" page {frame.page}"
     return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
->>>>>>> a393620da48c12ced6b82dbd7b7ad9ccbfb3a28a
 
 
 def _label_phrase(label: str | None, score: float | None) -> str:

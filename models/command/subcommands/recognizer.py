@@ -104,7 +104,7 @@ class Recognizer(Subcommand):
         from stn_rectify.models.network.cost import stn_cost
         from stn_rectify.models.recognition.held_out_sheet import save_held_out_sheet
         from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
-        from stn_rectify.models.synthesis.photographs import find_photographs
+        from stn_rectify.models.synthesis.material.photographs import find_photographs
 
         out = self.result.out
         if out.name.endswith(_OTHER_ENDINGS):
