@@ -20,6 +20,13 @@ from stn_rectify.runtime.errors import (
 )
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.recognition.label_rules import LabelRules
+from stn_rectify.runtime.recognition.readers import (
+    CommandRecognizer,
+    RapidOcrRecognizer,
+    TesseractRecognizer,
+    load_recognizer,
+)
 from stn_rectify.runtime.recognition.recognition import Recognition
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
@@ -49,12 +56,14 @@ __all__ = [
     "CameraInfo",
     "CameraSource",
     "CapturedFrame",
+    "CommandRecognizer",
     "CornerSmoother",
     "DataError",
     "FrameSource",
     "FrameView",
     "ImageSource",
     "JsonlSink",
+    "LabelRules",
     "LabelVote",
     "Location",
     "MissRule",
@@ -63,6 +72,7 @@ __all__ = [
     "PiCameraSource",
     "Pipeline",
     "Processed",
+    "RapidOcrRecognizer",
     "Recognition",
     "RecognitionSchedule",
     "RecognitionStage",
@@ -76,11 +86,13 @@ __all__ = [
     "StnRectifyError",
     "StnRectifyWarning",
     "TargetTracker",
+    "TesseractRecognizer",
     "UsageError",
     "VideoSource",
     "bundled_models",
     "draw_overview",
     "list_cameras",
+    "load_recognizer",
     "open_camera",
     "open_video",
 ]

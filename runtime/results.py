@@ -44,6 +44,7 @@ class Rectification:
         turn_score: how sure that is, 0 to 1; where ``turn`` is None, what was too little, or None if nobody asked.
         track: the target's number, which it keeps from frame to frame; None where targets are not followed.
         box: the row of the ``boxes`` that it was looked for in; None without boxes.
+        read: what the recognizer itself said, where rules made another label of it, or none (`LabelRules`).
     """
 
     image: Image = field(repr=False)
@@ -59,6 +60,7 @@ class Rectification:
     turn_score: float | None = None
     track: int | None = None
     box: int | None = None
+    read: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -9,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
 from stn_rectify.runtime.command.option_types import PixelCount, pixel_count
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.command.recognition_options import RecognitionOptions, open_recognizer
+from stn_rectify.runtime.command.recognition_options import RecognitionOptions, label_rules, open_recognizer
 from stn_rectify.runtime.command.signals import StopSignals, stop_signals
 from stn_rectify.runtime.command.source_options import MAX_PIXELS
 from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
@@ -28,7 +29,7 @@ from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
-from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
@@ -36,31 +37,6 @@ _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 _LINE_EVERY_S = 10.0
 
 _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
-
-
-@dataclass(frozen=True)
-class ReaderOptions(OptionGroup):
-    """What reads the results, as far as frames that do not follow one another have a use for it."""
-
-    title: ClassVar[str] = "texts"
-
-    recognizer: str | None = option(
-        None, "a .tflite that reads the results, or a bundled one: texts are compared", metavar="FILE|NAME"
-    )
-    labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
-    beam_width: int = option(
-        1, "of a CTC network: search for the most probable text among N (1)", whole_number(1), metavar="N"
-    )
-
-    def open(self, *, threads: int) -> Recognizer | None:
-        """The recognizer, if there is to be one.
-
-        Raises:
-            StnRectifyError: if its file is missing or damaged, or an option does not fit it.
-        """
-        options = RecognitionOptions(recognizer=self.recognizer, labels=self.labels, beam_width=self.beam_width)
-        options.check_needed("--recognizer", is_there=self.recognizer is not None)
-        return open_recognizer(options, threads=threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +65,7 @@ class EvaluateOptions(OptionGroup):
         None, "write all numbers, and what was found in each frame; - for standard output", metavar="FILE|-"
     )
     model: ModelOptions = group()
-    reader: ReaderOptions = group()
+    reader: RecognitionOptions = group("texts")
     debug: bool = flag("print a traceback with an error")
 
 
@@ -117,6 +93,7 @@ def evaluate(words: Sequence[str]) -> int:
     for name, value in (("sheet", options.sheet), ("json", options.json)):
         if value is not None and str(value) in ("", "."):
             raise UsageError(f"--{name} is empty: give it a file, or leave it out")
+    options.reader.check_together()
     if options.model.video_file is not None:
         raise UsageError(
             f"--output {options.model.video_file}: an evaluation has pictures in its --sheet, and no video"
@@ -144,9 +121,17 @@ def _evaluate(
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
-    recognizer = options.reader.open(threads=options.model.threads)
-    rectifier = open_rectifier(options.model, recognizer, smooth=False)
-    with rectifier:
+    warned, rules = 0, label_rules(options.reader)
+
+    def unread(error: StnRectifyError) -> None:
+        nonlocal warned
+        warned += 1
+        if warned == 1:
+            failed(StnRectifyError(f"{error}: such results count as not read"))
+
+    with contextlib.ExitStack() as stack:
+        recognizer = open_recognizer(options.reader, threads=options.model.threads, stack=stack, on_failure=unread)
+        rectifier = stack.enter_context(open_rectifier(options.model, recognizer, smooth=False))
         say(model_line(rectifier))
         if recognizer is not None:
             say(recognizer_line(recognizer))
@@ -155,7 +140,7 @@ def _evaluate(
             rectifier,
             max_targets=options.max_targets,
             max_pixels=options.max_pixels.number,
-            recognizer=recognizer,
+            recognizer=None if recognizer is None else RecognitionStage(recognizer, rules=rules),
             on_error=failed,
             on_frame=progress.frame_done,
         )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line, say
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
-from stn_rectify.runtime.command.recognition_options import open_recognizer, recognition_stage
+from stn_rectify.runtime.command.recognition_options import label_rules, open_recognizer, recognition_stage
 from stn_rectify.runtime.command.result_options import make_sinks
 from stn_rectify.runtime.command.signals import StopSignals
 from stn_rectify.runtime.command.source_options import open_source
@@ -33,12 +33,13 @@ def run(options: RunOptions, signals: StopSignals) -> int:
     """Runs the command on what its options name.
 
     Returns:
-        The exit status: 1 if a frame failed, else 0.
+        The exit status: 1 if a frame failed, or a recognizer failed on a target, else 0.
 
     Raises:
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
+    rules = label_rules(options.recognition)
     view = FrameView(options.view.hflip, options.view.vflip, options.view.rotation, options.view.roi)
     rule = MissRule(options.target.min_score, options.target.on_miss)
     summary = RunSummary(rule)
@@ -47,17 +48,20 @@ def run(options: RunOptions, signals: StopSignals) -> int:
         say(f"{PROGRAM}: error: {error}")
         summary.failed += 1
 
+    def unread(error: StnRectifyError) -> None:
+        if not summary.unread:  # a camera would fill its log with it
+            say(f"{PROGRAM}: warning: {error}: such targets have no label, and are counted")
+        summary.unread += 1
+
     with contextlib.ExitStack() as stack:
-        recognizer = open_recognizer(options.recognition, threads=options.model.threads)
-        if recognizer is not None:
-            stack.enter_context(recognizer)
+        recognizer = open_recognizer(options.recognition, threads=options.model.threads, stack=stack, on_failure=unread)
 
         def open_model(model: str | None) -> Rectifier:
             return open_rectifier(replace(options.model, model=model), recognizer, smooth=options.target.smooth)
 
         rectifier = stack.enter_context(open_model(options.model.model))
         smoother = CornerSmoother() if options.target.smooth else None
-        stage = recognition_stage(options.recognition, recognizer)
+        stage = recognition_stage(recognizer, rules, options.schedule)
         max_targets = options.target.max_targets
         pipeline = Pipeline(
             rectifier,
@@ -108,7 +112,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             say(str(summary))
             raise
         say(str(summary))
-    return 1 if summary.failed else 0
+    return 1 if summary.failed or summary.unread else 0
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:

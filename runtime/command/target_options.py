@@ -91,12 +91,12 @@ class TargetOptions(OptionGroup):
     )
 
 
-def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth: bool) -> Rectifier:
-    """The rectifier that the options ask for, its images as the recognizer knows them if nothing else is asked for.
+def open_rectifier(model: ModelOptions, recognizer: object, *, smooth: bool) -> Rectifier:
+    """The rectifier that the options ask for, its images as a `Recognizer` knows them if nothing else is asked for.
 
     Args:
         model: the options.
-        recognizer: reads its images.
+        recognizer: reads its images; those that are no `Recognizer` get images of their own (`Rectifier.sample_at`).
         smooth: whether corners are smoothed: the graph's own image knows nothing of other frames.
 
     Raises:
@@ -105,7 +105,7 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         StnRectifyError: if no interpreter works in this environment.
     """
     wanted: dict[str, Any]
-    if recognizer is None or model.pixel_source is not None or model.output_size is not None:
+    if not isinstance(recognizer, Recognizer) or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
     elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import Literal
@@ -17,6 +17,7 @@ from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
+    identity_theta,
     is_valid_quadrilateral,
 )
 from stn_rectify.runtime.model.interpreter import InterpreterPackage, open_interpreter
@@ -29,9 +30,10 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_refine,
     check_scan,
     check_upright,
+    checked_size,
 )
 from stn_rectify.runtime.rectifying.boxes import box_starts
-from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
+from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
@@ -277,6 +279,45 @@ class Rectifier(Closing):
         latency_ms = location.latency_ms + _milliseconds_since(started)
         told = {name: getattr(location, name) for name in _KEPT}
         return Rectification(image, corners, homography, location.score, latency_ms, **told)
+
+    def sample_at(
+        self,
+        frame: Image,
+        location: Location,
+        size: tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]],
+        *,
+        corners: FloatArray | None = None,
+    ) -> Image:
+        """Takes the upright target out of the frame at another size than ``output_size``, as recognizers want it.
+
+        Args:
+            frame: what `locate` got.
+            location: what `locate` gave.
+            size: width and height of the image, pixels, 1 to 16384; a side of 0 follows from the other by the target's
+                aspect. Or a function that gives both for width and height of the target in the frame.
+            corners: as of `sample`.
+
+        Returns:
+            The frame's pixels, uint8 [h, w, 3] BGR or [h, w] grey, a new array; with ``output="model"``, too. The whole
+            frame where the pose is not usable.
+
+        Raises:
+            DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: if the size is out of range; if there are ``corners``, and `check_takes_corners` refuses them.
+        """
+        checked = check_frame(frame, self._model.metadata.input)
+        if corners is not None:
+            theta = self._theta(corners, checked)
+        elif location.theta is None:
+            theta, corners = identity_theta("projective"), location.corners
+        else:
+            theta, corners = location.theta, location.corners
+
+        def size_of(own: tuple[int, int]) -> tuple[int, int]:
+            wanted = checked_size("size", size(own) if callable(size) else size)
+            return with_aspect(wanted, own)
+
+        return self._sampler.rectified_at(checked, theta, corners, size_of)
 
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.

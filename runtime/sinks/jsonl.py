@@ -25,11 +25,13 @@ def result_values(
 
     Returns:
         ``source``, ``frame`` (its index), ``page`` (only of files of several), ``timestamp`` (Unix seconds),
-        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a recognizer, and
-        where the score is 0), ``latency_ms``; ``labels`` (pairs of label and score, best first) where the best few were
-        asked for; ``track``, ``turn`` and ``turn_score`` where they are known. With ``targets`` a list of that name: of
-        each ``corners``, ``score``, ``label``, ``label_score``, ``track``, ``turn`` (None where it is not known), and
-        ``labels`` and ``turn_score`` as above.
+        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a
+        recognizer, where the score is 0, and where the recognizer gives none), ``latency_ms``; ``labels``
+        (pairs of label and score, best first) where the best few were asked for; ``read`` (what the recognizer
+        said) where rules made another label of it, or none; ``track``, ``turn`` and ``turn_score`` where they
+        are known. With ``targets`` a list of that name: of each ``corners``, ``score``, ``label``,
+        ``label_score``, ``track``, ``turn`` (None where it is not known), and ``labels``, ``read`` and
+        ``turn_score`` as above.
     """
     known = {"track": result.track, "turn": result.turn}
     return {
@@ -64,6 +66,7 @@ def _more_values(target: Rectification) -> dict[str, Any]:
     turn_score = target.turn_score
     return {
         **({"labels": labels} if labels else {}),
+        **({} if target.read is None else {"read": target.read}),
         **({} if turn_score is None else {"turn_score": round(turn_score, 4)}),
     }
 

@@ -19,7 +19,7 @@ IMAGE = np.zeros((4, 4, 3), np.uint8)
         ("AB 12", None, "score 0.90 · AB 12 · 1.0 ms"),
         (None, 0.99, "score 0.90 · nothing known 0.99 · 1.0 ms"),
         (None, None, "score 0.90 · 1.0 ms"),
-        ("a\nb\n\n c", None, "· a b c ·"),
+        ("a\nb\n\n c", None, "· a / b / c ·"),
         ("x" * 200, 0.5, f"· {'x' * 79}… 0.50 ·"),
     ],
     ids=["score", "no score", "nothing known", "no recognizer", "lines", "long"],

@@ -58,13 +58,14 @@ def labels(stage: RecognitionStage, results: Sequence[Rectification]) -> list[st
     ("said", "label", "score", "top"),
     [
         ("AB 12", "AB 12", None, (("AB 12", None),)),
+        (("AB 12", None), "AB 12", None, (("AB 12", None),)),
         (("AB 12", 0.4), "AB 12", 0.4, (("AB 12", 0.4),)),
         (Recognition("b", 0.7, np.array([0.1, 0.7, 0.2])), "b", 0.7, (("1", 0.7), ("2", 0.2))),
         ("", "", None, (("", None),)),
         (Recognition(None, 0.9), None, 0.9, ()),
         (None, None, None, ()),
     ],
-    ids=["text", "text and score", "recognition", "empty text", "nothing known", "nothing"],
+    ids=["text", "text without a score", "text and score", "recognition", "empty text", "nothing known", "nothing"],
 )
 def test_a_function_may_be_the_recognizer(
     make_model: Callable[..., Path],
@@ -97,7 +98,7 @@ def test_a_function_that_says_something_else_is_one_clear_error(said: object) ->
 
 def test_what_cannot_recognize_is_refused() -> None:
     with pytest.raises(UsageError, match="is no recognizer"):
-        RecognitionStage("digits")
+        RecognitionStage(7)
 
 
 def test_every_third_frame_is_recognized_and_the_label_stays_in_between() -> None:
@@ -173,7 +174,7 @@ def test_votes_are_of_one_target_and_nothing_read_is_no_vote() -> None:
     stage = RecognitionStage(lambda image: next(said), vote=LabelVote(5))
     assert labels(stage, [result()] * 4) == ["A", "A", "A", "A"]
     assert stage.process(result(SQUARE + 300), 0.2).label == "B"
-    assert stage.process(result(SQUARE + 300), 0.3).label_score is None
+    assert stage.process(result(SQUARE + 300), 0.3).label_score is None  # who gives no scores gets none
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_the_command_recognizes_now_and_then_and_takes_the_majority(
             ["--image", "a.png", "--recognizer", "digits", "--recognize-when", "steady"],
             "--recognize-when needs --camera",
         ),
-        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer"),
+        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer or --recognizer-command"),
         (["--demo", "--labels", "a.txt"], "--labels needs --recognizer"),
         (["--demo", "--top-k", "3"], "--top-k needs --recognizer"),
         (["--demo", "--recognizer", "digits", "--beam-width", "3"], "is a classifier, there is nothing to search"),
