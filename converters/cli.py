@@ -23,7 +23,8 @@ _HEADINGS = ("model", "result", "KB", "corner error mean px", "max px", "seconds
 def outcome_line(outcome: ModelOutcome, out: Path) -> str:
     """One line for a finished model."""
     if outcome.skipped:
-        return f"{outcome.name}  unchanged since it was converted · {out / outcome.name}.tflite"
+        doubtful = " · network doubtful" if outcome.record.doubts else ""
+        return f"{outcome.name}  unchanged since it was converted{doubtful} · {out / outcome.name}.tflite"
     if outcome.record.passed and outcome.result is not None:
         return outcome.result.line
     return f"{outcome.name}  FAILED: {outcome.record.reason}"
@@ -44,13 +45,16 @@ def totals_line(outcomes: Sequence[ModelOutcome]) -> str:
     """The line that counts the models converted, failed and unchanged."""
     skipped = sum(outcome.skipped for outcome in outcomes)
     failed = sum(not outcome.record.passed for outcome in outcomes)
+    doubtful = sum(outcome.record.passed and bool(outcome.record.doubts) for outcome in outcomes)
     unchanged = f", {skipped} unchanged" if skipped else ""
-    return f"{len(outcomes) - skipped - failed} converted, {failed} failed{unchanged}"
+    line = f"{len(outcomes) - skipped - failed} converted, {failed} failed{unchanged}"
+    return f"{line}; {doubtful} doubtful" if doubtful else line
 
 
 def _row(outcome: ModelOutcome) -> tuple[str, ...]:
     record = outcome.record
     result = "unchanged" if outcome.skipped else "converted" if record.passed else "FAILED"
+    result += ", doubtful" if record.passed and record.doubts else ""
     file = record.outputs.get(f"{outcome.name}.tflite") if record.passed else None
     size = "-" if file is None else f"{file.bytes / 1000:.0f}"
     corners = (_number(record.numbers.get(f"corners_{kind}_px")) for kind in ("mean", "max"))

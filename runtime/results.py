@@ -31,8 +31,9 @@ class Rectification:
         score: 0 to 1, how sure the model is that a target is there, after refinement passes both its networks together;
             1.0 if the model has no score.
         latency_ms: what rectifying the frame took, milliseconds.
-        label: what a recognizer says the target is; None without one, and where `score` is 0.
-        label_score: how sure it is, 0 to 1; None where the recognizer does not say.
+        label: what a recognizer says the target is; None without one, where `score` is 0, and where it says that the
+            image shows nothing it knows.
+        label_score: how sure it is, 0 to 1, that nothing is known included; None where it does not say.
         class_scores: float64 [K], how probable each class is, in the order of the file's labels; they add up to 1, but
             for recognizers that end with a sigmoid.
         top_labels: the best labels or texts with their scores, best first, where they were asked for

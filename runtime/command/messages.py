@@ -14,6 +14,8 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
+_LABEL_CHARACTERS = 80  # of a text in the line about a result
+
 
 @contextmanager
 def warning_lines(program: str) -> Iterator[None]:
@@ -57,13 +59,24 @@ def recognizer_line(recognizer: Recognizer | GuardedRecognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-    label = "" if result.label is None else f" · {' / '.join(result.label.splitlines())}"
-    if result.label is not None and result.label_score is not None:
-        label += f" {result.label_score:.2f}"
+    label = _label_phrase(result.label, result.label_score)
     if result.read is not None:
-        label += f" (read {' / '.join(result.read.splitlines())!r})"
+        label += f" (read {_one_line(result.read)!r})"
     page = "" if frame.page is None else f" page {frame.page}"
     return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+
+
+def _label_phrase(label: str | None, score: float | None) -> str:
+    """The label in one line, and its score, if there is one; nothing where no recognizer said anything."""
+    if label is None:
+        return "" if score is None else f" · nothing known {score:.2f}"
+    shown = _one_line(label)
+    return f" · {shown}" if score is None else f" · {shown} {score:.2f}"
+
+
+def _one_line(text: str) -> str:
+    words = " / ".join(line.strip() for line in text.splitlines() if line.strip())
+    return words if len(words) <= _LABEL_CHARACTERS else f"{words[: _LABEL_CHARACTERS - 1]}…"
 
 
 def camera_lines(camera: CameraInfo) -> Iterator[str]:

@@ -98,6 +98,8 @@ class LabelRules:
         Returns:
             None if nothing of it can be a label.
         """
+        if recognition.label is None:  # the image shows nothing it knows
+            return recognition
         read, texts = recognition.label, ((recognition.label, recognition.score), *recognition.alternatives)
         for rules in (replace(self, lookalikes=False), self) if self.lookalikes and len(texts) > 1 else (self,):
             for text, score in texts:

@@ -19,8 +19,8 @@ class Recognition:
 
     Attributes:
         label: of the most probable class, its number if the classes have no labels; or the text that was read, which
-            is empty where a sequence recognizer sees no character.
-        score: how sure the recognizer is, 0 to 1; None where it does not say.
+            is empty where a sequence recognizer sees no character. None: the image shows nothing the recognizer knows.
+        score: how sure the recognizer is, 0 to 1, of nothing as of a label; None if it does not say.
         class_scores: float64 [K], how probable each class is; None of texts, and where the recognizer says no more
             than a label.
         labels: of the classes, K of them, or none.
@@ -28,7 +28,7 @@ class Recognition:
         read: what the recognizer itself said, where `LabelRules` have made another label of it.
     """
 
-    label: str
+    label: str | None
     score: float | None
     class_scores: FloatArray | None = field(default=None, repr=False)
     labels: Sequence[str] = field(default=(), repr=False)
@@ -38,12 +38,15 @@ class Recognition:
     def top(self, k: int) -> tuple[tuple[str, float | None], ...]:
         """The ``k`` most probable labels or texts with their scores, most probable first; fewer if there are fewer.
 
+        The class of images that show nothing known stands among them as ``<nothing>``.
+
         Example:
             >>> Recognition("b", 0.7, np.array([0.2, 0.7, 0.1]), ("a", "b", "c")).top(2)
             (('b', 0.7), ('a', 0.2))
         """
         if self.class_scores is None:
-            return (self.alternatives or ((self.label, self.score),))[:k]
+            known = () if self.label is None else ((self.label, self.score),)
+            return (self.alternatives or known)[:k]
         best = np.argsort(-self.class_scores, kind="stable")[:k].tolist()
         return tuple((self.labels[i] if self.labels else str(i), float(self.class_scores[i])) for i in best)
 

@@ -15,7 +15,7 @@ from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage, open_interpreter
-from stn_rectify.runtime.model.labels import class_probabilities, read_labels
+from stn_rectify.runtime.model.labels import class_label, class_probabilities, read_labels
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.recognition.ctc import CtcDecoder
@@ -157,7 +157,7 @@ class Recognizer(Closing):
         if self._decoder is not None:
             return self._decoder(scores)
         best, labels = int(scores.argmax()), self._file.labels
-        return Recognition(labels[best] if labels else str(best), float(scores[best]), scores, labels)
+        return Recognition(class_label(labels, best), float(scores[best]), scores, labels)
 
     def label(self, result: Rectification) -> Rectification:
         """The same result with label, label score and class scores; unchanged where its score is 0: no target."""

@@ -85,7 +85,7 @@ class LabelVote:
     def __init__(self, size: int) -> None:
         if size < 1:
             raise UsageError(f"size is {size}: must be 1 or more")
-        self._votes: deque[tuple[str, float | None]] = deque(maxlen=size)
+        self._votes: deque[tuple[str | None, float | None]] = deque(maxlen=size)
 
     def add(self, found: Recognition) -> Recognition:
         """Takes a recognition, and gives it back with the label and the score of the vote."""

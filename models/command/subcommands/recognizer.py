@@ -53,6 +53,12 @@ class ImageOptions(OptionGroup):
     hold_out: int = option(
         1000, "the last images, for the errors that are printed (default %(default)s)", whole_number(0), metavar="N"
     )
+    negatives: Path | None = option(
+        None,
+        "folder of photographs that show nothing to recognize, which the recognizer then gets a class for",
+        Path,
+        metavar="DIR",
+    )
     sheet: Path | None = option(
         None, "verification sheet of these (default: NAME.sheet.png beside --out)", sheet_file, metavar="FILE.png"
     )
@@ -99,6 +105,7 @@ class Recognizer(Subcommand):
         from stn_rectify.models.network.cost import stn_cost
         from stn_rectify.models.recognition.held_out_sheet import save_held_out_sheet
         from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
+        from stn_rectify.models.synthesis.material.photographs import find_photographs
 
         out = self.result.out
         if out.name.endswith(_OTHER_ENDINGS):
@@ -108,7 +115,8 @@ class Recognizer(Subcommand):
         for file in (out, out.with_suffix(".stn.keras"), out.with_suffix(RECOGNIZER_SUFFIX)):
             prepare_out(file, overwrite=self.result.overwrite)
         print(stn_cost(recipe.model(len(train.names))), flush=True)
-        model = train_through_recognizer(recipe, train, out)
+        negatives = None if self.images.negatives is None else find_photographs(self.images.negatives, "--negatives")
+        model = train_through_recognizer(recipe, train, out, negatives)
         name = out.stem
         print(
             escaped(f"wrote {out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")

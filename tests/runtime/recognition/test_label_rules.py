@@ -75,6 +75,11 @@ def test_of_several_texts_the_most_probable_one_that_passes_is_taken() -> None:
     assert (found.label, found.score, found.read) == ("AB1234", 0.3, "A81234")
 
 
+def test_that_nothing_is_known_passes_all_rules() -> None:
+    nothing = Recognition(None, 0.9)
+    assert LabelRules(format=FORMAT, min_length=3).apply(nothing) is nothing
+
+
 def test_results_say_what_was_read_where_that_is_another_thing() -> None:
     said = iter(["ab-1234", "AB1234", "garbage", None])
     stage = RecognitionStage(lambda image: next(said), rules=LabelRules("A-Z0-9", format=FORMAT))

@@ -62,9 +62,10 @@ def labels(stage: RecognitionStage, results: Sequence[Rectification]) -> list[st
         (("AB 12", 0.4), "AB 12", 0.4, (("AB 12", 0.4),)),
         (Recognition("b", 0.7, np.array([0.1, 0.7, 0.2])), "b", 0.7, (("1", 0.7), ("2", 0.2))),
         ("", "", None, (("", None),)),
+        (Recognition(None, 0.9), None, 0.9, ()),
         (None, None, None, ()),
     ],
-    ids=["text", "text without a score", "text and score", "recognition", "empty text", "nothing"],
+    ids=["text", "text without a score", "text and score", "recognition", "empty text", "nothing known", "nothing"],
 )
 def test_a_function_may_be_the_recognizer(
     make_model: Callable[..., Path],
@@ -157,13 +158,15 @@ def test_changes_are_recognized_no_oftener_than_every_so_many_frames() -> None:
         ([("A", 0.9), ("B", 0.6)], "A", 0.9 / 2),
         ([("A", 0.5), ("B", 0.5)], "B", 0.5 / 2),
         ([("A", 1.0), ("A", 1.0), ("B", 0.5), ("B", 0.5), ("C", 0.5)], "B", 1.0 / 3),
+        ([("A", 0.9), (None, 0.6), (None, 0.6)], None, 1.2 / 3),
+        ([("A", 0.9), ("B", None), ("B", None)], "B", None),
     ],
-    ids=["majority", "higher scores", "newest", "only the last three"],
+    ids=["majority", "higher scores", "newest", "only the last three", "nothing known", "without scores"],
 )
 def test_the_majority_is_the_label(given: list[tuple[str, float]], label: str, score: float) -> None:
     vote = LabelVote(3)
     found = [vote.add(Recognition(*one)) for one in given][-1]
-    assert (found.label, found.score) == (label, pytest.approx(score))
+    assert (found.label, found.score) == (label, None if score is None else pytest.approx(score))
 
 
 def test_votes_are_of_one_target_and_nothing_read_is_no_vote() -> None:
