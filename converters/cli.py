@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from stn_rectify.converters.options import BatchOptions, ConversionOptions
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.process.program import run_program
+from stn_rectify.runtime.process.standard_streams import escaped
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.batch_conversion import ModelOutcome
@@ -22,7 +23,8 @@ _HEADINGS = ("model", "result", "KB", "corner error mean px", "max px", "seconds
 def outcome_line(outcome: ModelOutcome, out: Path) -> str:
     """One line for a finished model."""
     if outcome.skipped:
-        return f"{outcome.name}  unchanged since it was converted · {out / outcome.name}.tflite"
+        doubtful = " · network doubtful" if outcome.record.doubts else ""
+        return f"{outcome.name}  unchanged since it was converted{doubtful} · {out / outcome.name}.tflite"
     if outcome.record.passed and outcome.result is not None:
         return outcome.result.line
     return f"{outcome.name}  FAILED: {outcome.record.reason}"
@@ -43,21 +45,29 @@ def totals_line(outcomes: Sequence[ModelOutcome]) -> str:
     """The line that counts the models converted, failed and unchanged."""
     skipped = sum(outcome.skipped for outcome in outcomes)
     failed = sum(not outcome.record.passed for outcome in outcomes)
+    doubtful = sum(outcome.record.passed and bool(outcome.record.doubts) for outcome in outcomes)
     unchanged = f", {skipped} unchanged" if skipped else ""
-    return f"{len(outcomes) - skipped - failed} converted, {failed} failed{unchanged}"
+    line = f"{len(outcomes) - skipped - failed} converted, {failed} failed{unchanged}"
+    return f"{line}; {doubtful} doubtful" if doubtful else line
 
 
 def _row(outcome: ModelOutcome) -> tuple[str, ...]:
     record = outcome.record
     result = "unchanged" if outcome.skipped else "converted" if record.passed else "FAILED"
+    result += ", doubtful" if record.passed and record.doubts else ""
     file = record.outputs.get(f"{outcome.name}.tflite") if record.passed else None
     size = "-" if file is None else f"{file.bytes / 1000:.0f}"
     corners = (_number(record.numbers.get(f"corners_{kind}_px")) for kind in ("mean", "max"))
-    return (outcome.name, result, size, *corners, f"{record.seconds:.1f}" if record.seconds else "-")
+    return (escaped(outcome.name), result, size, *corners, f"{record.seconds:.1f}" if record.seconds else "-")
 
 
 def _number(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, int | float) else "-"
+
+
+def command() -> NoReturn:
+    """The program: `main` on the words it was called with, then the end of the process."""
+    run_program(main)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,9 +80,6 @@ def main(argv: list[str] | None = None) -> int:
     BatchOptions.add_to(parser)
     ConversionOptions.add_to(parser)
     parsed = vars(parser.parse_args(argv))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name can be any bytes
     return run_command(
         "stn-convert",
         lambda: _convert_all(BatchOptions.of(parsed), ConversionOptions.of(parsed)),
@@ -96,9 +103,9 @@ def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
             for warning in () if outcome.result is None else outcome.result.warnings:
                 if warning not in warned:  # most are of the frames, which all models share
                     warned.add(warning)
-                    tqdm.write(f"stn-convert: warning: {warning}", file=sys.stderr)
+                    tqdm.write(escaped(f"stn-convert: warning: {warning}"), file=sys.stderr)
             failed = not outcome.record.passed
-            lines = [outcome_line(outcome, batch.out)]
+            lines = [escaped(outcome_line(outcome, batch.out))]
             if outcome.result is not None:
                 if failed and batch.debug:
                     lines = [*outcome.result.log, *lines]
@@ -106,7 +113,7 @@ def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
                     lines = [outcome.result.details, *lines]
             tqdm.write("\n".join(lines), file=sys.stderr if failed else sys.stdout)  # around the bar
             (sys.stderr if failed else sys.stdout).flush()
-            progress.advance(note=outcome.name)
+            progress.advance(note=escaped(outcome.name))
 
         outcomes = convert_batch(
             models, batch.out, options, lambda: _open_pool(batch), force=batch.force, on_outcome=tell

@@ -22,11 +22,13 @@ from stn_rectify.converters.report.delegation import find_delegations
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.page import write_report
+from stn_rectify.converters.report.verdict import Verdict
 from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.models.files import TURN
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 
@@ -50,12 +52,18 @@ class Conversion:
 
     def __str__(self) -> str:
         count = "" if len(self.networks) == 1 else f", {len(self.networks)} networks"
-        phrases = ["proved all-integer", f"{self.size_bytes / 1000:.0f} KB{count}"]
-        phrases += [phrase for network in self.networks for phrase in network.summary]
+        first, *others = self.networks
+        phrases = [self.verdict.headline, *first.summary, f"{self.size_bytes / 1000:.0f} KB{count}"]
+        phrases += [phrase for network in others for phrase in network.summary]
         speeds = [f"{latency.speed:.1f}x" for latency in self.latencies if latency.speed is not None]
         phrases += [f"{', '.join(speeds)} float32 speed"] if speeds else []
         report = self.path.with_suffix(".report.html")
         return f"{self.path.stem}  {' · '.join(phrases)} · report {report}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the report says first: that the integers are proved, and what is known of the network itself."""
+        return Verdict.of(self.networks, [])
 
     def details(self) -> str:
         """Gives the cost of each network, and the proof, as tables."""
@@ -92,7 +100,8 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     if target.exists() and not options.overwrite:
         raise UsageError(f"{target} exists: give --overwrite to replace it, or another --out")
     if not installed_packages():
-        raise StnRectifyError("no interpreter is installed to prove files with: pip install ai-edge-litert")
+        mend = pip_command("install", "ai-edge-litert")
+        raise StnRectifyError(f"no interpreter is installed to prove files with: {mend}")
     with _reading(source):
         networks = read_networks(source, options)
     flatbuffer = _joined(networks)

@@ -1,21 +1,30 @@
 #!/bin/sh
 # shellcheck disable=SC2015 # in "a && b || c", c is die, which ends the script
-# Installs stn-rectify as a service on a 64-bit Debian or Raspberry Pi OS, upgrades it, or removes it.
+# Installs stn-rectify as a service on a 64-bit Debian or Raspberry Pi OS, upgrades it, goes back, or removes it.
 set -eu
 umask 022 # what root installs, the service must read
+unset PYTHONPATH PYTHONHOME
+export PIP_ROOT_USER_ACTION=ignore
 
 NAME=stn-rectify
-HERE=$(cd "$(dirname "$0")" && pwd)
+HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 
 usage() {
     cat <<EOF
-Usage: sudo $0 [OPTION]...
-Installs stn-rectify into /opt/$NAME and starts it as a service; run it again to upgrade.
+Usage: sudo $0 [OPTION]... [rollback | versions]
+Installs stn-rectify into /opt/$NAME and starts it as a service; run it again to upgrade. A new version gets an
+environment of its own, is tested there, and then takes the place of the old one in one step.
+
+  rollback        go back to the version before; once more: forward again
+  versions        list the versions that are there
 
   --wheel FILE    install this wheel (default: the checkout that this script lies in)
   --wheels DIR    install from the wheels in DIR, without network: stn_rectify-*.whl, all that it
-                  needs, and pip-*.whl where the package python3-venv is missing
-  --extras LIST   with what options need: web (--serve), mqtt (--mqtt), litert; with commas between
+                  needs, and pip-*.whl where the package python3-venv is missing; --offline DIR is the same
+  --require-hashes  with --wheels: refuse wheels that requirements.txt does not name (altered ones always are)
+  --extras LIST   with what options need: web (--serve), mqtt (--mqtt), litert, signatures; with commas
+                  between
+  --system-site-packages  see the system's Python packages, too (picamera2); later versions keep it so
   --no-start      install and enable, but neither start nor restart it
   --root DIR      put all files below DIR, with no user and no service (packagers, tests; no root needed)
   --uninstall     remove the service, /opt/$NAME and the user; configuration and data stay
@@ -27,21 +36,26 @@ EOF
 }
 
 main() {
-    wheel='' wheels='' extras='' root='' action=install start=yes purge=no
+    wheel='' wheels='' extras='' action=install start=yes purge=no hashes=known system_packages=no
+    root=$(root_of_this_script)
     while [ $# -gt 0 ]; do
         case $1 in
-            --wheel | --wheels | --extras | --root) [ $# -gt 1 ] || die "$1 needs a value (see $0 --help)" ;;
+            --wheel | --wheels | --offline | --extras | --root) [ $# -gt 1 ] || die "$1 needs a value (see $0 --help)" ;;
         esac
         case $1 in
+            rollback | versions) action=$1 ;;
             --wheel) wheel=$2; shift ;;
-            --wheels) wheels=$2; shift ;;
+            --wheels | --offline) wheels=$2; shift ;;
+            --require-hashes) hashes=given ;;
             --extras) extras=$2; shift ;;
+            --system-site-packages) system_packages=yes ;;
             --root) root=$2; shift ;;
             --no-start) start=no ;;
             --uninstall) action=uninstall ;;
             --purge) purge=yes ;;
             --help | -h) usage; exit 0 ;;
-            *) die "unknown option $1 (see $0 --help)" ;;
+            -*) die "unknown option $1 (see $0 --help)" ;;
+            *) die "unknown command $1: rollback and versions are known (see $0 --help)" ;;
         esac
         shift
     done
@@ -51,40 +65,63 @@ main() {
         mkdir -p "$root" || die "cannot make the folder $root: choose another one"
         root=$(cd "$root" && pwd)
     fi
-    venv=$root/opt/$NAME conf=$root/etc/$NAME/$NAME.conf data=$root/var/lib/$NAME
-    unit=$root/etc/systemd/system/$NAME.service
-    if [ $action = install ]; then install_all; else uninstall_all; fi
+    home=$root/opt/$NAME conf=$root/etc/$NAME/$NAME.conf data=$root/var/lib/$NAME
+    units=$root/etc/systemd/system commands=$root/usr/local/bin
+    case $action in
+        install) install_all ;;
+        uninstall) uninstall_all ;;
+        rollback) rollback ;;
+        versions) list_versions ;;
+    esac
+}
+
+# An installed one acts on the installation that it belongs to, wherever that lies.
+root_of_this_script() {
+    case $HERE in
+        */opt/$NAME/versions/*/share/$NAME) echo "${HERE%/opt/"$NAME"/versions/*}" ;;
+    esac
 }
 
 install_all() {
     check_system
     requirement=$(find_requirement)
-    make_venv
-    install_package
+    [ -z "$wheels" ] || wheels=$(cd "$wheels" && pwd)
+    lock_installation
+    clear_away
+    take_over_old_layout
+    make_environment
+    self_test
     [ -n "$root" ] || make_user
+    switch_to "$new"
+    trap 'rm -rf "$build"' EXIT
     install_files
     [ -n "$root" ] || enable_service
-    version=$("$venv/bin/$NAME" --version) || die "$venv/bin/$NAME does not run, see above"
-    say "installed $version in $venv"
+    version=$("$home/bin/$NAME" --version) || die "$home/bin/$NAME does not run, see above"
+    say "installed $version in $environment"
     if [ -z "$root" ] && [ $start = yes ]; then start_service; fi
+    clear_away
 }
 
 uninstall_all() {
     if [ -z "$root" ]; then
         need_root
-        if [ -e "$unit" ] && has systemctl; then
+        if [ -e "$units/$NAME.service" ] && has systemctl; then
             systemctl disable --now --quiet "$NAME" || say "systemctl could not disable the service, see above"
         fi
     fi
-    rm -f "$unit"
-    rm -rf "$venv"
+    [ ! -d "$home" ] || lock_installation
+    rm -f "$units/$NAME.service"
+    for link in "$commands/$NAME" "$commands/$NAME-install"; do
+        [ "$(readlink "$link" 2>/dev/null)" != "$home/bin/${link##*/}" ] || rm -f "$link"
+    done
+    rm -rf "$home"
     if [ -z "$root" ]; then
         ! systemd_runs || systemctl daemon-reload
         ! systemd_runs || systemctl reset-failed --quiet "$NAME" 2>/dev/null || true
         ! id "$NAME" >/dev/null 2>&1 || userdel "$NAME"
     fi
     if [ $purge = yes ]; then
-        rm -rf "${conf%/*}" "$data" "$unit.d"
+        rm -rf "${conf%/*}" "$data" "$units/$NAME.service.d"
         say "removed, with configuration and data"
     else
         say "removed; kept (as far as they were there): ${conf%/*} and $data (--uninstall --purge removes them)"
@@ -95,8 +132,8 @@ uninstall_all() {
 check_extras() {
     for extra in $(echo "$extras" | tr , ' '); do
         case $extra in
-            web | mqtt | litert) ;;
-            *) die "unknown extra $extra: web, mqtt and litert are for devices" ;;
+            web | mqtt | litert | signatures) ;;
+            *) die "unknown extra $extra: web, mqtt, litert and signatures are for devices" ;;
         esac
     done
 }
@@ -104,12 +141,13 @@ check_extras() {
 # What must hold before anything is changed; each line says what to do.
 check_system() {
     [ -n "$root" ] || need_root
-    [ -f "$HERE/$NAME.service" ] && [ -f "$HERE/$NAME.conf" ] ||
-        die "$NAME.service and $NAME.conf are not beside this script: copy the whole folder deploy/"
+    [ -f "$HERE/$NAME.service" ] && [ -f "$HERE/$NAME.conf" ] && [ -f "$HERE/requirements.txt" ] ||
+        die "$NAME.service, $NAME.conf or requirements.txt is not beside this script: copy the whole folder deploy/"
     case $(uname -m) in
         aarch64 | x86_64) ;;
         *) die "this is a $(uname -m) machine: stn-rectify needs a 64-bit system (aarch64 or x86_64)" ;;
     esac
+    has flock || die "flock is missing: apt-get install util-linux"
     has python3 || die "python3 is missing: apt-get install python3 python3-venv"
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         die "$(python3 --version) is too old: stn-rectify needs Python 3.10, which Debian 12 and later have"
@@ -127,11 +165,11 @@ check_system() {
 }
 
 check_space() {
-    [ -e "$venv/bin/$NAME" ] && needed_mb=100 || needed_mb=400
-    mkdir -p "${venv%/*}"
-    free_mb=$(($(df -Pk "${venv%/*}" | awk 'NR == 2 { print $4 }') / 1024))
+    needed_mb=400
+    mkdir -p "${home%/*}"
+    free_mb=$(($(df -Pk "${home%/*}" | awk 'NR == 2 { print $4 }') / 1024))
     [ "$free_mb" -ge "$needed_mb" ] ||
-        die "${venv%/*} has $free_mb MB free, $needed_mb MB are needed: make room (apt-get clean helps)"
+        die "${home%/*} has $free_mb MB free, $needed_mb MB are needed: make room (apt-get clean helps)"
 }
 
 # The wheel to install, or the checkout's folder.
@@ -151,51 +189,6 @@ find_requirement() {
     fi
 }
 
-make_venv() {
-    # One of another Python version, after a system upgrade, is of no use.
-    if ! "$venv/bin/python" -c "import sys; sys.exit(sys.version_info[:2] != $(python3 -c 'import sys; print(sys.version_info[:2])'))" 2>/dev/null; then
-        say "making a virtual environment in $venv"
-        python3 -m venv --clear --without-pip "$venv" || die "could not make $venv: see above"
-    fi
-    "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
-    if [ -n "$(pip_wheel)" ]; then
-        "$venv/bin/python" "$(pip_wheel)/pip" install --quiet --no-index "$(pip_wheel)"
-    else
-        "$venv/bin/python" -m ensurepip --default-pip >/dev/null
-    fi || die "could not install pip into $venv: see above"
-}
-
-install_package() {
-    was_there=no
-    [ ! -e "$venv/bin/$NAME" ] || was_there=yes
-    if [ -d "$requirement" ]; then
-        build=$(mktemp -d)
-        trap 'rm -rf "$build"' EXIT
-        copy_checkout "$requirement" "$build"
-        set -- "$build${extras:+[$extras]}"
-        [ ! -f "$requirement/constraints.txt" ] || set -- -c "$requirement/constraints.txt" "$@"
-    else
-        set -- "$requirement${extras:+[$extras]}"
-    fi
-    [ -z "$wheels" ] || set -- --no-index --find-links "$wheels" "$@"
-    say "installing $requirement (some minutes on a Raspberry Pi)"
-    pip_install --upgrade "$@"
-    # The same version again, from another checkout, counts as installed.
-    [ $was_there = no ] || pip_install --force-reinstall --no-deps "$@"
-}
-
-# Building in a checkout leaves files of root in it, and takes files of earlier builds from it.
-copy_checkout() {
-    for part in setup.cfg pyproject.toml README.md LICENSE runtime models converters; do
-        [ ! -e "$1/$part" ] || cp -R "$1/$part" "$2/"
-    done
-}
-
-pip_install() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore "$@" ||
-        die "pip could not install stn-rectify (see above): without network, use --wheels DIR"
-}
-
 make_user() {
     getent group video >/dev/null || die "this system has no group video: groupadd --system video"
     if ! id "$NAME" >/dev/null 2>&1; then
@@ -206,9 +199,19 @@ make_user() {
 }
 
 install_files() {
-    mkdir -p "${conf%/*}" "${unit%/*}"
-    [ -e "$conf" ] || install -m 644 "$HERE/$NAME.conf" "$conf"
-    install -m 644 "$HERE/$NAME.service" "$unit"
+    mkdir -p "${conf%/*}" "$units" "$commands"
+    [ -e "$conf" ] || put_file "$HERE/$NAME.conf" "$conf"
+    put_file "$HERE/$NAME.service" "$units/$NAME.service"
+    for command in "$NAME" "$NAME-install"; do
+        # What somebody else has put there stays.
+        [ -e "$commands/$command" ] || [ -L "$commands/$command" ] || ln -s "$home/bin/$command" "$commands/$command"
+    done
+}
+
+# Never half a file under that name.
+put_file() {
+    install -m 644 "$1" "$2.new"
+    mv -fT "$2.new" "$2"
 }
 
 enable_service() {
@@ -224,6 +227,7 @@ start_service() {
     else
         say "the service does not run yet, it said:"
         journalctl -u "$NAME" -n 3 -o cat --no-pager >&2
+        [ -z "$(version_before)" ] || say "back to the version before: $NAME-install rollback"
     fi
 }
 
@@ -244,4 +248,11 @@ die() {
     exit 1
 }
 
+for part in versions environment; do
+    [ -f "$HERE/installer/$part.sh" ] || die "installer/$part.sh is not beside this script: copy the whole folder deploy/"
+done
+# shellcheck source=SCRIPTDIR/installer/versions.sh
+. "$HERE/installer/versions.sh"
+# shellcheck source=SCRIPTDIR/installer/environment.sh
+. "$HERE/installer/environment.sh"
 main "$@"

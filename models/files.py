@@ -70,6 +70,11 @@ def scan_file_of_turn(turn: Path) -> Path:
     return turn.with_name(turn.name.removesuffix(TURN_SUFFIX) + ".keras")
 
 
+def negatives_of(recognizer: Path) -> Path:
+    """The file of images that show nothing a recognizer knows, beside ``NAME.recognizer.keras``."""
+    return recognizer.with_name(recognizer.name.removesuffix(".keras") + ".negatives.npz")
+
+
 def scan_file_of(refine: Path) -> Path:
     """The file of the network whose poses a refine network corrects."""
     return refine.with_name(refine.name.removesuffix(REFINE_SUFFIX) + ".keras")

@@ -21,6 +21,13 @@ from stn_rectify.runtime.errors import (
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
 from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.recognition.label_rules import LabelRules
+from stn_rectify.runtime.recognition.readers import (
+    CommandRecognizer,
+    RapidOcrRecognizer,
+    TesseractRecognizer,
+    load_recognizer,
+)
 from stn_rectify.runtime.recognition.recognition import Recognition
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
@@ -50,12 +57,14 @@ __all__ = [
     "CameraInfo",
     "CameraSource",
     "CapturedFrame",
+    "CommandRecognizer",
     "CornerSmoother",
     "DataError",
     "FrameSource",
     "FrameView",
     "ImageSource",
     "JsonlSink",
+    "LabelRules",
     "LabelVote",
     "Location",
     "MissRule",
@@ -65,6 +74,7 @@ __all__ = [
     "PiCameraSource",
     "Pipeline",
     "Processed",
+    "RapidOcrRecognizer",
     "Recognition",
     "RecognitionSchedule",
     "RecognitionStage",
@@ -78,11 +88,13 @@ __all__ = [
     "StnRectifyError",
     "StnRectifyWarning",
     "TargetTracker",
+    "TesseractRecognizer",
     "UsageError",
     "VideoSource",
     "bundled_models",
     "draw_overview",
     "list_cameras",
+    "load_recognizer",
     "open_camera",
     "open_video",
 ]

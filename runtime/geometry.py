@@ -64,6 +64,9 @@ CONTROL_POINTS.setflags(write=False)
 CORNER_POINTS = (0, 3, 15, 12)
 _NEXT = [1, 2, 3, 0]  # corner after corner
 _STEEPEST = 4.0  # the aspect of a target at most differs by this factor from that in which it is seen
+# How a target is tilted shows in how its sides converge: of one whose shorter side is a smaller share of the focal
+# length than the first, that is less than its corners are off by; above the second, more.
+_TELLS_NOTHING, _TELLS_ALL = 0.08, 0.16
 _NO_AREA = 1e-12  # of a triangle, beside the largest of the same four corners: what rounding leaves of zero
 
 
@@ -294,7 +297,8 @@ def true_aspect(corners: npt.ArrayLike, frame_size: tuple[int, int]) -> float | 
     As by Zhang and He, "Whiteboard scanning and image enhancement" (2007), for a camera that looks through the middle
     of the frame and whose focal length is the frame's longer side (an angle of view of 53° along it). One from 0.8 to
     1.25 of that gives an error of some percent at a tilt of 45°; so do corners that are off by half a percent, from
-    which the focal length could be told no better.
+    which the focal length could be told no better. The smaller the target, the less its corners tell of its tilt: from
+    a shorter side of 0.16 to one of 0.08 focal lengths the result goes over to the aspect in which it is seen.
 
     Args:
         corners: [4, 2], pixels.
@@ -318,8 +322,12 @@ def true_aspect(corners: npt.ArrayLike, frame_size: tuple[int, int]) -> float | 
         return None
     width = math.hypot(right * x1 - x0, right * y1 - y0, right - 1)
     height = math.hypot(below * x3 - x0, below * y3 - y0, below - 1)
-    seen = (math.hypot(x1 - x0, y1 - y0) + math.hypot(x2 - x3, y2 - y3)) / (
-        math.hypot(x3 - x0, y3 - y0) + math.hypot(x2 - x1, y2 - y1)
-    )
-    aspect = width / height if height else math.inf
-    return aspect if seen / _STEEPEST <= aspect <= seen * _STEEPEST else None
+    seen_width = (math.hypot(x1 - x0, y1 - y0) + math.hypot(x2 - x3, y2 - y3)) / 2
+    seen_height = (math.hypot(x3 - x0, y3 - y0) + math.hypot(x2 - x1, y2 - y1)) / 2
+    if not min(width, height, seen_width, seen_height):
+        return None
+    seen, aspect = seen_width / seen_height, width / height
+    if not seen / _STEEPEST <= aspect <= seen * _STEEPEST:
+        return None
+    tells = (min(seen_width, seen_height) - _TELLS_NOTHING) / (_TELLS_ALL - _TELLS_NOTHING)
+    return float(seen * (aspect / seen) ** min(max(tells, 0.0), 1.0))

@@ -82,10 +82,11 @@ class Pipeline:
             of several targets each keeps its corners and votes as long as it keeps its track.
         smoother: smooths the corners; None for frames that do not follow one another. For several targets each gets one
             of these settings.
-        recognizer: reads the rectified image: a `Recognizer`, an object of your own with a method ``recognize``, or a
-            function. It gets the image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str,
-            score from 0 to 1) or None where it reads nothing. In a `RecognitionStage`, with a schedule and a vote, of
-            which each of several targets gets its own.
+        recognizer: reads the rectified image: a `Recognizer`, an object of your own with a method ``recognize``, a
+            function, or a name that `load_recognizer` takes, such as ``"rapidocr"``. It gets the image, BGR uint8 [h,
+            w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str, score from 0 to 1 or None) or None where
+            it reads nothing. In a `RecognitionStage`, with rules, a schedule and a vote, of which each of several
+            targets gets its own.
         tracker: numbers the targets (`Rectification.track`); the frames of a track vote on which side is up. None makes
             one where smoothing, ``scan_every`` or the recognizer's schedule or vote needs it, and else gives no
             numbers, as for frames that do not follow one another.
@@ -95,6 +96,7 @@ class Pipeline:
 
     Raises:
         UsageError: if an argument is out of range, or the parts do not fit together.
+        StnRectifyError: if a recognizer is named that cannot be opened.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
@@ -103,10 +105,10 @@ class Pipeline:
         ...         if not done.is_skipped:
         ...             cv2.imwrite(f"{done.frame.index}.png", done.result.image)
 
-        With a recognizer of your own, here Tesseract:
+        With a recognizer of your own, here for QR codes:
 
         >>> def read(image):  # doctest: +SKIP
-        ...     return pytesseract.image_to_string(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), config="--psm 7").strip()
+        ...     return cv2.QRCodeDetector().detectAndDecode(image)[0] or None
         >>> pipeline = Pipeline(rectifier, recognizer=read)
         >>> pipeline.process(frame).result.label
         'AB12 CD3'
@@ -126,7 +128,7 @@ class Pipeline:
         view: FrameView | None = None,
         rule: MissRule | None = None,
         smoother: CornerSmoother | None = None,
-        recognizer: RecognitionStage | ImageRecognizer | Callable[[Image], Recognized] | None = None,
+        recognizer: RecognitionStage | ImageRecognizer | Callable[[Image], Recognized] | str | None = None,
         tracker: TargetTracker | None = None,
         scan_every: int = 1,
     ) -> None:
@@ -186,6 +188,19 @@ class Pipeline:
             self._follower.reset()
         old, self._rectifier = self._rectifier, rectifier
         self._rule = self._rule_for(rectifier)
+        return old
+
+    def become(self, other: Pipeline) -> Rectifier:
+        """Takes all of another one's parts and settings from the next frame on, and forgets its own targets.
+
+        Whoever holds this pipeline goes on with it; the other one is not to be used any more. Call it from the thread
+        that calls `process`.
+
+        Returns:
+            The old rectifier, for the caller to close.
+        """
+        old = self._rectifier
+        self.__dict__.update(other.__dict__)
         return old
 
     def process(self, captured: CapturedFrame) -> Processed:
@@ -257,9 +272,14 @@ class Pipeline:
         stages = self._stages_for(location.track)
         if location.track is not None and self._rectifier.turns:
             location = self._turn_votes.setdefault(location.track, TurnVote()).update(location)
-        result = self._rectifier.sample(frame.image, location, corners=_smooth(stages.smoother, frame, location))
+        corners = _smooth(stages.smoother, frame, location)
+        result = self._rectifier.sample(frame.image, location, corners=corners)
         if stages.recognition is not None:
-            result = stages.recognition.process(result, _seconds(frame))
+            result = stages.recognition.process(
+                result,
+                _seconds(frame),
+                lambda size: self._rectifier.sample_at(frame.image, location, size, corners=corners),
+            )
         return result
 
     def _stages_for(self, number: int | None) -> _Stages:

@@ -31,8 +31,9 @@ class Rectification:
         score: 0 to 1, how sure the model is that a target is there, after refinement passes both its networks together;
             1.0 if the model has no score.
         latency_ms: what rectifying the frame took, milliseconds.
-        label: what a recognizer says the target is; None without one, and where `score` is 0.
-        label_score: how sure it is, 0 to 1.
+        label: what a recognizer says the target is; None without one, where `score` is 0, and where it says that the
+            image shows nothing it knows.
+        label_score: how sure it is, 0 to 1, that nothing is known included; None where it does not say.
         class_scores: float64 [K], how probable each class is, in the order of the file's labels; they add up to 1, but
             for recognizers that end with a sigmoid.
         top_labels: the best labels or texts with their scores, best first, where they were asked for
@@ -43,6 +44,7 @@ class Rectification:
         turn_score: how sure that is, 0 to 1; where ``turn`` is None, what was too little, or None if nobody asked.
         track: the target's number, which it keeps from frame to frame; None where targets are not followed.
         box: the row of the ``boxes`` that it was looked for in; None without boxes.
+        read: what the recognizer itself said, where rules made another label of it, or none (`LabelRules`).
     """
 
     image: Image = field(repr=False)
@@ -53,11 +55,12 @@ class Rectification:
     label: str | None = None
     label_score: float | None = None
     class_scores: FloatArray | None = field(default=None, repr=False)
-    top_labels: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+    top_labels: tuple[tuple[str, float | None], ...] = field(default=(), repr=False)
     turn: int | None = None
     turn_score: float | None = None
     track: int | None = None
     box: int | None = None
+    read: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,6 +80,7 @@ class RunSummary:
     Attributes:
         frames: results so far.
         failed: frames that could not be read or rectified; the caller counts them.
+        unread: targets on which the recognizer failed; the caller counts them.
         dropped: frames that the source dropped; the caller sets it.
         reconnections: how often the source was opened again; the caller sets it.
         misses: frames without a target, so far.
@@ -88,6 +89,7 @@ class RunSummary:
     def __init__(self, rule: MissRule | None = None) -> None:
         self.frames = 0
         self.failed = 0
+        self.unread = 0
         self.dropped = 0
         self.reconnections = 0
         self.misses = 0
@@ -158,6 +160,7 @@ class RunSummary:
         duration = f"{elapsed_s:.0f} s" if elapsed_s >= 10 else f"{elapsed_s:.1f} s"
         counts = f"{_count(self.frames, 'frame')} in {duration}, {self.dropped} dropped"
         counts += f", {self.failed} failed" if self.failed else ""
+        counts += f", recognizer failed on {self.unread}" if self.unread else ""
         counts += f", source opened again {self.reconnections}×" if self.reconnections else ""
         if not self.frames:
             return counts

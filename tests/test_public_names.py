@@ -13,9 +13,10 @@ ROOT = Path(__file__).parent.parent
 #: A name that leaves, or changes its meaning, is said in CHANGELOG.md.
 PUBLIC = {
     "runtime": """
-        CameraInfo CameraSource CapturedFrame CornerSmoother DataError FrameSource FrameView ImageSource JsonlSink
-        LabelVote Location MissRule ModelFile ModelFileError ModelLimits PiCameraSource Pipeline Processed Recognition
-        RecognitionSchedule RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
+        CameraInfo CameraSource CapturedFrame CommandRecognizer CornerSmoother DataError FrameSource FrameView
+        ImageSource JsonlSink LabelRules LabelVote Location MissRule ModelFile ModelFileError ModelLimits PiCameraSource
+        Pipeline Processed RapidOcrRecognizer Recognition TesseractRecognizer load_recognizer RecognitionSchedule
+        RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
         SourceError StnRectifyError StnRectifyWarning TargetTracker UsageError VideoSource bundled_models
         draw_overview list_cameras open_camera open_video
     """,

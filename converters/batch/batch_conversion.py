@@ -184,6 +184,7 @@ class _Batch:
             replaced_sha256=sha256_of(target) if ours else None,
             seconds=result.seconds,
             numbers=result.numbers,
+            doubts=result.doubts,
             log=() if result.passed else result.log,
         )
         # First the record: whatever happens from here on, the next run knows which files are ours.

@@ -17,6 +17,7 @@ from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob, ModelResu
 from stn_rectify.converters.reading.calibration import CALIBRATION_FRAMES, VALIDATION_FRAMES, frame_files
 from stn_rectify.converters.reading.model_files import companion_files
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.installation import install_command
 
 if TYPE_CHECKING:
     from stn_rectify.converters.batch.cluster_task import ClusterResult
@@ -43,10 +44,7 @@ class DaskCluster:
         try:
             import distributed
         except ImportError:
-            raise UsageError(
-                "--scheduler needs dask.distributed: in a checkout of stn-rectify, "
-                "pip install -e '.[train,distributed]'"
-            ) from None
+            raise UsageError(f"--scheduler needs dask.distributed: {install_command('train', 'distributed')}") from None
         for logger in ("distributed", "distributed.client"):
             logging.getLogger(logger).setLevel(logging.CRITICAL + 1)  # what matters of it is said in one line
         self._address, self._tell = address, tell

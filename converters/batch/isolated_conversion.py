@@ -108,6 +108,7 @@ class IsolatedConversion:
             line=self._readable(answer.get("line", "")),
             details=self._readable(answer.get("details", "")),
             warnings=tuple(report.get("warnings", ())),
+            doubts=tuple(report["verdict"]["doubts"]) if report else (),
             numbers=report["networks"][0]["comparison"] or {} if report else {},
             seconds=round(time.monotonic() - self._started, 2),
             versions=installed_versions(),

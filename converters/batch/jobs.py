@@ -40,6 +40,7 @@ class ModelResult:
         line: one line for a person, if it passed.
         details: its cost and its proof, if it passed.
         warnings: of its report.
+        doubts: why the network may be of no use, though its integers are proved; some of the warnings.
         numbers: of the comparison in its report.
         seconds: how long it took.
         versions: of what it was converted with.
@@ -52,6 +53,7 @@ class ModelResult:
     line: str = ""
     details: str = ""
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)

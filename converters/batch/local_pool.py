@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob
+from stn_rectify.runtime.process.cores import usable_cores
 
 _BYTES_A_PROCESS = 2_000_000_000
 _POLL_S = 0.2
@@ -20,7 +21,7 @@ def default_processes() -> int:
 
     A conversion keeps about one core busy, and takes 0.7 GB with a small model and twelve frames; 2 GB are reckoned.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(cores, memory // _BYTES_A_PROCESS))
 

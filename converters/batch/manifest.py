@@ -49,6 +49,7 @@ class ModelRecord:
         replaced_sha256: of the model file that was there before; it is ours, should this run be cut off here.
         seconds: how long it took.
         numbers: of the comparison in its report.
+        doubts: why the network may be of no use, though its integers are proved.
         log: last lines of a process that failed.
     """
 
@@ -66,6 +67,7 @@ class ModelRecord:
     replaced_sha256: str | None = None
     seconds: float = 0.0
     numbers: dict[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
 
     @property
@@ -134,7 +136,7 @@ def relative_source(source: Path, out: Path) -> str:
 def _record(values: dict[str, Any]) -> ModelRecord:
     record = ModelRecord(**values)
     outputs = {name: OutputFile(**output) for name, output in values["outputs"].items()}
-    return replace(record, outputs=outputs, log=tuple(record.log))
+    return replace(record, outputs=outputs, doubts=tuple(record.doubts), log=tuple(record.log))
 
 
 def _sha256_or_none(file: Path) -> str | None:

@@ -62,7 +62,7 @@ class ClassifierNetwork(Network):
         Raises:
             ModelFileError: if it cannot become integers.
         """
-        alone = quantize(self.float_outputs, self.calibration.frames, self.options.value_range, self.label)
+        alone = quantize(self.float_outputs, self.quantizer_frames, self.options.value_range, self.label)
         graph = FlatbufferGraph(alone)
         signature = graph.model.signatureDefs[0]
         image = graph.tensor(signature.inputs[0].tensorIndex)
@@ -72,6 +72,11 @@ class ClassifierNetwork(Network):
             raise ModelFileError("TensorFlow left the image or the scores without a quantization")
         flatbuffer = graph.finish({self.image_name: image}, {self.scores_name: scores})
         return ClassifierAssembly(alone, flatbuffer, image.quantization, scores.quantization)
+
+    @property
+    def quantizer_frames(self) -> npt.NDArray[np.float32]:
+        """Images [N, H, W, C] that tell the quantizer the range of each tensor."""
+        return self.calibration.frames
 
     @property
     def flatbuffer(self) -> bytes:

@@ -27,6 +27,7 @@ from stn_rectify.converters.report.dense_comparison import compare_dense, dense_
 from stn_rectify.converters.report.dense_pictures import take_level_pictures
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.verdict import LEAST_AGREEMENT
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.quantizer import TensorFunction, quantize
@@ -264,20 +265,25 @@ class DenseNetwork(Network):
         frames = self.validation.frames
         comparison = compare_dense(model, self.parts, frames, self._look)
         own = comparison.levels[comparison.own]
-        warnings = list(report.warnings)
-        summary = []
+        doubts, summary = [], []
         if own.corners is None or own.score is None:
-            warnings.append(
+            doubts.append(
                 "the float network sees no target in any frame: nothing says how close INT8 comes; give frames with "
                 "targets, and look at --value-range"
             )
         else:
             summary = [f"corners float→INT8 {own.corners.mean:.2f} px mean, {own.corners.max:.2f} max"]
             summary.append(f"same targets in {100 * own.found_both:.1f} %")
+            if own.found_both < LEAST_AGREEMENT:
+                doubts.append(
+                    f"INT8 finds {100 * own.found_both:.1f} % of float's targets only: give calibration frames as the "
+                    "device will see them"
+                )
         return replace(
             report,
             comparison=comparison,
-            warnings=warnings,
+            warnings=[*report.warnings, *doubts],
+            doubts=doubts,
             checks=[held_once(model.flatbuffer, len(self.levels))],
             thresholds=dense_gate(comparison, self.options.max_corner_error, self.options.max_score_error),
             summary=summary,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from msgspec import UNSET
 
 from stn_rectify.converters.file_metadata import flatbuffer_spec, versions
 from stn_rectify.converters.networks.classifier import ClassifierNetwork
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.networks.nothing import Negatives, nothing_labels, read_negatives, with_nothing
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import RecognizerReference
 from stn_rectify.converters.reading.calibration import (
@@ -25,13 +28,15 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.report.class_agreement import compare_recognizer
+from stn_rectify.converters.report.class_agreement import compare_recognizer, nothing_shares
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost
-from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, sha256_of_files
+from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, negatives_of, sha256_of_files
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.model.labels import NOTHING
 from stn_rectify.runtime.model.metadata import ClassScoresSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 
@@ -42,15 +47,25 @@ class RecognizerNetwork(ClassifierNetwork):
 
     Attributes:
         sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
+        negatives: images that show nothing it knows, which its last class stands for; None if it has no such class.
         digest: SHA-256 of all that the file is made of.
     """
 
     sequence: SequenceLayout | None
+    negatives: Negatives | None = field(repr=False)
     digest: str
     kind: ClassVar[str] = RECOGNIZER
     label: ClassVar[str] = "recognizer"
     image_name: ClassVar[str] = "image"
     scores_name: ClassVar[str] = "class_scores"
+
+    @property
+    def quantizer_frames(self) -> npt.NDArray[np.float32]:
+        """Those of the calibration, and unknown ones, or the scores of nothing known would reach beyond their range."""
+        frames = self.calibration.frames
+        if self.negatives is None:
+            return frames
+        return np.concatenate([frames, self.negatives.fitted.unknown[: len(frames)]])
 
     @property
     def reference(self) -> RecognizerReference:
@@ -93,12 +108,28 @@ class RecognizerNetwork(ClassifierNetwork):
             return report
         quantized, labels = self.quantized(self.validation.frames), self.validation.labels
         comparison = compare_recognizer(self.open(file).flatbuffer, quantized, self.float_scores, labels, self.sequence)
+        if self.negatives is not None:
+            held_out = self.negatives.held_out
+            known, unknown = self.quantized(held_out.known), self.quantized(held_out.unknown)
+            comparison = replace(comparison, nothing=nothing_shares(self.open(file).flatbuffer, known, unknown))
         classes = comparison.class_scores
         summary = [f"same answer in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_float is not None and classes.accuracy_int8 is not None:
             right = f"right in {100 * classes.accuracy_float:.1f} % float"
             summary.append(f"{right}, {100 * classes.accuracy_int8:.1f} % INT8")
-        return replace(report, comparison=comparison, summary=summary)
+        if comparison.nothing is not None:
+            nothing = comparison.nothing
+            rejected, lost = 100 * nothing.rejected, 100 * nothing.lost
+            summary.append(f"rejects {rejected:.1f} % of the negatives, {lost:.2f} % of the known")
+        doubts = class_doubts(classes)
+        return replace(
+            report,
+            comparison=comparison,
+            summary=summary,
+            warnings=[*report.warnings, *doubts],
+            doubts=doubts,
+            truth_is_known=classes.labelled > 0,
+        )
 
 
 def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwork:
@@ -117,11 +148,21 @@ def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwo
     sequence = _check_model(source, model, options.labels)
     images = read_frames(options.calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(options.calibration, images, None if sequence else model.output_shape[1])
-    return RecognizerNetwork(source, options, images, images, model, sequence, _digest(source, options))
+    digest = _digest(source, options)
+    negatives = read_negatives(negatives_of(source), model.input_shape[1:], options.value_range)
+    if negatives is not None:
+        if NOTHING in options.labels:
+            raise UsageError(f"{source}: has a class {NOTHING} already: move {negatives_of(source).name} away")
+        wider = with_nothing(source, model, negatives)
+        options = replace(options, labels=nothing_labels(options.labels, model.output_shape[1]))
+        model = wider
+    return RecognizerNetwork(source, options, images, images, model, sequence, negatives, digest)
 
 
 def _digest(source: Path, options: ConversionOptions) -> str:
     files = {"model": source}
+    if negatives_of(source).is_file():
+        files["negatives"] = negatives_of(source)
     if options.calibration.is_dir():
         files |= frame_files(options.calibration, CALIBRATION_FRAMES)
     else:

@@ -33,15 +33,14 @@ from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
+from stn_rectify.converters.report.verdict import class_doubts, pose_doubts
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
 from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.geometry import theta_to_corners
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
-_LEAST_MOVE_PX = 0.01  # corners that stay within this over all frames do not depend on them
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 
@@ -96,13 +95,21 @@ class StnNetwork(Network):
             return report
         quantized = self.quantized(self.validation.frames)
         comparison = compare(self.open(file), self.parts, self.validation, quantized, signature=self.signature)
-        summary = [f"{comparison.corners_mean_px:.2f} px mean, {comparison.corners_max_px:.2f} max"]
+        mean, most = comparison.corners_mean_px, comparison.corners_max_px
+        summary = [f"corner error float→INT8 {mean:.2f} px mean, {most:.2f} max"]
+        if comparison.int8_targets is not None:
+            summary.insert(0, f"corners {comparison.int8_targets.corners_mean_px:.2f} px from the true ones")
         if comparison.class_scores is not None:
             summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+        frames, classes = self.validation.frames, comparison.class_scores
+        doubts = pose_doubts(comparison, self.parts.input_size, bool((frames == frames[:1]).all()))
+        doubts += [] if classes is None else class_doubts(classes)
         return replace(
             report,
             comparison=comparison,
-            warnings=[*warnings, *_pose_warnings(self, comparison)],
+            warnings=[*warnings, *doubts],
+            doubts=doubts,
+            truth_is_known=comparison.known_targets > 0 or (classes is not None and classes.labelled > 0),
             checks=_sampler_checks(comparison),
             thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
             summary=summary,
@@ -139,10 +146,8 @@ class ScanNetwork(StnNetwork):
         if file is None or not isinstance(report.comparison, Comparison):
             return report
         pictured = self.open(file), self.parts, self.validation, report.comparison
-        corners, *others = report.summary
         return replace(
             report,
-            summary=[f"corner error float→INT8 {corners}", *others],
             pictures=take_pictures(*pictured),
             alignment=take_alignment(*pictured),
         )
@@ -186,6 +191,7 @@ class RefineNetwork(StnNetwork):
             settings={"margin": self.margin, "passes": self.options.refine_passes},
             summary=[f"refine network {phrase}" for phrase in report.summary],
             warnings=[f"refine network: {warning}" for warning in report.warnings],
+            doubts=[f"refine network: {doubt}" for doubt in report.doubts],
             thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
         )
 
@@ -263,17 +269,6 @@ def _check_fit(file: Path, parts: StnParts, transform: str, channels: int) -> No
     if parts.classes is not None:
         raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone as the refine network")
     check_companion(file, parts.channels, transform, channels, "poses cannot be refined")
-
-
-def _pose_warnings(network: StnNetwork, comparison: Comparison) -> list[str]:
-    theta, frames = comparison.outputs.theta_float, network.validation.frames
-    corners = theta_to_corners(theta, network.parts.input_size[1], network.parts.input_size[0])
-    if (frames == frames[:1]).all() or np.ptp(corners, axis=0).max() > _LEAST_MOVE_PX:
-        return []
-    return [
-        "theta is the same for every frame: an untrained model, or pixel values in another range than it was trained "
-        "with (--value-range)"
-    ]
 
 
 def _sampler_checks(comparison: Comparison) -> list[Check]:

@@ -20,6 +20,7 @@ from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.reading.model_files import turn_file
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.turn_comparison import compare_turns, take_turn_pictures
+from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.cost import StageCost, StnCost
@@ -92,9 +93,13 @@ class TurnNetwork(ClassifierNetwork):
         summary = [f"same turn in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_int8 is not None:
             summary.append(f"right in {100 * classes.accuracy_int8:.1f} % INT8")
+        doubts = [f"turn network: {doubt}" for doubt in class_doubts(classes)]
         return replace(
             report,
             comparison=comparison,
+            warnings=[*warnings, *doubts],
+            doubts=doubts,
+            truth_is_known=classes.labelled > 0,
             summary=[f"turn network {phrase}" for phrase in summary],
             sheets=take_turn_pictures(comparison, frames, self.options.value_range, turns),
         )

@@ -15,6 +15,7 @@ from stn_rectify.models.files import (
     RECOGNIZER_SUFFIX,
     is_refine_file,
     is_turn_file,
+    negatives_of,
     refine_file_of,
     scan_file_of,
     scan_file_of_turn,
@@ -96,12 +97,14 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
 
 
 def companion_files(source: Path) -> tuple[Path, ...]:
-    """Gives the files that a conversion reads besides a model: its refine and turn network, and their frames, if there.
+    """Gives the files that a conversion reads besides a model: its refine and turn network, and their frames, if there;
+    of a recognizer the images that show nothing it knows.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """
     networks = [file for file in (refine_file(source), turn_file(source)) if file is not None]
     frames = [calibration_of(file) for file in networks]
+    frames += [negatives_of(source)] if is_recognizer(source) else []
     return (*networks, *(file for file in frames if file.is_file()))
 
 

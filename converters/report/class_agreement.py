@@ -23,12 +23,33 @@ class ClassAgreement:
         labelled: frames whose class is known.
         accuracy_float: share of them that the float model names rightly; None if none is known.
         accuracy_int8: the same for the file.
+        accuracy_of_one_class: the share that the commonest class has of them: right so often is who says it always.
+        answers: how many different classes or texts the float model gives.
     """
 
     top1_agreement: float
     labelled: int
     accuracy_float: float | None
     accuracy_int8: float | None
+    accuracy_of_one_class: float | None = None
+    answers: int = 0
+
+
+@dataclass(frozen=True)
+class NothingShares:
+    """What the file says of held-out images of both kinds, in INT8.
+
+    Attributes:
+        known: how many images of its classes.
+        lost: share of them that it takes for nothing known.
+        unknown: how many images of none of its classes.
+        rejected: share of them that it takes for nothing known.
+    """
+
+    known: int
+    lost: float
+    unknown: int
+    rejected: float
 
 
 @dataclass(frozen=True)
@@ -38,10 +59,12 @@ class RecognizerComparison:
     Attributes:
         frames: how many were compared.
         class_scores: the classes or texts.
+        nothing: what it says of images that show nothing it knows; None if it has no class for them.
     """
 
     frames: int
     class_scores: ClassAgreement
+    nothing: NothingShares | None = None
 
     def summary(self) -> dict[str, Any]:
         """The numbers, for the report."""
@@ -53,11 +76,33 @@ def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) ->
     named_float, named_int8 = (scores.argmax(axis=1) for scores in (of_float, of_file))
     labels = np.full(len(named_int8), -1) if labels is None else labels
     labelled = labels >= 0
-    accuracies = [
-        float((named[labelled] == labels[labelled]).mean()) if labelled.any() else None
-        for named in (named_float, named_int8)
-    ]
-    return ClassAgreement(float((named_float == named_int8).mean()), int(labelled.sum()), *accuracies)
+    right = [float((named == labels)[labelled].sum() / max(1, labelled.sum())) for named in (named_float, named_int8)]
+    counts = np.unique(labels[labelled], return_counts=True)[1]
+    known = len(counts) > 0
+    return ClassAgreement(
+        top1_agreement=float((named_float == named_int8).mean()),
+        labelled=int(labelled.sum()),
+        accuracy_float=right[0] if known else None,
+        accuracy_int8=right[1] if known else None,
+        accuracy_of_one_class=float(counts.max() / counts.sum()) if known else None,
+        answers=len(np.unique(named_float)),
+    )
+
+
+def nothing_shares(flatbuffer: bytes, known: npt.NDArray[np.int8], unknown: npt.NDArray[np.int8]) -> NothingShares:
+    """Runs a recognizer whose last class stands for nothing known over held-out images int8 [N, H, W, C] of both kinds.
+
+    Raises:
+        ModelFileError: if the interpreter refuses the file or dies of it.
+    """
+    with IsolatedInterpreter() as interpreter:
+        interpreter.load(flatbuffer)
+        scores = [
+            np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
+            for images in (known, unknown)
+        ]
+    lost, rejected = (float((s.argmax(axis=1) == s.shape[1] - 1).mean()) for s in scores)
+    return NothingShares(len(known), lost, len(unknown), rejected)
 
 
 def compare_recognizer(
@@ -84,7 +129,7 @@ def compare_recognizer(
         of_file = np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
     if sequence is None:
         return RecognizerComparison(len(images), class_agreement(of_float, of_file, labels))
-    same = [
-        best_path(a, sequence.blank) == best_path(b, sequence.blank) for a, b in zip(of_float, of_file, strict=True)
-    ]
-    return RecognizerComparison(len(images), ClassAgreement(float(np.mean(same)), 0, None, None))
+    texts, texts_of_file = ([tuple(best_path(s, sequence.blank)) for s in scores] for scores in (of_float, of_file))
+    same = [a == b for a, b in zip(texts, texts_of_file, strict=True)]
+    agreement = ClassAgreement(float(np.mean(same)), 0, None, None, answers=len(set(texts)))
+    return RecognizerComparison(len(images), agreement)

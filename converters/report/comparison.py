@@ -16,7 +16,7 @@ from stn_rectify.converters.report.float_sampling import level_errors
 from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
-from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
@@ -93,7 +93,11 @@ class Comparison:
         rectified_levels_p95: 95th percentile of it, over the frames.
         score: the scores' difference; None in a model without one.
         class_scores: the recognizer's classes; None in a model without one.
+        poses_spread_px: how far the float model's corners are from their median over all frames, a median, too: wild
+            poses count for little; pixels.
         known_targets: frames whose true corners are known.
+        true_spread_px: mean distance of the true corners from their mean over these frames, the error of the best pose
+            that is the same for all; None if none are known.
         float_targets: the float model against the true corners; None if none are known.
         int8_targets: the file against them.
         outputs: of every frame.
@@ -109,7 +113,9 @@ class Comparison:
     rectified_levels_p95: float | None
     score: Agreement | None
     class_scores: ClassAgreement | None
+    poses_spread_px: float
     known_targets: int
+    true_spread_px: float | None
     float_targets: TargetsKept | None
     int8_targets: TargetsKept | None
     outputs: Outputs = field(repr=False)
@@ -180,7 +186,9 @@ def compare(
             if "class_scores" in of_file
             else None
         ),
+        poses_spread_px=_median_spread(corners_float),
         known_targets=len(targets),
+        true_spread_px=_mean_spread(validation.corners, targets),
         float_targets=_targets_kept(theta_float, parts, validation, targets),
         int8_targets=_targets_kept(theta_int8, parts, validation, targets),
         outputs=Outputs(theta_float, theta_int8, of_float["rectified"], rectified, distance.mean(axis=1)),
@@ -235,6 +243,17 @@ def _annotated_frames(validation: FrameSet) -> list[int]:
     if validation.corners is None:
         return []
     return [k for k, corners in enumerate(validation.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
+
+
+def _median_spread(corners: Array) -> float:
+    return float(np.median(np.linalg.norm(corners - np.median(corners, axis=0), axis=-1)))
+
+
+def _mean_spread(corners: FloatArray | None, targets: list[int]) -> float | None:
+    if corners is None or not targets:
+        return None
+    known = corners[targets]
+    return float(np.linalg.norm(known - known.mean(axis=0), axis=-1).mean())
 
 
 def _targets_kept(theta: Array, parts: StnParts, validation: FrameSet, targets: list[int]) -> TargetsKept | None:

@@ -17,6 +17,7 @@ from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.operator_list import constant_bytes, group_operators, read_operators
+from stn_rectify.converters.report.verdict import Verdict
 
 #: The value of ``format``.
 REPORT_FORMAT = "stn-rectify-report/2"
@@ -59,6 +60,7 @@ def report_dict(
         "source": str(source),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passed": not failures,
+        "verdict": Verdict.of(networks, failures).as_dict(),
         "failures": failures,
         "warnings": [warning for network in networks for warning in network.warnings],
         "proof": asdict(proof),

@@ -28,7 +28,9 @@ class NetworkReport:
         signature: the key of its SignatureDef.
         source: the .keras file or SavedModel.
         cost: of one run.
-        warnings: what makes its numbers doubtful, a line each.
+        warnings: what makes its numbers doubtful, a line each; the doubts among them.
+        doubts: why the network itself may be of no use, a line each (`report.verdict`).
+        truth_is_known: whether it was compared with the truth in some frame.
         settings: what its kind has besides, by name.
         theta_readout: one entry for each way to read θ that was tried: ``name``, ``corners_mean_px``,
             ``corners_p95_px``, ``corners_max_px`` and ``kept``; pixels of its own input.
@@ -46,6 +48,8 @@ class NetworkReport:
     source: Path
     cost: StnCost
     warnings: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    truth_is_known: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     theta_readout: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     comparison: NetworkNumbers | None = None
@@ -63,6 +67,7 @@ class NetworkReport:
             "signature": self.signature,
             "source": str(self.source),
             **self.settings,
+            "doubts": list(self.doubts),
             "cost": {**asdict(self.cost), "parameters": self.cost.parameters, "macs": self.cost.macs},
             "theta_readout": [dict(entry) for entry in self.theta_readout],
             "comparison": None if self.comparison is None else self.comparison.summary(),

@@ -16,6 +16,7 @@ import flatbuffers
 import numpy as np
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.process.installation import install_command
 
 _PLACES = {
     "tensorflow": "lite/python/schema_py_generated.py",
@@ -34,7 +35,7 @@ def _load() -> Any:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
-    raise UsageError("TensorFlow is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
+    raise UsageError(f"TensorFlow is not installed: {install_command('train')}")
 
 
 #: The schema's generated classes.

@@ -15,7 +15,8 @@ def find_boxes(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
     _, bright = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
     _, _, regions, _ = cv2.connectedComponentsWithStats(bright)
     x, y, width, height, area = regions[1:].T  # the first one is what is dark
-    return np.stack([x, y, x + width, y + height], axis=1)[area > 0.01 * grey.size]
+    boxes: npt.NDArray[np.int32] = np.stack([x, y, x + width, y + height], axis=1)[area > 0.01 * grey.size]
+    return boxes
 
 
 if __name__ == "__main__":

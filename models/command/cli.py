@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.command.subcommands.dense import Dense
@@ -17,6 +18,7 @@ from stn_rectify.models.command.subcommands.tune import Tune
 from stn_rectify.models.command.subcommands.turn import Turn
 from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.process.program import run_program
 
 _SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Prune, Tune, Evaluate)
 
@@ -32,6 +34,11 @@ _FORMER_OPTIONS: dict[str, type[Subcommand]] = {
     "--weights": Pose,
     "--validate": Evaluate,
 }
+
+
+def command() -> NoReturn:
+    """The program: `main` on the words it was called with, then the end of the process."""
+    run_program(main)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

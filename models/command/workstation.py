@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from stn_rectify.runtime.command.messages import warning_lines
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.process.installation import install_command
+from stn_rectify.runtime.process.standard_streams import leave_stdout, say
+from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
 
 
 def require_tensorflow() -> None:
@@ -25,7 +28,7 @@ def require_tensorflow() -> None:
         raise UsageError(
             "TensorFlow 2.19 has no wheel for Python 3.13: train and convert in an environment of Python 3.10 to 3.12"
         )
-    raise UsageError("the workstation side is not installed: in a checkout of stn-rectify, pip install -e '.[train]'")
+    raise UsageError(f"the workstation side is not installed: {install_command('train')}")
 
 
 def run_command(program: str, work: Callable[[], int], *, when_stopped: str, debug: bool) -> int:
@@ -34,21 +37,25 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
     Args:
         program: name of the command.
         work: does the work, and gives the exit status.
-        when_stopped: the text of the line after Ctrl-C.
+        when_stopped: the text of the line after Ctrl-C or SIGTERM.
         debug: if true, errors pass through, with their traceback.
 
     Returns:
-        The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
+        The work's exit status; 1 after an error, 2 after wrong usage, 130 after Ctrl-C or SIGTERM, 0 if the reader of
+        standard output has left.
     """
     try:
-        with warning_lines(program):
+        with sigterm_as_ctrl_c(), warning_lines(program):
             require_tensorflow()
             return work()
     except StnRectifyError as error:
         if debug:
             raise
-        print(f"{program}: error: {error}", file=sys.stderr)
+        say(f"{program}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print(f"{program}: {when_stopped}", file=sys.stderr)
+        say(f"{program}: {when_stopped}")
         return 130
+    except BrokenPipeError:  # the reader of standard output has what it wanted
+        leave_stdout()
+        return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import numpy.typing as npt
 from keras import ops
 
 from stn_rectify.models.files import RECOGNIZER as RECOGNIZER_KIND
-from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, partial_file
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, negatives_of, partial_file
 from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
 from stn_rectify.models.recognition.labelled_images import LabelledImages
+from stn_rectify.models.recognition.negatives import unknown_images
 from stn_rectify.models.recognition.pose_watch import PoseWatch
 from stn_rectify.models.recognition.recognizing_stn import RECOGNIZER, recognizing_stn, without_recognizer
 from stn_rectify.models.training.course.checkpoint import Checkpoint
@@ -30,8 +31,14 @@ from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
+_KNOWN_IMAGES = 4000
 _WATCHED_FRAMES = 256
-_CALIBRATION, _WATCH, _HOLD_OUT = 1_000_003, 1_000_033, 1_000_037  # seeds that training does not use
+_CALIBRATION, _WATCH, _HOLD_OUT, _NEGATIVES = (
+    1_000_003,
+    1_000_033,
+    1_000_037,
+    1_000_039,
+)  # seeds that training does not use
 #: Of AdamW.
 WEIGHT_DECAY = 1e-3
 
@@ -99,7 +106,9 @@ class RecognizerCourse(Course):
         return draw_frames(data, self.input_shape[:2], chosen, np.random.default_rng((stream, self.seed)))
 
 
-def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out: Path) -> keras.Model:
+def train_through_recognizer(
+    course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path] | None = None
+) -> keras.Model:
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
     Beside ``out``: ``NAME.stn.keras`` and ``NAME.recognizer.keras``, its two halves; ``NAME.calibration.npz``, frames
@@ -110,6 +119,8 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
         course: the network and the training.
         data: the images to learn from.
         out: the .keras file to write.
+        negatives: photographs that show nothing to recognize. With them ``NAME.recognizer.negatives.npz`` is written,
+            of which ``stn-convert`` makes a class for images that show nothing known.
 
     Returns:
         The trained model.
@@ -148,7 +159,7 @@ def train_through_recognizer(course: RecognizerCourse, data: LabelledImages, out
             "the weights are no numbers any more: give a lower --learning-rate and another --out"
         ) from error
     write_curve(out, [checkpoint.curve_file])
-    _write_result(model, course, data, out)
+    _write_result(model, course, data, out, negatives)
     return model
 
 
@@ -194,7 +205,9 @@ class SlowLocalization(keras.optimizers.AdamW):
         super().update_step(gradient, variable, learning_rate)
 
 
-def _write_result(model: keras.Model, course: RecognizerCourse, data: LabelledImages, out: Path) -> None:
+def _write_result(
+    model: keras.Model, course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path] | None
+) -> None:
     """Writes the models and the files that ``stn-convert`` needs; removes the folder of the training."""
     rng = np.random.default_rng((_CALIBRATION, course.seed))
     chosen = data[rng.permutation(len(data))[:_CALIBRATION_FRAMES]]
@@ -204,8 +217,16 @@ def _write_result(model: keras.Model, course: RecognizerCourse, data: LabelledIm
         partial.write_text("".join(f"{name}\n" for name in data.names), encoding="utf-8")
     save_model(without_recognizer(model), out.with_suffix(".stn.keras"), SCAN)
     save_model(model.get_layer(RECOGNIZER), out.with_suffix(RECOGNIZER_SUFFIX), RECOGNIZER_KIND)
-    rectified = keras.Model(model.input, model.get_layer("rectified").output).predict(batch.frames, verbose=0)
+    rectifying = keras.Model(model.input, model.get_layer("rectified").output)
+    rectified = rectifying.predict(batch.frames, verbose=0)
     _write_arrays(out.with_suffix(".recognizer.calibration.npz"), frames=_pixels(rectified), labels=batch.labels)
+    if negatives:
+        known = course.drawn(data[rng.permutation(len(data))[:_KNOWN_IMAGES]], _NEGATIVES).frames
+        _write_arrays(
+            negatives_of(out.with_suffix(RECOGNIZER_SUFFIX)),
+            known=_pixels(rectifying.predict(known, verbose=0)),
+            unknown=_pixels(unknown_images(rectifying, negatives, rng)),
+        )
     save_model(model, out, SCAN)
     shutil.rmtree(out.with_suffix(".training"))
 

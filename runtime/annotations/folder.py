@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.files import read_file
 from stn_rectify.runtime.images.kinds import image_suffixes
 
 #: Where the images lie beside annotations, and the annotations beside images.
@@ -149,7 +150,7 @@ def is_coco(content: Any) -> bool:
 def _holds(file: Path, *words: bytes) -> bool:
     """Tells whether a file can be read and holds some words: a labelme file may be large, most of it the image."""
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except OSError:
         return False
     return all(word in content for word in words)
@@ -162,7 +163,7 @@ def read_json(file: Path) -> Any:
         DataError: if it cannot be read or is no JSON.
     """
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(read_file(file))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is damaged or no JSON: {error}") from error
     except OSError as error:
@@ -176,7 +177,7 @@ def read_xml(file: Path) -> ElementTree.Element:
         DataError: if it cannot be read or is no XML.
     """
     try:
-        return ElementTree.fromstring(file.read_bytes())
+        return ElementTree.fromstring(read_file(file))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f"{file} is damaged or no XML: {error}") from error
     except OSError as error:

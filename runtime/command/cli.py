@@ -10,13 +10,15 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines, say, warning_lines
+from stn_rectify.runtime.command.messages import camera_lines, warning_lines
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
 from stn_rectify.runtime.command.parsing import did_you_mean
 from stn_rectify.runtime.command.run import run
-from stn_rectify.runtime.command.signals import stop_signals
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.program import run_program
+from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
+from stn_rectify.runtime.process.stop_signals import stop_signals
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.addresses import without_secrets
 from stn_rectify.runtime.sources.kinds import kind_of
@@ -27,12 +29,7 @@ _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 def command() -> NoReturn:
     """The program: `main` on the words it was called with, then the end of the process."""
-    status = main()
-    if any_left():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+    run_program(main, ends_hard=any_left)
 
 
 @warning_lines(PROGRAM)
@@ -51,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _opencv_log_level()(0)
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         with stop_signals() as signals:
-            return _list_cameras() if options.source.list_cameras else run(options, signals)
+            return (
+                _list_cameras() if options.source.list_cameras else run(options, signals, lambda: parse_options(words))
+            )
     except StnRectifyError as error:
         if debug:
             traceback.print_exc()
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would stumble over the pipe once more as it ends
+        leave_stdout()
         return 0
     except Exception as error:  # a defect of ours or of a library; a service's log needs one line all the same
         hint = "" if debug else " (run again with --debug for the traceback)"
@@ -82,9 +81,15 @@ def _evaluate(words: Sequence[str]) -> int:
     return evaluate(words)
 
 
+def _models(words: Sequence[str]) -> int:
+    from stn_rectify.runtime.command.upkeep.models import models
+
+    return models(words)
+
+
 # What a first word without dashes names. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
 # the misspelt option for a command, and complain about that instead.
-_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate}
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
 
 
 def _command_named(word: str) -> Callable[[Sequence[str]], int]:
@@ -105,7 +110,7 @@ def _opencv_log_level() -> Callable[[int], object]:
 
 def _print_config(options: RunOptions) -> int:
     check_options(options)
-    print(options_as_toml(options), end="", flush=True)
+    write_stdout(options_as_toml(options))
     return 0
 
 
@@ -113,7 +118,7 @@ def _list_cameras() -> int:
     cameras = list_cameras()
     for camera in cameras:
         for line in camera_lines(camera):
-            print(line)
+            write_stdout(f"{escaped(line)}\n")
     if not cameras:
         say("no camera found: connect one, and see that this user is in the group video")
     return 0

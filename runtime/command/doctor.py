@@ -23,6 +23,8 @@ import numpy as np
 from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.process.installation import install_command, pip_command
+from stn_rectify.runtime.process.standard_streams import escaped
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
@@ -30,7 +32,6 @@ from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 _BOARD = Path("/proc/device-tree/model")
 _THROTTLED = "soc*/*firmware/get_throttled"
 _TARGET_SCORE = 0.5
-_AGAIN = "pip install --force-reinstall --no-deps stn-rectify"
 
 
 def doctor(words: Sequence[str], *, sample: Path) -> int:
@@ -51,7 +52,7 @@ def doctor(words: Sequence[str], *, sample: Path) -> int:
     parser.parse_args(words)
     statuses = []
     for check in examine(sample):
-        print(check, flush=True)
+        print(escaped(str(check)), flush=True)
         statuses.append(check.status)
     return 1 if "problem" in statuses else 0
 
@@ -99,7 +100,12 @@ def _model(sample: Path) -> Check:
     except StnRectifyError as error:
         return Check("model", "problem", str(error))
     if result.score < _TARGET_SCORE:
-        return Check("model", "problem", f"{name} misses the sample's target (score {result.score:.2f})", _AGAIN)
+        return Check(
+            "model",
+            "problem",
+            f"{name} misses the sample's target (score {result.score:.2f})",
+            install_command(again=True),
+        )
     return Check("model", "ok", f"{name} finds the sample's target (score {result.score:.2f})")
 
 
@@ -290,14 +296,14 @@ def python_check(version: tuple[int, int, int], bits: int) -> Check:
 def package_check(version: str | None) -> Check:
     """The version of this package; None if it runs without being installed."""
     if version is None:
-        return Check("stn-rectify", "warning", "not installed", "pip install it, so that it gets what it needs")
+        return Check("stn-rectify", "warning", "not installed", f"{install_command()}, so that it gets what it needs")
     return Check("stn-rectify", "ok", version)
 
 
 def numpy_check(version: str, installed: str | None) -> Check:
     """The version of NumPy that was imported, beside the one that pip knows."""
     if installed is not None and installed != version:
-        mend = "pip install --force-reinstall numpy, or remove what PYTHONPATH adds"
+        mend = f"{pip_command('install', '--force-reinstall', 'numpy')}, or remove what PYTHONPATH adds"
         return Check("NumPy", "warning", f"{version} is imported, {installed} is installed", mend)
     return Check("NumPy", "ok", version)
 
@@ -311,9 +317,9 @@ def opencv_check(version: str, installed: Mapping[str, str]) -> Check:
     """
     if len(installed) > 1:
         # All write the same files, and removing one takes the others' away.
-        names = " ".join(installed)
         keep = "opencv-python-headless" if "opencv-python-headless" in installed else next(iter(installed))
-        mend = f"pip uninstall -y {names}, then pip install '{keep}=={installed[keep]}'"
+        uninstall, install = pip_command("uninstall", "-y", *installed), f"{keep}=={installed[keep]}"
+        mend = f"{uninstall}, then {pip_command('install', install)}"
         return Check("OpenCV", "problem", f"{version}; {' and '.join(installed)} overwrite each other", mend)
     origin = ", ".join(f"{name} {number}" for name, number in installed.items()) or "not from pip"
     return Check("OpenCV", "ok", f"{version} ({origin})")
@@ -323,6 +329,8 @@ def interpreter_check(name: str, version: str, numpy_version: str) -> Check:
     """The TensorFlow Lite interpreter's package beside NumPy."""
     finding = f"{name} {version}"
     if name == "tflite-runtime" and int(numpy_version.partition(".")[0]) >= 2:
-        mend = "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
+        mend = (
+            f"{pip_command('install', 'numpy<2')}, or the other interpreter: {pip_command('install', 'ai-edge-litert')}"
+        )
         return Check("interpreter", "problem", f"{finding} does not work with NumPy {numpy_version}", mend)
     return Check("interpreter", "ok", finding)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from stn_rectify.runtime.command.messages import model_line, recognizer_line, say
+from stn_rectify.runtime.command.messages import model_line, recognizer_line
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
 from stn_rectify.runtime.command.option_types import PixelCount, pixel_count
 from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.command.recognition_options import RecognitionOptions, open_recognizer
-from stn_rectify.runtime.command.signals import StopSignals, stop_signals
+from stn_rectify.runtime.command.recognition_options import RecognitionOptions, label_rules, open_recognizer
 from stn_rectify.runtime.command.source_options import MAX_PIXELS
 from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
@@ -26,10 +25,11 @@ from stn_rectify.runtime.evaluation.search import FolderResults, FolderSearch
 from stn_rectify.runtime.evaluation.sheet import folder_sheet, save_sheet
 from stn_rectify.runtime.evaluation.tables import folder_tables, folder_values
 from stn_rectify.runtime.files import partial_file
-from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
-from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, escaped, is_stdout_open, say, write_stdout
+from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c, stop_signals
+from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
@@ -37,43 +37,6 @@ _INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 _LINE_EVERY_S = 10.0
 
 _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
-
-
-@dataclass(frozen=True)
-class ReaderOptions(OptionGroup):
-    """What reads the results, as far as frames that do not follow one another have a use for it."""
-
-    title: ClassVar[str] = "texts"
-
-    recognizer: str | None = option(
-        None, "a .tflite that reads the results, or a bundled one: texts are compared", metavar="FILE|NAME"
-    )
-    recognizer_sha256: str | None = option(
-        None, "the SHA-256 that its file must have (that of FILE.sha256, where there is one)", metavar="HEX"
-    )
-    labels: str | None = option(None, "names of its classes, one a line (those in its file)", metavar="FILE")
-    beam_width: int = option(
-        1, "of a CTC network: search for the most probable text among N (1)", whole_number(1), metavar="N"
-    )
-
-    def open(self, *, threads: int, limits: ModelLimits) -> Recognizer | None:
-        """The recognizer, if there is to be one.
-
-        Args:
-            threads: that it computes with.
-            limits: how much its file may unpack to.
-
-        Raises:
-            StnRectifyError: if its file is missing or damaged, or an option does not fit it.
-        """
-        options = RecognitionOptions(
-            recognizer=self.recognizer,
-            recognizer_sha256=self.recognizer_sha256,
-            labels=self.labels,
-            beam_width=self.beam_width,
-        )
-        options.check_needed("--recognizer", is_there=self.recognizer is not None)
-        return open_recognizer(options, threads=threads, limits=limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +65,7 @@ class EvaluateOptions(OptionGroup):
         None, "write all numbers, and what was found in each frame; - for standard output", metavar="FILE|-"
     )
     model: ModelOptions = group()
-    reader: ReaderOptions = group()
+    reader: RecognitionOptions = group("texts")
     debug: bool = flag("print a traceback with an error")
 
 
@@ -130,22 +93,25 @@ def evaluate(words: Sequence[str]) -> int:
     for name, value in (("sheet", options.sheet), ("json", options.json)):
         if value is not None and str(value) in ("", "."):
             raise UsageError(f"--{name} is empty: give it a file, or leave it out")
+    options.reader.check_together()
     if options.model.video_file is not None:
         raise UsageError(
             f"--output {options.model.video_file}: an evaluation has pictures in its --sheet, and no video"
         )
     if options.sheet is not None and options.sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {options.sheet}: the sheet is a PNG: call it NAME.png")
+    if not is_stdout_open() and (options.json == "-" or not (options.json or options.sheet)):
+        raise StnRectifyError(STDOUT_IS_CLOSED)
     failures: list[StnRectifyError] = []
 
     def failed(error: StnRectifyError) -> None:
         say(f"{_PROGRAM}: error: {error}")
         failures.append(error)
 
-    empty = [read_empty_folder(folder) for folder in options.empty]
-    folders = [read_folder(Path(folder), failed) for folder in options.folders]
-    with stop_signals() as signals:
-        complete = _evaluate(options, folders, empty, signals, failed)
+    with sigterm_as_ctrl_c():
+        empty = [read_empty_folder(folder) for folder in options.empty]
+        folders = [read_folder(Path(folder), failed) for folder in options.folders]
+        complete = _evaluate(options, folders, empty, failed)
     return _INTERRUPTED if not complete else 1 if failures else 0
 
 
@@ -153,13 +119,22 @@ def _evaluate(
     options: EvaluateOptions,
     folders: Sequence[KnownFolder],
     empty: Sequence[KnownFolder],
-    signals: StopSignals,
     failed: Callable[[StnRectifyError], None],
 ) -> bool:
     """Tells whether it came to the end."""
-    recognizer = options.reader.open(threads=options.model.threads, limits=options.model.limits)
-    rectifier = open_rectifier(options.model, recognizer, smooth=False)
-    with rectifier:
+    warned, rules = 0, label_rules(options.reader)
+
+    def unread(error: StnRectifyError) -> None:
+        nonlocal warned
+        warned += 1
+        if warned == 1:
+            failed(StnRectifyError(f"{error}: such results count as not read"))
+
+    with contextlib.ExitStack() as stack:
+        recognizer = open_recognizer(
+            options.reader, threads=options.model.threads, stack=stack, on_failure=unread, limits=options.model.limits
+        )
+        rectifier = stack.enter_context(open_rectifier(options.model, recognizer, smooth=False))
         say(model_line(rectifier))
         if recognizer is not None:
             say(recognizer_line(recognizer))
@@ -168,26 +143,32 @@ def _evaluate(
             rectifier,
             max_targets=options.max_targets,
             max_pixels=options.max_pixels.number,
-            recognizer=recognizer,
+            recognizer=None if recognizer is None else RecognitionStage(recognizer, rules=rules),
             on_error=failed,
             on_frame=progress.frame_done,
         )
-        signals.watch(search)
         # The empty ones first: they say what a score is worth in the tables of all others.
-        searched = []
-        for folder in (*empty, *folders):
-            if folder.note:
-                say(folder.note)
-            progress.begin(folder)
-            results = search.search(folder)
-            if results.frames or not search.is_stopped:
-                searched.append(results)
-            if search.is_stopped:
-                say(f"{_PROGRAM}: stopped after {len(results.frames)} of {len(folder.images)} frames of {folder.name}")
-                break
+        with stop_signals() as signals, signals.stopping(search, patience_s=0):
+            searched = _search_all(search, (*empty, *folders), progress)
         min_scores = _min_scores(options, rectifier.model.metadata)
         _report(options, searched, len(empty), min_scores, model_line(rectifier), recognizer is not None)
     return not search.is_stopped
+
+
+def _search_all(search: FolderSearch, folders: Sequence[KnownFolder], progress: _Progress) -> list[FolderResults]:
+    """Searches one folder after the other, as far as it is not stopped."""
+    searched = []
+    for folder in folders:
+        if folder.note:
+            say(folder.note)
+        progress.begin(folder)
+        results = search.search(folder)
+        if results.frames or not search.is_stopped:
+            searched.append(results)
+        if search.is_stopped:
+            say(f"{_PROGRAM}: stopped after {len(results.frames)} of {len(folder.images)} frames of {folder.name}")
+            break
+    return searched
 
 
 def _min_scores(options: EvaluateOptions, metadata: Metadata) -> list[tuple[float, str]]:
@@ -224,7 +205,11 @@ def _report(
             min_scores=min_scores,
             failed=results.failed,
         )
-        print(f"{folder_tables(measured)}\n", file=sys.stderr if options.json == "-" else sys.stdout, flush=True)
+        for line in (*folder_tables(measured).splitlines(), ""):
+            if options.json == "-":
+                say(line)
+            elif is_stdout_open():
+                write_stdout(f"{escaped(line)}\n")
         if options.json is not None:
             values.append(folder_values(measured, frames))
         if options.sheet is not None:
@@ -239,12 +224,13 @@ def _report(
 
 
 def _write_json(file: str, values: dict[str, Any]) -> None:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    # Bytes of a name that are no text are escaped, as JSON writes them, too.
+    encoded = json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
     if file == "-":
-        print(text, flush=True)
+        write_stdout(f"{encoded.decode()}\n")
         return
     with partial_file(Path(file)) as partial:
-        partial.write_text(f"{text}\n", encoding="utf-8")
+        partial.write_bytes(encoded + b"\n")
     say(f"wrote {file}")
 
 

@@ -1,22 +1,20 @@
-"""The lines for people that the command ``stn-rectify`` prints."""
+"""The lines for people that the command ``stn-rectify`` says."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stn_rectify.runtime.errors import StnRectifyWarning, first_line
+from stn_rectify.runtime.process.standard_streams import say
+from stn_rectify.runtime.recognition.readers.guarded import GuardedRecognizer
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
 
-
-def say(line: str) -> None:
-    """Prints a line for people; standard output is left to results."""
-    print(line, file=sys.stderr, flush=True)
+_LABEL_CHARACTERS = 80  # of a text in the line about a result
 
 
 @contextmanager
@@ -48,8 +46,10 @@ def _passes(number: int) -> str:
     return f"{number} refinement pass{'es' if number != 1 else ''}"
 
 
-def recognizer_line(recognizer: Recognizer) -> str:
-    """The recognizer and how many classes or characters it knows."""
+def recognizer_line(recognizer: Recognizer | GuardedRecognizer) -> str:
+    """The recognizer and how many classes or characters it knows, or what it says of itself."""
+    if isinstance(recognizer, GuardedRecognizer):
+        return f"recognizer {recognizer.description}"
     file = recognizer.file
     kind = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
     knows = f"{file.classes} classes" if file.sequence is None else f"texts of {file.classes - 1} characters"
@@ -59,9 +59,24 @@ def recognizer_line(recognizer: Recognizer) -> str:
 def result_line(frame: CapturedFrame, result: Rectification) -> str:
     """The pose and, if there is one, the label that were found in one frame."""
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
-    label = "" if result.label is None else f" · {result.label} {result.label_score or 0:.2f}"
+    label = _label_phrase(result.label, result.label_score)
+    if result.read is not None:
+        label += f" (read {_one_line(result.read)!r})"
     page = "" if frame.page is None else f" page {frame.page}"
     return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+
+
+def _label_phrase(label: str | None, score: float | None) -> str:
+    """The label in one line, and its score, if there is one; nothing where no recognizer said anything."""
+    if label is None:
+        return "" if score is None else f" · nothing known {score:.2f}"
+    shown = _one_line(label)
+    return f" · {shown}" if score is None else f" · {shown} {score:.2f}"
+
+
+def _one_line(text: str) -> str:
+    words = " / ".join(line.strip() for line in text.splitlines() if line.strip())
+    return words if len(words) <= _LABEL_CHARACTERS else f"{words[: _LABEL_CHARACTERS - 1]}…"
 
 
 def camera_lines(camera: CameraInfo) -> Iterator[str]:

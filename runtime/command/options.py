@@ -16,7 +16,12 @@ from typing import Any, get_type_hints
 from stn_rectify.runtime.command.config_file import config_text, read_config
 from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag, group, option
 from stn_rectify.runtime.command.parsing import OneLineParser
-from stn_rectify.runtime.command.recognition_options import OF_FOLLOWING_FRAMES, RecognitionOptions
+from stn_rectify.runtime.command.recognition_options import (
+    NEEDED,
+    OF_FOLLOWING_FRAMES,
+    RecognitionOptions,
+    ScheduleOptions,
+)
 from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
 from stn_rectify.runtime.command.source_options import (
     CameraOptions,
@@ -57,6 +62,7 @@ class RunOptions(OptionGroup):
     model: ModelOptions = group()
     target: TargetOptions = group()
     recognition: RecognitionOptions = group()
+    schedule: ScheduleOptions = group()
     results: ResultOptions = group()
     saving: SavingOptions = group()
     mqtt: MqttOptions = group()
@@ -85,7 +91,8 @@ def make_parser(*, exit_on_error: bool = True) -> argparse.ArgumentParser:
         description="Makes what a camera sees at an angle upright.",
         epilog=f"{PROGRAM} doctor examines this machine: what is installed, the cameras, the disk "
         f"({PROGRAM} doctor --help). {PROGRAM} evaluate DIR says how well targets are found in annotated frames "
-        f"({PROGRAM} evaluate --help).",
+        f"({PROGRAM} evaluate --help). {PROGRAM} models proves model files and changes the one in use "
+        f"({PROGRAM} models --help).",
         exit_on_error=exit_on_error,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print this version and the interpreter's")
@@ -138,9 +145,10 @@ def check_options(options: RunOptions) -> None:
     options.images.check_needed("--image", is_there=source.image is not None)
     if source.video is None or not is_url(source.video) or list(options.camera.changed()) != ["framerate"]:
         options.camera.check_needed("--camera", is_there=source.camera is not None)
-    recognition.check_needed("--recognizer", is_there=recognition.recognizer is not None)
+    recognition.check_together()
+    options.schedule.check_needed(NEEDED, is_there=recognition.is_named)
     following = [key for key in OF_FOLLOWING_TARGETS if key in options.target.changed()]
-    following += [key for key in OF_FOLLOWING_FRAMES if key in recognition.changed()]
+    following += [key for key in OF_FOLLOWING_FRAMES if key in options.schedule.changed()]
     if following and not source.frames_follow:
         raise UsageError(f"--{following[0]} needs --camera or --video: images do not follow one another")
     options.saving.check_needed("--save", is_there=options.saving.save is not None)

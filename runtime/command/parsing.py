@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from stn_rectify.runtime.process.standard_streams import escaped
 from stn_rectify.runtime.sources.addresses import without_secrets
 
 _REQUIRED = "arguments are required"
@@ -50,7 +51,7 @@ class OneLineParser(argparse.ArgumentParser):
             words = words[: words.index(choice[1])] if choice[1] in words else []
         if choice is not None or _REQUIRED in message:  # which may only be because of a misspelt option
             message = self._unknown_option(words) or message
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, escaped(f"{self.prog}: error: {message} (see {self.prog} --help)") + "\n")
 
     def _unknown_option(self, words: Sequence[str]) -> str | None:
         """Names the first option among the words that this parser does not have; None if it has them all."""

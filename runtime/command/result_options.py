@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from stn_rectify.runtime.command.messages import say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
 from stn_rectify.runtime.command.option_types import ByteCount, byte_count, interval, mqtt_address
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink
 from stn_rectify.runtime.sources import FrameSource, ImageSource
 
@@ -135,6 +135,7 @@ def make_sinks(
             labels=labels,
             targets=targets,
             report=say,
+            is_stopped=lambda: source.is_stopped,
         )
 
 

@@ -4,77 +4,63 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
-from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line, say
+from stn_rectify.runtime.command.finding import Finding
+from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line
 from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
-from stn_rectify.runtime.command.recognition_options import open_recognizer, recognition_stage
 from stn_rectify.runtime.command.result_options import make_sinks
-from stn_rectify.runtime.command.signals import StopSignals
 from stn_rectify.runtime.command.source_options import open_source
-from stn_rectify.runtime.command.target_options import open_rectifier
+from stn_rectify.runtime.command.upkeep.reloading import Reloader, reload_signal
 from stn_rectify.runtime.command.web_options import open_web_view
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
-from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
+from stn_rectify.runtime.process.standard_streams import say
+from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
-from stn_rectify.runtime.sources import CapturedFrame, FrameSource, FrameView, ImageSource
+from stn_rectify.runtime.sources import CapturedFrame, FrameSource, ImageSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
 _STAY_POLL_S = 0.1
 
 
-def run(options: RunOptions, signals: StopSignals) -> int:
+def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], RunOptions] | None = None) -> int:
     """Runs the command on what its options name.
 
+    Args:
+        options: of the run.
+        signals: what ends it.
+        read_options: reads the options anew when SIGHUP asks for it; None for those that it has.
+
     Returns:
-        The exit status: 1 if a frame failed, else 0.
+        The exit status: 1 if a frame failed, or a recognizer failed on a target, else 0.
 
     Raises:
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
-    view = FrameView(options.view.hflip, options.view.vflip, options.view.rotation, options.view.roi)
-    rule = MissRule(options.target.min_score, options.target.on_miss)
-    summary = RunSummary(rule)
+    summary = RunSummary(MissRule(options.target.min_score, options.target.on_miss))
 
     def failed(error: StnRectifyError) -> None:
         say(f"{PROGRAM}: error: {error}")
         summary.failed += 1
 
+    def unread(error: StnRectifyError) -> None:
+        if not summary.unread:  # a camera would fill its log with it
+            say(f"{PROGRAM}: warning: {error}: such targets have no label, and are counted")
+        summary.unread += 1
+
     with contextlib.ExitStack() as stack:
-        recognizer = open_recognizer(options.recognition, threads=options.model.threads, limits=options.model.limits)
-        if recognizer is not None:
-            stack.enter_context(recognizer)
-
-        def open_model(model: str | None) -> Rectifier:
-            return open_rectifier(replace(options.model, model=model), recognizer, smooth=options.target.smooth)
-
-        rectifier = stack.enter_context(open_model(options.model.model))
-        smoother = CornerSmoother() if options.target.smooth else None
-        stage = recognition_stage(options.recognition, recognizer)
-        max_targets = options.target.max_targets
-        pipeline = Pipeline(
-            rectifier,
-            max_targets=max_targets,
-            view=view,
-            rule=rule,
-            smoother=smoother,
-            recognizer=stage,
-            tracker=TargetTracker() if max_targets > 1 and options.source.frames_follow else None,
-            scan_every=options.target.scan_every,
-        )
-        stack.callback(lambda: pipeline.rectifier.close())  # which may be another one by then
+        reload = stack.enter_context(reload_signal())
+        finding = stack.enter_context(Finding(options, unread))
+        pipeline, max_targets = finding.pipeline, options.target.max_targets
         source = stack.enter_context(
             open_source(options.source, options.images, options.camera, options.reconnection, failed)
         )
         # They make files only once frames can come.
-        video, labels = options.model.video_file, recognizer is not None
+        video, labels = options.model.video_file, finding.recognizer is not None
         asked_for = make_sinks(
             options.results, options.saving, options.mqtt, source, video=video, labels=labels, targets=max_targets > 1
         )
@@ -86,20 +72,31 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             summary=summary,
             saving=saving,
             model=options.model.model,
-            open_model=open_model,
+            open_model=finding.open_model,
             limits=options.model.limits,
         )
         if web_view is not None:
             stack.enter_context(web_view)
-        signals.watch(source)
-        say(source.description)
-        say(model_line(rectifier))
-        if recognizer is not None:
-            say(recognizer_line(recognizer))
-        if web_view is not None:
-            say(f"web view at {web_view.url}")
+        reloader = Reloader(options, finding, sinks, read_options or (lambda: options))
+
+        def frames() -> Iterator[CapturedFrame]:
+            for frame in source:
+                if reload.take():
+                    reloader.reload()
+                yield frame
+
+        last = None
         try:
-            last = _rectify_all(source, pipeline, sinks, web_view, summary, options.results.frames, failed)
+            with contextlib.suppress(Stopped), signals.stopping(source):
+                say(source.description)
+                say(model_line(pipeline.rectifier))
+                if finding.recognizer is not None:
+                    say(recognizer_line(finding.recognizer))
+                if web_view is not None:
+                    say(f"web view at {web_view.url}")
+                last = _rectify_all(
+                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed
+                )
             summary.end()
             if web_view is not None and last is not None and options.results.frames is None:
                 _keep_open(web_view, source, pipeline, last)
@@ -109,7 +106,7 @@ def run(options: RunOptions, signals: StopSignals) -> int:
             say(str(summary))
             raise
         say(str(summary))
-    return 1 if summary.failed else 0
+    return 1 if summary.failed or summary.unread else 0
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
@@ -120,6 +117,7 @@ def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingS
 
 def _rectify_all(
     source: FrameSource,
+    frames: Iterator[CapturedFrame],
     pipeline: Pipeline,
     sinks: Sequence[ResultSink],
     web_view: WebView | None,
@@ -129,7 +127,7 @@ def _rectify_all(
 ) -> tuple[CapturedFrame, Processed] | None:
     """Returns the last frame, as the source gave it and as it was processed."""
     last = None
-    for frame in source:
+    for frame in frames:
         try:
             done = pipeline.process(frame)
         except DataError as error:

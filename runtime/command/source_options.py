@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.messages import say
 from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.option_types import PixelCount, Region, pixel_count, rate, region, seconds, video
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.images import reading
+from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 from stn_rectify.runtime.sources.kinds import check_kind
 

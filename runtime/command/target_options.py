@@ -35,7 +35,7 @@ class ModelOptions(OptionGroup):
     title: ClassVar[str] = "model"
 
     model: str | None = option(None, "a .tflite from stn-convert, or a bundled model (general)", metavar="FILE|NAME")
-    threads: int = option(1, "threads of the interpreter (1)", whole_number(1), metavar="N")
+    threads: int = option(1, "threads of the interpreter, at most one for each core (1)", whole_number(1), metavar="N")
     output: tuple[str, ...] | None = texts(
         "pixels of the rectified image: from the full-resolution frame (default) or from the graph; or a video "
         f"file to write ({' '.join(VIDEO_SUFFIXES)}); or both",
@@ -117,12 +117,12 @@ class TargetOptions(OptionGroup):
     )
 
 
-def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth: bool) -> Rectifier:
-    """The rectifier that the options ask for, its images as the recognizer knows them if nothing else is asked for.
+def open_rectifier(model: ModelOptions, recognizer: object, *, smooth: bool) -> Rectifier:
+    """The rectifier that the options ask for, its images as a `Recognizer` knows them if nothing else is asked for.
 
     Args:
         model: the options.
-        recognizer: reads its images.
+        recognizer: reads its images; those that are no `Recognizer` get images of their own (`Rectifier.sample_at`).
         smooth: whether corners are smoothed: the graph's own image knows nothing of other frames.
 
     Raises:
@@ -131,7 +131,7 @@ def open_rectifier(model: ModelOptions, recognizer: Recognizer | None, *, smooth
         StnRectifyError: if no interpreter works in this environment.
     """
     wanted: dict[str, Any]
-    if recognizer is None or model.pixel_source is not None or model.output_size is not None:
+    if not isinstance(recognizer, Recognizer) or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
     elif smooth or model.margin:
         wanted = {"output_size": recognizer.input_size}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -14,15 +13,9 @@ from stn_rectify.runtime.errors import DataError, SourceError, StnRectifyError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, KnownImage
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import box_overlap, intersection_over_union
 from stn_rectify.runtime.images.reading import read_image
-from stn_rectify.runtime.recognition.recognition import Recognition
+from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-
-
-class TextReader(Protocol):
-    """Reads rectified images: a `stn_rectify.runtime.Recognizer`."""
-
-    def recognize(self, image: Image) -> Recognition:
-        """Says what an upright image shows, BGR uint8 [h, w, 3] or grey [h, w]."""
+from stn_rectify.runtime.results import Location
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +25,7 @@ class FoundTarget:
     Attributes:
         corners: float64 [4, 2], frame pixels, TL TR BR BL of the upright target.
         score: above 0, to 1.
-        text: what a recognizer read there; None without one.
+        text: the label that a recognizer gave it; None without one, and where it gave none.
     """
 
     corners: FloatArray
@@ -86,7 +79,7 @@ class FolderSearch:
     Args:
         rectifier: looks for them.
         max_targets: results of a frame, at most, 1 or more.
-        recognizer: reads the rectified results; None for no texts.
+        recognizer: reads the rectified results, each as if it came alone; None for no texts.
         max_pixels: of a frame; one with more is an error.
         on_error: called with the error of a frame that cannot be read or searched, which is then left out.
         on_frame: called after each frame with the number of frames done, those left out included.
@@ -98,7 +91,7 @@ class FolderSearch:
         *,
         max_targets: int,
         max_pixels: int,
-        recognizer: TextReader | None,
+        recognizer: RecognitionStage | None,
         on_error: Callable[[StnRectifyError], None],
         on_frame: Callable[[int], None],
     ) -> None:
@@ -139,9 +132,14 @@ class FolderSearch:
             if location.score > 0:
                 text = None
                 if self._recognizer is not None:
-                    text = self._recognizer.recognize(self._rectifier.sample(frame, location).image).label
+                    text = self._read(self._recognizer, frame, location)
                 found.append(FoundTarget(location.corners, location.score, text))
         return searched_frame(image, (frame.shape[1], frame.shape[0]), found, latency_ms, boxes=boxes)
+
+    def _read(self, recognizer: RecognitionStage, frame: Image, location: Location) -> str | None:
+        recognizer.reset()
+        result = self._rectifier.sample(frame, location)
+        return recognizer.process(result, 0.0, lambda size: self._rectifier.sample_at(frame, location, size)).label
 
 
 def searched_frame(

@@ -35,10 +35,15 @@ def image_files(path: str | PathLike[str], *, subfolders: bool = False) -> list[
         if not os.path.exists(name):
             raise SourceError(f"image {name} does not exist: check the path")
         return [Path(name)]
-    found = [Path(file) for file in _matches(name) if os.path.isfile(file)]
+    # What is no file but is called like an image is named when it is read; folders on the way are no news.
+    found = [Path(file) for file in _matches(name) if not os.path.isdir(file) or _is_called_image(file)]
     if not found:
         raise SourceError(f"nothing matches {name}: check the pattern")
     return _each_once(name, found)
+
+
+def _is_called_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in image_suffixes()
 
 
 def all_image_files(paths: Iterable[str | PathLike[str]]) -> list[Path]:
@@ -66,11 +71,10 @@ def _of_folder(folder: Path, *, subfolders: bool) -> list[Path]:
     for root, names, inner in _walk(folder):
         folders += 0 if subfolders else len(inner)
         for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if suffix in image_suffixes():
+            if _is_called_image(name):
                 files.append(root / name)
             else:
-                others[suffix] += 1
+                others[os.path.splitext(name)[1].lower()] += 1
         if not subfolders:
             break
     left_out = [*_described(others), *_described_folders(folder, folders)]

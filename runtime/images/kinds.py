@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from importlib.util import find_spec
 
 from PIL import features
+
+from stn_rectify.runtime.process.installation import pip_command
 
 # fmt: off
 _ALWAYS = frozenset({
@@ -26,7 +27,7 @@ _AVIF, _HEIF = frozenset({".avif", ".avifs"}), frozenset({".heic", ".heif", ".hi
 
 
 def _heif_advice() -> str:
-    return f"'{sys.executable} -m pip install pillow-heif' lets them be read"
+    return f"'{pip_command('install', 'pillow-heif')}' lets them be read"
 
 
 def _remedies() -> tuple[tuple[frozenset[str], str], ...]:

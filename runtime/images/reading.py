@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from stn_rectify.runtime import arrays
 from stn_rectify.runtime.errors import SourceError, warn
+from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.images import opencv_images
 from stn_rectify.runtime.images.kinds import advice, register_heif
 from stn_rectify.runtime.images.library_messages import library_messages, summed_up
@@ -159,7 +160,7 @@ class _Reader:
     def opened(self, file: Path | BinaryIO) -> Iterator[Image.Image | bytes]:
         """The open image; its bytes where only OpenCV knows the kind."""
         with self.failing():
-            stream = self._stream = file.open("rb") if isinstance(file, Path) else file
+            stream = self._stream = open_file(file) if isinstance(file, Path) else file
         try:
             with self.failing():
                 content = opened = None

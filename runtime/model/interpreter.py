@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
-from stn_rectify.runtime.sharing import ForkAware, NotCopied
+from stn_rectify.runtime.process.cores import usable_threads
+from stn_rectify.runtime.process.installation import pip_command
+from stn_rectify.runtime.process.sharing import ForkAware, NotCopied
 
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
-_INSTALL = "install one with: pip install ai-edge-litert"
+_PREFERRED = next(iter(_MODULES))
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Interpreter(ForkAware, NotCopied):
             # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
             raise StnRectifyError(
                 f"{self._package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
-                "pip install 'numpy<2', or install the other interpreter: pip install ai-edge-litert"
+                f"{pip_command('install', 'numpy<2')}, or the other interpreter: {pip_command('install', _PREFERRED)}"
             ) from error
         except (ValueError, RuntimeError) as error:
             raise _refused(self._package, error) from error
@@ -144,7 +146,8 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
             return InterpreterPackage(name, importlib.metadata.version(name), module)
         except ImportError as error:
             reasons.append(f"{name}: {error}")
-    raise StnRectifyError(f"no TensorFlow Lite interpreter works here ({'; '.join(reasons)}): {_INSTALL}")
+    mend = pip_command("install", _PREFERRED)
+    raise StnRectifyError(f"no TensorFlow Lite interpreter works here ({'; '.join(reasons)}): install one with: {mend}")
 
 
 def module_name(package: InterpreterPackage) -> str:
@@ -159,7 +162,8 @@ def open_interpreter(
 
     Args:
         flatbuffer: the model's bytes or its path. It is *not* checked here: `ModelFile.open` does that.
-        threads: how many threads the interpreter computes with, 1 or more.
+        threads: how many threads the interpreter computes with, 1 or more; at most one for each core, see
+            `usable_threads`.
         package: which package to use, see `find_interpreter_package`.
 
     Raises:
@@ -169,6 +173,7 @@ def open_interpreter(
     """
     if threads < 1:
         raise UsageError(f"threads is {threads}: must be 1 or more")
+    threads = usable_threads(threads)
     content = flatbuffer if isinstance(flatbuffer, bytes) else _read(Path(flatbuffer))
     return Interpreter(find_interpreter_package(package), content, threads)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import UsageError
+
+#: The line of ``labels.txt`` that says which class of a classifier stands for images that show nothing it knows.
+NOTHING = "<nothing>"
+
+
+def class_label(labels: Sequence[str], number: int) -> str | None:
+    """The label of a class: its number where there are no labels; None if the class stands for nothing known."""
+    label = labels[number] if labels else str(number)
+    return None if label == NOTHING else label
 
 
 def parse_labels(text: bytes) -> tuple[str, ...]:

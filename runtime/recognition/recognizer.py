@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError, warn
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage
-from stn_rectify.runtime.model.labels import class_probabilities, read_labels
+from stn_rectify.runtime.model.labels import class_label, class_probabilities, read_labels
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.tflite_file import SHA256_SUFFIX
 from stn_rectify.runtime.model.trial import open_tried
+from stn_rectify.runtime.process.sharing import NotCopied, OneAtATime
 from stn_rectify.runtime.recognition.ctc import CtcDecoder
 from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
-from stn_rectify.runtime.sharing import NotCopied, OneAtATime
 
 #: What pixel values 0 and 255 can be to a network that does not say so.
 _ROUNDING = 1e-6  # of float probabilities
@@ -59,7 +59,7 @@ class RecognizerInput:
         self.spec = InputSpec(height, width, channels, "RGB" if channels == 3 else "GREY", *levels)
         self._preprocessor = Preprocessor(self.spec)
 
-    def __call__(self, image: Image) -> npt.NDArray[np.generic]:
+    def __call__(self, image: Array) -> npt.NDArray[np.generic]:
         """The tensor [1, h, w, C] of an image, BGR uint8 [H, W, 3] or grey [H, W].
 
         Raises:
@@ -185,7 +185,7 @@ class Recognizer(Closing, NotCopied):
         """Width and height of the image that the network sees, pixels."""
         return self._input.spec.width, self._input.spec.height
 
-    def recognize(self, image: Image) -> Recognition:
+    def recognize(self, image: Array) -> Recognition:
         """Says what an image shows; it is brought to the network's size and colours.
 
         Args:
@@ -203,7 +203,7 @@ class Recognizer(Closing, NotCopied):
         if self._decoder is not None:
             return self._decoder(scores)
         best, labels = int(scores.argmax()), self._file.labels
-        return Recognition(labels[best] if labels else str(best), float(scores[best]), scores, labels)
+        return Recognition(class_label(labels, best), float(scores[best]), scores, labels)
 
     def label(self, result: Rectification) -> Rectification:
         """The same result with label, label score and class scores; unchanged where its score is 0: no target."""

@@ -12,8 +12,11 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_positive, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import corner_error
+from stn_rectify.runtime.recognition.label_rules import LabelRules
+from stn_rectify.runtime.recognition.readers.by_name import load_recognizer
 from stn_rectify.runtime.recognition.recognition import (
     ImageRecognizer,
+    ImageSize,
     Recognition,
     Recognized,
     as_recognition,
@@ -63,7 +66,7 @@ class LabelVote:
 
     The label that most of them gave wins; of labels that as many gave, the one with the higher scores in sum, then the
     newer one. Its score is the sum of the scores that it was given over the number of recognitions, so each that said
-    otherwise lowers it.
+    otherwise lowers it. Without a score a recognition counts like a sure one, and the label that it gave has none.
 
     Args:
         size: how many recognitions vote, 1 or more.
@@ -81,16 +84,18 @@ class LabelVote:
 
     def __init__(self, size: int) -> None:
         size = check_whole("size", size, 1)
-        self._votes: deque[tuple[str, float]] = deque(maxlen=size)
+        self._votes: deque[tuple[str | None, float | None]] = deque(maxlen=size)
 
     def add(self, found: Recognition) -> Recognition:
         """Takes a recognition, and gives it back with the label and the score of the vote."""
         self._votes.append((found.label, found.score))
         counts = Counter(label for label, _ in self._votes)
-        sums = {label: sum(score for other, score in self._votes if other == label) for label in counts}
+        scores = {label: [score for other, score in self._votes if other == label] for label in counts}
+        sums = {label: sum(1.0 if score is None else score for score in given) for label, given in scores.items()}
         newest_first = dict.fromkeys(label for label, _ in reversed(self._votes))
         label = max(newest_first, key=lambda label: (counts[label], sums[label]))  # the first of equals
-        return replace(found, label=label, score=sums[label] / len(self._votes))
+        score = None if None in scores[label] else sums[label] / len(self._votes)
+        return replace(found, label=label, score=score)
 
     def reset(self) -> None:
         """Forgets all votes."""
@@ -104,16 +109,19 @@ class RecognitionStage:
     recognizer reads nothing (None), an earlier label of the vote stays, else there is none.
 
     Args:
-        recognizer: a `Recognizer`, another object with a method ``recognize``, or a function. It gets the rectified
-            image, BGR uint8 [h, w, 3] or grey [h, w], and returns a `Recognition`, a str, a (str, score from 0 to 1) or
-            None. Errors it raises are its own.
+        recognizer: a `Recognizer`, another object with a method ``recognize``, a function, or the name of one, as
+            `load_recognizer` takes it. It gets the rectified image, BGR uint8 [h, w, 3] or grey [h, w], at the size of
+            its attribute ``image_size``, if it has one, and returns a `Recognition`, a str, a (str, score from 0 to 1
+            or None) or None. Errors it raises are its own.
         schedule: which frames are recognized; None for all.
         vote: None for the label of each recognition by itself.
         track: when a target is another one.
         top_k: how many of the best labels results get as ``top_labels``.
+        rules: what is made of a text before it votes; None to leave it.
 
     Raises:
         UsageError: if the recognizer is none, or ``top_k`` is below 0.
+        StnRectifyError: as `load_recognizer` raises it.
 
     Example:
         >>> stage = RecognitionStage(  # doctest: +SKIP
@@ -124,13 +132,16 @@ class RecognitionStage:
 
     def __init__(
         self,
-        recognizer: ImageRecognizer | Callable[[Image], Recognized],
+        recognizer: ImageRecognizer | Callable[[Image], Recognized] | str,
         *,
         schedule: RecognitionSchedule | None = None,
         vote: LabelVote | None = None,
         track: TargetTrack | None = None,
         top_k: int = 0,
+        rules: LabelRules | None = None,
     ) -> None:
+        if isinstance(recognizer, str):
+            recognizer = load_recognizer(recognizer)
         read = getattr(recognizer, "recognize", recognizer)
         if not callable(read):
             raise UsageError(f"{recognizer!r:.80} is no recognizer: give a Recognizer, or a function of an image")
@@ -142,17 +153,23 @@ class RecognitionStage:
         ):
             check_instance(name, value, kind | None, f"a {kind.__name__} or None")
         self._read: Callable[[Image], Recognized] = read
+        self._image_size: ImageSize | None = getattr(recognizer, "image_size", None)
+        self._rules = rules if rules is not None and rules.has_rules else None
         self._schedule, self._vote = schedule or RecognitionSchedule(), vote
         self._track: TargetTrack | None = track or TargetTrack()
         self._top_k = top_k
         self._last: Recognition | None = None
 
-    def process(self, result: Rectification, timestamp: float) -> Rectification:
+    def process(
+        self, result: Rectification, timestamp: float, image_at: Callable[[ImageSize], Image] | None = None
+    ) -> Rectification:
         """The result of the next frame with its label; `Rectification.latency_ms` counts what that took.
 
         Args:
             result: of a frame with a target. Frames without one are not given: call `reset`.
             timestamp: of the frame, seconds from any beginning.
+            image_at: takes the target out of the frame at the size that the recognizer wants (`Rectifier.sample_at`);
+                None where there is no frame any more: then the result's own image is read.
 
         Raises:
             UsageError: if the recognizer gave what it may not, or is closed.
@@ -160,13 +177,22 @@ class RecognitionStage:
         started = time.perf_counter()
         if self._track is not None and not self._track.follows(result.corners, timestamp):
             self._forget()
+        refused = None
         if self._schedule.is_due(result):
-            recognition = as_recognition(self._read(result.image))
+            image = result.image
+            if image_at is not None and self._image_size is not None:
+                image = image_at(self._image_size)
+            recognition = as_recognition(self._read(image))
+            if recognition is not None and self._rules is not None:
+                refused = recognition.label
+                recognition = self._rules.apply(recognition)
             if self._vote is None:
                 self._last = recognition
             elif recognition is not None:
                 self._last = self._vote.add(recognition)
         labels = labelled(result, self._last, self._top_k)
+        if self._last is None and refused is not None:
+            labels = replace(labels, read=refused)
         return replace(labels, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
 
     def reset(self) -> None:

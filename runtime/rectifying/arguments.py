@@ -96,16 +96,25 @@ def check_output(output: object, size: object, model: ModelFile) -> tuple[int, i
                 "output_size needs output='frame' (--output frame): the graph's own image has a fixed size"
             )
         return rectified.width, rectified.height
-    return None if size is None else _checked_size(size)
+    return None if size is None else checked_size("output_size", size)
 
 
-def _checked_size(size: object) -> tuple[int, int]:
+def checked_size(name: str, size: object) -> tuple[int, int]:
+    """Checks an argument that is width and height of an image, pixels, one of them 0 to keep the aspect.
+
+    Args:
+        name: of the argument.
+        size: its value.
+
+    Raises:
+        UsageError: if it is something else, or out of range.
+    """
     sides = size.tolist() if isinstance(size, np.ndarray) else size
     if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(is_whole, sides)):
-        raise UsageError(f"output_size is {size!r}: must be two whole numbers, width and height, or None")
+        raise UsageError(f"{name} is {size!r}: must be two whole numbers, width and height, or None")
     width, height = map(int, sides)
     if not 0 <= min(width, height) <= max(width, height) <= MAX_OUTPUT_SIDE or not max(width, height):
         raise UsageError(
-            f"output_size is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
+            f"{name} is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
         )
     return width, height

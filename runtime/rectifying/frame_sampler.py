@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -68,6 +69,40 @@ class FrameSampler:
         homography = self.homography(theta, frame_size, size)
         return self.sample(frame, theta, homography, size) if image is None else image, homography
 
+    def rectified_at(
+        self,
+        frame: Image,
+        theta: FloatArray,
+        corners: FloatArray,
+        size_of: Callable[[tuple[int, int]], tuple[int, int]],
+    ) -> Image:
+        """The rectified image of a target at a size of its own, whatever `output_size` is.
+
+        Where that is less than two thirds of the target's own, it is taken larger and shrunk: thin strokes stay.
+
+        Args:
+            frame: uint8 [H, W, C] or [H, W].
+            theta: of a usable pose, any transform.
+            corners: where it puts the target's corners, [4, 2], frame pixels. The image shows the margin as well.
+            size_of: gives width and height of the image for those of the target as seen in the frame, with its margin;
+                pixels, 1 to 16384.
+
+        Returns:
+            uint8 [h, w, C] or [h, w], a new array.
+        """
+        frame_size = (frame.shape[1], frame.shape[0])
+        if self.margin:
+            theta, corners = self._with_margin(theta, corners, frame_size)
+        # As it is seen: of a target of some twenty pixels the true aspect is mostly the noise of its corners.
+        own = upright_size(corners, _own_side_limit(frame_size))
+        width, height = size_of(own)
+        factor = 1
+        while 1.5 * factor * width < own[0] and 1.5 * factor * height < own[1]:  # by halves, which are exact
+            factor *= 2
+        larger = (width * factor, height * factor)
+        image = self.sample(frame, theta, self.homography(theta, frame_size, larger), larger)
+        return image if factor == 1 else resize_antialiased(image, width, height)
+
     def whole(self, image: Image, frame_size: tuple[int, int]) -> tuple[Image, FloatArray, FloatArray]:
         """The whole frame as if it were a target: image (a new array), corners and `homography`.
 
@@ -97,13 +132,7 @@ class FrameSampler:
         width, height = self.output_size or (0, 0)
         if width and height:
             return width, height
-        limit = min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size))
-        own_width, own_height = upright_size(corners, limit, frame_size)
-        if width:
-            return width, min(MAX_OUTPUT_SIDE, max(1, round(width * own_height / own_width)))
-        if height:
-            return min(MAX_OUTPUT_SIDE, max(1, round(height * own_width / own_height))), height
-        return own_width, own_height
+        return with_aspect((width, height), _own_size(corners, frame_size))
 
     def homography(self, theta: FloatArray, frame_size: tuple[int, int], size: tuple[int, int]) -> FloatArray:
         """Maps pixels of the rectified image to pixels of the frame.
@@ -144,3 +173,29 @@ class FrameSampler:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=outside)
         return np.asarray(warped, np.uint8)
+
+
+def with_aspect(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+    """A size with its open sides filled in by a target's aspect, pixels.
+
+    Args:
+        size: width and height; a side of 0 follows from the other, both from the target's own size.
+        own: width and height of the target.
+    """
+    width, height = size
+    if width and height:
+        return width, height
+    if width:
+        return width, min(MAX_OUTPUT_SIDE, max(1, round(width * own[1] / own[0])))
+    if height:
+        return min(MAX_OUTPUT_SIDE, max(1, round(height * own[0] / own[1]))), height
+    return own
+
+
+def _own_size(corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a target in the frame, pixels."""
+    return upright_size(corners, _own_side_limit(frame_size), frame_size)
+
+
+def _own_side_limit(frame_size: tuple[int, int]) -> int:
+    return min(MAX_OUTPUT_SIDE, _OWN_SIZE_LIMIT * max(frame_size))

@@ -19,7 +19,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_homography,
 )
 from stn_rectify.runtime.model.interpreter import Interpreter
-from stn_rectify.runtime.model.labels import class_probabilities
+from stn_rectify.runtime.model.labels import class_label, class_probabilities
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.boxes import BoxStart
 from stn_rectify.runtime.rectifying.dense_scan import DenseScan
@@ -196,10 +196,10 @@ class Locator:
         values = (levels.astype(np.float64) - spec.zero_point) * spec.scale
         return class_probabilities(values, spec.activation)
 
-    def _label(self, class_scores: FloatArray) -> tuple[str, float, FloatArray]:
+    def _label(self, class_scores: FloatArray) -> tuple[str | None, float, FloatArray]:
         """Label, label score and class scores of a `Location`."""
         best = int(class_scores.argmax())
-        return self._model.labels[best] if self._model.labels else str(best), float(class_scores[best]), class_scores
+        return class_label(self._model.labels, best), float(class_scores[best]), class_scores
 
 
 def nowhere(frame: Image) -> Location:

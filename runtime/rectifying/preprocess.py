@@ -80,6 +80,8 @@ def check_frame(frame: object, spec: InputSpec) -> Image:
     Raises:
         DataError: if it is not; the message says what to do.
     """
+    if frame is None:
+        raise DataError("the frame is None, as cv2.imread gives it of what it cannot read: check the path")
     if not isinstance(frame, np.ndarray):
         raise DataError(f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3]")
     if frame.dtype != np.uint8:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import Literal
 
 import numpy as np
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
+    identity_theta,
     is_valid_quadrilateral,
 )
 from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.trial import open_tried
+from stn_rectify.runtime.process.sharing import NotCopied, OneAtATime
 from stn_rectify.runtime.rectifying.arguments import (
     DEFAULT_TARGETS,
     check_margin,
@@ -30,13 +32,13 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_refine,
     check_scan,
     check_upright,
+    checked_size,
 )
 from stn_rectify.runtime.rectifying.boxes import box_starts
-from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
+from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Location, Rectification
-from stn_rectify.runtime.sharing import NotCopied, OneAtATime
 
 #: What a `Rectification` takes over from its `Location` as it is.
 _KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box")
@@ -50,8 +52,9 @@ class Rectifier(Closing, NotCopied):
 
     Args:
         model: path of a model file, or the name of a bundled one; None for the default, ``"general"``.
-        threads: threads that the network computes with, 1 or more. More than one gains little for a network this
-            small, and loses much when other programs want the cores.
+        threads: threads that the network computes with, 1 or more; at most one for each core, with a
+            `StnRectifyWarning` where more are asked for. More than one gains little for a network this small, and loses
+            much when other programs want the cores.
         output: where the pixels of the rectified image come from. ``"frame"``: the full-resolution frame,
             warped by OpenCV. ``"model"``: the graph itself, at the network's resolution (not with pose-only
             files).
@@ -126,7 +129,7 @@ class Rectifier(Closing, NotCopied):
             scan=self._scan,
             turns=self.turns,
         )
-        self._threads = threads
+        self._threads = interpreter.threads
         self._use = OneAtATime("Rectifier", blocking=blocking)
 
     @property
@@ -169,7 +172,7 @@ class Rectifier(Closing, NotCopied):
         """What the rectified image shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
-    def rectify(self, frame: Image, *, boxes: object = None) -> Rectification:
+    def rectify(self, frame: Array, *, boxes: object = None) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
@@ -187,7 +190,7 @@ class Rectifier(Closing, NotCopied):
         """
         return self.sample(frame, self.locate(frame, boxes=boxes))
 
-    def rectify_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
+    def rectify_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
         """Finds the targets in a frame and makes each upright: `locate_all`, then `sample`.
 
         Args:
@@ -205,7 +208,7 @@ class Rectifier(Closing, NotCopied):
         """
         return [self.sample(frame, location) for location in self.locate_all(frame, max_targets, boxes=boxes)]
 
-    def locate(self, frame: Image, *, boxes: object = None) -> Location:
+    def locate(self, frame: Array, *, boxes: object = None) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
@@ -226,7 +229,7 @@ class Rectifier(Closing, NotCopied):
         with self._in_use() as locator:
             return locator.locate(check_frame(frame, self._model.metadata.input))
 
-    def locate_all(self, frame: Image, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+    def locate_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
         """Finds the targets in a frame, without making them upright.
 
         A file of one look (`ModelFile.metadata.kind` is not ``"dense"``) finds one at most; with boxes one in each.
@@ -261,7 +264,7 @@ class Rectifier(Closing, NotCopied):
 
     def sample(
         self,
-        frame: Image,
+        frame: Array,
         location: Location,
         *,
         corners: FloatArray | None = None,
@@ -296,6 +299,45 @@ class Rectifier(Closing, NotCopied):
         told = {name: getattr(location, name) for name in _KEPT}
         return Rectification(image, corners, homography, location.score, latency_ms, **told)
 
+    def sample_at(
+        self,
+        frame: Image,
+        location: Location,
+        size: tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]],
+        *,
+        corners: FloatArray | None = None,
+    ) -> Image:
+        """Takes the upright target out of the frame at another size than ``output_size``, as recognizers want it.
+
+        Args:
+            frame: what `locate` got.
+            location: what `locate` gave.
+            size: width and height of the image, pixels, 1 to 16384; a side of 0 follows from the other by the target's
+                aspect. Or a function that gives both for width and height of the target in the frame.
+            corners: as of `sample`.
+
+        Returns:
+            The frame's pixels, uint8 [h, w, 3] BGR or [h, w] grey, a new array; with ``output="model"``, too. The whole
+            frame where the pose is not usable.
+
+        Raises:
+            DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
+            UsageError: if the size is out of range; if there are ``corners``, and `check_takes_corners` refuses them.
+        """
+        checked = check_frame(frame, self._model.metadata.input)
+        if corners is not None:
+            theta = self._theta(corners, checked)
+        elif location.theta is None:
+            theta, corners = identity_theta("projective"), location.corners
+        else:
+            theta, corners = location.theta, location.corners
+
+        def size_of(own: tuple[int, int]) -> tuple[int, int]:
+            wanted = checked_size("size", size(own) if callable(size) else size)
+            return with_aspect(wanted, own)
+
+        return self._sampler.rectified_at(checked, theta, corners, size_of)
+
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.
 
@@ -312,7 +354,7 @@ class Rectifier(Closing, NotCopied):
                 "tell: leave smoothing (--smooth) out, or use an affine or projective model"
             )
 
-    def unrectified(self, frame: Image, result: Rectification | Location) -> Rectification:
+    def unrectified(self, frame: Array, result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
 
         Args:

@@ -27,6 +27,12 @@ _SENSORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
 )
 
+# Values that are not those of the JSON line: a state of Home Assistant has 255 characters at most.
+_VALUES = {
+    "label": "value_json.label[:250] if value_json.label is string else value_json.label",
+    "targets": "value_json.targets | length",
+}
+
 
 def discovery_messages(
     prefix: str, topic: str, result_topic: str, status_topic: str, *, labels: bool = True, targets: bool = False
@@ -55,7 +61,7 @@ def discovery_messages(
             "unique_id": unique_id,
             "state_topic": result_topic,
             # What is not known is none: Home Assistant then shows "unknown".
-            "value_template": f"{{{{ value_json.{key}{' | length' if key == 'targets' else ''} }}}}",
+            "value_template": f"{{{{ {_VALUES.get(key, f'value_json.{key}')} }}}}",
             "availability_topic": status_topic,
             "device": device,
             "origin": {"name": "stn-rectify"},

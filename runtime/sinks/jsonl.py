@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from io import FileIO
 from os import PathLike
 from typing import Any
 
 from stn_rectify.runtime.checks import check_flag, check_path
+from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, is_pipe_of_stdout, is_stdout_open
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -26,11 +29,13 @@ def result_values(
 
     Returns:
         ``source``, ``frame`` (its index), ``page`` (only of files of several), ``timestamp`` (Unix seconds),
-        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a recognizer, and
-        where the score is 0), ``latency_ms``; ``labels`` (pairs of label and score, best first) where the best few were
-        asked for; ``track``, ``turn`` and ``turn_score`` where they are known. With ``targets`` a list of that name: of
-        each ``corners``, ``score``, ``label``, ``label_score``, ``track``, ``turn`` (None where it is not known), and
-        ``labels`` and ``turn_score`` as above.
+        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a
+        recognizer, where the score is 0, and where the recognizer gives none), ``latency_ms``; ``labels``
+        (pairs of label and score, best first) where the best few were asked for; ``read`` (what the recognizer
+        said) where rules made another label of it, or none; ``track``, ``turn`` and ``turn_score`` where they
+        are known. With ``targets`` a list of that name: of each ``corners``, ``score``, ``label``,
+        ``label_score``, ``track``, ``turn`` (None where it is not known), and ``labels``, ``read`` and
+        ``turn_score`` as above.
     """
     known = {"track": result.track, "turn": result.turn}
     return {
@@ -61,10 +66,11 @@ def _pose_values(target: Rectification) -> dict[str, Any]:
 
 def _more_values(target: Rectification) -> dict[str, Any]:
     """What only some results have."""
-    labels = [[label, round(score, 4)] for label, score in target.top_labels]
+    labels = [[label, None if score is None else round(score, 4)] for label, score in target.top_labels]
     turn_score = target.turn_score
     return {
         **({"labels": labels} if labels else {}),
+        **({} if target.read is None else {"read": target.read}),
         **({} if turn_score is None else {"turn_score": round(turn_score, 4)}),
     }
 
@@ -83,30 +89,32 @@ class JsonlSink(ResultSink):
         targets: whether `write_targets` writes the key ``targets``.
 
     Raises:
-        StnRectifyError: if the file cannot be opened.
+        StnRectifyError: if the file cannot be opened, or standard output is closed.
     """
 
     def __init__(self, file: str | PathLike[str], *, targets: bool = True) -> None:
         file, self._has_targets = check_path("file", file), check_flag("targets", targets)
-        to_stdout = os.fspath(file) == "-"
-        self._name = "standard output" if to_stdout else os.fspath(file)
-        try:
-            # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
-            if to_stdout:
-                self._file = open(_STDOUT, "wb", buffering=0, closefd=False)  # noqa: SIM115
-            else:
-                self._file = open(file, "ab", buffering=0)  # noqa: SIM115
-                if _ends_within_a_line(file):
-                    self._file.write(b"\n")
-        except OSError as error:
-            raise cannot_write(self._name, error) from error
+        self._path = None if os.fspath(file) == "-" else file
+        self._name = "standard output" if self._path is None else os.fspath(file)
+        self._file = self._open()
+
+    def reopen(self) -> None:
+        """Opens the file anew, made if it has been moved away; standard output stays as it is.
+
+        Raises:
+            StnRectifyError: if the file cannot be opened; lines go on into the one that was open.
+        """
+        if self._path is not None:
+            before, self._file = self._file, self._open()
+            before.close()
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Writes one line.
 
         Raises:
-            BrokenPipeError: if the reader of a pipe has gone.
-            StnRectifyError: if the line cannot be written, for example because the disk is full.
+            BrokenPipeError: if the reader of standard output has left, who has what it wanted.
+            StnRectifyError: if the line cannot be written, for example because the disk is full, or the reader of
+                another pipe has left.
         """
         self._write_line(result_values(frame, result))
 
@@ -116,13 +124,30 @@ class JsonlSink(ResultSink):
         """Writes one line; see `write`."""
         self._write_line(result_values(frame, result, targets if self._has_targets else None))
 
+    def _open(self) -> FileIO:
+        """Opens the file for appending. Raises StnRectifyError."""
+        # Unbuffered: a reader sees each line at once, and nothing is left to fail while closing.
+        try:
+            if self._path is None:
+                if not is_stdout_open():
+                    raise StnRectifyError(STDOUT_IS_CLOSED)
+                return open(_STDOUT, "wb", buffering=0, closefd=False)
+            file = open(self._path, "ab", buffering=0)  # noqa: SIM115
+            if _ends_within_a_line(self._path):
+                file.write(b"\n")
+            return file
+        except OSError as error:
+            raise cannot_write(self._name, error) from error
+
     def _write_line(self, values: dict[str, Any]) -> None:
         line = memoryview(json.dumps(values).encode() + b"\n")
         try:
             while line:
                 line = line[self._file.write(line) :]
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            if is_pipe_of_stdout(self._file.fileno()):
+                raise
+            raise StnRectifyError(f"cannot write {self._name}: its reader has left; start it again") from error
         except OSError as error:
             raise cannot_write(self._name, error) from error
 

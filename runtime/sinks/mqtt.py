@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.files import is_text
+from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.home_assistant import discovery_messages, object_id
 from stn_rectify.runtime.sinks.jsonl import result_values
@@ -21,7 +23,7 @@ from stn_rectify.runtime.sources import CapturedFrame
 _KEEPALIVE_S = 30  # a broker takes us for dead after one and a half of it
 _LONGEST_DELAY_S = 60  # between attempts to connect
 _FIRST_ANSWER_S = 3.0
-_CLOSE_S = 5.0
+_CLOSE_S, _HURRY_S, _POLL_S = 5.0, 1.0, 0.1
 # Two clients of one name throw each other out for ever, each a moment after it has come.
 _STEADY_S = 10.0
 _SHORT_CONNECTIONS = 3  # in a row: one or two may also be the broker's restarts
@@ -43,9 +45,11 @@ class MqttSink(ResultSink):
         labels: whether results have labels, which Home Assistant is told.
         targets: whether `write_targets` sends the key ``targets``; Home Assistant is told of their number.
         report: called with lines for people about the connection, from the thread as well.
+        is_stopped: tells whether the run was asked to end soon, which it then does; None: it is not.
 
     Raises:
         StnRectifyError: if paho-mqtt 2 is not installed.
+        UsageError: if ``discovery_prefix`` is no text.
 
     Attributes:
         unsent: results left out for want of a connection.
@@ -60,13 +64,17 @@ class MqttSink(ResultSink):
         labels: bool = True,
         targets: bool = False,
         report: Callable[[str], None] | None = None,
+        is_stopped: Callable[[], bool] | None = None,
     ) -> None:
         try:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:  # also of version 1, which has no enums
-            raise StnRectifyError("MQTT needs paho-mqtt 2: pip install 'stn-rectify[mqtt]'") from error
+            raise StnRectifyError(f"MQTT needs paho-mqtt 2: {install_command('mqtt')}") from error
+        if discovery_prefix is not None and not is_text(discovery_prefix):
+            raise UsageError(f"discovery_prefix (--mqtt-discovery) is {discovery_prefix!r}: must be Unicode text")
         self._address, self._pace, self._report = address, Pace(interval_s=interval_s), report or (lambda line: None)
+        self._is_stopped = is_stopped or (lambda: False)
         self._result_topic, self._status_topic = f"{address.topic}/result", f"{address.topic}/status"
         self._announcements: dict[str, dict[str, Any]] = {}
         if discovery_prefix is not None:
@@ -119,7 +127,10 @@ class MqttSink(ResultSink):
         self._client.publish(self._result_topic, json.dumps(values))
 
     def close(self) -> None:
-        """Says ``offline`` and ends the connection, within five seconds even if the network hangs."""
+        """Says ``offline`` and ends the connection within five seconds, of a stopped run within one.
+
+        So it does even if the network hangs.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -127,7 +138,9 @@ class MqttSink(ResultSink):
         self._client.disconnect()
         ending = threading.Thread(target=self._client.loop_stop, daemon=True)  # it may wait for a name server
         ending.start()
-        ending.join(_CLOSE_S)
+        started = time.monotonic()
+        while ending.is_alive() and time.monotonic() - started < (_HURRY_S if self._is_stopped() else _CLOSE_S):
+            ending.join(_POLL_S)
         if self.unsent:
             self._say(f"results that were not sent: {self.unsent} (no connection, or the broker did not keep up)")
 

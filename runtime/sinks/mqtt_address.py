@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.files import is_text
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _FORM = "mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC] (mqtts:// with TLS)"
@@ -43,6 +44,8 @@ class MqttAddress:
         Raises:
             UsageError: if the text is no such URL, or its topic cannot be published to.
         """
+        if not is_text(url):
+            raise UsageError(f"the MQTT address is not Unicode text: write the other bytes as %XX; {_ENCODED}")
         try:
             parts = urlsplit(url.strip())
             port = parts.port

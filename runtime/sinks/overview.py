@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.checks import check_instance
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.results import MissRule, Rectification
@@ -54,7 +54,7 @@ _TEXT_HEIGHT = 21  # of OpenCV's font at scale 1, pixels
 
 
 def draw_overview(
-    frame: Image, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
+    frame: Array, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
 ) -> Image:
     """Draws the corners into a copy of the frame and puts the rectified image beside it.
 

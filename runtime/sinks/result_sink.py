@@ -50,6 +50,15 @@ class ResultSink(Closing):
         """
         self.write(frame, result)
 
+    def reopen(self) -> None:
+        """Opens its files anew under their names, where something else has moved them away, as logrotate does.
+
+        Most sinks have nothing to open anew.
+
+        Raises:
+            StnRectifyError: if a file cannot be opened; the sink goes on with the one it has.
+        """
+
     def close(self) -> None:
         """Releases what the sink holds. Closing twice does no harm."""
 

@@ -13,6 +13,7 @@ import cv2
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.files import text_name
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
@@ -119,7 +120,11 @@ class VideoSink(ResultSink):
         width, height = overview_size(frame.image)
         self._size = (width, height + height % 2)  # the codec halves the colours' resolution
         fourcc = cv2.VideoWriter.fourcc(*_FOURCC[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(ffmpeg_name(str(self._partial)), cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
+        try:
+            with text_name(self._partial) as name:
+                writer = cv2.VideoWriter(ffmpeg_name(name), cv2.CAP_FFMPEG, fourcc, self._framerate, self._size)
+        except OSError as error:
+            raise cannot_write(str(self._path), error) from error
         if not writer.isOpened():
             raise StnRectifyError(f"cannot write {self._path}: this OpenCV writes no such video; try another ending")
         self._last_s = frame.timestamp
@@ -147,7 +152,8 @@ class VideoSink(ResultSink):
             raise cannot_write(str(self._path), OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
 
     def _is_complete(self) -> bool:
-        video = cv2.VideoCapture(ffmpeg_name(str(self._partial)), cv2.CAP_FFMPEG)
+        with text_name(self._partial) as name:
+            video = cv2.VideoCapture(ffmpeg_name(name), cv2.CAP_FFMPEG)
         frames = video.get(cv2.CAP_PROP_FRAME_COUNT) if video.isOpened() else 0
         video.release()
         return abs(frames - self._count) <= 2 + self._count / 50  # some containers only estimate it

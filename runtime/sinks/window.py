@@ -10,6 +10,7 @@ import cv2
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink
@@ -42,9 +43,11 @@ class ShowSink(ResultSink):
         self._hold, self._is_stopped = hold, is_stopped or (lambda: False)
         self._size = (0, 0)
         if not _has_windows():
+            remove = pip_command("uninstall", "-y", "opencv-python-headless")
+            install = pip_command("install", f"opencv-python=={cv2.__version__}.*")
             raise UsageError(
-                "--show needs an OpenCV with windows: pip uninstall -y opencv-python-headless, then pip install "
-                f"'opencv-python=={cv2.__version__}.*'; or look at it in a browser with --serve"
+                f"--show needs an OpenCV with windows: {remove}, then {install}; or look at it in a browser with "
+                "--serve"
             )
         if not _can_open_a_window():
             raise StnRectifyError(

@@ -11,6 +11,7 @@ from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.sources.camera import CameraSource
 from stn_rectify.runtime.sources.kinds import check_kind
+from stn_rectify.runtime.sources.opening import open_in_thread
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
 from stn_rectify.runtime.sources.reconnecting import ReconnectingSource
 from stn_rectify.runtime.sources.source import FrameSource
@@ -73,7 +74,7 @@ def open_camera(
         return source
 
     if not reconnect:
-        return open_it()
+        return open_in_thread(open_it)
     return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
 
 
@@ -102,7 +103,7 @@ def open_video(
     video, reconnect = check_path("video", video), check_flag("reconnect", reconnect)
     check_kind("video", str(video))
     if not reconnect or not is_url(str(video)):
-        return VideoSource(video, framerate=framerate)
+        return open_in_thread(lambda: VideoSource(video, framerate=framerate))
     return ReconnectingSource(
         lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
     )

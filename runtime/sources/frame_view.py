@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.checks import check_flag, check_whole, is_real, is_whole
 from stn_rectify.runtime.errors import UsageError
 
@@ -61,7 +61,7 @@ class FrameView:
         if not width or not height or x + width > 1 + _SLACK or y + height > 1 + _SLACK:
             raise UsageError(f"roi is {numbers}: width and height must be above 0, and x+width and y+height at most 1")
 
-    def apply(self, image: Image) -> Image:
+    def apply(self, image: Array) -> Image:
         """The frame as seen through the view; corners that are found in it are pixels of it, not of ``image``.
 
         Args:

@@ -16,6 +16,7 @@ from stn_rectify.runtime.errors import SourceError, UsageError
 from stn_rectify.runtime.images.finding import all_image_files
 from stn_rectify.runtime.images.reading import MAX_PIXELS, read_pages
 from stn_rectify.runtime.images.stream import split_images
+from stn_rectify.runtime.process.standard_streams import is_stdin_open
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 
@@ -56,6 +57,8 @@ class ImageSource(FrameSource):
         self._is_piped = "-" in names
         if self._is_piped and len(names) > 1:
             raise SourceError("- is standard input, which goes with no other images: name it alone")
+        if self._is_piped and not is_stdin_open():
+            raise SourceError("standard input is closed: send an image through a pipe, or name a file")
         if self._is_piped and sys.stdin.isatty():
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
         self._files = [] if self._is_piped else all_image_files(names)

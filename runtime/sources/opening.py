@@ -8,6 +8,23 @@ from collections.abc import Callable
 from stn_rectify.runtime.errors import SourceError, StnRectifyError
 from stn_rectify.runtime.sources.threaded import DriverThread, ThreadedSource
 
+_POLL_S = 0.1  # how soon a signal's exception gets through
+
+
+def open_in_thread(open_source: Callable[[], ThreadedSource]) -> ThreadedSource:
+    """Opens a source, however long that takes; unlike a call of OpenCV the wait ends at a signal that raises.
+
+    Raises:
+        StnRectifyError: what ``open_source`` raises.
+    """
+    opening = Opening(open_source)
+    try:
+        while not opening.wait(_POLL_S):
+            pass
+        return opening.take()
+    finally:
+        opening.leave()
+
 
 class Opening:
     """An attempt to open a source.

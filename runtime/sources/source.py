@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.closing import Closing
 
 
@@ -27,7 +27,7 @@ class CapturedFrame:
     source: str
     index: int
     timestamp: float
-    image: Image = field(repr=False)
+    image: Array = field(repr=False)
     position_s: float | None = None
     page: int | None = None
 

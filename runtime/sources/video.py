@@ -11,6 +11,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_path, check_positive
 from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.files import is_text, text_name
 from stn_rectify.runtime.sources.addresses import ffmpeg_name, local_file, scheme_of, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
 from stn_rectify.runtime.sources.streams import Snapshots, cause_of_silence, gives_snapshots, web_container
@@ -52,6 +53,8 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"video {name} does not exist: check the path")
         if not self._scheme and os.path.isdir(self._address):
             raise SourceError(f"video {name} is a folder: name one video in it")
+        if self._scheme and not is_text(self._address):
+            raise SourceError(f"the URL {name} is not Unicode text: write the other bytes as %XX")
         self._count = 0
         self._end_s = 0.0
         self._snapshots: Snapshots | None = None
@@ -78,7 +81,14 @@ class VideoSource(ThreadedSource):
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
         # Versions of OpenCV differ in both: whether the graphics processor decodes, whether pictures are turned.
         asked = [*(limits if self._scheme else []), cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE]
-        self._video.open(self._address if self._scheme else ffmpeg_name(self._address), cv2.CAP_FFMPEG, asked)
+        if self._scheme:
+            self._video.open(self._address, cv2.CAP_FFMPEG, asked)
+        else:
+            try:
+                with text_name(self._address) as text:
+                    self._video.open(ffmpeg_name(text), cv2.CAP_FFMPEG, asked)
+            except OSError as error:
+                raise SourceError(f"cannot open the video {self._name}: {error.strerror or error}") from error
         self._video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # 4.11 has it off, and takes it from nowhere but here
         rate = self._video.get(cv2.CAP_PROP_FPS)
         self._rate = rate if rate > 0 else 0.0

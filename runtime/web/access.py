@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from stn_rectify.runtime.errors import UsageError
@@ -22,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 _MOST = 20
 _WINDOW_S = 60.0
 _MOST_ADDRESSES = 1024
+_MOST_DEFECTS = 100
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Guard:
     def __init__(self, token: str | None, port: int) -> None:
         self._token = token
         self._wrong_tokens = WrongTokens()
+        self._defects: set[str] = set()
         self._cookie_name = f"stn_rectify_{port}"
         self._cookie = "" if token is None else hmac.new(token.encode(), b"stn-rectify", hashlib.sha256).hexdigest()
 
@@ -140,11 +143,19 @@ class Guard:
                 return self._refusal(request) or await handler(request)
             except web.HTTPException as error:
                 return json_error(error.status, error.reason)
+            except (ConnectionError, web.RequestPayloadError, HttpProcessingError):  # broken off, which is no news
+                return json_error(400, "the request did not arrive in full")
             except Exception as error:  # a defect: a line in the log, and the run goes on
-                _LOG.error("web view: %r: %r", request.path, error)
+                self._log_defect(f"{request.path!r}: {error!r}")
                 return json_error(500, "that went wrong here: the log of stn-rectify says how")
 
         return guard
+
+    def _log_defect(self, line: str) -> None:
+        """Logs it once, however often it comes."""
+        if line not in self._defects and len(self._defects) < _MOST_DEFECTS:
+            self._defects.add(line)
+            _LOG.error("web view: %s", line)
 
     def _refusal(self, request: web.Request) -> web.StreamResponse | None:
         if self._token is None and not is_loopback(_host_name(request.host)):

@@ -132,7 +132,7 @@ class _Pages:
             asked = json.loads(await asyncio.wait_for(request.text(), self._stalled_s) or "{}")
         except asyncio.TimeoutError:
             return json_error(408, "the request did not arrive in full")
-        except (ValueError, RecursionError):
+        except (ValueError, LookupError, RecursionError):  # LookupError: of a charset that there is not
             return json_error(400, "that is no JSON")
         value = asked.get(key) if isinstance(asked, dict) else None
         if key is not None and not isinstance(value, kind):

@@ -102,15 +102,16 @@ class Controls:
     ) -> None:
         self.notice = Notice()
         self._pipeline, self._saving, self._models = pipeline, saving, models
-        self._model = pipeline.rectifier.model.metadata.name
+        self._model, self._named = pipeline.rectifier.model.metadata.name, pipeline.rectifier
         self._lock = threading.Lock()
         self._snapshot_asked = False
         self._opened: tuple[str, Rectifier] | None = None
 
     @property
     def model(self) -> str:
-        """The name of the model in use."""
-        return self._model
+        """The name of the model in use, which a reload of the run may have changed."""
+        rectifier = self._pipeline.rectifier
+        return self._model if rectifier is self._named else rectifier.model.metadata.name
 
     @property
     def has_several_targets(self) -> bool:
@@ -120,7 +121,8 @@ class Controls:
     @property
     def models(self) -> list[str]:
         """The names to choose from, and that of the model in use."""
-        return [*([] if self._model in self._models else [self._model]), *self._models]
+        model = self.model
+        return [*([] if model in self._models else [model]), *self._models]
 
     @property
     def no_saving(self) -> str | None:
@@ -217,7 +219,7 @@ class Controls:
             self._say(str(error), is_error=True)
             return False
         old.close()
-        self._model = name
+        self._model, self._named = name, rectifier
         self._say(f"model {name} is in use")
         return True
 

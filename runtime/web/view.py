@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
+from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
@@ -64,7 +65,7 @@ class WebView(Closing):
             from stn_rectify.runtime.web.server_thread import ServerThread
         except ModuleNotFoundError as error:
             raise StnRectifyError(
-                f"the web view needs {error.name}, which is not installed: pip install 'stn-rectify[web]'"
+                f"the web view needs {error.name}, which is not installed: {install_command('web')}"
             ) from error
         if token is not None:
             check_token(token)

@@ -172,5 +172,36 @@ def test_a_pose_that_does_not_depend_on_the_frame_is_a_warning(tmp_path):
     run(tmp_path / "still.keras", tmp_path / "out", frames)
     run(save_model(tmp_path, "moving"), tmp_path / "out", frames)
     said = [json.loads((tmp_path / "out" / f"{n}.report.json").read_text())["warnings"] for n in ("still", "moving")]
+    assert "theta hardly varies" in said[0][0]
     assert "--value-range" in said[0][0]
     assert said[1] == []
+
+
+@pytest.mark.parametrize(
+    ("learned", "tone", "said"),
+    [(1.0, "good", "integers proved · corners 0."), (0.3, "doubtful", "doubtful · corners 4."), (0.0, "doubtful", "")],
+    ids=["well trained", "badly trained", "untrained"],
+)
+def test_the_report_says_what_a_network_has_learned(tmp_path, learned, tone, said):
+    """The target is as far to the right as the frame is bright; the network follows it all the way, or not."""
+    shift = 0.8  # of a white frame, half frames
+    frame = keras.Input((32, 32, 1))
+    theta = keras.layers.Dense(6, name="theta")(keras.layers.GlobalAveragePooling2D()(frame))
+    rectified = BilinearSampler()([frame, AffineGrid((32, 32), (16, 16))(theta)])
+    model = keras.Model(frame, [rectified, theta])
+    kernel = np.zeros((1, 6))
+    kernel[0, 2] = learned * shift
+    model.get_layer("theta").set_weights([kernel, np.array([0.5, 0, 0, 0, 0.5, 0.0])])
+    model.save(tmp_path / "follows.keras")
+    brightness = np.linspace(0, 255, 24).astype(np.uint8)
+    middle = np.array([[8, 8], [24, 8], [24, 24], [8, 24]]) - 0.5
+    corners = middle + np.stack([shift * 16 * brightness / 255, np.zeros(24)], axis=-1)[:, None]
+    np.savez(tmp_path / "frames.npz", frames=np.full((24, 32, 32, 1), brightness[:, None, None, None]), corners=corners)
+    conversion = run(tmp_path / "follows.keras", tmp_path / "out", tmp_path / "frames.npz")
+    report = json.loads((tmp_path / "out" / "follows.report.json").read_text())
+    assert conversion.proof.passed
+    assert report["verdict"]["tone"] == conversion.verdict.tone == tone
+    assert report["networks"][0]["comparison"]["true_spread_px"] == pytest.approx(3.3, abs=0.2)
+    assert said in str(conversion)
+    assert report["verdict"]["headline"] in str(conversion)
+    assert any("theta hardly varies" in doubt for doubt in report["verdict"]["doubts"]) == (learned == 0)

@@ -12,12 +12,28 @@ import pytest
 INSTALL = Path(__file__).parents[2] / "deploy" / "install.sh"
 
 
-def _make_wheel(folder: Path, version: str = "1.0", greeting: str = "", extras: tuple[str, ...] = ()) -> Path:
-    needs = "".join(f"Provides-Extra: {name}\nRequires-Dist: needed-by-{name}; extra == '{name}'\n" for name in extras)
+def _make_wheel(
+    folder: Path,
+    version: str = "1.0",
+    greeting: str = "",
+    extras: tuple[str, ...] = (),
+    *,
+    needs: tuple[str, ...] = (),
+    fails: str | None = None,
+) -> Path:
+    lines = "".join(f"Provides-Extra: {name}\nRequires-Dist: needed-by-{name}; extra == '{name}'\n" for name in extras)
+    lines += "".join(f"Requires-Dist: {name}\n" for name in needs)
     for name in extras:
         _zip_wheel(folder, f"needed_by_{name}", "1.0", {f"needed_by_{name}.py": ""})
-    stub = {"stn_rectify_stub.py": f"def main(): print({greeting!r})\n"}
-    return _zip_wheel(folder, "stn_rectify", version, stub, needs)
+    stub = f"""
+import sys
+
+def main():
+    if {fails!r} in sys.argv:
+        sys.exit({fails!r} + " fails")
+    print({greeting!r})
+"""
+    return _zip_wheel(folder, "stn_rectify", version, {"stn_rectify_stub.py": stub}, lines)
 
 
 def _zip_wheel(folder: Path, name: str, version: str, modules: dict[str, str], needs: str = "") -> Path:
@@ -40,8 +56,17 @@ def _zip_wheel(folder: Path, name: str, version: str, modules: dict[str, str], n
 
 @pytest.fixture
 def make_wheel() -> Callable[..., Path]:
-    """Makes a wheel named stn-rectify, whose command prints the greeting, and one more for each of its extras."""
+    """Makes a wheel named stn-rectify, whose command prints the greeting, and one more for each of its extras.
+
+    ``needs`` are further requirements; the command fails where ``fails`` is one of its arguments.
+    """
     return _make_wheel
+
+
+@pytest.fixture
+def zip_wheel() -> Callable[..., Path]:
+    """Makes a wheel of any name and version that holds the given modules."""
+    return _zip_wheel
 
 
 @pytest.fixture
@@ -56,7 +81,7 @@ def install(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = ["sh", INSTALL, "--root", root, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0 or not check, done.stderr
         return done
 

@@ -161,14 +161,14 @@ def test_labels_of_the_wrong_type() -> None:
     for labels in (3, [1, 2], {"a": 1}, ("a", b"b")):
         with pytest.raises(UsageError, match=r"^labels is .*a label a line, or a sequence of texts"):
             recognizer(labels=labels)
-    with recognizer(labels=np.array([str(k) for k in range(10)])) as reader:
+    with recognizer(labels=np.array([str(k) for k in range(11)])) as reader:
         assert reader.file.labels[3] == "3"
 
 
 def test_numpys_numbers_are_as_good_as_pythons() -> None:
-    options = {"threads": np.int64(2), "output_size": np.array([320, 240]), "refine": np.uint8(0)}
+    options = {"threads": np.int64(1), "output_size": np.array([320, 240]), "refine": np.uint8(0)}
     with rectifier(**options, blocking=np.bool_(True)) as made:
-        assert made.threads == 2
+        assert made.threads == 1
         assert type(made.threads) is int
         assert made.rectify(np.zeros((60, 80, 3), np.uint8)).image.shape == (240, 320, 3)
     with recognizer(threads=np.int32(2), beam_width=np.int64(1)):

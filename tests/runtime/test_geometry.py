@@ -143,19 +143,26 @@ def test_the_upright_size_keeps_the_resolution(corners: object, limit: int, size
     assert upright_size(corners, limit) == size
 
 
-def seen(size: tuple[float, float], tilt: float, turn: float, offset: tuple[float, float], focal: float) -> np.ndarray:
+def seen(
+    size: tuple[float, float],
+    tilt: float,
+    turn: float,
+    offset: tuple[float, float],
+    focal: float,
+    distance: float = 2.5,
+) -> np.ndarray:
     """A rectangle, tilted about a line and turned, by a pinhole camera in the middle of a frame of 640×480."""
     flat = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(size) / 2
     c, s = np.cos(turn), np.sin(turn)
     x, y = (flat @ np.array([[c, s], [-s, c]])).T
-    depth = 5 + y * np.sin(tilt)
+    depth = distance + y * np.sin(tilt)
     points = np.stack([(x + offset[0]) / depth, (y * np.cos(tilt) + offset[1]) / depth], axis=1)
     return points * focal + np.array([319.5, 239.5])
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("turn", [0.0, 0.3, 1.5])
-@pytest.mark.parametrize(("width", "height"), [(2, 1), (0.5, 1.5), (1, 1)])
+@pytest.mark.parametrize(("width", "height"), [(2, 1), (1, 2.5), (1, 1)])
 def test_the_aspect_is_that_of_the_target_however_it_is_tilted(
     tilt: float, turn: float, width: float, height: float
 ) -> None:
@@ -168,6 +175,13 @@ def test_the_aspect_is_that_of_the_target_however_it_is_tilted(
     assert size[0] >= kept[0]
     assert size[1] >= kept[1]
     assert size[0] / size[1] == pytest.approx(width / height, rel=0.03)
+
+
+def test_a_small_target_keeps_the_aspect_in_which_it_is_seen() -> None:
+    corners = seen((1, 0.25), 1.0, 0.0, (0, 0), 640, 5)
+    width, height = np.ptp(corners, axis=0)
+    assert true_aspect(corners, (640, 480)) == pytest.approx(width / height, rel=0.1)
+    assert width / height > 6  # of 4
 
 
 def test_what_is_no_view_of_a_rectangle_has_no_aspect() -> None:

@@ -12,6 +12,7 @@ from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.files import DENSE, scan_file_of
 from stn_rectify.runtime.command.option_groups import group, positional
 from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.process.standard_streams import escaped
 
 if TYPE_CHECKING:
     import keras
@@ -61,7 +62,7 @@ def read_real_frames(options: EvaluationOptions) -> list[KnownFrames]:
 
     sets = [read_truth(source) for source in options.validate]
     for frames in sets:
-        print(frames.about, flush=True)
+        print(escaped(frames.about), flush=True)
     return sets
 
 
@@ -102,4 +103,4 @@ def print_tables(
     sheet = options.sheet or sheet
     if sheet is not None and evaluation.shown:
         evaluation.save_sheet(sheet)
-        print(f"wrote {sheet.name}", flush=True)
+        print(escaped(f"wrote {sheet.name}"), flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from stn_rectify.models.files import check_refine_name, is_refine_file
 from stn_rectify.runtime.command.option_groups import group, option, positional
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.process.cores import usable_cores
+from stn_rectify.runtime.process.standard_streams import escaped, say
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TrainingFrameOptions(FrameOptions):
 
     samples: int = option(20_000, "how many (default %(default)s)", whole_number(1), metavar="N")
     jobs: int = option(
-        os.cpu_count() or 1, "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
+        usable_cores(), "processes that synthesise them (default %(default)s)", whole_number(1), metavar="N"
     )
 
 
@@ -108,14 +108,14 @@ class FrameTraining(Subcommand):
         real = read_real_frames(self.evaluation)
         model = self.train()
         beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
-        print(f"wrote {out}, {beside}", flush=True)
+        print(escaped(f"wrote {out}, {beside}"), flush=True)
         try:
             self.print_tables(model, real)
         except KeyboardInterrupt:  # nothing is left to go on with
-            print(f"stn-train {self.name}: stopped; for the tables: {self.tables_again()}", file=sys.stderr)
+            say(f"stn-train {self.name}: stopped; for the tables: {self.tables_again()}")
             return 130
         except DataError as error:
-            print(f"no tables or no sheet: {error}", flush=True)
+            print(escaped(f"no tables or no sheet: {error}"), flush=True)
         return 0
 
     def tables_again(self) -> str:

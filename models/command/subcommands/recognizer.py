@@ -22,6 +22,7 @@ from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
 from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.process.standard_streams import escaped
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +52,12 @@ class ImageOptions(OptionGroup):
     samples: int | None = option(None, "how many to train on (default: all not held out)", whole_number(1), metavar="N")
     hold_out: int = option(
         1000, "the last images, for the errors that are printed (default %(default)s)", whole_number(0), metavar="N"
+    )
+    negatives: Path | None = option(
+        None,
+        "folder of photographs that show nothing to recognize, which the recognizer then gets a class for",
+        Path,
+        metavar="DIR",
     )
     sheet: Path | None = option(
         None, "verification sheet of these (default: NAME.sheet.png beside --out)", sheet_file, metavar="FILE.png"
@@ -98,6 +105,7 @@ class Recognizer(Subcommand):
         from stn_rectify.models.network.cost import stn_cost
         from stn_rectify.models.recognition.held_out_sheet import save_held_out_sheet
         from stn_rectify.models.recognition.recognizer_training import train_through_recognizer
+        from stn_rectify.models.synthesis.material.photographs import find_photographs
 
         out = self.result.out
         if out.name.endswith(_OTHER_ENDINGS):
@@ -107,15 +115,18 @@ class Recognizer(Subcommand):
         for file in (out, out.with_suffix(".stn.keras"), out.with_suffix(RECOGNIZER_SUFFIX)):
             prepare_out(file, overwrite=self.result.overwrite)
         print(stn_cost(recipe.model(len(train.names))), flush=True)
-        model = train_through_recognizer(recipe, train, out)
+        negatives = None if self.images.negatives is None else find_photographs(self.images.negatives, "--negatives")
+        model = train_through_recognizer(recipe, train, out, negatives)
         name = out.stem
-        print(f"wrote {out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
+        print(
+            escaped(f"wrote {out}, its halves {name}.stn.keras and {name}{RECOGNIZER_SUFFIX}, frames, labels and curve")
+        )
         try:
             print(_error_table(model, recipe, held_out), flush=True)
             if len(held_out):
                 sheet = self.images.sheet or out.with_suffix(".sheet.png")
                 save_held_out_sheet(model, recipe, held_out, sheet)
-                print(f"wrote {sheet.name}", flush=True)
+                print(escaped(f"wrote {sheet.name}"), flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
             print(
                 f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not",

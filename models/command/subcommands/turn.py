@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from stn_rectify.models.files import TURN_SUFFIX, is_turn_file, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, group, option
 from stn_rectify.runtime.command.parsing import positive_number
 from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.process.standard_streams import escaped, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Turn(Subcommand):
         prepare_out(out, overwrite=self.result.overwrite)
         model = train_turn(recipe, out, jobs=frames.jobs)
         beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
-        print(f"wrote {out}, {beside}", flush=True)
+        print(escaped(f"wrote {out}, {beside}"), flush=True)
         try:
             if self.evaluation.hold_out:
                 work = out.with_suffix(".hold-out")
@@ -86,8 +86,8 @@ class Turn(Subcommand):
             for accuracy in evaluate_turns(model, real):
                 print(accuracy, flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
-            print("stn-train turn: stopped; the network is written", file=sys.stderr)
+            say("stn-train turn: stopped; the network is written")
             return 130
         except DataError as error:
-            print(f"not tried: {error}", flush=True)
+            print(escaped(f"not tried: {error}"), flush=True)
         return 0

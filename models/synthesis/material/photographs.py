@@ -11,6 +11,7 @@ from stn_rectify.models.synthesis.drawing.images import resized
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError, SourceError
+from stn_rectify.runtime.files import read_file
 from stn_rectify.runtime.images.finding import image_files
 from stn_rectify.runtime.images.reading import read_image
 
@@ -43,7 +44,12 @@ def load_photograph(path: Path, max_side: int) -> Image:
     if path.suffix.lower() not in _BY_OPENCV:
         return _shrunk(_read(path), max_side)
     is_large = path.suffix.lower() != ".png" and path.stat().st_size > _LARGE_FILE_BYTES
-    read = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4 if is_large else cv2.IMREAD_COLOR)
+    flags = cv2.IMREAD_REDUCED_COLOR_4 if is_large else cv2.IMREAD_COLOR
+    try:
+        encoded = np.frombuffer(read_file(path), np.uint8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    read = cv2.imdecode(encoded, flags) if len(encoded) else None  # imread crashes on a path that is not UTF-8
     if read is None:
         raise DataError(f"{path}: not a readable JPEG or PNG picture; remove or replace it")
     return _shrunk(np.asarray(read, np.uint8), max_side)

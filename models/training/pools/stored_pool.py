@@ -6,12 +6,13 @@ import json
 import math
 import os
 import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,10 @@ class StoredPool(ABC):
                     f"{self.folder}: frames cannot be written ({error.strerror or error}): "
                     "mend that, then run the same command again"
                 ) from error
-            except KeyboardInterrupt:
+            except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in active_children():  # what they are at takes minutes, and is not kept
+                    worker.kill()
                 raise
 
 
@@ -156,8 +159,17 @@ _worker_draw: DrawItem
 def _start_worker(draw: DrawItem) -> None:
     global _worker_draw
     _worker_draw = draw
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group, and are the main process's business
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_main_process, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _end_with_the_main_process() -> None:
+    main = parent_process()
+    if main is not None:
+        main.join()
+        os._exit(1)
 
 
 def _synthesise_chunk(job: tuple[Mapping[str, Path], int, int]) -> None:

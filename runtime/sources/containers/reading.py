@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO
 
+from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.sources.containers import matroska, mp4, riff, tails
 from stn_rectify.runtime.sources.containers.container import Container
 
@@ -27,7 +28,7 @@ _TAIL = 4096  # bytes: a download or a disk that failed leaves zeros, a block at
 def read_container(path: str | os.PathLike[str]) -> Container:
     """Reads what a video file says of itself; one of an unknown kind, or with broken headers, says nothing."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:  # of a pipe nothing may be taken away
             return read_open_container(file)
     except (OSError, ValueError):
         return Container()  # OpenCV has its own opinion of the file, and gives it

@@ -5,6 +5,7 @@
 const SILENT_S = 3; // without a frame for so long the pictures are called old
 const PATIENCE_MS = 4000; // the server answers within half a second; where it does not, the connection is gone
 const AGAIN_MS = 1000;
+const HEADLINE = 32; // characters of a text in large letters
 
 const $ = (id) => document.getElementById(id);
 let socket = null;
@@ -118,11 +119,30 @@ function showTargets(targets) {
   $("targets").replaceChildren(
     ...(targets ?? []).map((target, place) => {
       const item = document.createElement("li");
-      const words = [`${name(target, place)}:`, target.label, `score ${target.score.toFixed(2)}`];
+      const words = [`${name(target, place)}:`, target.label == null ? null : headline(target.label), `score ${target.score.toFixed(2)}`];
       item.textContent = words.filter((word) => word != null).join(" ");
       return item;
     }),
   );
+}
+
+// One line: a text of several lines, or a long one, has the rest below, on demand.
+function showLabel(latest, found) {
+  const sure = latest?.label_score == null ? "" : ` · ${Math.round(100 * latest.label_score)} %`;
+  const text = latest?.label;
+  const short = text == null ? null : headline(text);
+  if (text != null) $("label").textContent = `${short || "No text"}${sure}`;
+  else if (found) $("label").textContent = sure ? `Nothing known${sure}` : "Target found";
+  else $("label").textContent = "No target";
+  $("whole").hidden = text == null || short === text.trim();
+  $("whole-text").textContent = $("whole").hidden ? "" : text;
+}
+
+function headline(text) {
+  const line = text.split("\n").map((part) => part.trim()).find((part) => part) ?? "";
+  const characters = Array.from(line);
+  if (characters.length > HEADLINE) return `${characters.slice(0, HEADLINE - 1).join("").trimEnd()}…`;
+  return line !== text.trim() ? `${line} …` : line;
 }
 
 function show() {
@@ -135,8 +155,7 @@ function show() {
   else connection("live", "Live");
   $("source").textContent = state.source;
 
-  const sure = latest?.label_score == null ? "" : ` · ${Math.round(100 * latest.label_score)} %`;
-  $("label").textContent = latest?.label != null ? `${latest.label}${sure}` : found ? "Target found" : "No target";
+  showLabel(latest, found);
   showTargets(latest?.targets);
   $("score-number").textContent = latest ? latest.score.toFixed(2) : "–";
   $("bar").setAttribute("aria-valuenow", latest ? latest.score : 0);

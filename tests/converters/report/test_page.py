@@ -38,8 +38,10 @@ COMPARISON = Comparison(
     rectified_levels_mean=1.5,
     rectified_levels_p95=2.5,
     score=Agreement(0.001, 0.003),
-    class_scores=ClassAgreement(0.98, 10, 0.9, 0.8),
+    class_scores=ClassAgreement(0.98, 10, 0.9, 0.8, 0.3, 5),
+    poses_spread_px=9.5,
     known_targets=11,
+    true_spread_px=10.5,
     float_targets=TARGETS,
     int8_targets=TARGETS,
     outputs=Outputs(np.zeros((12, 8)), np.zeros((12, 8)), np.zeros(0), None, np.zeros(12)),
@@ -94,6 +96,7 @@ SCAN = NetworkReport(
     source=Path("models/general.keras"),
     cost=COST,
     comparison=COMPARISON,
+    truth_is_known=True,
     thresholds=[Check("corner error at most 1 px", True, "0.35 px")],
     theta_readout=[
         {"name": "as it was", "corners_mean_px": 0.11, "corners_p95_px": 0.2, "corners_max_px": 0.3, "kept": False},
@@ -130,10 +133,11 @@ def test_the_page_says_what_the_report_says(tmp_path):
     _, page = written(tmp_path, make_report(), [make_picture()])
     words = page.words()
     for part in (
-        "general: passed – stn-convert report",
+        "general: integers proved – stn-convert report",
         "0.346 0.789",
         "95th percentile; mean 0.123, largest 0.79",
         "81.0 %",
+        "Corners from the true ones 0.70 px INT8, mean of 11 frames; float 0.70; one pose for all frames 10.50",
         "right: 90.0 % in float, 80.0 % in INT8",
         "frame 7: worst, 0.500 px",
         "refitted 0.080 0.100 0.200 yes",
@@ -248,6 +252,7 @@ def test_without_truth_sampler_or_recognizer_the_page_leaves_them_out(tmp_path):
         score=None,
         class_scores=None,
         known_targets=0,
+        true_spread_px=None,
         float_targets=None,
         int8_targets=None,
     )

@@ -194,12 +194,21 @@ def test_the_command_trains_on_a_folder_whose_images_are_the_frames(tmp_path, ca
     for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         (tmp_path / "data" / data.names[label]).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "data" / data.names[label] / f"{number}.png"), image)
+    (tmp_path / "photographs").mkdir()
+    photograph = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photographs" / "a.png"), photograph)
     arguments = ["recognizer", "--data", tmp_path / "data", "--out", tmp_path / "b.keras"]
+    arguments += ["--negatives", tmp_path / "photographs"]
     shape = ["--input-shape", "24x24x1", "--epochs", 1, "--batch-size", 20, "--hold-out", 20, "--width", 0.25]
     assert exit_status([*arguments, *shape]) == 0
     assert "as they are" in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / "b.sheet.png")) is not None  # the means alone
-    assert load_model(tmp_path / "b.keras").output_shape[0] == (None, 24, 24, 1)
+    model = load_model(tmp_path / "b.keras")
+    assert model.output_shape[0] == (None, 24, 24, 1)
+    with np.load(tmp_path / "b.recognizer.negatives.npz") as negatives:
+        assert negatives["known"].shape == (40, 24, 24, 1)
+        assert negatives["unknown"].shape == (3 + 32, 24, 24, 1)  # of the photograph, and of one brightness each
+        assert sum(np.ptp(image) == 0 for image in negatives["unknown"]) == 32
 
 
 @pytest.mark.parametrize("sizes", [((6, 6, 1), (28, 28)), ((42, 42, 1), (4, 9))])

@@ -96,10 +96,10 @@ def test_a_source_replaces_the_files_source_and_what_only_that_takes(tmp_path: P
     for words in (["--demo"], ["--image", "a.png"]):
         images = parse_options([*words, "--config", file])
         assert (images.source.camera, images.camera.width, images.target.smooth) == (None, None, False)
-        assert (images.target.scan_every, images.recognition.every, images.model.threads) == (1, 1, 2)
+        assert (images.target.scan_every, images.schedule.every, images.model.threads) == (1, 1, 2)
     video = parse_options(["--config", file, "--video", "a.mp4"])
     assert (video.source.camera, video.source.video) == (None, "a.mp4")
-    assert (video.camera.width, video.target.smooth, video.recognition.every) == (None, True, 3)
+    assert (video.camera.width, video.target.smooth, video.schedule.every) == (None, True, 3)
     other = parse_options(["--config", file, "--camera", "1"])
     assert (other.source.camera, other.camera.width, other.target.smooth) == ("1", 1280, True)
 

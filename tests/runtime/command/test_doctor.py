@@ -25,6 +25,7 @@ from stn_rectify.runtime.command.doctor import (
     throttling_value,
 )
 from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.process.installation import pip_command
 
 WEBCAM = CameraInfo("/dev/video0", "HD Webcam", "uvcvideo", {"MJPG": ("640x480",)})
 
@@ -97,8 +98,8 @@ def test_a_line_says_status_name_finding_and_mend() -> None:
         pytest.param(
             opencv_check("4.14.0", {"opencv-python": "4.14.0.94", "opencv-python-headless": "4.11.0.86"}),
             "problem",
-            "pip uninstall -y opencv-python opencv-python-headless, then "
-            "pip install 'opencv-python-headless==4.11.0.86'",
+            f"{pip_command('uninstall', '-y', 'opencv-python', 'opencv-python-headless')}, then "
+            f"{pip_command('install', 'opencv-python-headless==4.11.0.86')}",
             id="two OpenCVs",
         ),
         pytest.param(interpreter_check("tflite-runtime", "2.14.0", "1.26.4"), "ok", "2.14.0", id="tflite-runtime"),

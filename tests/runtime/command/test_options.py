@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -18,6 +18,8 @@ COMMAND_LINES = (
     "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off --max-archive-bytes 2M --max-tensor-bytes 2G "
     "--recognizer-sha256 00 "
     "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --scan-every 5 --recognizer digits --labels a.txt "
+    "--recognizer-command x --recognizer-timeout 3 --text block --label-characters A-Z --known a.txt "
+    "--known-distance 2 --min-label-length 4 --label-format [A-Z]+ --no-lookalikes --label-map a.txt "
     "--top-k 3 --beam-width 2 --every 3 --recognize-when steady --vote 5 --jsonl - --show --frames 5 --save out "
     "--save-every 2 --save-interval 1 --save-format jpg --save-limit 2G --mqtt mqtt://me@host/topic --mqtt-interval 1 "
     "--mqtt-discovery off --serve 8080 --token secret --serve-models fast",
@@ -41,7 +43,7 @@ def test_every_value_has_the_type_that_its_field_says() -> None:
 
 def fits(value: object, hint: Any) -> bool:
     origin = get_origin(hint)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return any(fits(value, part) for part in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)

@@ -20,6 +20,7 @@ from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 #: The bundled recognizer without its archive, and so without a SHA-256.
 FLATBUFFER = RecognizerFile.open("digits").flatbuffer
+CLASSES = RecognizerFile.open("digits").classes
 MEGABYTE = b"x" * 1_000_000
 
 
@@ -77,22 +78,22 @@ def test_an_archive_is_not_unpacked_beyond_the_limits(tmp_path: Path, name: str,
 def test_texts_that_nobody_asked_for_are_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "reads.tflite"
     path.write_bytes(BOMBS["many files"])
-    with memory_for(32), pytest.raises(ModelFileError, match="2 labels for 10 classes"):
+    with memory_for(32), pytest.raises(ModelFileError, match=f"2 labels for {CLASSES} classes"):
         RecognizerFile.open(path)
 
 
 def test_the_limit_counts_all_texts_in_sum(tmp_path: Path) -> None:
     path = tmp_path / "reads.tflite"
-    labels = b"\n".join(b"%d" % k for k in range(10))
+    labels = b"\n".join(b"%d" % k for k in range(CLASSES))
     path.write_bytes(with_archive(("metadata.json", b'{"some": "other"}'), ("labels.txt", labels)))
     both = len(b'{"some": "other"}') + len(labels)
     with pytest.raises(ModelFileError, match=r"holds is more than \d+ bytes.*ModelLimits\(archive_bytes="):
         RecognizerFile.open(_padded(path, 400), limits=ModelLimits(archive_bytes=both + 399))
-    assert RecognizerFile.open(path, limits=ModelLimits(archive_bytes=both + 400)).classes == 10
+    assert RecognizerFile.open(path, limits=ModelLimits(archive_bytes=both + 400)).classes == CLASSES
 
 
 def _padded(path: Path, count: int) -> Path:
-    labels = b"\n".join(b"%d" % k for k in range(10)) + b"\n" * count
+    labels = b"\n".join(b"%d" % k for k in range(CLASSES)) + b"\n" * count
     path.write_bytes(with_archive(("metadata.json", b'{"some": "other"}'), ("labels.txt", labels)))
     return path
 

@@ -57,13 +57,15 @@ def labels(stage: RecognitionStage, results: Sequence[Rectification]) -> list[st
 @pytest.mark.parametrize(
     ("said", "label", "score", "top"),
     [
-        ("AB 12", "AB 12", 1.0, (("AB 12", 1.0),)),
+        ("AB 12", "AB 12", None, (("AB 12", None),)),
+        (("AB 12", None), "AB 12", None, (("AB 12", None),)),
         (("AB 12", 0.4), "AB 12", 0.4, (("AB 12", 0.4),)),
         (Recognition("b", 0.7, np.array([0.1, 0.7, 0.2])), "b", 0.7, (("1", 0.7), ("2", 0.2))),
-        ("", "", 1.0, (("", 1.0),)),
+        ("", "", None, (("", None),)),
+        (Recognition(None, 0.9), None, 0.9, ()),
         (None, None, None, ()),
     ],
-    ids=["text", "text and score", "recognition", "empty text", "nothing"],
+    ids=["text", "text without a score", "text and score", "recognition", "empty text", "nothing known", "nothing"],
 )
 def test_a_function_may_be_the_recognizer(
     make_model: Callable[..., Path],
@@ -96,7 +98,7 @@ def test_a_function_that_says_something_else_is_one_clear_error(said: object) ->
 
 def test_what_cannot_recognize_is_refused() -> None:
     with pytest.raises(UsageError, match="is no recognizer"):
-        RecognitionStage("digits")
+        RecognitionStage(7)
 
 
 def test_every_third_frame_is_recognized_and_the_label_stays_in_between() -> None:
@@ -156,13 +158,15 @@ def test_changes_are_recognized_no_oftener_than_every_so_many_frames() -> None:
         ([("A", 0.9), ("B", 0.6)], "A", 0.9 / 2),
         ([("A", 0.5), ("B", 0.5)], "B", 0.5 / 2),
         ([("A", 1.0), ("A", 1.0), ("B", 0.5), ("B", 0.5), ("C", 0.5)], "B", 1.0 / 3),
+        ([("A", 0.9), (None, 0.6), (None, 0.6)], None, 1.2 / 3),
+        ([("A", 0.9), ("B", None), ("B", None)], "B", None),
     ],
-    ids=["majority", "higher scores", "newest", "only the last three"],
+    ids=["majority", "higher scores", "newest", "only the last three", "nothing known", "without scores"],
 )
 def test_the_majority_is_the_label(given: list[tuple[str, float]], label: str, score: float) -> None:
     vote = LabelVote(3)
     found = [vote.add(Recognition(*one)) for one in given][-1]
-    assert (found.label, found.score) == (label, pytest.approx(score))
+    assert (found.label, found.score) == (label, None if score is None else pytest.approx(score))
 
 
 def test_votes_are_of_one_target_and_nothing_read_is_no_vote() -> None:
@@ -170,7 +174,7 @@ def test_votes_are_of_one_target_and_nothing_read_is_no_vote() -> None:
     stage = RecognitionStage(lambda image: next(said), vote=LabelVote(5))
     assert labels(stage, [result()] * 4) == ["A", "A", "A", "A"]
     assert stage.process(result(SQUARE + 300), 0.2).label == "B"
-    assert stage.process(result(SQUARE + 300), 0.3).label_score == 1.0
+    assert stage.process(result(SQUARE + 300), 0.3).label_score is None  # who gives no scores gets none
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_the_command_recognizes_now_and_then_and_takes_the_majority(
             ["--image", "a.png", "--recognizer", "digits", "--recognize-when", "steady"],
             "--recognize-when needs --camera",
         ),
-        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer"),
+        (["--camera", "0", "--vote", "3"], "--vote needs --recognizer or --recognizer-command"),
         (["--demo", "--labels", "a.txt"], "--labels needs --recognizer"),
         (["--demo", "--top-k", "3"], "--top-k needs --recognizer"),
         (["--demo", "--recognizer", "digits", "--beam-width", "3"], "is a classifier, there is nothing to search"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import jinja2
 import numpy as np
 import pytest
 
@@ -85,7 +86,9 @@ def test_home_assistant_finds_every_sensor(broker: Broker, listen: Callable[[Bro
         assert (config["state_topic"], config["availability_topic"]) == ("a/b/result", "a/b/status")
         assert config["device"]["identifiers"] == ["a_b"]
         assert config["origin"]["name"]
-        key = config["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
+        key = config["unique_id"].removeprefix("a_b_")
+        shown = jinja2.Template(config["value_template"]).render(value_json={key: "9" * 300 if key == "label" else 0.5})
+        assert shown == ("9" * 250 if key == "label" else "0.5")  # a state of Home Assistant holds 255 characters
         assert key in ("label", "label_score", "score", "latency_ms")
     assert len({config["unique_id"] for config in configs.values()}) == 4
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import sys
+import threading
 
 import pytest
 
 from stn_rectify.runtime import StnRectifyError, UsageError
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.sinks import MqttAddress, MqttSink
+from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
+from tests.waiting import DEADLINE_S
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_print_config_hides_the_password(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_without_paho_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(StnRectifyError, match=r"pip install 'stn-rectify\[mqtt\]'") as raised:
+    with pytest.raises(StnRectifyError, match=r"-m pip install .*\[mqtt\]'?$") as raised:
         MqttSink(MqttAddress("host", 1883, "a"))
     assert not isinstance(raised.value, UsageError)  # whose status keeps a service from being started again
 
@@ -82,3 +86,16 @@ def test_the_environments_address_is_checked(
     monkeypatch.setenv("STN_RECTIFY_MQTT", "host")
     assert main(["--demo", "--model", "fast"]) == 2
     assert "error: STN_RECTIFY_MQTT: the MQTT address is not mqtt://" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_waits_no_longer_for_the_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker takes the connection and says nothing; the wait of a run that was not stopped would not end."""
+    monkeypatch.setattr(mqtt, "_CLOSE_S", math.inf)
+    monkeypatch.setattr(mqtt, "_FIRST_ANSWER_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = MqttSink(MqttAddress("127.0.0.1", server.getsockname()[1], "a"), is_stopped=lambda: True)
+        held, ended = threading.Event(), list[bool]()
+        monkeypatch.setattr(sink._client, "loop_stop", lambda: ended.append(held.wait(DEADLINE_S)))
+        sink.close()
+        assert not ended
+        held.set()

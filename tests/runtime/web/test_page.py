@@ -121,6 +121,35 @@ def test_numbers_and_names(start_run: Any, open_page: OpenPage) -> None:
         assert float(page.inner_text("#frames_per_s")) > 0
 
 
+@pytest.mark.parametrize(
+    ("label", "score", "headline", "whole"),
+    [
+        ("8", 0.97, "8 · 97 %", None),
+        ("AB 12", None, "AB 12", None),
+        (None, 0.99, "Nothing known · 99 %", None),
+        (None, None, "Target found", None),
+        ("", None, "No text", None),
+        ("\n %&\nSt; 4a\n!!", 0.2, "%& … · 20 %", "\n %&\nSt; 4a\n!!"),
+        ("x" * 60, None, "x" * 31 + "…", "x" * 60),
+    ],
+    ids=["score", "no score", "nothing known", "no recognizer", "empty", "several lines", "a long line"],
+)
+def test_a_text_is_one_line_and_the_rest_on_demand(
+    start_run: Any, open_page: OpenPage, label: str | None, score: float | None, headline: str, whole: str | None
+) -> None:
+    with start_run() as run:
+        page = open_page(run.view.url)
+        wait_for_text(page, "#label", "Target found")
+        shown = page.evaluate(  # in one go: the next frame has no label
+            """latest => {
+                showLabel(latest, true);
+                return [$('label').textContent, $('whole').hidden, $('whole-text').textContent];
+            }""",
+            {"label": label, "label_score": score},
+        )
+    assert shown == [headline, whole is None, whole or ""]
+
+
 def test_saving_and_snapshots(start_run: Any, open_page: OpenPage, tmp_path: Path) -> None:
     with start_run(saving=SavingSwitch(SaveSink(tmp_path), is_on=False)) as run:
         page = open_page(run.view.url)

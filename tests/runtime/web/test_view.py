@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import struct
 import sys
 import time
 from dataclasses import replace
@@ -74,6 +75,33 @@ def test_a_request_that_does_not_arrive_in_full_is_dropped(start_run: Any) -> No
             b"Content-Length: 10\r\n\r\n{"
         )
         assert client.recv(12) == b"HTTP/1.1 408"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /api/saving HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 99\r\n\r\n{",
+        b"POST /api/saving HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\nno number\r\n",
+        b"POST /api/saving HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=none\r\n"
+        b"Content-Length: 2\r\n\r\n{}",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
+        b"GET /stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x80\0\0\0\0",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["half a body", "no chunks", "no charset", "answers not read", "a stream left", "TLS"],
+)
+def test_requests_that_are_broken_off_are_no_news(run: Any, caplog: pytest.LogCaptureFixture, request_: bytes) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", run.port), DEADLINE_S) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # an end by RST
+            client.sendall(request_)
+            run.state()  # it has been read
+    for _ in range(5):
+        run.state()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_a_defect_of_the_loop_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -176,7 +204,7 @@ def test_without_the_extra_it_says_what_to_install(start_run: Any, monkeypatch: 
     for name in ("access", "application", "server_thread"):
         monkeypatch.delitem(sys.modules, f"stn_rectify.runtime.web.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with pytest.raises(StnRectifyError, match=r"pip install 'stn-rectify\[web\]'"), start_run():
+    with pytest.raises(StnRectifyError, match=r"-m pip install .*\[web\]'?$"), start_run():
         pass
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing
 import operator
 import os
 import resource
 import signal
+import threading
 
 import cv2
 import keras
@@ -21,6 +23,8 @@ from stn_rectify.models.training.pools import frame_pool, stored_pool
 from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.samples.frame_batches import batches
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
+from tests.waiting import wait_for
 
 
 def test_other_settings_are_not_mixed_into_a_stopped_training(tmp_path, pool):
@@ -102,6 +106,27 @@ def test_a_killed_synthesis_is_one_clear_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_sigterm_ends_the_synthesis_in_the_middle_of_a_chunk(tmp_path):
+    def kill_when_a_frame_is_there() -> None:
+        frames = tmp_path / "frames.npy"
+        wait_for("the first frame", lambda: frames.exists() and np.load(frames, mmap_mode="r")[0].any())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def synthesise() -> None:
+        with sigterm_as_ctrl_c():
+            FramePool(tmp_path, count=200, size=64, seed=0)
+
+    killer = threading.Thread(target=kill_when_a_frame_is_there)
+    killer.start()
+    with pytest.raises(KeyboardInterrupt):
+        synthesise()
+    killer.join()
+    assert not multiprocessing.active_children()
+    assert not np.load(tmp_path / "frames.npy", mmap_mode="r")[-1].any()  # nobody has waited for the whole chunk
+    assert json.loads((tmp_path / "pool.json").read_text())["done"] == []
+
+
 def test_progress_of_a_resumed_synthesis_counts_frames(tmp_path, monkeypatch):
     """Of 201 frames the first 200 are there: 1 is missing, not a chunk of 200."""
     seen = []

@@ -17,7 +17,7 @@ import pytest
 
 from stn_rectify.runtime import Pipeline, RecognitionStage, Recognizer, Rectifier, UsageError
 from stn_rectify.runtime.model.interpreter import open_interpreter
-from stn_rectify.runtime.sharing import OneAtATime
+from stn_rectify.runtime.process.sharing import OneAtATime
 
 MakeModel = Callable[..., Path]
 

@@ -1,0 +1,120 @@
+"""The headline of a report: what was proved of a file, what was measured, and what makes the network in it doubtful.
+
+The proof is about integers. A network that has learned nothing can be proved as well as any other, so a proof alone is
+never called a success: the verdict needs frames with known truth for that, and names what speaks against the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stn_rectify.converters.report.class_agreement import ClassAgreement
+from stn_rectify.converters.report.comparison import Comparison
+from stn_rectify.converters.report.network_report import NetworkReport
+
+#: A network whose error is this share of what no network at all would reach is doubtful.
+DOUBTFUL_SHARE = 0.5
+#: Corners that stay within this share of the input's diagonal hardly depend on the frame.
+STILL_SHARE = 0.005
+#: Corners that vary by less than this share of what the true ones do hardly depend on the frame, either.
+_STILL_BESIDE_TRUTH = 0.1
+#: INT8 should give the class that float gives, or find its targets, in this share of the frames.
+LEAST_AGREEMENT = 0.9
+
+_FAILED, _DOUBTFUL, _UNMEASURED, _GOOD = "failed", "doubtful", "unmeasured", "good"
+_HEADLINES = {
+    _FAILED: "FAILED",
+    _DOUBTFUL: "integers proved, network doubtful",
+    _UNMEASURED: "integers proved, accuracy not measured",
+    _GOOD: "integers proved",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a report says first.
+
+    Attributes:
+        tone: ``"failed"``: a check or a threshold failed, there is no file; ``"doubtful"``: the integers are proved,
+            but the network may be of no use; ``"unmeasured"``: they are, and nothing is known of the truth; ``"good"``.
+        doubts: why it is doubtful, a line each.
+    """
+
+    tone: str
+    doubts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, networks: Sequence[NetworkReport], failures: Sequence[str]) -> Verdict:
+        """The verdict on a file of these networks, with what failed of it."""
+        doubts = tuple(doubt for network in networks for doubt in network.doubts)
+        if failures:
+            return cls(_FAILED, doubts)
+        if doubts:
+            return cls(_DOUBTFUL, doubts)
+        return cls(_GOOD if networks[0].truth_is_known else _UNMEASURED)
+
+    @property
+    def headline(self) -> str:
+        """A few words for the top of the page and for the terminal."""
+        return _HEADLINES[self.tone]
+
+    def as_dict(self) -> dict[str, object]:
+        """The verdict, for JSON."""
+        return {"tone": self.tone, "headline": self.headline, "doubts": list(self.doubts)}
+
+
+def pose_doubts(comparison: Comparison, input_size: tuple[int, int], frames_are_alike: bool) -> list[str]:
+    """Says why the poses of a network may be of no use, a line each.
+
+    Args:
+        comparison: of the file with the float network.
+        input_size: height and width of the network's input, pixels.
+        frames_are_alike: whether all frames are the same one, so that all poses must be.
+    """
+    spread, true_spread = comparison.poses_spread_px, comparison.true_spread_px
+    small = STILL_SHARE * float(np.hypot(*input_size))
+    still = small if true_spread is None else _STILL_BESIDE_TRUTH * true_spread
+    doubts = []
+    hardly_varies = not frames_are_alike and comparison.frames > 1 and spread < still
+    if hardly_varies:
+        beside = "" if true_spread is None else f", where the true ones vary by {true_spread:.2f} px"
+        doubts.append(
+            f"theta hardly varies over the frames (the corners by {spread:.2f} px{beside}): an untrained model, frames "
+            "that are alike, or pixel values in another range than it was trained with (--value-range)"
+        )
+    error = None if comparison.int8_targets is None else comparison.int8_targets.corners_mean_px
+    several = comparison.known_targets > 1
+    if several and error is not None and true_spread is not None and error >= max(small, DOUBTFUL_SHARE * true_spread):
+        doubts.append(
+            f"the corners are {error:.2f} px from the true ones on average, and one pose for all frames would be "
+            f"{true_spread:.2f} px: it has learned little, or sees other frames than it was trained with"
+        )
+    moved, varies = comparison.corners_mean_px, comparison.frames > 1 and not frames_are_alike and not hardly_varies
+    if varies and moved >= max(small, DOUBTFUL_SHARE * spread):
+        doubts.append(
+            f"INT8 moves the corners by {moved:.2f} px on average, and over the frames they vary by {spread:.2f} px: "
+            "give calibration frames as the device will see them, or tune it (stn-train tune)"
+        )
+    return doubts
+
+
+def class_doubts(classes: ClassAgreement) -> list[str]:
+    """Says why the answers of a recognizer may be of no use, a line each."""
+    doubts = []
+    right, blind = classes.accuracy_int8, classes.accuracy_of_one_class
+    if right is not None and blind is not None and 1 - right >= DOUBTFUL_SHARE * (1 - blind):
+        doubts.append(
+            f"it is right in {100 * right:.1f} % of {classes.labelled} frames, and one answer for all would be in "
+            f"{100 * blind:.1f} %: it has learned little, or sees other frames than it was trained with"
+        )
+    elif classes.answers == 1:
+        doubts.append("it gives the same answer for every frame: an untrained model, or frames that are alike")
+    if classes.top1_agreement < LEAST_AGREEMENT:
+        doubts.append(
+            f"INT8 gives the answer of float in {100 * classes.top1_agreement:.1f} % only: give calibration frames as "
+            "the device will see them"
+        )
+    return doubts

@@ -1,0 +1,155 @@
+"""One signal ends whatever a run waits for."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import termios
+from pathlib import Path
+
+import cv2
+import pytest
+
+from stn_rectify.runtime.process.stop_signals import Stopped, stop_signals
+from tests.runtime.process.conftest import Start
+from tests.waiting import DEADLINE_S, wait_for
+
+
+def sleeps(process: subprocess.Popen[bytes]) -> bool:
+    """Tells whether its main thread waits in the kernel."""
+    stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "S"
+
+
+def said(process: subprocess.Popen[bytes], what: bytes) -> None:
+    """Reads its lines until one has these words."""
+    assert process.stderr is not None
+    while what not in (line := process.stderr.readline()):
+        assert line, f"it ended without {what!r}"
+
+
+def end(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    """Sends one SIGTERM; gives status and the rest of the messages. It fails by its deadline if that is not enough."""
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, errors
+
+
+def test_it_ends_the_wait_for_the_reader_of_a_pipe(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    run = start("--demo", "--model", "fast", "--jsonl", "pipe")
+    interpreter = re.compile(r"tflite_runtime|ai_edge_litert")
+    wait_for("the model", lambda: interpreter.search(Path(f"/proc/{run.pid}/maps").read_text()))
+    asleep = 0
+
+    def has_slept() -> bool:
+        nonlocal asleep
+        asleep = asleep + 1 if sleeps(run) else 0
+        return asleep == 20
+
+    wait_for("a run that waits", has_slept)
+    assert end(run)[0] == 130
+
+
+def test_it_ends_the_wait_of_a_full_pipe(start: Start, tmp_path: Path, video: Path) -> None:
+    """Its reader is there, but does not read. What was made until then is whole."""
+    os.mkfifo(tmp_path / "pipe")
+    run = start("--video", video, "--model", "fast", "--jsonl", "pipe", "--output", "out.mkv")
+    with open(tmp_path / "pipe", "rb", buffering=0) as reader:
+        said(run, b"model fast")
+        filled = -1
+
+        def is_full() -> bool:
+            nonlocal filled
+            before, filled = filled, (tmp_path / "out.partial.mkv").stat().st_size
+            return before == filled and sleeps(run) and queued(reader.fileno()) > 60_000
+
+        wait_for("a full pipe", is_full)
+        status, errors = end(run)
+        lines = reader.read().splitlines()
+    assert status == 0, errors
+    assert b" frames in " in errors.splitlines()[-1]
+    assert json.loads(lines[-2])["frame"] == len(lines) - 2
+    frames = int(cv2.VideoCapture(str(tmp_path / "out.mkv")).get(cv2.CAP_PROP_FRAME_COUNT))
+    assert frames == pytest.approx(len(lines), abs=2)
+
+
+def opened_for_writing(pipe: Path) -> int | None:
+    """The descriptor of a pipe, if somebody reads it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
+def queued(descriptor: int) -> int:
+    """Bytes that wait in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
+
+
+def test_it_ends_the_wait_for_standard_input(start: Start) -> None:
+    run = start("--image", "-", "--model", "fast", "--jsonl", "-")
+    said(run, b"model fast")
+    assert end(run)[0] == 0
+
+
+@pytest.mark.parametrize("reconnect", ["--reconnect", "--no-reconnect"])
+def test_it_ends_the_opening_of_a_stream_that_gives_nothing(start: Start, reconnect: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        run = start("--video", f"http://127.0.0.1:{server.getsockname()[1]}/a.mp4", reconnect, "--model", "fast")
+        server.settimeout(DEADLINE_S)
+        connection, _ = server.accept()
+        with connection:
+            assert end(run)[0] == 130
+
+
+def test_it_ends_the_opening_of_a_pipe_as_video(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.avi")
+    run = start("--video", "a.avi", "--model", "fast")
+    writer = wait_for("a reader", lambda: opened_for_writing(tmp_path / "a.avi"))
+    assert end(run)[0] == 130
+    os.close(writer)
+
+
+def test_it_ends_the_goodbye_to_a_broker_that_says_nothing(start: Start) -> None:
+    """The connection is taken by the kernel, and nobody answers on it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"mqtt://127.0.0.1:{server.getsockname()[1]}/test"
+        run = start("--demo", "--model", "fast", "--serve", "0", "--mqtt", address)
+        said(run, b"all frames are done")
+        assert end(run)[0] == 0
+
+
+class _Deaf:
+    """Work that does not look whether it shall stop."""
+
+    def stop(self) -> None:
+        """Does nothing."""
+
+
+def test_what_hangs_is_taken_out_of_its_wait() -> None:
+    empty, _ = os.pipe()
+
+    def wait() -> None:
+        with stop_signals() as signals, signals.stopping(_Deaf(), patience_s=0.05):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.read(empty, 1)
+
+    with pytest.raises(Stopped):
+        wait()
+
+
+def test_what_comes_after_the_work_is_left_alone() -> None:
+    with stop_signals() as signals:
+        with signals.stopping(_Deaf(), patience_s=0.05):
+            os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([signal.SIGALRM], 0.2)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

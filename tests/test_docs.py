@@ -1,0 +1,99 @@
+"""The Python of README and docs/: every block runs, and every module and name that a page mentions is there."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+#: A file beside a SavedModel, and the group of entry points.
+_NO_MODULES = {"stn_rectify.json", "stn_rectify.recognizers"}
+DEMO = ROOT / "runtime" / "data" / "demo.jpg"
+
+
+def blocks() -> list[Any]:
+    """The page and the code of each block; those that need TensorFlow take seconds."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text[: match.start()].count("\n") + 1
+            is_slow = any(word in match[1] for word in ("keras", "stn_rectify.models", "stn_rectify.converters"))
+            name = f"{page.relative_to(ROOT)}:{line}"
+            found.append(pytest.param(match[1], id=name, marks=pytest.mark.slow if is_slow else ()))
+    return found
+
+
+class _Camera:
+    """Stands in for `CameraSource`: the sample once, as a camera that is unplugged then."""
+
+    def __new__(cls) -> Any:
+        from stn_rectify.runtime import ImageSource
+
+        return ImageSource(DEMO)
+
+
+@pytest.fixture
+def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the text around a block has already, by the names that the blocks have for it, and the files they name."""
+    import stn_rectify.runtime as runtime
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(DEMO, tmp_path / "photos")
+    shutil.copy(DEMO.with_name("digits.recognizer.tflite"), tmp_path / "plates.recognizer.tflite")
+    tesseract = types.ModuleType("pytesseract")
+    monkeypatch.setattr(tesseract, "image_to_string", lambda image, config: "AB12 CD3\n", raising=False)
+    monkeypatch.setitem(importlib.import_module("sys").modules, "pytesseract", tesseract)
+    monkeypatch.setattr(runtime, "CameraSource", _Camera)
+    (frame,) = runtime.ImageSource(DEMO)
+    return {
+        "__name__": "page",
+        "frame": frame.image,
+        "frames": np.zeros((2, 64, 64, 3), np.float32),
+        "rectifier": runtime.Rectifier("fast"),
+        "read": lambda image: f"{image.shape[0]} rows",
+    }
+
+
+@pytest.mark.parametrize("code", blocks())
+def test_a_block_runs(code: str, around: dict[str, Any]) -> None:
+    if '"rapidocr"' in code:
+        pytest.importorskip("rapidocr_onnxruntime", reason="the extra ocr is not installed")
+    free_port = code.replace('"8080"', '"0"')
+    exec(compile(free_port, "page", "exec"), around)  # what it needs and does not import must be in the text around it
+
+
+def test_there_are_blocks() -> None:
+    assert len(blocks()) >= 9
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_and_names_that_a_page_mentions_are_there(page: Path) -> None:
+    for mentioned in set(re.findall(r"\bstn_rectify(?:\.\w+)+", page.read_text(encoding="utf-8"))):
+        if mentioned in _NO_MODULES:
+            continue
+        module, names = mentioned, list[str]()
+        while True:
+            try:
+                found: Any = importlib.import_module(module)
+                break
+            except ModuleNotFoundError as error:
+                if not (error.name or "").startswith("stn_rectify"):  # another package that is missing
+                    raise
+                module, _, name = module.rpartition(".")
+                names.insert(0, name)
+        for name in names:
+            assert hasattr(found, name), mentioned
+            found = getattr(found, name)
