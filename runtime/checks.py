@@ -106,11 +106,16 @@ def check_choice(name: str, value: object, words: Iterable[_Word]) -> _Word:
     raise UsageError(f"{name} is {value!r:.80}: choose {_listed([repr(str(word)) for word in choices])}")
 
 
-def check_path(name: str, value: object) -> str | PathLike[str]:
+def check_path(name: str, value: object, *, is_address: bool = False) -> str | PathLike[str]:
     """Checks an argument that is a path. Bytes, as `os.listdir` gives them, become the name that they stand for.
 
+    Args:
+        name: of the argument.
+        value: of it.
+        is_address: whether it may be an address as well, which is checked where it is opened.
+
     Raises:
-        UsageError: if it is something else, or holds a zero, which no name has.
+        UsageError: if it is something else, or holds a zero, which no path has.
     """
     if isinstance(value, bytes):
         value = os.fsdecode(value)
@@ -118,7 +123,7 @@ def check_path(name: str, value: object) -> str | PathLike[str]:
         value = os.fsdecode(value.__fspath__())
     if not isinstance(value, str | PathLike):
         raise UsageError(f"{name} is {value!r:.80}: must be a path, as text or a pathlib.Path")
-    if "\0" in os.fspath(value):
+    if not is_address and "\0" in os.fspath(value):
         raise UsageError(f"{name} is {os.fspath(value)!r:.80}: has a zero in it, which no path has")
     return value
 

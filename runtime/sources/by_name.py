@@ -100,7 +100,7 @@ def open_video(
         UsageError: if there is a ``framerate``, but no address of single pictures; or if it is no video but a camera or
             an image.
     """
-    video, reconnect = check_path("video", video), check_flag("reconnect", reconnect)
+    video, reconnect = check_path("video", video, is_address=True), check_flag("reconnect", reconnect)
     check_kind("video", str(video))
     if not reconnect or not is_url(str(video)):
         return open_in_thread(lambda: VideoSource(video, framerate=framerate))

@@ -43,7 +43,7 @@ class VideoSource(ThreadedSource):
     """
 
     def __init__(self, video: str | PathLike[str], *, timeout_s: float = 10.0, framerate: float | None = None) -> None:
-        self._address = local_file(os.fspath(check_path("video", video)))
+        self._address = local_file(os.fspath(check_path("video", video, is_address=True)))
         timeout_s = check_positive("timeout_s", timeout_s)
         framerate = None if framerate is None else check_positive("framerate", framerate)
         self._scheme = scheme_of(self._address)

@@ -72,10 +72,6 @@ def padded_with_ones(tf: Any, x: Any) -> Any:
     return tf.pad(x, [[0, 0], [9000, 9000], [9000, 9000], [0, 0]], constant_values=1.0)
 
 
-def broadcast(tf: Any, x: Any) -> Any:
-    return tf.broadcast_to(x[:, :1, :1], [1, 20000, 20000, 3])
-
-
 def broadcast_by_adding(tf: Any, x: Any) -> Any:
     return tf.tile(x[:, :1], [1, 1, 5000, 1]) + tf.transpose(tf.tile(x[:, :1], [1, 1, 5000, 1]), [0, 2, 1, 3])
 
@@ -114,7 +110,7 @@ def of_computed_shape(tf: Any, x: Any) -> Any:
 BOMBS = {
     bomb.__name__: bomb
     for bomb in (
-        tiled, resized, resized_to_nearest, padded, padded_with_ones, broadcast, broadcast_by_adding, filled,
+        tiled, resized, resized_to_nearest, padded, padded_with_ones, broadcast_by_adding, filled,
         transposed_convolution, gathered, in_sum, working_space,
     )
 }  # fmt: skip
@@ -139,6 +135,25 @@ def test_a_small_file_that_needs_much_memory_is_refused(name: str, tmp_path: Pat
     with pytest.raises(ModelFileError, match=r"tensors come to \d+ bytes.*the limit is 1000000000.*--max-tensor-bytes"):
         Recognizer(path)
     RecognizerFile.open(path, limits=ModelLimits(tensor_bytes=10**11))  # which no interpreter is told to open here
+
+
+def one_pixel_tiled(tf: Any, x: Any) -> Any:
+    return tf.tile(x[:, :1, :1, :1], [1, 30000, 30000, 1])
+
+
+def test_a_small_file_that_broadcasts_is_refused(tmp_path: Path) -> None:
+    """TensorFlow writes no such operator, but others do: here in place of the one that tiles a single pixel."""
+    path = bomb_file(one_pixel_tiled, tmp_path / "bomb.tflite")
+
+    def edit(model: Any) -> None:
+        code = model.operatorCodes[operator_of(model, "TILE").opcodeIndex]
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = 130, 127, 2
+        operator_of(model, "BROADCAST_TO").builtinOptionsType = 0
+        operator_of(model, "BROADCAST_TO").builtinOptions = None
+
+    path.write_bytes(edited(path.read_bytes(), edit))
+    with pytest.raises(ModelFileError, match=r"tensors come to \d+ bytes"):
+        RecognizerFile.open(path)
 
 
 def test_a_file_whose_size_nobody_knows_is_refused(tmp_path: Path) -> None:
