@@ -102,7 +102,7 @@ def test_the_frame_is_not_changed(make_model: MakeModel, frame: np.ndarray) -> N
     ("bad", "message"),
     [
         pytest.param("photo.jpg", "not a NumPy array", id="a path"),
-        pytest.param(None, "not a NumPy array", id="None"),
+        pytest.param(None, "the frame is None, as cv2.imread gives it", id="None"),
         pytest.param(np.zeros((8, 8, 3), np.float32), "dtype is float32", id="float"),
         pytest.param(np.zeros((8, 8, 3), np.int8), "dtype is int8", id="int8"),
         pytest.param(np.zeros((0, 8, 3), np.uint8), "1 to 32766 pixels", id="empty"),
