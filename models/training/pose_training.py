@@ -148,9 +148,10 @@ def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None
     """The frames, and where the scan network looks in them if there is one."""
     if recipe.scan is not None and recipe.behind_dense:
         return _frames_and_scenes(recipe, Path(recipe.scan), work, jobs, real)
+    scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None  # one of no use ends it here
     pool = _frames(recipe, work, jobs, real)
-    if recipe.scan is not None:
-        pool.scan_poses = ScanNetwork(Path(recipe.scan)).poses(pool)
+    if scan is not None:
+        pool.scan_poses = scan.poses(pool)
     return pool
 
 

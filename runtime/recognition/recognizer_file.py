@@ -16,7 +16,7 @@ from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
 from stn_rectify.runtime.model.graph_check import check_graph
-from stn_rectify.runtime.model.labels import parse_labels
+from stn_rectify.runtime.model.labels import NOTHING, parse_labels
 from stn_rectify.runtime.model.limits import ModelLimits, checked_limits
 from stn_rectify.runtime.model.metadata import RecognizerMetadata, parse_recognizer_metadata
 from stn_rectify.runtime.model.operators import ALLOWED_IN_RECOGNIZERS, operator_name
@@ -170,7 +170,7 @@ class RecognizerFile:
             recognizer: a path; or the bare name of a bundled recognizer such as ``"digits"``. Labels are the lines of
                 ``labels.txt``, or of the only text file, in the zip archive at its end (the convention of TFLite
                 Metadata).
-            labels: in place of the file's.
+            labels: in place of the file's; the class for nothing known, if it is the last one, needs none.
             sha256: that the whole file must have, 64 hexadecimal digits. None for the one beside the file
                 (``NAME.tflite.sha256``), if there is one.
             limits: how much the file may unpack to; None for the default ones.
@@ -191,7 +191,11 @@ class RecognizerFile:
             flatbuffer = _flatbuffer(content, metadata)
             network = _network(flatbuffer, limits)
             image, scores = network.tensors[network.inputs[0]], network.tensors[network.outputs[0]]
-            names, sequence = _classes(_file_labels(texts) if labels is None else tuple(labels), scores)
+            own = _file_labels(texts)
+            given = own if labels is None else tuple(labels)
+            if own[-1:] == (NOTHING,) and len(given) == len(own) - 1:
+                given += (NOTHING,)  # other labels are those of what it knows
+            names, sequence = _classes(given, scores)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
         name, value_range = path.name.removesuffix(".tflite").removesuffix(".recognizer"), None

@@ -73,7 +73,8 @@ def test_evaluate_takes_the_refine_network_along_and_writes_a_sheet(tmp_path, ca
         cv2.imwrite(str(tmp_path / f"{name}.png"), frame)
     target = [[20, 10], [70, 12], [68, 50], [22, 52]]
     (tmp_path / "truth.json").write_text(json.dumps({"a.png": target, "b.png": None}))
-    arguments = ["--hold-out", "0", "--validate", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]
+    sheet = tmp_path.with_suffix(".sheet.png")  # not among the images
+    arguments = ["--hold-out", "0", "--validate", str(tmp_path), "--sheet", str(sheet)]
     tables = []
     for name in ("pair.keras", "pair.refine.keras"):
         assert main(["evaluate", str(tmp_path / name), *arguments]) == 0
@@ -81,7 +82,7 @@ def test_evaluate_takes_the_refine_network_along_and_writes_a_sheet(tmp_path, ca
     assert tables[0] == tables[1]
     assert f"{tmp_path.name}, 1 pass " in tables[0]
     assert f"{tmp_path.name}, 5 passes" in tables[0]
-    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 1000
+    assert cv2.imread(str(sheet)).shape[1] > 1000
     (tmp_path / "pair.keras").unlink()
     assert main(["evaluate", str(tmp_path / "pair.refine.keras"), *arguments]) == 0
     assert "pair.keras beside it" in capsys.readouterr().out

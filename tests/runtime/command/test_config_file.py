@@ -154,7 +154,7 @@ def test_every_option_stands_in_the_printed_file(capsys: pytest.CaptureFixture[s
     assert main(["--print-config"]) == 0
     lines = capsys.readouterr().out.splitlines()
     keys = {line.lstrip("# ").partition(":")[0].partition(" =")[0] for line in lines}
-    options = set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", make_parser().format_help(), re.MULTILINE))
+    options = set(re.findall(r"^  (?:-\w, )?--([a-z0-9-]+)", make_parser().format_help(), re.MULTILINE))
     assert "min-score" in keys & options
     assert options - keys == {"help", "version", "config", "print-config"}
 

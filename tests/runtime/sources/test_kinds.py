@@ -57,7 +57,7 @@ def test_the_wrong_option_is_told_the_right_one(folder: Path, option: str, name:
         return
     options = parse_options([f"--{option}={name}"])
     with pytest.raises(UsageError) as caught:
-        open_source(options.source, options.camera, options.reconnection, print)
+        open_source(options.source, options.images, options.camera, options.reconnection, print)
     assert f": use {right}" in str(caught.value)
     assert f", not --{option}" in str(caught.value)
     assert "SECRET" not in str(caught.value)
