@@ -29,7 +29,7 @@ from PIL import ImageDraw, ImageFont
 
 from stn_rectify.runtime import LabelRules, RapidOcrRecognizer, Rectifier, TesseractRecognizer
 from stn_rectify.runtime.evaluation.known_folder import read_folder
-from stn_rectify.runtime.sources.images import read_image
+from stn_rectify.runtime.images.reading import read_image
 
 PAGES = 6
 _Reader = RapidOcrRecognizer | TesseractRecognizer
