@@ -149,6 +149,7 @@ class StoredPool(ABC):
                 pool.shutdown(wait=False, cancel_futures=True)
                 for worker in active_children():  # what they are at takes minutes, and is not kept
                     worker.kill()
+                    worker.join()
                 raise
 
 

@@ -106,7 +106,6 @@ def test_a_killed_synthesis_is_one_clear_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_sigterm_ends_the_synthesis_in_the_middle_of_a_chunk(tmp_path):
     def kill_when_a_frame_is_there() -> None:
         frames = tmp_path / "frames.npy"
