@@ -24,7 +24,7 @@ from stn_rectify.runtime.command.parsing import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.process.installation import install_command, pip_command
-from stn_rectify.runtime.process.standard_streams import escaped
+from stn_rectify.runtime.process.standard_streams import escaped, write_stdout
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
@@ -52,7 +52,7 @@ def doctor(words: Sequence[str], *, sample: Path) -> int:
     parser.parse_args(words)
     statuses = []
     for check in examine(sample):
-        print(escaped(str(check)), flush=True)
+        write_stdout(f"{escaped(str(check))}\n")
         statuses.append(check.status)
     return 1 if "problem" in statuses else 0
 

@@ -34,6 +34,7 @@ from stn_rectify.runtime.command.target_options import OF_FOLLOWING_TARGETS, Mod
 from stn_rectify.runtime.command.web_options import WebOptions
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.process.standard_streams import write_stdout
 from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.web.address import ServeAddress
 
@@ -199,7 +200,7 @@ class _Version(argparse.Action):
             interpreter = str(find_interpreter_package())
         except StnRectifyError as error:
             interpreter = str(error)
-        print(f"{PROGRAM} {_version()} ({interpreter})")
+        write_stdout(f"{PROGRAM} {_version()} ({interpreter})\n")
         parser.exit()
 
 

@@ -79,7 +79,7 @@ def _of_folder(folder: Path, *, subfolders: bool) -> list[Path]:
             break
     left_out = [*_described(others), *_described_folders(folder, folders)]
     if not files:
-        inside = f" (there are {', '.join(left_out)})" if left_out else ""
+        inside = f" (left out {', '.join(left_out)})" if left_out else ""
         raise SourceError(f"no image in the folder {folder}{inside}: expected {', '.join(sorted(image_suffixes()))}")
     if left_out:
         warn(f"folder {folder}: left out {', '.join(left_out)}")

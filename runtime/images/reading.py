@@ -37,9 +37,12 @@ _REDUCED_PAGE, _MASK_PAGE = 1, 4  # of TIFF's NewSubfileType
 _NEW_SUBFILE_TYPE, _IMAGE_WIDTH, _IMAGE_LENGTH, _BITS = 254, 256, 257, 258
 # CIPA DC-007, 5.2: the list of pictures, from whose header their places count, which stands behind EXIF and colours.
 _MP_ENTRIES, _MP_START, _MOST_BEFORE_MP = 0xB002, re.compile(rb"\xff\xe2[\s\S]{2}MPF\0"), 1 << 22
+# Where the code of JPEG 2000 begins, behind a colour profile, and the place in it of the first channel's bits.
+_JPEG2000_CODE, _JPEG2000_BITS_AT, _MOST_BEFORE_CODE = b"\xff\x4f\xff\x51", 42, 1 << 22
 _SCALES = (2, 4, 8)  # that JPEG can be decoded at for less work, 1/2 and so on
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
-_DARKEST = 16  # the level that no 12-bit sample in 16 bits reaches, read by its upper byte
+# The level that no 12-bit sample in 16 bits reaches, read by its upper byte: 16, but lossy kinds overshoot it.
+_DARKEST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +147,7 @@ class _Reader:
     @contextmanager
     def failing(self) -> Iterator[None]:
         """Makes errors of Pillow, OpenCV and the disk one line, and what they print a warning."""
-        with library_messages() as messages, _PILLOW_LIMIT.lifted():
+        with library_messages() as messages, PILLOW_LIMIT.lifted():
             try:
                 yield
             except SourceError:
@@ -294,7 +297,8 @@ class _Reader:
 
     def _too_large(self, width: int, height: int) -> str:
         millions, limit = width * height / 1e6, self._limit / 1e6
-        return f"{width}x{height} are {millions:.4g} million pixels, more than {limit:.4g} million"
+        said = f"{millions:.4g}" if millions < 10_000 else f"{millions:.0f}"
+        return f"{width}x{height} are {said} million pixels, more than {limit:.4g} million"
 
     def _remedy(self, width: int, height: int, before: str) -> str:
         if not self._is_adjustable:
@@ -320,8 +324,8 @@ class _Reader:
             shown = np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
         if has_lost_depth and shown.size and shown.max() < _DARKEST:
             raise SourceError(
-                f"cannot read the image {self.name}: its 16-bit samples end below 4096, and Pillow keeps their upper "
-                "half only, which is black: store it with 8 bits"
+                f"cannot read the image {self.name}: its 16-bit samples end near 4096 or below, and Pillow keeps their "
+                "upper half only, which is black: store it with 8 bits"
             )
         return shown
 
@@ -364,7 +368,8 @@ class _PillowLimit:
                     Image.MAX_IMAGE_PIXELS = self._limit
 
 
-_PILLOW_LIMIT = _PillowLimit()
+#: For whoever opens images and decides on their sizes himself, or takes no pixels.
+PILLOW_LIMIT = _PillowLimit()
 
 
 def _open(stream: BinaryIO) -> Image.Image:
@@ -412,7 +417,20 @@ def _is_deep_colour(opened: Any) -> bool:
     if opened.format == "TIFF":
         bits = opened.tag_v2.get(_BITS, (1,))
         return isinstance(bits, tuple) and max(bits) > 8
+    if opened.format == "JPEG2000":
+        return _jpeg2000_bits(opened.fp) > 8
     return any(";16" in str(tile[3]) or "16" in str(tile[0]) for tile in getattr(opened, "tile", None) or ())
+
+
+def _jpeg2000_bits(stream: BinaryIO) -> int:
+    """The bits of a sample of the first channel (ISO 15444-1, A.5.1); 0 where none are found."""
+    place = stream.tell()
+    stream.seek(0)
+    head = stream.read(_MOST_BEFORE_CODE)
+    stream.seek(place)
+    at = head.find(_JPEG2000_CODE)
+    bits = head[at + _JPEG2000_BITS_AT : at + _JPEG2000_BITS_AT + 1] if at >= 0 else b""
+    return (bits[0] & 0x7F) + 1 if bits else 0
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.images.reading import PILLOW_LIMIT
 from stn_rectify.runtime.sources.addresses import is_url, local_file, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
 
@@ -107,7 +108,7 @@ def _is_video_device(name: str, mode: int) -> bool:
 def _kind_of_file(name: str) -> Kind | None:
     """By what is in it; an animation, such as a GIF, may be taken for either."""
     try:
-        with Image.open(name) as image:
+        with PILLOW_LIMIT.lifted(), Image.open(name) as image:  # no pixel is made
             if image.format not in _VIDEO_FORMATS:
                 return None if getattr(image, "is_animated", False) else Kind("image", "an image")
     except UnidentifiedImageError:

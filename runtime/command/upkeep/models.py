@@ -17,7 +17,7 @@ from stn_rectify.runtime.command.upkeep.model_store import ModelStore
 from stn_rectify.runtime.command.upkeep.signatures import check_signature, signature_file
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
-from stn_rectify.runtime.process.standard_streams import say
+from stn_rectify.runtime.process.standard_streams import say, write_stdout
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import ImageSource
@@ -160,14 +160,14 @@ def models(words: Sequence[str]) -> int:
 def _list(options: ListOptions) -> int:
     store = options.store.found
     for name in bundled_models():
-        print(f"bundled  {name}: {_described(ModelFile.open(name))}")
+        write_stdout(f"bundled  {name}: {_described(ModelFile.open(name))}\n")
     for word, file in (("in use", store.in_use), ("before", store.before)):
         if file is None:
             continue
         try:
-            print(f"{word:<7}  {file}: {_described(ModelFile.open(file))}")
+            write_stdout(f"{word:<7}  {file}: {_described(ModelFile.open(file))}\n")
         except ModelFileError as error:
-            print(f"{word:<7}  {file}: bad: {error}")
+            write_stdout(f"{word:<7}  {file}: bad: {error}\n")
     if store.in_use is None:
         say(f"no model is installed in {store.folder}: stn-rectify models install FILE")
     return 0
@@ -187,9 +187,9 @@ def _verify(options: VerifyOptions) -> int:
             raise
         except StnRectifyError as error:
             status = 1
-            print(f"bad  {error}", flush=True)
+            write_stdout(f"bad  {error}\n")
         else:
-            print(f"ok   {file}: {text}, SHA-256 {hashlib.sha256(content).hexdigest()}", flush=True)
+            write_stdout(f"ok   {file}: {text}, SHA-256 {hashlib.sha256(content).hexdigest()}\n")
     return status
 
 

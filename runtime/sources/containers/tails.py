@@ -57,7 +57,7 @@ def _flv_duration_s(head: bytes) -> float:
 
 
 def read_asf(file: BinaryIO, size: int) -> Container | None:
-    """WMV and ASF: the length of the file is among its properties."""
+    """WMV and ASF: the length of the file is among its properties; FFmpeg takes the time from what there is."""
     head = file.read(1 << 14)
     if not head.startswith(_ASF):
         return None
@@ -65,7 +65,7 @@ def read_asf(file: BinaryIO, size: int) -> Container | None:
     if at < 0 or len(head) < at + 48:
         return Container()
     (length,) = struct.unpack_from("<Q", head, at + 40)
-    return Container(is_cut=length > size if length else None)
+    return Container(is_cut=length > size if length else None, stores_length=False)
 
 
 def read_ogg(file: BinaryIO, size: int) -> Container | None:

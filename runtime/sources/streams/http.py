@@ -25,11 +25,13 @@ class HttpAnswer:
         kind: media type in small letters, such as ``image/jpeg``; empty if it names none.
         head: the first bytes of the content, as many as came at once.
         is_part: whether the server gives parts of a file, which are needed to move about in it.
+        has_length: whether it says how long its answer is, as of a file, and not of a stream.
     """
 
     kind: str
     head: bytes
     is_part: bool
+    has_length: bool
 
 
 class HttpClient:
@@ -176,4 +178,4 @@ def _answer(answer: Any) -> HttpAnswer:
     except (OSError, HTTPException):  # it said what it would send, and did not
         head = b""
     kind = answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
-    return HttpAnswer(kind, head, is_part=answer.status == 206)
+    return HttpAnswer(kind, head, is_part=answer.status == 206, has_length="Content-Length" in answer.headers)

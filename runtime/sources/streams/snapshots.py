@@ -18,6 +18,8 @@ from stn_rectify.runtime.sources.streams.url import StreamUrl
 _RATE = 2.0  # frames per second, as other programs ask that watch such cameras
 _LARGEST = 1 << 26  # bytes of a picture
 _BROKEN = 3  # pictures one after the other, before it is an error
+_UNNAMED = ("", "application/octet-stream", "binary/octet-stream")
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n")
 _POLL_S = 0.1  # how soon an end is noticed
 
 
@@ -32,10 +34,12 @@ def gives_snapshots(address: str, *, timeout_s: float) -> bool:
         SourceError: if it gives nothing at all.
     """
     try:
-        return HttpClient(StreamUrl.parse(address), timeout_s=timeout_s).ask().kind.startswith("image/")
+        answer = HttpClient(StreamUrl.parse(address), timeout_s=timeout_s).ask()
     except (OSError, HTTPException) as error:
         cause = cause_of_failure(error, address, timeout_s=timeout_s)
         raise SourceError(f"cannot open the video {without_secrets(address)}: {cause}") from error
+    is_unnamed = answer.kind in _UNNAMED and answer.has_length  # simple servers know no media types
+    return answer.kind.startswith("image/") or (is_unnamed and answer.head.startswith(_PICTURES))
 
 
 class Snapshots:

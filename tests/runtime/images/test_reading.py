@@ -304,8 +304,15 @@ def test_sixteen_bits_that_nothing_here_reads_whole_are_refused_rather_than_blac
     samples = TWELVE_BITS[..., 0].astype(">u2").tobytes()
     header = struct.pack(">hBBHHHHII4x80s", 474, 0, 2, 3, 64, 48, 3, 0, 4095, b"").ljust(512, b"\0")
     (tmp_path / "a.sgi").write_bytes(header + samples * 3)
-    with pytest.raises(SourceError, match="16-bit samples end below 4096"):
+    with pytest.raises(SourceError, match="16-bit samples end near 4096 or below"):
         read_image(tmp_path / "a.sgi")
+
+
+def test_lossy_samples_that_overshoot_12_bits_in_16_are_refused_as_well(tmp_path: Path) -> None:
+    samples = np.where(np.random.default_rng(0).integers(0, 2, (48, 64, 1)), 4095, 0).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.jp2"), np.repeat(samples, 3, 2), [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 300])
+    with pytest.raises(SourceError, match="16-bit samples end near 4096 or below"):
+        read_image(tmp_path / "a.jp2")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])

@@ -35,6 +35,9 @@ def test_no_file_gets_the_descriptor_of_a_closed_stream(shell: Shell, tmp_path: 
         ("evaluate --empty frames >&-", "cannot write standard output: it is closed"),
         ("--image - <&-", "standard input is closed: send an image through a pipe, or name a file"),
         ("--print-config >/dev/full", "cannot write standard output: No space left on device"),
+        ("--version >/dev/full", "cannot write standard output: No space left on device"),
+        ("doctor >/dev/full", "cannot write standard output: No space left on device"),
+        ("models list >/dev/full", "cannot write standard output: No space left on device"),
     ],
 )
 def test_a_stream_that_is_needed_and_closed_or_full_is_one_line(shell: Shell, line: str, message: str) -> None:

@@ -35,9 +35,9 @@ class StreamServer(ThreadingHTTPServer):
     """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file,
     parts of it if it ``gives_ranges``.
 
-    ``/snapshot`` sends the next picture, ``/snapshot-without-length`` too, unless ``is_busy``; ``/status/N``
-    answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``; ``/lf`` parts
-    pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
+    ``/snapshot`` sends the next picture, ``/snapshot-without-length`` and ``-unnamed`` too, unless ``is_busy``;
+    ``/status/N`` answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``;
+    ``/lf`` parts pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
     """
 
     daemon_threads = True
@@ -91,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_error(503)
         if path.startswith("/snapshot"):
             self.server.snapshots += 1
-            return self._send("image/jpeg", picture(self.server.snapshots), has_length=path == "/snapshot")
+            kind = "application/octet-stream" if path == "/snapshot-unnamed" else "image/jpeg"
+            has_length = path != "/snapshot-without-length"
+            return self._send(kind, picture(self.server.snapshots), has_length=has_length)
         if path in ("/basic", "/digest") and not self._may_watch(path):
             return None
         return self._stream(b"\n" if path == "/lf" else b"\r\n")

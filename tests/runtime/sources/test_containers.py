@@ -119,6 +119,22 @@ def test_a_download_that_stopped_leaves_zeros(tmp_path: Path, suffix: str) -> No
     assert read_container(tmp_path / f"zeros.{suffix}").is_cut
 
 
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_a_wmv_is_cut_short_though_ffmpeg_takes_its_time_from_what_is_left(tmp_path: Path, share: float) -> None:
+    whole, cut = tmp_path / "whole.wmv", tmp_path / "cut.wmv"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"WMV2"), 25.0, (96, 48))
+    for seed in range(50):
+        writer.write(np.random.default_rng(seed).integers(0, 256, (48, 96, 3), np.uint8))
+    writer.release()
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    with VideoSource(whole) as source:
+        assert drain(source) == (50, None)
+    with VideoSource(cut) as source:
+        count, error = drain(source)
+    assert 0 < count < 50
+    assert f"cut.wmv is cut short: {count} frames" in str(error)
+
+
 def test_an_mp4_whose_index_is_missing_is_cut_short(tmp_path: Path) -> None:
     content = (FILES / "long_sound.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 3])

@@ -71,6 +71,17 @@ def test_the_right_option_hears_nothing_of_it(folder: Path) -> None:
         assert len(list(source)) == 5
 
 
+def test_pillows_own_limit_of_pixels_is_not_heard_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 48 - 1)  # it warns from there on, and refuses twice as much
+    assert main(["--image", "photo.jpg", "--model", "fast"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64)
+    assert main(["--video", "photo.jpg", "--model", "fast"]) == 2
+    assert "use --image photo.jpg" in capsys.readouterr().err
+
+
 def test_an_animation_may_be_a_video(folder: Path) -> None:
     frames = [Image.new("RGB", (64, 48), (level, 0, 0)) for level in (0, 99, 200)]
     frames[0].save("moves.gif", save_all=True, append_images=frames[1:])

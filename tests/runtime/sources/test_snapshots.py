@@ -9,7 +9,7 @@ from stn_rectify.runtime import UsageError, open_video
 from tests.runtime.sources.frame_sources import write_video
 from tests.runtime.sources.stream_server import stream_server
 
-_PATHS = ["/snapshot", "/snapshot-without-length"]
+_PATHS = ["/snapshot", "/snapshot-without-length", "/snapshot-unnamed"]
 
 
 @pytest.mark.parametrize("path", _PATHS)
