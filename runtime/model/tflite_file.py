@@ -19,6 +19,7 @@ from pathlib import Path
 
 from stn_rectify.runtime.checks import check_path, check_text
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.model.limits import ModelLimits
 
 #: No text in an archive is longer.
@@ -206,7 +207,7 @@ def _told_beside(file: Path, name: str) -> str | None:
         name: of the file that it tells of.
     """
     try:
-        with file.open("rb") as opened:
+        with open_file(file) as opened:
             text = opened.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import resource
 import struct
@@ -145,6 +146,12 @@ def test_a_recognizer_with_its_sha256_beside_it(bare: Path, text: str) -> None:
 def test_a_file_beside_it_that_tells_nothing(bare: Path, text: str) -> None:
     bare.with_name("reads.tflite.sha256").write_text(text)
     with pytest.raises(ModelFileError, match=r"sha256 does not say what the SHA-256 of reads\.tflite is: write it by"):
+        Recognizer(bare)
+
+
+def test_a_pipe_beside_it_is_not_waited_for(bare: Path) -> None:
+    os.mkfifo(bare.with_name("reads.tflite.sha256"))
+    with pytest.raises(ModelFileError, match=r"cannot read .*reads\.tflite\.sha256: it is a named pipe, not a file"):
         Recognizer(bare)
 
 
