@@ -15,6 +15,7 @@ from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
+from stn_rectify.runtime.sources.addresses import local_file
 from stn_rectify.runtime.sources.kinds import check_kind
 
 #: Pixels of an image, at most.
@@ -125,7 +126,8 @@ def open_source(
         for name in source.image:
             if len(source.image) == 1 or not os.path.isfile(name):  # of many files one may be wrong, and is passed over
                 check_kind("image", name)
-        return ImageSource(source.image, on_error=failed, max_pixels=images.max_pixels.number)
+        names = [local_file(name) for name in source.image]
+        return ImageSource(names, on_error=failed, max_pixels=images.max_pixels.number)
     if source.demo:
         return ImageSource(DEMO_IMAGE)
     again: dict[str, Any] = {

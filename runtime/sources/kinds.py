@@ -75,12 +75,13 @@ def check_kind(option: str, name: str) -> None:
         UsageError: if another option takes it; the message says which.
     """
     kind = kind_of(name)
-    if kind is None or kind.option == option:
+    if kind is None or (kind.option == option and kind.value is None):
         return
     shown = without_secrets(name)
     use = f"--{kind.option}" if kind.option == "demo" else f"--{kind.option} {kind.value or shown}"
     also = ", or name one video in it" if kind.words == "a folder" and option == "video" else ""
-    raise UsageError(f"{shown} is {kind.words}: use {use}{also}, not --{option}")
+    instead = f", not --{option}" if kind.option != option else ""
+    raise UsageError(f"{shown} is {kind.words}: use {use}{also}{instead}")
 
 
 def _kind_of_missing(name: str) -> Kind | None:

@@ -77,8 +77,8 @@ def load_recognizer(
     word = os.fspath(name)
     is_word = isinstance(name, str) and not Path(name).is_file()
     found: Any = None
-    if is_word and word in ENGINES:
-        found = ENGINES[word]
+    if isinstance(name, str) and word in ENGINES:
+        found = ENGINES[word]  # whatever file has that name: ./rapidocr is a path
     elif is_word and _FUNCTION.fullmatch(word):
         found = _imported(word)
     elif is_word:

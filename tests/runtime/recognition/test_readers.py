@@ -109,6 +109,14 @@ def test_texts_are_lines_or_blocks(text: object) -> None:
         load_recognizer("rapidocr", text=text)
 
 
+def test_an_engine_is_meant_whatever_file_has_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rapidocr").touch()
+    monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
+    with pytest.raises(StnRectifyError, match="needs rapidocr-onnxruntime"):
+        load_recognizer("rapidocr")
+
+
 @pytest.mark.parametrize(
     ("kind", "package", "extra"),
     [(RapidOcrRecognizer, "rapidocr_onnxruntime", "ocr"), (TesseractRecognizer, "pytesseract", "tesseract")],

@@ -71,6 +71,13 @@ def test_the_right_option_hears_nothing_of_it(folder: Path) -> None:
         assert len(list(source)) == 5
 
 
+def test_an_image_may_be_named_by_a_url_and_not_by_a_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--image", (folder / "photo.jpg").as_uri(), "--model", "fast"]) == 0
+    capsys.readouterr()
+    assert main(["--image", "frame%04d.png", "--model", "fast"]) == 2
+    assert capsys.readouterr().err.strip().endswith("is a pattern of images: use --image 'frame*.png'")
+
+
 def test_pillows_own_limit_of_pixels_is_not_heard_of(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
