@@ -21,6 +21,14 @@ DATA = Path(__file__).parents[4] / "runtime" / "data"
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """SIGHUP is ignored in tests below nohup, and so it would be in the programs that they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Run:
     """A run of the command on a stream, with its messages in a file."""
 
