@@ -24,7 +24,7 @@ from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.network.cost import GRID_MACS, SAMPLER_MACS, StageCost, StnCost
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import theta_to_corners
-from stn_rectify.runtime.rectifying.preprocess import pixel_levels
+from stn_rectify.runtime.rectifying.pixels.preprocess import pixel_levels
 
 _GRID_MACS = {**GRID_MACS, "tps": 4}  # the file's spline is made by rows, and only interpolated for each point
 

@@ -33,8 +33,8 @@ from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.schedule import RecognitionSchedule
 from stn_rectify.runtime.recognition.stage import LabelVote, RecognitionStage
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sinks import JsonlSink, ResultSink, SaveSink
 from stn_rectify.runtime.sinks.overview import draw_overview

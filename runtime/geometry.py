@@ -6,7 +6,8 @@ The contract, which every model file repeats in its metadata:
   last one (half-pixel centres, ``align_corners=False``).
 - θ maps output (rectified) coordinates to input (frame) coordinates: ``x_in ~ H(θ) · x_out``, H 3×3 with
   ``H[2, 2] = 1``. Affine: the first six numbers of H, row-major. Projective: the first eight. A thin-plate spline
-  ("tps") has no H: its θ is where 16 control points lie in the input, see `stn_rectify.runtime.rectifying.splines`.
+  ("tps") has no H: its θ is where 16 control points lie in the input, see
+  `stn_rectify.runtime.rectifying.pixels.splines`.
 - Corners are frame pixels, in the order top-left, top-right, bottom-right, bottom-left of the upright target. As in
   OpenCV the *centre* of the first pixel is (0, 0), so the whole frame reaches from (-0.5, -0.5) to (W-0.5, H-0.5).
 

@@ -11,12 +11,12 @@ from stn_rectify.runtime.checks import check_instance, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
-from stn_rectify.runtime.rectifying.following import TargetFollower
 from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
-from stn_rectify.runtime.rectifying.turning import TurnVote
+from stn_rectify.runtime.rectifying.refining.turning import TurnVote
+from stn_rectify.runtime.rectifying.tracking.following import TargetFollower
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import Location, MissRule, Rectification
 from stn_rectify.runtime.sources import CapturedFrame, FrameView
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.geometry import normalised_to_pixels, transform_points
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 Floats = FloatArray
 Integers = IntArray

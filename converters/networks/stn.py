@@ -39,7 +39,7 @@ from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
-from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
 _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 

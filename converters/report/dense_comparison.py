@@ -18,7 +18,7 @@ from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_ov
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
+from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 
 #: Frames [N, H, W, C], height and width → the frames at that size, as the float network and as the file takes them.
 Look = Callable[[npt.NDArray[np.float32], tuple[int, int]], tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]]

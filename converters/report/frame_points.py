@@ -7,7 +7,7 @@ import numpy as np
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.geometry import UNIT_CORNERS, normalised_to_pixels, theta_to_homography
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 _POINTS_PER_SIDE = 24  # of the outline where it is curved
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, transform_points
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 _PAPER_SIDE = 28  # pixels of the image that the paper's lengths are for
 _TURN_R, _TURN_RTS = np.pi / 2, np.pi / 4

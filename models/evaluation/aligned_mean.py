@@ -16,7 +16,7 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, is_valid_quadrilateral
-from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
+from stn_rectify.runtime.rectifying.pixels.crops import crop_homography, target_crop
 
 _MARGIN = 0.2
 _BLUR = 0.8  # pixels, before the gradient: noise has edges, too

@@ -18,7 +18,7 @@ from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.images.reading import read_image
-from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.preprocess import resize_antialiased
 
 _MOST_FRAMES = 1000  # of a folder: they are kept in memory
 _LEAST_AREA_PX = 1e-9  # a target may be small; corners on one line are no target

@@ -20,8 +20,8 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
 )
-from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN, target_crop
-from stn_rectify.runtime.rectifying.refinement import final_score, refine_pose
+from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN, target_crop
+from stn_rectify.runtime.rectifying.refining.refinement import final_score, refine_pose
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FoundTargets:
 
 
 class KerasRefineNetwork:
-    """A refine network in float, for `stn_rectify.runtime.rectifying.refinement.refine_pose`.
+    """A refine network in float, for `stn_rectify.runtime.rectifying.refining.refinement.refine_pose`.
 
     Args:
         model: the Keras model; its θ are the eight numbers of a homography.

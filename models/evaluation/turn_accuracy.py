@@ -14,8 +14,8 @@ from stn_rectify.models.network.turn import TURNS
 from stn_rectify.runtime.arrays import IntArray
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
-from stn_rectify.runtime.rectifying.crops import target_crop
-from stn_rectify.runtime.rectifying.turning import aspect_of, letterbox_size, letterboxed
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
+from stn_rectify.runtime.rectifying.refining.turning import aspect_of, letterbox_size, letterboxed
 
 _BATCH = 256
 

@@ -13,8 +13,8 @@ from stn_rectify.models.network.dense import CORNER_UNIT_PX, STRIDE, any_size
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
-from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 
 _WINDOW = np.ones((3, 3), np.uint8)
 

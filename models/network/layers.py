@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from stn_rectify.runtime.geometry import CONTROL_POINTS, THETA_SIZE, pixel_matrix_map
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 #: The perspective denominator is not let below this, so that points behind the camera stay finite. A power of two:
 #: the integer grid of the converter has the same bound.

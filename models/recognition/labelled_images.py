@@ -17,7 +17,7 @@ from stn_rectify.models.evaluation.known_frames import read_frame
 from stn_rectify.runtime.arrays import Image, IntArray
 from stn_rectify.runtime.errors import DataError, SourceError
 from stn_rectify.runtime.images.finding import image_files
-from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.preprocess import resize_antialiased
 
 _GZIP = b"\x1f\x8b"
 _UINT8 = 0x08

@@ -26,8 +26,8 @@ from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_targ
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.rectifying.crops import target_crop
-from stn_rectify.runtime.rectifying.turning import aspect_of
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
+from stn_rectify.runtime.rectifying.refining.turning import aspect_of
 
 #: Of the targets that are set in TrueType faces; the rest are those of `FrameSynthesiser`.
 _TYPESET_SHARE = 0.7

@@ -13,8 +13,8 @@ from stn_rectify.runtime.command.target_options import open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sources import FrameView
 

@@ -123,7 +123,7 @@ class FlatbufferSpec(Struct, frozen=True):
 
 
 class RefineSpec(Struct, frozen=True):
-    """The file's second network, which improves a pose (`stn_rectify.runtime.rectifying.refinement`).
+    """The file's second network, which improves a pose (`stn_rectify.runtime.rectifying.refining.refinement`).
 
     Attributes:
         input: of the crop around the target.

@@ -26,7 +26,7 @@ from stn_rectify.runtime.process.sharing import NotCopied, OneAtATime
 from stn_rectify.runtime.recognition.ctc import CtcDecoder
 from stn_rectify.runtime.recognition.recognition import Recognition, labelled
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
 
 #: What pixel values 0 and 255 can be to a network that does not say so.

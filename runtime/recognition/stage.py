@@ -210,7 +210,7 @@ class RecognitionStage:
         """A stage of the same recognizer and the same settings, for one of several targets.
 
         It does not look itself whether a target is the same as before: whoever gives it targets knows
-        (`stn_rectify.runtime.rectifying.tracks`).
+        (`stn_rectify.runtime.rectifying.tracking.tracks`).
         """
         other = copy.copy(self)
         other._schedule, other._vote, other._track = copy.deepcopy(self._schedule), copy.deepcopy(self._vote), None

@@ -5,7 +5,7 @@ the corners of frames that follow one another, `TargetTracker` numbers their tar
 """
 
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 
 __all__ = ["CornerSmoother", "Rectifier", "TargetTracker"]

@@ -10,7 +10,7 @@ from stn_rectify.runtime.checks import check_choice, check_real, is_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.frame_sampler import MAX_OUTPUT_SIDE
+from stn_rectify.runtime.rectifying.pixels.frame_sampler import MAX_OUTPUT_SIDE
 
 _SCANS: tuple[Literal["fast", "full", "fine"], ...] = ("fast", "full", "fine")
 _UPRIGHT: tuple[Literal["auto", "off"], ...] = ("auto", "off")

@@ -21,13 +21,13 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.labels import class_label, class_probabilities
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.boxes import BoxStart
-from stn_rectify.runtime.rectifying.dense_scan import DenseScan
-from stn_rectify.runtime.rectifying.dense_search import DenseSearch, found_at
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
-from stn_rectify.runtime.rectifying.refinement import RefineNetwork, final_score, refine_pose
-from stn_rectify.runtime.rectifying.turning import TurnNetwork, upright
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork, final_score, refine_pose
+from stn_rectify.runtime.rectifying.refining.turning import TurnNetwork, upright
+from stn_rectify.runtime.rectifying.searching.boxes import BoxStart
+from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.searching.dense_search import DenseSearch, found_at
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
 #: What a dense scan is less sure of than this share of a target's least score is not looked at.
@@ -43,7 +43,7 @@ class Locator:
         preprocessor: of the network that sees the whole frame; a dense file's levels have their own.
         passes: refinement passes after it.
         takes_image: whether the graph's own rectified image is wanted.
-        scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.dense_scan.SCANS`).
+        scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.searching.dense_scan.SCANS`).
         turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
 
     Raises:

@@ -34,10 +34,10 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_upright,
     checked_size,
 )
-from stn_rectify.runtime.rectifying.boxes import box_starts
-from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
+from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, check_frame
+from stn_rectify.runtime.rectifying.searching.boxes import box_starts
 from stn_rectify.runtime.results import Location, Rectification
 
 #: What a `Rectification` takes over from its `Location` as it is.
@@ -62,16 +62,16 @@ class Rectifier(Closing, NotCopied):
             the other by the target's aspect. None for the target's own size in the frame, which keeps its resolution
             and aspect and differs from frame to frame.
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
-            (`stn_rectify.runtime.rectifying.refinement`). None for what the model file says; 0 for none, as always with
-            files of one network and with ``output="model"``, whose pixels the graph has taken before.
+            (`stn_rectify.runtime.rectifying.refining.refinement`). None for what the model file says; 0 for none, as
+            always with files of one network and with ``output="model"``, whose pixels the graph has taken before.
         scan: how closely a dense file's network looks at the frame: ``"full"`` at up to 320 pixels along the longer
             side; ``"fast"`` at up to 160, for large targets and a quarter of the work; ``"fine"`` at every level of the
             file, for the smallest ones. Files of one look know no difference.
         margin: what the rectified image shows beyond each edge of the target, as a share of the target's side, from 0;
             0.1 for a tenth more on the left, and so on. Corners stay those of the target. Not with ``output="model"``.
         upright: ``"auto"``: a target that stands on its side or head is turned where the file's turn network is sure
-            (`stn_rectify.runtime.rectifying.turning`); ``"off"``: corners stay in the order in which they were found,
-            as always with files without such a network and with ``output="model"``.
+            (`stn_rectify.runtime.rectifying.refining.turning`); ``"off"``: corners stay in the order in which they were
+            found, as always with files without such a network and with ``output="model"``.
         limits: how much the file may unpack to; None for the default ones.
         blocking: whether a thread waits while another one uses the rectifier; False for a `UsageError` instead.
 

@@ -30,7 +30,7 @@ from stn_rectify.models.synthesis.photography.pasting import paste_texture
 from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.runtime import Rectifier
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
 
 FRAME_RATE = 30.0
 PART_S = 3.0

@@ -27,9 +27,9 @@ from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.interpreter import Interpreter, open_interpreter
 from stn_rectify.runtime.model.metadata import RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
-from stn_rectify.runtime.rectifying.crops import target_crop
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor
-from stn_rectify.runtime.rectifying.refinement import refine_pose
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.refining.refinement import refine_pose
 
 TARGETS = {
     "120 px": np.array([[250, 190], [370, 200], [365, 265], [245, 255]], np.float64),

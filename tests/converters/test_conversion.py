@@ -19,7 +19,7 @@ from stn_rectify.converters.tflite.object_tree import operator_name, read_model
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, lightweight_stn
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from tests.converters.keras_models import save_frames, save_model, smooth_frames
 from tests.slow_tests import quick_ones
 

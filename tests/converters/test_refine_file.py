@@ -27,7 +27,7 @@ from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.crops import target_crop
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
 from tests.converters.keras_models import enliven, save_frames, save_model, save_recognizing_model, smooth_frames
 
 SIZE = (320, 240)

@@ -17,7 +17,7 @@ from stn_rectify.runtime.command.parsing import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.cores import usable_cores
 from stn_rectify.runtime.process.standard_streams import escaped, say
-from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from stn_rectify.models.command.subcommands.frame_training import FrameTraining,
 from stn_rectify.models.files import REFINE_SUFFIX, check_refine_name, is_refine_file, network_file
 from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
+from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
 if TYPE_CHECKING:
     import keras

@@ -19,8 +19,8 @@ class Course:
     """The frames of a training, and how they are gone through.
 
     Attributes:
-        refine_margin: margin of the crops that a refine network sees (`runtime.rectifying.crops`); None for a network
-            that sees whole frames.
+        refine_margin: margin of the crops that a refine network sees (`runtime.rectifying.pixels.crops`); None for a
+            network that sees whole frames.
     """
 
     input_shape: tuple[int, int, int] = (64, 64, 3)

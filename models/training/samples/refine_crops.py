@@ -15,7 +15,7 @@ from stn_rectify.runtime.geometry import (
     is_valid_quadrilateral,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
+from stn_rectify.runtime.rectifying.pixels.crops import crop_homography, target_crop
 
 #: Standard deviation of the pose's errors, as a share of the target's side: small ones for the last pass, large ones
 #: for the first. Without the large ones a bad first pass grows worse.
@@ -41,7 +41,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     target, or at what it took for one.
 
     Args:
-        margin: margin around the target; see `stn_rectify.runtime.rectifying.crops.crop_homography`.
+        margin: margin around the target; see `stn_rectify.runtime.rectifying.pixels.crops.crop_homography`.
         turns: whether targets are also turned by quarters and mirrored.
     """
 

@@ -20,8 +20,8 @@ from stn_rectify.runtime.geometry import (
     pixels_to_normalised,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.crops import target_crop
-from stn_rectify.runtime.rectifying.tracks import overlap
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
+from stn_rectify.runtime.rectifying.tracking.tracks import overlap
 
 #: How often a crop is where the dense network sees a target, if that is known; how often of the others it is where
 #: there is none.
@@ -40,7 +40,7 @@ def scene_crop_drawer(margin: float, *, turns: bool = True) -> Draw:
     """Draws crops of stored scenes as a refine network sees them.
 
     Args:
-        margin: margin around the target; see `stn_rectify.runtime.rectifying.crops.crop_homography`.
+        margin: margin around the target; see `stn_rectify.runtime.rectifying.pixels.crops.crop_homography`.
         turns: whether targets are also turned by quarters and mirrored.
     """
 

@@ -17,7 +17,7 @@ from stn_rectify.runtime.geometry import (
     pixel_homography,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 SIZES = (32, 50, 64, 97, 128, 224, 384, 512)
 SCATTER = 1.5 / 42 * 2  # of control points, normalised: 1.5 px at 42 px

@@ -15,7 +15,7 @@ import numpy as np
 
 from stn_rectify.converters.integer.separable_spline import separable_spline
 from stn_rectify.runtime.geometry import identity_theta
-from stn_rectify.runtime.rectifying.splines import spline_basis
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 SCATTER = 1.5 / 42 * 2
 

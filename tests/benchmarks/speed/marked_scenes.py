@@ -27,11 +27,11 @@ from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.interpreter import open_interpreter
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, TURN_SIGNATURE
-from stn_rectify.runtime.rectifying.candidates import Candidate, decode, thinned
-from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
-from stn_rectify.runtime.rectifying.dense_scan import MAX_CANDIDATES, levels_to_scan
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor, resize_antialiased
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.pixels.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.searching.candidates import Candidate, decode, thinned
+from stn_rectify.runtime.rectifying.searching.dense_scan import MAX_CANDIDATES, levels_to_scan
 from stn_rectify.runtime.results import FOUND_SCORE
 
 FRAME_RATE = 30.0

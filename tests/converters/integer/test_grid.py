@@ -17,7 +17,7 @@ from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.converters.tflite.object_tree import operator_name, read_model
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import identity_theta, normalised_to_pixels, transform_points
-from stn_rectify.runtime.rectifying.splines import spline_map
+from stn_rectify.runtime.rectifying.pixels.splines import spline_map
 from tests.spline_truth import spline_points
 
 FEATURES = Quantization(6 / 255, -128)

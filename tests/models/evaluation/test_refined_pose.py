@@ -14,7 +14,7 @@ from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import homography_to_corners
-from stn_rectify.runtime.rectifying.refinement import compose
+from stn_rectify.runtime.rectifying.refining.refinement import compose
 
 WIDTH, HEIGHT = 96, 72
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)

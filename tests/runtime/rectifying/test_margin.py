@@ -10,7 +10,7 @@ import pytest
 
 from stn_rectify.runtime import Rectifier, UsageError
 from stn_rectify.runtime.geometry import identity_theta, transform_points
-from stn_rectify.runtime.rectifying.frame_sampler import FrameSampler
+from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler
 
 MakeModel = Callable[..., Path]
 

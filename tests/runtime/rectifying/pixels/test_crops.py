@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime.geometry import corners_to_homography, normalised_to_pixels, transform_points
-from stn_rectify.runtime.rectifying.crops import crop_homography, target_crop
+from stn_rectify.runtime.rectifying.pixels.crops import crop_homography, target_crop
 
 SLANTED = np.array([[110, 60], [540, 95], [500, 420], [85, 370]], np.float64)
 

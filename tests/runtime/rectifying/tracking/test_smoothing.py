@@ -5,7 +5,7 @@ import pytest
 
 from stn_rectify.runtime import DataError, UsageError
 from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral
-from stn_rectify.runtime.rectifying.smoothing import CornerSmoother
+from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
 
 SQUARE = np.array([[100, 100], [300, 110], [290, 260], [105, 250]], np.float64)
 DIAGONAL = float(np.linalg.norm(SQUARE[:2] - SQUARE[2:], axis=1).mean())

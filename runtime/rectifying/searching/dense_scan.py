@@ -14,9 +14,9 @@ import numpy as np
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec
-from stn_rectify.runtime.rectifying.candidates import Candidate, decode, thinned
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.searching.candidates import Candidate, decode, thinned
 
 #: The longest side, pixels, of the levels that a setting of ``scan`` looks at.
 SCANS: dict[str, float] = {"fast": 160, "full": 320, "fine": math.inf}
@@ -85,7 +85,7 @@ class DenseScan:
             frame: one that `check_frame` has passed, and that the pyramid holds.
 
         Returns:
-            At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.candidates`).
+            At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.searching.candidates`).
         """
         outputs = [
             self._interpreter.run_signature(level.signature, preprocessor.network_input(frame, self._pyramid))

@@ -12,7 +12,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.checks import check_positive, check_real
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.rectifying.candidates import shared_area, shrunk
+from stn_rectify.runtime.rectifying.searching.candidates import shared_area, shrunk
 
 _LONGEST_PREDICTION_S = 0.25  # what moved on for longer has most likely turned
 _NEWEST_SHARE = 0.5  # of the last step in a velocity

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import Rectifier, UsageError
-from stn_rectify.runtime.rectifying.refinement import compose, final_score, refine_pose
+from stn_rectify.runtime.rectifying.refining.refinement import compose, final_score, refine_pose
 
 SCAN = (0.5, -0.1, 0.1, 0.12, 0.45, -0.05, 0.05, -0.04)
 SEEN = (0.7, 0.03, -0.02, -0.02, 0.72, 0.03, 0.01, -0.02)  # near 1 / 1.4: a small correction

@@ -8,7 +8,7 @@ import pytest
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import intersection_over_union
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import DenseSpec, LevelSpec, ScoreSpec
-from stn_rectify.runtime.rectifying.candidates import NESTED_AREA, Candidate, decode, thinned
+from stn_rectify.runtime.rectifying.searching.candidates import NESTED_AREA, Candidate, decode, thinned
 
 SPEC = DenseSpec((LevelSpec("serving_default", 64, 96),), 8, 32.0, ScoreSpec(1 / 256, -128), ScoreSpec(1 / 32, 5))
 UPRIGHT = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])

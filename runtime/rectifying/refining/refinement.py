@@ -23,9 +23,14 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.metadata import RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE
-from stn_rectify.runtime.rectifying.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, crop_homography, target_crop
-from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.pixels.crops import (
+    COARSE_SUPERSAMPLING,
+    FINE_SUPERSAMPLING,
+    crop_homography,
+    target_crop,
+)
+from stn_rectify.runtime.rectifying.pixels.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 
 
 @dataclass(frozen=True, eq=False)

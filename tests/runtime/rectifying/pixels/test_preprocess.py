@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime.model.metadata import InputSpec
-from stn_rectify.runtime.rectifying.preprocess import Preprocessor, resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, resize_antialiased
 
 
 def spec(colour: str = "RGB", low: float = 0.0, high: float = 1.0, zero_point: int = -128) -> InputSpec:

@@ -12,8 +12,8 @@ from stn_rectify.runtime import Rectifier, UsageError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.model.interpreter import open_interpreter
 from stn_rectify.runtime.model.model_file import ModelFile
-from stn_rectify.runtime.rectifying.dense_scan import SCANS, levels_to_scan
-from stn_rectify.runtime.rectifying.refinement import RefineNetwork
+from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork
+from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, levels_to_scan
 
 MakeModel = Callable[..., Path]
 

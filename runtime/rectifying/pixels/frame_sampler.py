@@ -20,9 +20,9 @@ from stn_rectify.runtime.geometry import (
     theta_to_homography,
     upright_size,
 )
-from stn_rectify.runtime.rectifying.crops import crop_homography
-from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, by_channels, resize_antialiased
-from stn_rectify.runtime.rectifying.splines import spline_map
+from stn_rectify.runtime.rectifying.pixels.crops import crop_homography
+from stn_rectify.runtime.rectifying.pixels.preprocess import OPENCV_CHANNELS, by_channels, resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.splines import spline_map
 
 MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side

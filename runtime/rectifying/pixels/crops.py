@@ -10,8 +10,8 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import map_unit_corners, normalised_to_pixels, pixels_to_normalised
-from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
+from stn_rectify.runtime.rectifying.pixels.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid, halved
 
 #: What the crops of a refine network show beyond each edge of the target, as a share of its side, unless its file says
 #: otherwise.

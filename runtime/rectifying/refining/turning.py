@@ -18,9 +18,9 @@ from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.labels import class_probabilities
 from stn_rectify.runtime.model.metadata import TurnSpec
 from stn_rectify.runtime.model.model_file import TURN_SIGNATURE
-from stn_rectify.runtime.rectifying.crops import FINE_SUPERSAMPLING, target_crop
-from stn_rectify.runtime.rectifying.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.pixels.crops import FINE_SUPERSAMPLING, target_crop
+from stn_rectify.runtime.rectifying.pixels.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 from stn_rectify.runtime.results import Location
 
 #: Quarters of a whole turn.

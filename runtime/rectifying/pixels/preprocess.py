@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model.metadata import InputSpec
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid, halved
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid, halved
 
 _MAX_SIDE = 32766  # cv2.remap and what is built on it keep coordinates in 16 bits
 

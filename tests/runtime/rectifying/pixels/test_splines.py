@@ -17,7 +17,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     transform_points,
 )
-from stn_rectify.runtime.rectifying.splines import spline_basis, spline_map
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis, spline_map
 from tests.spline_truth import spline_points
 
 MakeModel = Callable[..., Path]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime.geometry import corners_to_homography
-from stn_rectify.runtime.rectifying.crops import target_crop
-from stn_rectify.runtime.rectifying.preprocess import resize_antialiased
-from stn_rectify.runtime.rectifying.pyramid import FramePyramid
+from stn_rectify.runtime.rectifying.pixels.crops import target_crop
+from stn_rectify.runtime.rectifying.pixels.preprocess import resize_antialiased
+from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

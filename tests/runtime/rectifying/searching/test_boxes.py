@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import DataError, Rectifier, UsageError
-from stn_rectify.runtime.rectifying.boxes import BOX_SHARE, box_starts
-from stn_rectify.runtime.rectifying.refinement import RefineNetwork
+from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork
+from stn_rectify.runtime.rectifying.searching.boxes import BOX_SHARE, box_starts
 
 MakeModel = Callable[..., Path]
 

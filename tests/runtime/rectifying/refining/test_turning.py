@@ -16,8 +16,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
 )
-from stn_rectify.runtime.rectifying.tracks import TargetTracker
-from stn_rectify.runtime.rectifying.turning import (
+from stn_rectify.runtime.rectifying.refining.turning import (
     TurnVote,
     aspect_of,
     letterbox_size,
@@ -28,6 +27,7 @@ from stn_rectify.runtime.rectifying.turning import (
     turned_homography,
     turned_location,
 )
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 
 MakeModel = Callable[..., Path]
 

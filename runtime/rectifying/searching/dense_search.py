@@ -9,9 +9,9 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
-from stn_rectify.runtime.rectifying.candidates import Candidate, thinned
-from stn_rectify.runtime.rectifying.dense_scan import DenseScan
-from stn_rectify.runtime.rectifying.refinement import CropReader, final_score, refine_pose
+from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
+from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
+from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
 
 #: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
 _SPARE = 2
