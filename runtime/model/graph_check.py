@@ -16,16 +16,10 @@ from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model.flatbuffer import Graph, Operator, Subgraph, Tensor
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.operators import operator_name
-from stn_rectify.runtime.model.shapes import (
-    ITEM_BYTES,
-    MAX_RANK,
-    VALUES,
-    Node,
-    Shape,
-    folded_values,
-    output_shapes,
-    working_bytes,
-)
+from stn_rectify.runtime.model.shapes.folding import VALUES, folded_values
+from stn_rectify.runtime.model.shapes.layers import working_bytes
+from stn_rectify.runtime.model.shapes.node import ITEM_BYTES, MAX_RANK, Node, Shape
+from stn_rectify.runtime.model.shapes.rules import output_shapes
 
 # Kernels multiply and divide scales: what comes of it must be a number still.
 _LEAST_SCALE = 1e-20
