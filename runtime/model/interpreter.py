@@ -47,13 +47,17 @@ class Interpreter(ForkAware, NotCopied):
         content: the model.
         threads: how many threads it computes with, 1 or more.
 
+    Attributes:
+        package: where it comes from.
+        threads: how many threads it computes with.
+
     Raises:
         ModelFileError: if the interpreter refuses the model.
         StnRectifyError: if the package does not go with the installed NumPy.
     """
 
     def __init__(self, package: InterpreterPackage, content: bytes, threads: int) -> None:
-        self._package, self._content, self._threads = package, content, threads
+        self.package, self.threads, self._content = package, threads, content
         self._tflite: Any = self._opened()
         super().__init__()
 
@@ -64,16 +68,6 @@ class Interpreter(ForkAware, NotCopied):
             self._tflite = self._opened()
         return self._tflite
 
-    @property
-    def package(self) -> InterpreterPackage:
-        """The package that it comes from."""
-        return self._package
-
-    @property
-    def threads(self) -> int:
-        """How many threads it computes with."""
-        return self._threads
-
     def forked(self) -> None:
         """Leaves the parent's interpreter alone: even to delete it would wait for its threads."""
         if self._tflite is not None:
@@ -82,16 +76,16 @@ class Interpreter(ForkAware, NotCopied):
 
     def _opened(self) -> Any:
         try:
-            tflite = self._package.module.Interpreter(model_content=self._content, num_threads=self._threads)
+            tflite = self.package.module.Interpreter(model_content=self._content, num_threads=self.threads)
             tflite.allocate_tensors()
         except SystemError as error:
             # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
             raise StnRectifyError(
-                f"{self._package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
+                f"{self.package} does not work with the installed NumPy {importlib.metadata.version('numpy')}: "
                 f"{pip_command('install', 'numpy<2')}, or the other interpreter: {pip_command('install', _PREFERRED)}"
             ) from error
         except (ValueError, RuntimeError) as error:
-            raise _refused(self._package, error) from error
+            raise _refused(self.package, error) from error
         return tflite
 
     def invoke(self) -> None:
@@ -103,7 +97,7 @@ class Interpreter(ForkAware, NotCopied):
         try:
             self.tflite.invoke()
         except (ValueError, RuntimeError) as error:
-            raise _refused(self._package, error) from error
+            raise _refused(self.package, error) from error
 
     def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, Array]:
         """One inference of the network that a signature names.

@@ -12,9 +12,11 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 from stn_rectify.runtime.errors import UsageError
+
+_Held = TypeVar("_Held")
 
 _known: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _is_registered = False
@@ -40,31 +42,50 @@ def _tell_all() -> None:
         known.forked()
 
 
-class OneAtATime(ForkAware):
-    """Lets one thread at a time use an object.
+class OneAtATime(ForkAware, Generic[_Held]):
+    """Lets one thread at a time use what an object holds, until it is closed.
 
     Args:
         noun: what messages call the object, such as ``"Rectifier"``.
+        held: what it holds.
         blocking: whether another thread waits for its turn; else it gets an error.
     """
 
-    def __init__(self, noun: str, *, blocking: bool) -> None:
+    def __init__(self, noun: str, held: _Held, *, blocking: bool) -> None:
         super().__init__()
         self._noun, self._blocking = noun, blocking
+        self._held: _Held | None = held
         self._lock, self._user = threading.Lock(), 0
 
     @property
-    def blocking(self) -> bool:
-        """Tells whether another thread waits."""
-        return self._blocking
+    def is_closed(self) -> bool:
+        """Tells whether what was held has been let go."""
+        return self._held is None
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """One thread's turn, for the length of the block.
+    def turn(self) -> Iterator[_Held]:
+        """One thread's turn to use what is held, for the length of the block.
 
         Raises:
-            UsageError: if it is another thread's turn and none waits, or if this thread has its turn already.
+            UsageError: if it is another thread's turn and none waits, if this thread has its turn already, or after
+                `close`.
         """
+        with self._locked():
+            if self._held is None:
+                raise UsageError(f"this {self._noun} is closed: make a new one")
+            yield self._held
+
+    def close(self) -> None:
+        """Lets what is held go, in a turn of its own. Closing twice does no harm.
+
+        Raises:
+            UsageError: as for `turn`, but for a second `close`.
+        """
+        with self._locked():
+            self._held = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         me = threading.get_ident()
         if self._user == me:  # a signal handler, say: it would wait for itself
             raise UsageError(f"this {self._noun} is in use by this very thread, which may not use it within that use")

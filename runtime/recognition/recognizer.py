@@ -155,7 +155,7 @@ class Recognizer(Closing, NotCopied):
                 f"sha256sum {path} > {path}{SHA256_SUFFIX}"
             )
         self._decoder = self._make_decoder(beam_width)
-        self._interpreter: Interpreter | None = open_tried(
+        interpreter = open_tried(
             self._file.flatbuffer,
             noun="recognizer",
             path=self._file.path,
@@ -163,12 +163,12 @@ class Recognizer(Closing, NotCopied):
             limits=limits,
             is_trusted=self._file.is_bundled,
         )
-        self._package = self._interpreter.package
-        self._image = self._interpreter.tflite.get_input_details()[0]
-        self._scores = self._interpreter.tflite.get_output_details()[0]
+        self._package = interpreter.package
+        self._image = interpreter.tflite.get_input_details()[0]
+        self._scores = interpreter.tflite.get_output_details()[0]
         self._input = RecognizerInput(self._file, *self._image["quantization"])
-        self._activation = self._file.activation or self._tried_activation(self._interpreter)
-        self._use = OneAtATime("Recognizer", blocking=blocking)
+        self._activation = self._file.activation or self._tried_activation(interpreter)
+        self._use = OneAtATime("Recognizer", interpreter, blocking=blocking)
 
     @property
     def file(self) -> RecognizerFile:
@@ -195,10 +195,8 @@ class Recognizer(Closing, NotCopied):
             DataError: if the image has the wrong type, dtype or shape.
             UsageError: if the recognizer is closed, or with ``blocking=False`` another thread is using it.
         """
-        with self._use.turn():
-            if self._interpreter is None:
-                raise UsageError("this Recognizer is closed: make a new one")
-            values = self._values(self._interpreter, image)
+        with self._use.turn() as interpreter:
+            values = self._values(interpreter, image)
         scores = class_probabilities(values, self._activation)
         if self._decoder is not None:
             return self._decoder(scores)
@@ -244,8 +242,7 @@ class Recognizer(Closing, NotCopied):
         Raises:
             UsageError: if another thread is using it, and with ``blocking=False`` none waits.
         """
-        with self._use.turn():
-            self._interpreter = None
+        self._use.close()
 
     def _make_decoder(self, beam_width: int) -> CtcDecoder | None:
         sequence = self._file.sequence

@@ -11,21 +11,21 @@ from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import MAX_OUTPUT_SIDE
+from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, Scan
 
-_SCANS: tuple[Literal["fast", "full", "fine"], ...] = ("fast", "full", "fine")
 _UPRIGHT: tuple[Literal["auto", "off"], ...] = ("auto", "off")
 
 #: Targets of a frame that are looked for where nobody says how many.
 DEFAULT_TARGETS = 8
 
 
-def check_scan(scan: object) -> Literal["fast", "full", "fine"]:
+def check_scan(scan: object) -> Scan:
     """Checks the argument ``scan``.
 
     Raises:
         UsageError: if it is no word that names levels.
     """
-    return check_choice("scan", scan, _SCANS)
+    return check_choice("scan", scan, SCANS)
 
 
 def check_upright(upright: object) -> Literal["auto", "off"]:
@@ -111,7 +111,7 @@ def checked_size(name: str, size: object) -> tuple[int, int]:
     """
     sides = size.tolist() if isinstance(size, np.ndarray) else size
     if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(is_whole, sides)):
-        raise UsageError(f"{name} is {size!r}: must be two whole numbers, width and height, or None")
+        raise UsageError(f"{name} is {size!r}: must be two whole numbers, width and height")
     width, height = map(int, sides)
     if not 0 <= min(width, height) <= max(width, height) <= MAX_OUTPUT_SIDE or not max(width, height):
         raise UsageError(

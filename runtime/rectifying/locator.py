@@ -26,7 +26,7 @@ from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork, final_score, refine_pose
 from stn_rectify.runtime.rectifying.refining.turning import TurnNetwork, upright
 from stn_rectify.runtime.rectifying.searching.boxes import BoxStart
-from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, Scan
 from stn_rectify.runtime.rectifying.searching.dense_search import DenseSearch, found_at
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
@@ -58,7 +58,7 @@ class Locator:
         *,
         passes: int,
         takes_image: bool,
-        scan: str = "full",
+        scan: Scan = "full",
         turns: bool = False,
     ) -> None:
         metadata = model.metadata

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from os import PathLike
 from typing import Literal
 
@@ -119,8 +118,8 @@ class Rectifier(Closing, NotCopied):
             limits=limits,
             is_trusted=self._model.is_bundled,
         )
-        self._package = interpreter.package
-        self._locator: Locator | None = Locator(
+        self._package, self._threads = interpreter.package, interpreter.threads
+        locator = Locator(
             self._model,
             interpreter,
             self._preprocessor,
@@ -129,8 +128,7 @@ class Rectifier(Closing, NotCopied):
             scan=self._scan,
             turns=self.turns,
         )
-        self._threads = interpreter.threads
-        self._use = OneAtATime("Rectifier", blocking=blocking)
+        self._use = OneAtATime("Rectifier", locator, blocking=blocking)
 
     @property
     def model(self) -> ModelFile:
@@ -226,7 +224,7 @@ class Rectifier(Closing, NotCopied):
         if boxes is not None:
             best = self.locate_all(frame, 1, boxes=boxes)
             return best[0] if best else nowhere(frame)
-        with self._in_use() as locator:
+        with self._use.turn() as locator:
             return locator.locate(check_frame(frame, self._model.metadata.input))
 
     def locate_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
@@ -254,7 +252,7 @@ class Rectifier(Closing, NotCopied):
                 with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
         count = None if max_targets is None else check_whole("max_targets", max_targets, 1)
-        with self._in_use() as locator:
+        with self._use.turn() as locator:
             checked = check_frame(frame, self._model.metadata.input)
             if boxes is None:
                 return locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
@@ -282,7 +280,7 @@ class Rectifier(Closing, NotCopied):
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
-            UsageError: if there are ``corners``, and `check_takes_corners` refuses them.
+            UsageError: if ``location`` is none; if there are ``corners``, and `check_takes_corners` refuses them.
         """
         started = time.perf_counter()
         check_instance("location", location, Location, "what Rectifier.locate gave")
@@ -301,7 +299,7 @@ class Rectifier(Closing, NotCopied):
 
     def sample_at(
         self,
-        frame: Image,
+        frame: Array,
         location: Location,
         size: tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]],
         *,
@@ -322,8 +320,10 @@ class Rectifier(Closing, NotCopied):
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape, or the corners are no quadrilateral.
-            UsageError: if the size is out of range; if there are ``corners``, and `check_takes_corners` refuses them.
+            UsageError: if ``location`` is none, or the size is out of range; if there are ``corners``, and
+                `check_takes_corners` refuses them.
         """
+        check_instance("location", location, Location, "what Rectifier.locate gave")
         checked = check_frame(frame, self._model.metadata.input)
         if corners is not None:
             theta = self._theta(corners, checked)
@@ -379,23 +379,15 @@ class Rectifier(Closing, NotCopied):
         Raises:
             UsageError: if another thread is rectifying a frame, and with ``blocking=False`` none waits.
         """
-        with self._use.turn():
-            self._locator = None
+        self._use.close()
 
     def __repr__(self) -> str:
         metadata = self._model.metadata
-        state = "" if self._locator else ", closed"
+        state = ", closed" if self._use.is_closed else ""
         threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
         refine = f", refine={self._passes}" if metadata.refine is not None else ""
         refine += f", scan={self._scan!r}" if metadata.dense is not None else ""
         return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
-
-    @contextmanager
-    def _in_use(self) -> Iterator[Locator]:
-        with self._use.turn():
-            if self._locator is None:
-                raise UsageError("this Rectifier is closed: make a new one")
-            yield self._locator
 
     def _no_boxes(self) -> str:
         """Why boxes cannot be refined."""

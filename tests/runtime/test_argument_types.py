@@ -204,11 +204,16 @@ def test_what_methods_get(tmp_path: Path) -> None:
         for wrong in (1, "x", None, frame):
             with pytest.raises(UsageError, match=r"^location is "):
                 made.sample(frame, wrong)
+            with pytest.raises(UsageError, match=r"^location is "):
+                made.sample_at(frame, wrong, (32, 24))
             with pytest.raises(UsageError, match=r"^result is "):
                 draw_overview(frame, wrong)
         for wrong in ("x", b"x", object(), [[1, 2], [3]]):
             with pytest.raises(DataError, match=r"^corners "):
                 made.sample(frame, made.locate(frame), corners=wrong)
+        for wrong in WRONG["size"]:
+            with pytest.raises(UsageError, match=r"^size is "):
+                made.sample_at(frame, made.locate(frame), wrong)
         for wrong in WRONG["whole number"]:
             with pytest.raises(UsageError, match=r"^max_targets is "):
                 made.locate_all(frame, wrong)

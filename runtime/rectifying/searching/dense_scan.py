@@ -7,6 +7,7 @@ finds targets of some sizes; all levels together, small ones as well as one that
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -18,14 +19,17 @@ from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, decode, thinned
 
+#: How closely a dense network looks at a frame.
+Scan = Literal["fast", "full", "fine"]
+
 #: The longest side, pixels, of the levels that a setting of ``scan`` looks at.
-SCANS: dict[str, float] = {"fast": 160, "full": 320, "fine": math.inf}
+SCANS: dict[Scan, float] = {"fast": 160, "full": 320, "fine": math.inf}
 
 #: More candidates than these are not handed on.
 MAX_CANDIDATES = 32
 
 
-def levels_to_scan(dense: DenseSpec, scan: str) -> tuple[LevelSpec, ...]:
+def levels_to_scan(dense: DenseSpec, scan: Scan) -> tuple[LevelSpec, ...]:
     """The levels that a setting looks at, finest first; the coarsest one always.
 
     Args:
@@ -59,7 +63,7 @@ class DenseScan:
         interpreter: Interpreter,
         pyramid: FramePyramid,
         *,
-        scan: str = "full",
+        scan: Scan = "full",
         least_score: float,
     ) -> None:
         self._dense, self._interpreter, self._pyramid = dense, interpreter, pyramid

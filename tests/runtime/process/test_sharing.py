@@ -130,7 +130,7 @@ def test_another_thread_waits_or_gets_an_error(make_model: MakeModel, noun: str,
 
 
 def test_a_thread_does_not_wait_for_itself() -> None:
-    use = OneAtATime("Rectifier", blocking=True)
+    use = OneAtATime("Rectifier", object(), blocking=True)
 
     def handler(*_: object) -> None:
         with use.turn():
