@@ -27,12 +27,18 @@ MAX_TEXT_BYTES = 1 << 20
 #: What the name of a file has behind it that holds its SHA-256, as ``sha256sum NAME > NAME.sha256`` writes it.
 SHA256_SUFFIX = ".sha256"
 
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# ``DIGITS  NAME`` or ``DIGITS *NAME``, with a backslash in front where the name is escaped; ``--tag``: ``SHA256 (NAME)
+# = DIGITS``; or the digits alone.
+_SHA256_LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?:[ \t]+[ *]?(.*))?|\\?SHA256 \((.*)\) = ([0-9A-Fa-f]{64})")
+
 # Zip archives end with a record of 22 bytes and a comment: signature, …, bytes of the list of files, its place, ….
 _END_OF_ZIP, _END_OF_ZIP_BYTES, _MAX_COMMENT_BYTES = b"PK\5\6", 22, 0xFFFF
 _ZIP64_LOCATOR, _ZIP64_LOCATOR_BYTES = b"PK\6\7", 20
 
 _BUNDLED = Path(__file__).parents[1] / "data"
 _MAX_BYTES = 256 << 20
+_PIECE_BYTES = 1 << 16  # of a text that is unpacked
 
 
 @dataclass(frozen=True)
@@ -193,12 +199,6 @@ def unaltered_flatbuffer(content: bytes, size: int, sha256: str) -> bytes:
     return flatbuffer
 
 
-_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-# ``DIGITS  NAME`` or ``DIGITS *NAME``, with a backslash in front where the name is escaped; ``--tag``: ``SHA256 (NAME)
-# = DIGITS``; or the digits alone.
-_SHA256_LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?:[ \t]+[ *]?(.*))?|\\?SHA256 \((.*)\) = ([0-9A-Fa-f]{64})")
-
-
 def _told_beside(file: Path, name: str) -> str | None:
     """The SHA-256 of a file in the list that lies beside it; None if there is no list.
 
@@ -249,9 +249,6 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> b
             if len(text) > limit:
                 return None
     return text
-
-
-_PIECE_BYTES = 1 << 16
 
 
 def _too_much(what: str, limits: ModelLimits) -> str:
