@@ -245,8 +245,12 @@ def corners_to_homography(corners: npt.ArrayLike, width: int, height: int) -> Fl
 def corner_error(corners: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
     """Mean distance of the four corners, as a fraction of the true target's mean diagonal: [..., 4, 2] → [...]."""
     a, b = np.asarray(corners, np.float64), np.asarray(truth, np.float64)
-    diagonal = np.linalg.norm(b[..., (0, 1), :] - b[..., (2, 3), :], axis=-1).mean(axis=-1)
-    return np.asarray(np.linalg.norm(a - b, axis=-1).mean(axis=-1) / diagonal)
+    return np.asarray(np.linalg.norm(a - b, axis=-1).mean(axis=-1) / mean_diagonal(b))
+
+
+def mean_diagonal(corners: FloatArray) -> FloatArray:
+    """The mean length of a target's two diagonals, the measure of its size: [..., 4, 2] → [...]."""
+    return np.asarray(np.linalg.norm(corners[..., :2, :] - corners[..., 2:, :], axis=-1).mean(axis=-1))
 
 
 def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
+from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, mean_diagonal
 from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
@@ -119,9 +119,8 @@ class DenseSearch:
 
 def _has_settled(before: FloatArray, after: FloatArray) -> bool:
     """Tells whether no corner has moved by more than `_SETTLED`."""
-    moved, diagonals = after - before, after[:2] - after[2:]
-    size = np.hypot(diagonals[:, 0], diagonals[:, 1]).mean()
-    return bool(np.hypot(moved[:, 0], moved[:, 1]).max() <= _SETTLED * size)
+    moved = after - before
+    return bool(np.hypot(moved[:, 0], moved[:, 1]).max() <= _SETTLED * mean_diagonal(after))
 
 
 def _is_large(corners: FloatArray) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.checks import check_positive, check_real
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral
+from stn_rectify.runtime.geometry import corner_error, is_valid_quadrilateral, mean_diagonal
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class CornerSmoother:
         seconds = timestamp - past.timestamp
         velocity = (corners - past.raw) / seconds
         velocity = past.velocity + _weight(self._d_cutoff, seconds) * (velocity - past.velocity)
-        speed = float(np.sqrt((velocity**2).sum(axis=1).mean())) / _size(past.smooth)
+        speed = float(np.sqrt((velocity**2).sum(axis=1).mean())) / float(mean_diagonal(past.smooth))
         weight = _weight(self._min_cutoff + self._beta * speed, seconds)
         smooth = past.smooth + weight * (corners - past.smooth)
         return _Past(corners, smooth, velocity, timestamp) if is_valid_quadrilateral(smooth) else None
@@ -132,8 +132,3 @@ class CornerSmoother:
 def _weight(cutoff_hz: float, seconds: float) -> float:
     """Weight of the newest value in a first-order low pass, 0 to 1: α of the paper's equation 3."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * seconds))
-
-
-def _size(corners: FloatArray) -> float:
-    """The target's mean diagonal, pixels."""
-    return float(np.linalg.norm(corners[:2] - corners[2:], axis=1).mean())

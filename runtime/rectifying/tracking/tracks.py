@@ -12,6 +12,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.checks import check_positive, check_real
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.geometry import mean_diagonal
 from stn_rectify.runtime.rectifying.searching.candidates import shared_area, shrunk
 
 _LONGEST_PREDICTION_S = 0.25  # what moved on for longer has most likely turned
@@ -134,7 +135,7 @@ class TargetTracker:
         shared = overlap(expected, target)
         if shared >= self._min_overlap:
             return 1 + shared
-        size, other = _size(expected), _size(target)
+        size, other = float(mean_diagonal(expected)), float(mean_diagonal(target))
         distance = float(np.linalg.norm(expected.mean(axis=0) - target.mean(axis=0)))
         near = self._reach * (size + other) / 2
         is_alike = 1 / _MOST_GROWTH < size / other < _MOST_GROWTH
@@ -162,8 +163,3 @@ def _moved(track: _Track, corners: FloatArray, timestamp: float) -> _Track:
     if track.steps:
         velocity = track.velocity + _NEWEST_SHARE * (velocity - track.velocity)
     return _Track(corners, velocity, timestamp, track.steps + 1)
-
-
-def _size(corners: FloatArray) -> float:
-    """The target's mean diagonal, pixels."""
-    return float(np.linalg.norm(corners[:2] - corners[2:], axis=1).mean())
