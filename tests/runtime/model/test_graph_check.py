@@ -260,6 +260,24 @@ def tensor_that_keeps_state(model: Any) -> None:
     convolution_weights(model).isVariable = True
 
 
+def sum_of_scales_far_apart(model: Any) -> None:
+    tensor = model.subgraphs[0].tensors[operator_of(model, "ADD").inputs[0]]
+    tensor.quantization.scale = [1e9]
+
+
+def output_that_is_written_twice(model: Any) -> None:
+    split = operator_of(model, "SPLIT")
+    split.outputs[1] = split.outputs[0]
+
+
+def signature_of_inner_tensors(model: Any) -> None:
+    signature_of_no_output(model)
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    inner = schema.TensorMapT()
+    inner.name, inner.tensorIndex = b"x", operator_of(model, "CONV_2D").inputs[1]
+    model.signatureDefs[0].subgraphIndex, model.signatureDefs[0].inputs = 0, [inner]
+
+
 def signature_of_no_output(model: Any) -> None:
     signature = importlib.import_module("tensorflow.lite.python.schema_py_generated").SignatureDefT()
     signature.signatureKey, signature.inputs, signature.outputs, signature.subgraphIndex = b"x", [], [], 3
@@ -287,6 +305,9 @@ def signature_of_no_output(model: Any) -> None:
         (zero_point_out_of_range, "a zero point that is none of its levels"),
         (more_sides_than_anything_has, "has 44 sides"),
         (tensor_that_keeps_state, "keeps state"),
+        (sum_of_scales_far_apart, r"\(ADD\) makes no sense: its inputs' scales are"),
+        (output_that_is_written_twice, "it writes a tensor twice"),
+        (signature_of_inner_tensors, "names tensors that are neither inputs nor outputs"),
         (signature_of_no_output, "signature is of subgraph 3 of 1"),
     ],
 )
