@@ -11,10 +11,16 @@ from typing import Any, NoReturn
 import cv2
 
 from stn_rectify.runtime.command.messages import camera_lines, warning_lines
-from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
-from stn_rectify.runtime.command.parsing import did_you_mean
+from stn_rectify.runtime.command.options.run_options import (
+    PROGRAM,
+    RunOptions,
+    check_options,
+    options_as_toml,
+    parse_options,
+)
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.command.run import run
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout

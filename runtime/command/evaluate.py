@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
-from stn_rectify.runtime.command.option_types import PixelCount, pixel_count
-from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.command.recognition_options import RecognitionOptions, label_rules, open_recognizer
-from stn_rectify.runtime.command.source_options import MAX_PIXELS
-from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
+from stn_rectify.runtime.command.options.recognition import RecognitionOptions, label_rules, open_recognizer
+from stn_rectify.runtime.command.options.source import MAX_PIXELS
+from stn_rectify.runtime.command.options.target import ModelOptions, open_rectifier
+from stn_rectify.runtime.command.options.values import PixelCount, pixel_count
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, group, option, positionals, repeated
+from stn_rectify.runtime.command.parsing.parser import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_empty_folder, read_folder
 from stn_rectify.runtime.evaluation.measures import measure

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime.command import cli
-from stn_rectify.runtime.command.options import make_parser, parse_options
+from stn_rectify.runtime.command.options.run_options import make_parser, parse_options
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, group, option, positional, positionals
-from stn_rectify.runtime.command.parsing import OneLineParser
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option, positional, positionals
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.command.upkeep.model_store import ModelStore
 from stn_rectify.runtime.command.upkeep.signatures import check_signature, signature_file
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError, first_line

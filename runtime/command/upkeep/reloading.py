@@ -15,7 +15,7 @@ from types import FrameType
 
 from stn_rectify.runtime.command.finding import Finding
 from stn_rectify.runtime.command.messages import model_line, recognizer_line
-from stn_rectify.runtime.command.options import RunOptions, check_options
+from stn_rectify.runtime.command.options.run_options import RunOptions, check_options
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import ResultSink

@@ -18,7 +18,7 @@ import pytest
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.evaluation import search
 from stn_rectify.runtime.images.reading import read_image
 from tests.runtime.conftest import ModelFactory

@@ -10,8 +10,8 @@ from PIL import Image
 
 from stn_rectify.runtime import UsageError, open_camera, open_video
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options import parse_options
-from stn_rectify.runtime.command.source_options import open_source
+from stn_rectify.runtime.command.options.run_options import parse_options
+from stn_rectify.runtime.command.options.source import open_source
 from tests.runtime.sources.frame_sources import write_video
 
 

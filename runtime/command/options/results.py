@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
-from stn_rectify.runtime.command.option_types import ByteCount, byte_count, interval, mqtt_address
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.options.values import ByteCount, byte_count, interval, mqtt_address
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink

@@ -9,7 +9,7 @@ import argparse
 import math
 from dataclasses import dataclass
 
-from stn_rectify.runtime.command.parsing import number
+from stn_rectify.runtime.command.parsing.parser import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import (
+from stn_rectify.runtime.command.options.values import (
     PIXEL_SOURCES,
     ByteCount,
     Size,
@@ -15,7 +14,8 @@ from stn_rectify.runtime.command.option_types import (
     size,
     target_margin,
 )
-from stn_rectify.runtime.command.parsing import share, whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
+from stn_rectify.runtime.command.parsing.parser import share, whole_number
 from stn_rectify.runtime.model.limits import ARCHIVE_BYTES, TENSOR_BYTES, ModelLimits
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
-from stn_rectify.runtime.command.option_types import seconds
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.options.values import seconds
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.recognition.label_rules import LabelRules, check_format, read_known, read_names
