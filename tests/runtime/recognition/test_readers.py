@@ -105,7 +105,7 @@ def test_an_engine_refuses_what_is_no_image(engine: str) -> None:
 
 @pytest.mark.parametrize("text", ["page", 7])
 def test_texts_are_lines_or_blocks(text: object) -> None:
-    with pytest.raises(UsageError, match="choose 'line', 'block'"):
+    with pytest.raises(UsageError, match="choose 'line' or 'block'"):
         load_recognizer("rapidocr", text=text)
 
 
