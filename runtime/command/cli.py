@@ -24,13 +24,11 @@ from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.addresses import without_secrets
 from stn_rectify.runtime.sources.kinds import kind_of
 from stn_rectify.runtime.sources.threaded import any_left
-
-_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 
 def command() -> NoReturn:
@@ -63,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{PROGRAM}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has what it wanted
         leave_stdout()
         return 0

@@ -28,12 +28,11 @@ from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, escaped, is_stdout_open, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c, stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, sigterm_as_ctrl_c, stop_signals
 from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
-_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 _LINE_EVERY_S = 10.0
 
 _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
@@ -112,7 +111,7 @@ def evaluate(words: Sequence[str]) -> int:
         empty = [read_empty_folder(folder) for folder in options.empty]
         folders = [read_folder(Path(folder), failed) for folder in options.folders]
         complete = _evaluate(options, folders, empty, failed)
-    return _INTERRUPTED if not complete else 1 if failures else 0
+    return INTERRUPTED if not complete else 1 if failures else 0
 
 
 def _evaluate(

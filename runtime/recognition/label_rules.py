@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
+from stn_rectify.runtime.checks import check_flag, check_text, check_whole
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.recognition.recognition import Recognition
 
@@ -71,11 +72,11 @@ class LabelRules:
     _known_texts: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.min_length < 0 or self.known_distance < 0:
-            raise UsageError(
-                f"min_length is {self.min_length}, known_distance {self.known_distance}: both must be 0 or more"
-            )
-        check_format(self.format)
+        check_text("characters", self.characters)
+        check_whole("min_length", self.min_length, 0)
+        check_whole("known_distance", self.known_distance, 0)
+        check_flag("lookalikes", self.lookalikes)
+        check_format(check_text("format", self.format))
         if isinstance(self.known, str):
             raise UsageError(f"known is {self.known!r:.80}: must be a list of labels (read_known reads a file)")
         object.__setattr__(self, "_known_texts", {_compared(label): label for label in self.known})
