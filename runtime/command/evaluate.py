@@ -15,7 +15,7 @@ from stn_rectify.runtime.command.messages import model_line, recognizer_line
 from stn_rectify.runtime.command.options.recognition import RecognitionOptions, label_rules, open_recognizer
 from stn_rectify.runtime.command.options.source import MAX_PIXELS
 from stn_rectify.runtime.command.options.target import ModelOptions, open_rectifier
-from stn_rectify.runtime.command.options.values import PixelCount, pixel_count
+from stn_rectify.runtime.command.options.values import Count, pixel_count
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, group, option, positionals, repeated
 from stn_rectify.runtime.command.parsing.parser import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
@@ -56,7 +56,7 @@ class EvaluateOptions(OptionGroup):
     max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     iou: float = option(0.5, "overlap from which on a target counts as found (0.5)", _overlap, metavar="X")
     min_score: float | None = option(None, "say what passes at this score, too, 0 to 1", share, metavar="S")
-    max_pixels: PixelCount = option(MAX_PIXELS, "larger images are refused (70M)", pixel_count, metavar="N")
+    max_pixels: Count = option(MAX_PIXELS, "larger images are refused (70M)", pixel_count, metavar="N")
     sheet: Path | None = option(
         None, "draw the best, median and worst targets, and empty frames that pass", Path, metavar="FILE.png"
     )

@@ -179,7 +179,7 @@ def read_known(path: str | PathLike[str]) -> tuple[str, ...]:
     Raises:
         UsageError: if the file cannot be read, is no UTF-8 text, or has no label.
     """
-    labels = tuple(dict.fromkeys(line for _, line in _lines(path, "known labels")))
+    labels = tuple(dict.fromkeys(line for _, line in _lines(_text(path, "known labels"))))
     if not labels:
         raise UsageError(f"{path} has no label: write the known labels, one a line")
     return labels
@@ -195,11 +195,11 @@ def read_names(path: str | PathLike[str]) -> dict[str, str]:
     Raises:
         UsageError: if the file cannot be read, is no UTF-8 text, or a line says nothing or names a label twice.
     """
-    lines = list(_lines(path, "names of labels"))
-    if lines and lines[0][1].startswith("{"):
-        pairs = [(f"{path}", label, name) for label, name in _json_names(path)]
+    text = _text(path, "names of labels")
+    if text.lstrip().startswith("{"):
+        pairs = [(f"{path}", label, name) for label, name in _json_names(path, text)]
     else:
-        pairs = [(f"{path}, line {number}", *_sides(f"{path}, line {number}", line)) for number, line in lines]
+        pairs = [(f"{path}, line {number}", *_sides(f"{path}, line {number}", line)) for number, line in _lines(text)]
     names: dict[str, str] = {}
     for where, label, name in pairs:
         if names.setdefault(label, name) != name:
@@ -209,8 +209,9 @@ def read_names(path: str | PathLike[str]) -> dict[str, str]:
     return names
 
 
-def _lines(path: str | PathLike[str], what: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_text(path, what).splitlines(), start=1):
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, and their numbers."""
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.strip().startswith("#"):
             yield number, line.strip()
 
@@ -224,9 +225,9 @@ def _text(path: str | PathLike[str], what: str) -> str:
         raise UsageError(f"the {what} {path} are no UTF-8 text: save the file as UTF-8") from error
 
 
-def _json_names(path: str | PathLike[str]) -> list[tuple[str, str]]:
+def _json_names(path: str | PathLike[str], text: str) -> list[tuple[str, str]]:
     try:
-        pairs = json.loads(_text(path, "names of labels"), object_pairs_hook=list)
+        pairs = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({first_line(error)}): one object of labels and names") from error
     for label, name in pairs:

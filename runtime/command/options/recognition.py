@@ -121,7 +121,7 @@ class RecognitionOptions(OptionGroup):
         if self.recognizer_command is None and "recognizer-timeout" in changed:
             raise UsageError("--recognizer-timeout needs --recognizer-command")
         if self.recognizer_command is not None:
-            for name in ("text", "labels", "beam-width"):
+            for name in ("text", "labels", "beam-width", "recognizer-sha256"):
                 if name in changed:
                     raise UsageError(f"--{name} has no meaning for --recognizer-command: leave it out")
         if self.known is None and "known-distance" in changed:

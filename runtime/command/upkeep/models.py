@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stn_rectify.runtime.command.messages import model_description, recognizer_line
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
@@ -78,13 +78,6 @@ class ProofOptions(OptionGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(OptionGroup):
-    """The options of ``stn-rectify models list``."""
-
-    store: StoreOptions = group()
-
-
-@dataclass(frozen=True, kw_only=True)
 class VerifyOptions(OptionGroup):
     """The options of ``stn-rectify models verify``."""
 
@@ -101,13 +94,6 @@ class InstallOptions(OptionGroup):
     file: str = positional("a model file from stn-convert, or a bundled name", str, metavar="FILE")
     sha256: str | None = option(None, "what its SHA-256 has to be", metavar="HEX")
     proof: ProofOptions = group()
-    store: StoreOptions = group()
-
-
-@dataclass(frozen=True, kw_only=True)
-class RollbackOptions(OptionGroup):
-    """The options of ``stn-rectify models rollback``."""
-
     store: StoreOptions = group()
 
 
@@ -130,28 +116,23 @@ def models(words: Sequence[str]) -> int:
         "new one and go on.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|verify|install|rollback")
-    helps: Mapping[str, tuple[type[OptionGroup], str]] = {
-        "list": (ListOptions, "what comes with the package, what is in use, and what was before"),
-        "verify": (VerifyOptions, "prove files, and run each once; one that is bad ends with status 1"),
-        "install": (InstallOptions, "verify a file, then put it in the place of the one in use"),
-        "rollback": (RollbackOptions, "go back to the model before; once more: forward again"),
+    acts: Mapping[str, tuple[type[OptionGroup], Callable[[Any], int], str]] = {
+        "list": (StoreOptions, _list, "what comes with the package, what is in use, and what was before"),
+        "verify": (VerifyOptions, _verify, "prove files, and run each once; one that is bad ends with status 1"),
+        "install": (InstallOptions, _install, "verify a file, then put it in the place of the one in use"),
+        "rollback": (StoreOptions, _rollback, "go back to the model before; once more: forward again"),
     }
-    for verb, (options, text) in helps.items():
+    for verb, (options, _, text) in acts.items():
         one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
         options.add_to(one)
         one.add_argument("--debug", action="store_true", help="print a traceback with an error")
     parsed = vars(parser.parse_args(words))
-    acts: Mapping[str, Callable[[], int]] = {
-        "list": lambda: _list(ListOptions.of(parsed)),
-        "verify": lambda: _verify(VerifyOptions.of(parsed)),
-        "install": lambda: _install(InstallOptions.of(parsed)),
-        "rollback": lambda: _rollback(RollbackOptions.of(parsed)),
-    }
-    return acts[parsed["verb"]]()
+    options, act, _ = acts[parsed["verb"]]
+    return act(options.of(parsed))
 
 
-def _list(options: ListOptions) -> int:
-    store = options.store.found
+def _list(options: StoreOptions) -> int:
+    store = options.found
     for name in bundled_models():
         write_stdout(f"bundled  {name}: {model_description(ModelFile.open(name))}\n")
     for word, file in (("in use", store.in_use), ("before", store.before)):
@@ -203,8 +184,8 @@ def _install(options: InstallOptions) -> int:
     return 0
 
 
-def _rollback(options: RollbackOptions) -> int:
-    store = options.store.found
+def _rollback(options: StoreOptions) -> int:
+    store = options.found
     _say_in_use(store, store.rollback(_tried))
     return 0
 
