@@ -10,12 +10,12 @@ import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
-from stn_rectify.runtime.checks import check_flag, check_text, check_whole
+from stn_rectify.runtime.checks import check_flag, check_instance, check_text, check_whole
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.recognition.recognition import Recognition
 
@@ -52,7 +52,7 @@ class LabelRules:
         names: what else a label is called: label → name.
 
     Raises:
-        UsageError: if a value is out of range, or ``format`` is no regular expression.
+        UsageError: if a value is of the wrong type or out of range, or ``format`` is no regular expression.
 
     Example:
         >>> rules = LabelRules("A-Z0-9", known=("AB12 CD3",), names={"AB12 CD3": "the neighbour"})
@@ -77,8 +77,14 @@ class LabelRules:
         check_whole("known_distance", self.known_distance, 0)
         check_flag("lookalikes", self.lookalikes)
         check_format(check_text("format", self.format))
-        if isinstance(self.known, str):
-            raise UsageError(f"known is {self.known!r:.80}: must be a list of labels (read_known reads a file)")
+        check_instance("names", self.names, Mapping, "a dict, label to name (read_names reads a file)")
+        known: object = self.known
+        if (
+            isinstance(known, str)
+            or not isinstance(known, Collection)
+            or not all(isinstance(one, str) for one in known)
+        ):
+            raise UsageError(f"known is {known!r:.80}: must be a list of labels (read_known reads a file)")
         object.__setattr__(self, "_known_texts", {_compared(label): label for label in self.known})
 
     @property

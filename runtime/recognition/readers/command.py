@@ -46,6 +46,8 @@ class CommandRecognizer(Closing):
 
     def __init__(self, command: str | Sequence[str], *, timeout_s: float = 10.0) -> None:
         self._timeout_s = check_positive("timeout_s", timeout_s)
+        if not isinstance(command, Sequence) or not all(isinstance(word, str) for word in command):
+            raise UsageError(f"command is {command!r:.80}: must be a command line, or a list of its words")
         try:
             words = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
