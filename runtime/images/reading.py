@@ -173,7 +173,8 @@ class _Reader:
                     stream.seek(0)
                     if not opencv_images.knows(stream.read(opencv_images.LONGEST_START)):
                         stream.seek(0)
-                        raise SourceError(f"cannot read the image {self.name}: {advice(stream.read(64))}") from error
+                        reason = advice(stream.read(64), Path(self.name).suffix.lower())
+                        raise SourceError(f"cannot read the image {self.name}: {reason}") from error
                     stream.seek(0)
                     content = stream.read()
             if opened is None:
