@@ -253,6 +253,17 @@ def test_floats_of_no_known_depth_are_stretched_and_named(
     assert image.max() > 200
 
 
+@pytest.mark.parametrize(("factor", "note"), [(128, ""), (16, "taken for 12 bits")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_signed_samples_are_bright_at_15_bits_or_at_12_in_these(
+    factor: int, note: str, channels: int, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    samples = (GREY if channels == 1 else PICTURE[..., ::-1]).astype(np.int16) * factor
+    opencv(".tif", samples)(tmp_path / "a.tif")
+    assert seen(tmp_path / "a.tif", GREY if channels == 1 else PICTURE[..., ::-1])
+    assert [note in str(one.message) for one in recwarn] == ([True] if note else [])
+
+
 def test_a_black_image_stays_black(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "a.png")
     with warnings.catch_warnings():
