@@ -24,6 +24,7 @@ _CONTENT = {
     "/text": ("text/plain", b"no camera here" * 100),
     "/nothing": ("video/mp4", b""),
 }
+_POINTERS = {"/circle": "/circle?token=secret", "/elsewhere": "rtsp://me:secret@127.0.0.1/camera"}
 
 
 def picture(level: int) -> bytes:
@@ -37,7 +38,8 @@ class StreamServer(ThreadingHTTPServer):
 
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` and ``-unnamed`` too, unless ``is_busy``;
     ``/status/N`` answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``;
-    ``/lf`` parts pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
+    ``/circle`` points to itself, ``/elsewhere`` to no HTTP; ``/lf`` parts pictures by LF alone; ``/page`` is a web
+    page, ``/text`` a text, ``/nothing`` empty.
     """
 
     daemon_threads = True
@@ -85,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_file()
         if path.startswith("/status/"):
             return self.send_error(int(path.rpartition("/")[2]))
+        if path in _POINTERS:
+            return self._point_to(_POINTERS[path])
         if path in _CONTENT:
             return self._send(*_CONTENT[path])
         if path.startswith("/snapshot") and self.server.is_busy:
@@ -114,6 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("WWW-Authenticate", challenge)
         self.end_headers()
         return False
+
+    def _point_to(self, place: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", place)
+        self.end_headers()
 
     def _send(self, kind: str, content: bytes, *, has_length: bool = True) -> None:
         self.send_response(200)

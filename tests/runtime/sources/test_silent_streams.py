@@ -25,6 +25,8 @@ def cause(address: str, timeout_s: float = 3) -> str:
         ("/status/403", "it refuses access (403 Forbidden)"),
         ("/status/500", "its server fails (500 Internal Server Error)"),
         ("/status/503", "its server is busy (503 Service Unavailable): another viewer"),
+        ("/circle", "another address (302 Found), in circles or to none of HTTP: name the one"),
+        ("/elsewhere", "another address (302 Found), in circles or to none of HTTP: name the one"),
         ("/basic", "it asks for a user and a password (401 Unauthorized): write them as in http://USER:PASSWORD@host"),
         ("/digest", "it asks for a user and a password (401 Unauthorized)"),
         ("/page", "what comes is a web page, no stream: name the address of the stream in it"),
