@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.images.kinds import VIDEO_SUFFIXES, called_image, is_boxed_image
+from stn_rectify.runtime.images.library_messages import library_messages
 from stn_rectify.runtime.images.reading import PILLOW_LIMIT
 from stn_rectify.runtime.sources.addresses import is_url, local_file, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
@@ -104,7 +105,7 @@ def _is_video_device(name: str, mode: int) -> bool:
 def _kind_of_file(name: str) -> Kind | None:
     """By what is in it; an animation, such as a GIF, may be taken for either."""
     try:
-        with open_file(name) as file, PILLOW_LIMIT.lifted():
+        with open_file(name) as file, library_messages(), PILLOW_LIMIT.lifted():  # whoever reads it says them
             if is_boxed_image(file.read(12)):
                 return Kind("image", "an image")
             file.seek(0)

@@ -398,6 +398,20 @@ def test_a_damaged_fax_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == ""
 
 
+def test_a_warning_of_pillow_names_each_file(tmp_path: Path) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 9, 271, 2, 40, 9999)  # nine tags, but one is there
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(PICTURE).save(tmp_path / name, exif=exif)
+    with warnings.catch_warnings(record=True) as said:
+        for name in ("a.jpg", "b.jpg"):
+            read_image(tmp_path / name)
+        warnings.warn("of another", UserWarning, stacklevel=1)
+    a, b, other = (str(one.message) for one in said)
+    assert a.startswith(f"{tmp_path}/a.jpg: ")
+    assert b.startswith(f"{tmp_path}/b.jpg: ")
+    assert other == "of another"
+
+
 @pytest.mark.parametrize("kind", ["16 bits RGB, TIFF", "12 in 16 bits RGB, PNG", "float RGB, TIFF", "PFM", "PAM"])
 def test_damage_of_deep_images_is_one_line(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     SAME_PICTURE[kind][0](tmp_path / "a")
