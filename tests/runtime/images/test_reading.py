@@ -212,7 +212,7 @@ SAME_PICTURE = {
     "PFM": (opencv(".pfm", (PICTURE[..., ::-1] / 255).astype(np.float32)), False, ""),
     "PAM": (
         lambda file: file.write_bytes(
-            b"P7\nWIDTH 64\nHEIGHT 48\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + PICTURE.tobytes()
+            b"P7\nHEIGHT 48\nWIDTH 64\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + PICTURE.tobytes()
         ), False, "",
     ),
     "palette": (pillow(Image.fromarray(GREY).convert("P"), "PNG"), False, ""),
