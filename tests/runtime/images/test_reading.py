@@ -281,7 +281,10 @@ def drawn(colour: tuple[int, ...], mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-@pytest.mark.parametrize(("colour", "ground"), [((0, 0, 0), 255), ((90, 40, 30), 255), ((250, 250, 250), 0)])
+@pytest.mark.parametrize(
+    ("colour", "ground"),
+    [((0, 0, 0), 255), ((90, 40, 30), 255), ((180, 180, 180), 255), ((205, 205, 205), 0), ((250, 250, 250), 0)],
+)
 def test_drawings_on_a_transparent_ground_can_be_seen(
     mode: str, colour: tuple[int, ...], ground: int, tmp_path: Path
 ) -> None:

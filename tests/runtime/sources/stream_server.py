@@ -37,6 +37,7 @@ class StreamServer(ThreadingHTTPServer):
     parts of it if it ``gives_ranges``.
 
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` and ``-unnamed`` too, unless ``is_busy``;
+    the next ``broken`` ones are no pictures;
     ``/status/N`` answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``;
     ``/circle`` points to itself, ``/elsewhere`` to no HTTP; ``/lf`` parts pictures by LF alone; ``/page`` is a web
     page, ``/text`` a text, ``/nothing`` empty.
@@ -51,7 +52,7 @@ class StreamServer(ThreadingHTTPServer):
         self.frames, self.then, self.file = frames, then, file
         self.closing = threading.Event()
         self.requests: list[str] = []
-        self.snapshots, self.is_busy, self.gives_ranges = 0, False, False
+        self.snapshots, self.is_busy, self.gives_ranges, self.broken = 0, False, False, 0
 
     @property
     def port(self) -> int:
@@ -97,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.snapshots += 1
             kind = "application/octet-stream" if path == "/snapshot-unnamed" else "image/jpeg"
             has_length = path != "/snapshot-without-length"
-            return self._send(kind, picture(self.server.snapshots), has_length=has_length)
+            self.server.broken -= 1
+            content = picture(self.server.snapshots) if self.server.broken < 0 else b"no picture"
+            return self._send(kind, content, has_length=has_length)
         if path in ("/basic", "/digest") and not self._may_watch(path):
             return None
         return self._stream(b"\n" if path == "/lf" else b"\r\n")

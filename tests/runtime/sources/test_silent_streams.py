@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import urllib.error
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import SourceError, VideoSource
+from stn_rectify.runtime.sources.streams.http import HttpClient
+from stn_rectify.runtime.sources.streams.url import StreamUrl
 from tests.runtime.sources.frame_sources import drain
 from tests.runtime.sources.rtsp_server import rtsp_server
 from tests.runtime.sources.stream_server import stream_server
@@ -52,6 +55,17 @@ def test_a_password_is_right_or_refused(path: str) -> None:
         said = cause(f"{server.address.replace('://', '://me:secret@')}{path}")
     assert "it refuses this user and password (401 Unauthorized): check them" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("path", ["/basic", "/digest"])
+def test_a_wrong_password_is_tried_once_since_cameras_count(path: str) -> None:
+    with stream_server() as server:
+        url = StreamUrl.parse(f"{server.address.replace('://', '://me:wrong@')}{path}")
+        client = HttpClient(url, timeout_s=3)
+        for count in (2, 4):  # the first is one without
+            with pytest.raises(urllib.error.HTTPError):
+                client.ask()
+            assert len(server.requests) == count
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime import UsageError, open_video
+from stn_rectify.runtime import SourceError, UsageError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import write_video
 from tests.runtime.sources.stream_server import stream_server
+from tests.waiting import wait_for
 
 _PATHS = ["/snapshot", "/snapshot-without-length", "/snapshot-unnamed"]
 
@@ -51,6 +52,19 @@ def test_one_that_is_lost_comes_back() -> None:
     assert events[0].startswith(busy)
     assert events[1].startswith("back after ")
     assert len(events) == 2
+
+
+def test_a_broken_picture_is_left_out_and_the_third_running_is_an_error() -> None:
+    with stream_server() as server, VideoSource(f"{server.address}/snapshot", framerate=50) as source:
+        frames = iter(source)
+        next(frames)
+        server.broken = 2
+        wait_for("two broken pictures", lambda: server.broken < 0)
+        assert next(frames).image.shape == (48, 64, 3)
+        server.broken = 3
+        with pytest.raises(SourceError, match=r"cannot read the image http://.*/snapshot: it is no image"):
+            for _ in frames:
+                pass
 
 
 def test_a_frame_rate_is_for_addresses_of_single_pictures(tmp_path: Path) -> None:
