@@ -8,7 +8,6 @@ import pytest
 from stn_rectify.runtime import SourceError, UsageError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import write_video
 from tests.runtime.sources.stream_server import stream_server
-from tests.waiting import wait_for
 
 _PATHS = ["/snapshot", "/snapshot-without-length", "/snapshot-unnamed"]
 
@@ -59,8 +58,8 @@ def test_a_broken_picture_is_left_out_and_the_third_running_is_an_error() -> Non
         frames = iter(source)
         next(frames)
         server.broken = 2
-        wait_for("two broken pictures", lambda: server.broken < 0)
-        assert next(frames).image.shape == (48, 64, 3)
+        while server.broken >= 0:
+            next(frames)
         server.broken = 3
         with pytest.raises(SourceError, match=r"cannot read the image http://.*/snapshot: it is no image"):
             for _ in frames:
