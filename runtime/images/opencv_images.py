@@ -47,9 +47,9 @@ def size(content: bytes) -> tuple[int, int]:
     if content.startswith(TIFF_STARTS):
         layout = _layout(content)
         for page in islice(layout.pages(), 1):
-            width, height = layout.values(page, IMAGE_WIDTH), layout.values(page, IMAGE_LENGTH)
-            if width and height:
-                return width[0], height[0]
+            widths, heights = layout.values(page, IMAGE_WIDTH), layout.values(page, IMAGE_LENGTH)
+            if widths and heights:
+                return widths[0], heights[0]
     elif (radiance := _RADIANCE_SIZE.search(header)) is not None:
         return int(radiance[2]), int(radiance[1])
     elif (match := _PFM_SIZE.match(header)) is not None:
