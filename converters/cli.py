@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from stn_rectify.converters.options import BatchOptions, ConversionOptions
 from stn_rectify.models.command.workstation import run_command
-from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped
 

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, pair, positionals, required
-from stn_rectify.runtime.command.parsing import number, share, whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, pair, positionals, required
+from stn_rectify.runtime.command.parsing.parser import number, share, whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.labels import read_labels
 from stn_rectify.runtime.model.metadata import MAX_PASSES

@@ -11,7 +11,7 @@ import pytest
 
 from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.runtime import ModelFile, Recognizer, Rectifier
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 DATA = Path(__file__).parent.parent / "runtime" / "data"

@@ -17,7 +17,7 @@ from stn_rectify.models.command.subcommands.recognizer import Recognizer
 from stn_rectify.models.command.subcommands.tune import Tune
 from stn_rectify.models.command.subcommands.turn import Turn
 from stn_rectify.models.command.workstation import run_command
-from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.process.program import run_program
 
 _SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Prune, Tune, Evaluate)

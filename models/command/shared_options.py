@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, option, repeated, required
-from stn_rectify.runtime.command.parsing import number, positive_number, whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, flag, option, repeated, required
+from stn_rectify.runtime.command.parsing.parser import number, positive_number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
 #: An option's type: a seed that Keras takes.

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag
 
 
 @dataclass(frozen=True, kw_only=True)

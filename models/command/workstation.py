@@ -10,7 +10,7 @@ from stn_rectify.runtime.command.messages import warning_lines
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.process.standard_streams import leave_stdout, say
-from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, sigterm_as_ctrl_c
 
 
 def require_tensorflow() -> None:
@@ -55,7 +55,7 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         say(f"{program}: {when_stopped}")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has what it wanted
         leave_stdout()
         return 0

@@ -130,7 +130,7 @@ def _unnamed(folder: Folder, drawn: DrawnSet) -> Iterator[str]:
         with suppress(DataError):  # said where the frame is asked for
             named.add((frame.path if isinstance(frame.path, Path) else frame.path()).resolve())
     # A file that was named lists the images of its folder, or a part of a data set whose others lie elsewhere.
-    places = [folder.root] if folder.only is None else {path.parent for path in named}
+    places = [folder.root] if folder.only is None else {path.parent for path in named if path.parent.is_dir()}
     others = {image.resolve() for place in places for image in images_of(place, subfolders=folder.only is None)}
     count = len(others - named)
     if count:

@@ -11,20 +11,24 @@ from typing import Any, NoReturn
 import cv2
 
 from stn_rectify.runtime.command.messages import camera_lines, warning_lines
-from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options, options_as_toml, parse_options
-from stn_rectify.runtime.command.parsing import did_you_mean
+from stn_rectify.runtime.command.options.run_options import (
+    PROGRAM,
+    RunOptions,
+    check_options,
+    options_as_toml,
+    parse_options,
+)
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.command.run import run
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.addresses import without_secrets
 from stn_rectify.runtime.sources.kinds import kind_of
 from stn_rectify.runtime.sources.threaded import any_left
-
-_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 
 
 def command() -> NoReturn:
@@ -57,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{PROGRAM}: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has what it wanted
         leave_stdout()
         return 0

@@ -20,7 +20,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from stn_rectify.runtime.command.parsing import OneLineParser
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.process.installation import install_command, pip_command

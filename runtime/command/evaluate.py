@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.command.messages import model_line, recognizer_line
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, group, option, positionals, repeated
-from stn_rectify.runtime.command.option_types import PixelCount, pixel_count
-from stn_rectify.runtime.command.parsing import OneLineParser, number, share, whole_number
-from stn_rectify.runtime.command.recognition_options import RecognitionOptions, label_rules, open_recognizer
-from stn_rectify.runtime.command.source_options import MAX_PIXELS
-from stn_rectify.runtime.command.target_options import ModelOptions, open_rectifier
+from stn_rectify.runtime.command.options.recognition import RecognitionOptions, label_rules, open_recognizer
+from stn_rectify.runtime.command.options.source import MAX_PIXELS
+from stn_rectify.runtime.command.options.target import ModelOptions, open_rectifier
+from stn_rectify.runtime.command.options.values import Count, pixel_count
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, group, option, positionals, repeated
+from stn_rectify.runtime.command.parsing.parser import OneLineParser, number, share, whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, read_empty_folder, read_folder
 from stn_rectify.runtime.evaluation.measures import measure
@@ -28,12 +28,11 @@ from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, escaped, is_stdout_open, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c, stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, sigterm_as_ctrl_c, stop_signals
 from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.results import FOUND_SCORE
 
 _PROGRAM = "stn-rectify evaluate"
-_INTERRUPTED = 130  # what shells give for a program that Ctrl-C has killed
 _LINE_EVERY_S = 10.0
 
 _overlap = number("an overlap (IoU) above 0, to 1", lambda value: 0 < value <= 1)
@@ -57,7 +56,7 @@ class EvaluateOptions(OptionGroup):
     max_targets: int = option(3, "results of a frame, at most (3)", whole_number(1, MAX_TARGETS), metavar="N")
     iou: float = option(0.5, "overlap from which on a target counts as found (0.5)", _overlap, metavar="X")
     min_score: float | None = option(None, "say what passes at this score, too, 0 to 1", share, metavar="S")
-    max_pixels: PixelCount = option(MAX_PIXELS, "larger images are refused (70M)", pixel_count, metavar="N")
+    max_pixels: Count = option(MAX_PIXELS, "larger images are refused (70M)", pixel_count, metavar="N")
     sheet: Path | None = option(
         None, "draw the best, median and worst targets, and empty frames that pass", Path, metavar="FILE.png"
     )
@@ -112,7 +111,7 @@ def evaluate(words: Sequence[str]) -> int:
         empty = [read_empty_folder(folder) for folder in options.empty]
         folders = [read_folder(Path(folder), failed) for folder in options.folders]
         complete = _evaluate(options, folders, empty, failed)
-    return _INTERRUPTED if not complete else 1 if failures else 0
+    return INTERRUPTED if not complete else 1 if failures else 0
 
 
 def _evaluate(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.command.options import RunOptions
-from stn_rectify.runtime.command.recognition_options import label_rules, open_recognizer, recognition_stage
-from stn_rectify.runtime.command.target_options import open_rectifier
+from stn_rectify.runtime.command.options.recognition import label_rules, open_recognizer, recognition_stage
+from stn_rectify.runtime.command.options.run_options import RunOptions
+from stn_rectify.runtime.command.options.target import open_rectifier
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.rectifying.rectifier import Rectifier

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stn_rectify.runtime.errors import StnRectifyWarning, first_line
+from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.recognition.readers.guarded import GuardedRecognizer
 from stn_rectify.runtime.recognition.recognizer import Recognizer
@@ -31,15 +32,19 @@ def warning_lines(program: str) -> Iterator[None]:
         yield
 
 
+def model_description(model: ModelFile) -> str:
+    """The model's name, and what kind of file it is."""
+    networks = f"{model.networks} networks, " if model.networks > 1 else ""
+    return f"{model.metadata.name} (INT8, {model.metadata.kind}, {networks}{model.size_bytes / 1000:.0f} KB)"
+
+
 def model_line(rectifier: Rectifier) -> str:
     """The model, the interpreter and how both are used."""
-    model = rectifier.model
+    metadata = rectifier.model.metadata
     threads = f"{rectifier.threads} thread{'s' if rectifier.threads > 1 else ''}"
-    networks = f"{model.networks} networks, " if model.networks > 1 else ""
-    scan = "" if model.metadata.dense is None else f", scan {rectifier.scan}"
-    passes = f", {_passes(rectifier.refine)}" if model.metadata.refine is not None else ""
-    kind = f"INT8, {model.metadata.kind}, {networks}{model.size_bytes / 1000:.0f} KB"
-    return f"model {model.metadata.name} ({kind}) on {rectifier.package}, {threads}{scan}{passes}"
+    scan = "" if metadata.dense is None else f", scan {rectifier.scan}"
+    passes = "" if metadata.refine is None else f", {_passes(rectifier.refine)}"
+    return f"model {model_description(rectifier.model)} on {rectifier.package}, {threads}{scan}{passes}"
 
 
 def _passes(number: int) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stn_rectify.runtime.command.finding import Finding
 from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line
-from stn_rectify.runtime.command.options import PROGRAM, RunOptions, check_options
-from stn_rectify.runtime.command.result_options import make_sinks
-from stn_rectify.runtime.command.source_options import open_source
+from stn_rectify.runtime.command.options.results import make_sinks
+from stn_rectify.runtime.command.options.run_options import PROGRAM, RunOptions, check_options
+from stn_rectify.runtime.command.options.source import open_source
+from stn_rectify.runtime.command.options.web import open_web_view
 from stn_rectify.runtime.command.upkeep.reloading import Reloader, reload_signal
-from stn_rectify.runtime.command.web_options import open_web_view
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.standard_streams import say

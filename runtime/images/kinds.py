@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 
-from PIL import features
-
 from stn_rectify.runtime.process.installation import pip_command
 
 # fmt: off
@@ -19,11 +17,16 @@ _ALWAYS = frozenset({
 _RAW = frozenset({
     ".arw", ".cr2", ".cr3", ".crw", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw",
 })
-_VIDEOS = frozenset({
-    ".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv",
+#: The suffixes of videos, in small letters.
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+    ".ts", ".vob", ".webm", ".wmv",
 })
 # fmt: on
 _AVIF, _HEIF = frozenset({".avif", ".avifs"}), frozenset({".heic", ".heif", ".hif"})
+# ISO/IEC 23008-12: images in the boxes that MP4 has, too; their kind stands behind "ftyp".
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 
 def _heif_advice() -> str:
@@ -39,14 +42,14 @@ def _remedies() -> tuple[tuple[frozenset[str], str], ...]:
         (frozenset({".exr"}), "store them as TIFF or PNG"),
         (frozenset({".pdf"}), "pdftoppm -png makes images of them"),
         (frozenset({".eps", ".ps", ".svg", ".wmf", ".emf"}), "drawings: store them as PNG"),
-        (_VIDEOS, "videos: name each with --video"),
+        (VIDEO_SUFFIXES, "videos: stn-rectify takes each with --video"),
     )
 
 
 @cache
 def image_suffixes() -> frozenset[str]:
     """The suffixes of files that are taken for images, in small letters: what Pillow and OpenCV read here."""
-    avif = _AVIF if features.check("avif") or find_spec("pillow_avif") else frozenset()
+    avif = _AVIF if find_spec("PIL._avif") or find_spec("pillow_avif") else frozenset()
     return _ALWAYS | avif | (_HEIF if find_spec("pillow_heif") else frozenset())
 
 
@@ -66,15 +69,34 @@ def what_to_do(suffix: str) -> str:
     return next((remedy for suffixes, remedy in _remedies() if suffix in suffixes), "")
 
 
-def advice(start: bytes) -> str:
-    """Why content cannot be read as an image, and what to do, by its first 32 bytes or more."""
-    brand = start[8:12] if start[4:8] == b"ftyp" else b""
-    if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
+def called_image(suffix: str) -> bool:
+    """Tells whether files of a suffix are images that can be read here, or could with what `what_to_do` says."""
+    return suffix in image_suffixes() or suffix in _AVIF | _HEIF
+
+
+def is_boxed_image(start: bytes) -> bool:
+    """Tells whether content is a HEIC or AVIF image, by its first 12 bytes; without that it could be taken for MP4."""
+    return _brand(start) in _HEIF_BRANDS | _AVIF_BRANDS
+
+
+def _brand(start: bytes) -> bytes:
+    return start[8:12] if start[4:8] == b"ftyp" else b""
+
+
+def advice(start: bytes, suffix: str = "") -> str:
+    """Why content cannot be read as an image, and what to do.
+
+    Args:
+        start: its first 32 bytes or more.
+        suffix: of its file, in small letters: it may tell what the content does not.
+    """
+    brand = _brand(start)
+    if brand in _HEIF_BRANDS:
         return f"it is a HEIC image: {_heif_advice()}, or convert it to JPEG"
-    if brand in (b"avif", b"avis"):
+    if brand in _AVIF_BRANDS:
         return "it is an AVIF image, which Pillow 11.3 or newer reads: convert it to JPEG"
     if brand or start[:4] == b"\x1aE\xdf\xa3" or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
-        return "it is a video: name it with --video"
+        return "it is a video: stn-rectify takes it with --video"
     known = {
         b"\xff\x0a": "a JPEG XL image: djxl makes PNG of it",
         b"\0\0\0\x0cJXL ": "a JPEG XL image: djxl makes PNG of it",
@@ -86,4 +108,5 @@ def advice(start: bytes) -> str:
     for signature, kind in known.items():
         if start.startswith(signature):
             return f"it is {kind}"
-    return "it is no image, or of a kind that Pillow does not know"
+    remedy = what_to_do(suffix)
+    return f"it is no image, or of a kind that Pillow does not know{f' ({remedy})' if remedy else ''}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,16 +18,18 @@ from PIL import Image
 
 _heard = threading.local()
 _LONGEST = 300  # characters of a message of libtiff
+_PILLOW = os.path.dirname(Image.__file__)
 
 
 @contextmanager
 def library_messages() -> Iterator[list[str]]:
-    """Gives a list that what Pillow logs and libtiff prints in this thread goes to, within the block.
+    """Gives a list that what Pillow logs and warns of and libtiff prints in this thread goes to, within the block.
 
     libtiff writes to file descriptor 2 by itself, hundreds of lines for a damaged fax. Elsewhere and in other threads
-    both go on as they were.
+    all three go on as they were.
     """
     _listen()
+    _hear_warnings()
     outer, messages = getattr(_heard, "messages", None), list[str]()
     _heard.messages = messages
     try:
@@ -64,6 +68,31 @@ def _listen() -> None:
         return
     set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
     set_handler(ctypes.cast(_ON_TIFF_ERROR, ctypes.c_void_p))
+
+
+def _hear_warnings() -> None:
+    """Looks at Python's warnings first, from now on; again after a `warnings.catch_warnings`, which undoes it."""
+    show: Any = warnings.showwarning
+    if isinstance(show, _ShowWarning):
+        return
+    warnings.filterwarnings("always", module=r"PIL\.", append=True)  # else the second file would not be named
+    warnings.showwarning = _ShowWarning(show)
+
+
+class _ShowWarning:
+    """Takes the warnings of Pillow; without a listener, and those of others, go where they would."""
+
+    def __init__(self, show: Any) -> None:
+        self._show = show
+
+    def __call__(
+        self, message: Warning | str, category: type[Warning], filename: str, *more: Any, **named: Any
+    ) -> None:
+        messages = getattr(_heard, "messages", None)
+        if messages is not None and os.path.dirname(filename) == _PILLOW:
+            messages.append(" ".join(str(message).split()))
+        else:
+            self._show(message, category, filename, *more, **named)
 
 
 class _Handler(logging.Handler):

@@ -15,8 +15,7 @@ from stn_rectify.runtime.images.tiff_layout import IMAGE_LENGTH, IMAGE_WIDTH, OR
 _STARTS = (*TIFF_STARTS, b"\x89PNG\r\n\x1a\n", b"P7\n", b"PF", b"Pf", b"#?RADIANCE", b"#?RGBE")
 LONGEST_START = max(map(len, _STARTS))
 _HEADER_BYTES = 1 << 12
-_PNM_SIZE = re.compile(rb"P[fF]\s+(\d+)\s+(\d+)\s")
-_PAM_SIZE = re.compile(rb"^WIDTH\s+(\d+)\s*\n(?:.*\n)*?HEIGHT\s+(\d+)\s*$", re.MULTILINE)
+_PFM_SIZE = re.compile(rb"P[fF]\s+(\d+)\s+(\d+)\s")
 _PAM_START, _PAM_END = b"P7\n", b"\nENDHDR\n"
 _PAM_VALUES = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d+)\s*$", re.MULTILINE)
 _RADIANCE_SIZE = re.compile(rb"^[-+]Y (\d+) [-+]X (\d+)$", re.MULTILINE)
@@ -48,13 +47,17 @@ def size(content: bytes) -> tuple[int, int]:
     if content.startswith(TIFF_STARTS):
         layout = _layout(content)
         for page in islice(layout.pages(), 1):
-            width, height = layout.values(page, IMAGE_WIDTH), layout.values(page, IMAGE_LENGTH)
-            if width and height:
-                return width[0], height[0]
+            widths, heights = layout.values(page, IMAGE_WIDTH), layout.values(page, IMAGE_LENGTH)
+            if widths and heights:
+                return widths[0], heights[0]
     elif (radiance := _RADIANCE_SIZE.search(header)) is not None:
         return int(radiance[2]), int(radiance[1])
-    elif (match := _PNM_SIZE.match(header) or _PAM_SIZE.search(header)) is not None:
+    elif (match := _PFM_SIZE.match(header)) is not None:
         return int(match[1]), int(match[2])
+    elif content.startswith(_PAM_START):
+        width, height, _, _ = _pam_values(content)
+        if width and height:
+            return width, height
     raise ValueError("its width and height cannot be found: it is damaged")
 
 
@@ -95,8 +98,7 @@ def _pam(content: bytes) -> Array:
         ValueError: if it is damaged.
     """
     start = content.find(_PAM_END) + len(_PAM_END)
-    values = {name: int(number) for name, number in _PAM_VALUES.findall(content[:start])}
-    height, width, depth, greatest = (values.get(name, 0) for name in (b"HEIGHT", b"WIDTH", b"DEPTH", b"MAXVAL"))
+    width, height, depth, greatest = _pam_values(content)
     samples = np.frombuffer(content, ">u2" if greatest > 255 else np.uint8, height * width * depth, start)
     image = samples.reshape(height, width, depth)
     if greatest not in (255, 65535):
@@ -104,6 +106,13 @@ def _pam(content: bytes) -> Array:
     if depth == 2:
         return np.ascontiguousarray(image[..., (0, 0, 0, 1)])
     return np.ascontiguousarray(image[..., 0] if depth == 1 else image[..., (2, 1, 0, 3)[:depth]])
+
+
+def _pam_values(content: bytes) -> tuple[int, ...]:
+    """Width, height, depth and greatest value of a PAM image, 0 where its header has none."""
+    header = content[: max(0, content.find(_PAM_END) + 1)]
+    values = {name: int(number) for name, number in _PAM_VALUES.findall(header)}
+    return tuple(values.get(name, 0) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
 
 
 def _one_page(content: bytes, number: int) -> tuple[bytes, int]:

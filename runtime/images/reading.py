@@ -21,6 +21,7 @@ from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.images import opencv_images
 from stn_rectify.runtime.images.kinds import advice, register_heif
 from stn_rectify.runtime.images.library_messages import library_messages, summed_up
+from stn_rectify.runtime.images.tiff_layout import BITS_PER_SAMPLE, IMAGE_LENGTH, IMAGE_WIDTH
 from stn_rectify.runtime.images.tones import on_ground, to_bytes
 
 #: Pixels of an image that is read, at most; cameras of telephones have up to 64 million in their usual modes.
@@ -34,7 +35,7 @@ _UNWANTED_FORMATS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WM
 #: Formats whose frames are pages or moments; those of others are layers, or one image in several sizes.
 _PAGED_FORMATS = frozenset({"AVIF", "DCX", "FLI", "GIF", "HEIF", "MIC", "MPO", "PNG", "SPIDER", "TIFF", "WEBP"})
 _REDUCED_PAGE, _MASK_PAGE = 1, 4  # of TIFF's NewSubfileType
-_NEW_SUBFILE_TYPE, _IMAGE_WIDTH, _IMAGE_LENGTH, _BITS = 254, 256, 257, 258
+_NEW_SUBFILE_TYPE, _SAMPLE_FORMAT, _SIGNED = 254, 339, (2,)
 # CIPA DC-007, 5.2: the list of pictures, from whose header their places count, which stands behind EXIF and colours.
 _MP_ENTRIES, _MP_START, _MOST_BEFORE_MP = 0xB002, re.compile(rb"\xff\xe2[\s\S]{2}MPF\0"), 1 << 22
 # Where the code of JPEG 2000 begins, behind a colour profile, and the place in it of the first channel's bits.
@@ -173,7 +174,8 @@ class _Reader:
                     stream.seek(0)
                     if not opencv_images.knows(stream.read(opencv_images.LONGEST_START)):
                         stream.seek(0)
-                        raise SourceError(f"cannot read the image {self.name}: {advice(stream.read(64))}") from error
+                        reason = advice(stream.read(64), Path(self.name).suffix.lower())
+                        raise SourceError(f"cannot read the image {self.name}: {reason}") from error
                     stream.seek(0)
                     content = stream.read()
             if opened is None:
@@ -257,11 +259,13 @@ class _Reader:
                 is_first = number == 0 or opened.format == "TIFF"
                 if is_first and opencv_images.knows(content):
                     return self._checked(opencv_images.read_turned(content, number, orientation))
-            bits = _declared_bits(opened)
+            bits, kind = _declared_bits(opened), _sample_kind(opened)
             opened.load()
             # It makes a copy, which large images should be spared.
             image = opened if orientation == 1 else ImageOps.exif_transpose(opened)
-            return self._seen(image, bits, has_lost_depth=is_deep)
+            if image.mode[0] in "IF":
+                return self._checked(np.asarray(image, kind), bits)
+            return self._seen(image, has_lost_depth=is_deep)
 
     def with_opencv(self, content: bytes) -> arrays.Image:
         """The pixels of an image that Pillow does not know."""
@@ -305,10 +309,8 @@ class _Reader:
             return ""
         return f"{before}{MAX_PIXELS_OPTION} {-(-width * height // 10**6)}M reads all of it"
 
-    def _seen(self, image: Image.Image, bits: int | None, *, has_lost_depth: bool) -> arrays.Image:
-        """The pixels of a Pillow image."""
-        if image.mode[0] in "IF":
-            return self._checked(np.asarray(image), bits)
+    def _seen(self, image: Image.Image, *, has_lost_depth: bool) -> arrays.Image:
+        """The pixels of a Pillow image of bytes."""
         if image.mode == "LAB":
             image = _lab_to_rgb(image)
         is_grey = image.mode in _GREY_MODES
@@ -394,7 +396,7 @@ def _reason(error: Exception) -> str:
 def _stored_size(opened: Any) -> tuple[int, int]:
     """Width and height as they are stored; of a TIFF some versions of Pillow turn them, others do not."""
     if opened.format == "TIFF":
-        return int(opened.tag_v2[_IMAGE_WIDTH]), int(opened.tag_v2[_IMAGE_LENGTH])
+        return int(opened.tag_v2[IMAGE_WIDTH]), int(opened.tag_v2[IMAGE_LENGTH])
     width, height = opened.size
     return int(width), int(height)
 
@@ -406,8 +408,15 @@ def _orientation(opened: Image.Image) -> int:
 
 def _declared_bits(opened: Any) -> int | None:
     """The bits of a sample, where a TIFF says that they are fewer than 16."""
-    bits = opened.tag_v2.get(_BITS) if opened.format == "TIFF" else None
+    bits = opened.tag_v2.get(BITS_PER_SAMPLE) if opened.format == "TIFF" else None
     return bits[0] if isinstance(bits, tuple) and bits and bits[0] < 16 else None
+
+
+def _sample_kind(opened: Any) -> type[np.int16] | None:
+    """The type of samples that Pillow widens, from which their full scale cannot be told any more; None elsewhere."""
+    tags = opened.tag_v2 if opened.format == "TIFF" else {}
+    is_short = tags.get(BITS_PER_SAMPLE) == (16,) and tags.get(_SAMPLE_FORMAT) == _SIGNED
+    return np.int16 if is_short else None
 
 
 def _is_deep_colour(opened: Any) -> bool:
@@ -415,7 +424,7 @@ def _is_deep_colour(opened: Any) -> bool:
     if opened.mode[0] in "IF":
         return False
     if opened.format == "TIFF":
-        bits = opened.tag_v2.get(_BITS, (1,))
+        bits = opened.tag_v2.get(BITS_PER_SAMPLE, (1,))
         return isinstance(bits, tuple) and max(bits) > 8
     if opened.format == "JPEG2000":
         return _jpeg2000_bits(opened.fp) > 8

@@ -22,8 +22,8 @@ def to_bytes(values: Array, bits: int | None = None) -> tuple[Image, str]:
 
     Args:
         values: [H, W] or [H, W, C], integers or floats: bytes stay; integers are of ``bits``, else of the fewest of 8,
-            10, 12, 14, 16 bits that hold them all; floats are 0 to 1, 0 to 255 or 0 to 65535. What fits in none of
-            these is stretched from its least value to its greatest.
+            10, 12, 14, 16 bits that hold them all, where int16 has 15 at most; floats are 0 to 1, 0 to 255 or 0 to
+            65535. What fits in none of these is stretched from its least value to its greatest.
         bits: how many bits the file says that it has; None if it does not say, or more than its maker may have used.
 
     Returns:
@@ -37,10 +37,11 @@ def to_bytes(values: Array, bits: int | None = None) -> tuple[Image, str]:
     if least < 0 or greatest > 0xFFFF:
         return _stretched(values, float(values.min()), float(greatest))
     if bits is None or greatest >> bits:
-        bits = next(depth for depth in _STORED_BITS if not greatest >> depth)
+        full = 15 if values.dtype == np.int16 else 16
+        bits = min(full, next(depth for depth in _STORED_BITS if not greatest >> depth))
         if 0 < greatest <= _FEW_LEVELS:
             return _stretched(values, 0.0, float(greatest))
-        note = f"its 16-bit values end at {greatest}: taken for {bits} bits" if bits < 16 and greatest else ""
+        note = f"its 16-bit values end at {greatest}: taken for {bits} bits" if bits < full and greatest else ""
     else:
         note = ""
     return (values >> (bits - 8) if bits >= 8 else values << (8 - bits)).astype(np.uint8), note

@@ -39,7 +39,8 @@ TURN_SIGNATURE = "turn"
 #: What the SignatureDefs of the second and further levels of a dense network begin with.
 LEVEL_SIGNATURE = "dense_"
 
-_KIND = TfliteKind(
+#: What is said of a model file, and of one that is none.
+MODEL_KIND = TfliteKind(
     noun="model",
     suffix=".tflite",
     folder="model file {path} is a folder: name the .tflite file in it",
@@ -98,7 +99,7 @@ class ModelFile:
     @property
     def is_bundled(self) -> bool:
         """Tells whether the file came with this package."""
-        return _KIND.is_bundled(self.path)
+        return MODEL_KIND.is_bundled(self.path)
 
     @classmethod
     def open(cls, model: str | PathLike[str] | None = None, *, limits: ModelLimits | None = None) -> ModelFile:
@@ -115,9 +116,9 @@ class ModelFile:
             UsageError: if ``model`` is no path, or ``limits`` are none.
         """
         limits = checked_limits(limits)
-        path = _KIND.locate(DEFAULT_MODEL if model is None else model)
-        content = _KIND.read(path)
-        _KIND.is_as_told(path, content)
+        path = MODEL_KIND.locate(DEFAULT_MODEL if model is None else model)
+        content = MODEL_KIND.read(path)
+        MODEL_KIND.is_as_told(path, content)
         try:
             texts = _associated_files(content, limits)
             metadata = parse_metadata(texts["metadata.json"])
@@ -125,7 +126,7 @@ class ModelFile:
             graph = read_flatbuffer(flatbuffer)
             _check_operators(graph)
             _check_all_integer(graph)
-            if not _KIND.is_bundled(path):
+            if not MODEL_KIND.is_bundled(path):
                 check_graph(graph, limits)
             _check_subgraphs(graph, metadata)
             levels = _check_levels(graph, metadata)
@@ -141,14 +142,14 @@ class ModelFile:
 
 def bundled_models() -> tuple[str, ...]:
     """The names of the models that come with the package, sorted."""
-    return _KIND.bundled()
+    return MODEL_KIND.bundled()
 
 
 def _associated_files(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
     """The files of the appended zip archive that we need."""
     names = ("metadata.json", "labels.txt")
     try:
-        return _KIND.texts(content, lambda archive: map(archive.getinfo, names), limits)
+        return MODEL_KIND.texts(content, lambda archive: map(archive.getinfo, names), limits)
     except KeyError as error:
         raise DataError(f"{error.args[0]}: stn-convert writes it; convert the Keras model again") from None
     except zipfile.BadZipFile as error:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+#: The exit status that shells give for a program that Ctrl-C has killed.
+INTERRUPTED = 130
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 1.0  # for what is going on to look whether it shall stop; a second more is left to the end
 

@@ -10,11 +10,12 @@ import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
+from stn_rectify.runtime.checks import check_flag, check_instance, check_text, check_whole
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.recognition.recognition import Recognition
 
@@ -51,7 +52,7 @@ class LabelRules:
         names: what else a label is called: label → name.
 
     Raises:
-        UsageError: if a value is out of range, or ``format`` is no regular expression.
+        UsageError: if a value is of the wrong type or out of range, or ``format`` is no regular expression.
 
     Example:
         >>> rules = LabelRules("A-Z0-9", known=("AB12 CD3",), names={"AB12 CD3": "the neighbour"})
@@ -71,13 +72,19 @@ class LabelRules:
     _known_texts: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.min_length < 0 or self.known_distance < 0:
-            raise UsageError(
-                f"min_length is {self.min_length}, known_distance {self.known_distance}: both must be 0 or more"
-            )
-        check_format(self.format)
-        if isinstance(self.known, str):
-            raise UsageError(f"known is {self.known!r:.80}: must be a list of labels (read_known reads a file)")
+        check_text("characters", self.characters)
+        check_whole("min_length", self.min_length, 0)
+        check_whole("known_distance", self.known_distance, 0)
+        check_flag("lookalikes", self.lookalikes)
+        check_format(check_text("format", self.format))
+        check_instance("names", self.names, Mapping, "a dict, label to name (read_names reads a file)")
+        known: object = self.known
+        if (
+            isinstance(known, str)
+            or not isinstance(known, Collection)
+            or not all(isinstance(one, str) for one in known)
+        ):
+            raise UsageError(f"known is {known!r:.80}: must be a list of labels (read_known reads a file)")
         object.__setattr__(self, "_known_texts", {_compared(label): label for label in self.known})
 
     @property
@@ -178,7 +185,7 @@ def read_known(path: str | PathLike[str]) -> tuple[str, ...]:
     Raises:
         UsageError: if the file cannot be read, is no UTF-8 text, or has no label.
     """
-    labels = tuple(dict.fromkeys(line for _, line in _lines(path, "known labels")))
+    labels = tuple(dict.fromkeys(line for _, line in _lines(_text(path, "known labels"))))
     if not labels:
         raise UsageError(f"{path} has no label: write the known labels, one a line")
     return labels
@@ -194,11 +201,11 @@ def read_names(path: str | PathLike[str]) -> dict[str, str]:
     Raises:
         UsageError: if the file cannot be read, is no UTF-8 text, or a line says nothing or names a label twice.
     """
-    lines = list(_lines(path, "names of labels"))
-    if lines and lines[0][1].startswith("{"):
-        pairs = [(f"{path}", label, name) for label, name in _json_names(path)]
+    text = _text(path, "names of labels")
+    if text.lstrip().startswith("{"):
+        pairs = [(f"{path}", label, name) for label, name in _json_names(path, text)]
     else:
-        pairs = [(f"{path}, line {number}", *_sides(f"{path}, line {number}", line)) for number, line in lines]
+        pairs = [(f"{path}, line {number}", *_sides(f"{path}, line {number}", line)) for number, line in _lines(text)]
     names: dict[str, str] = {}
     for where, label, name in pairs:
         if names.setdefault(label, name) != name:
@@ -208,8 +215,9 @@ def read_names(path: str | PathLike[str]) -> dict[str, str]:
     return names
 
 
-def _lines(path: str | PathLike[str], what: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_text(path, what).splitlines(), start=1):
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, and their numbers."""
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.strip().startswith("#"):
             yield number, line.strip()
 
@@ -223,9 +231,9 @@ def _text(path: str | PathLike[str], what: str) -> str:
         raise UsageError(f"the {what} {path} are no UTF-8 text: save the file as UTF-8") from error
 
 
-def _json_names(path: str | PathLike[str]) -> list[tuple[str, str]]:
+def _json_names(path: str | PathLike[str], text: str) -> list[tuple[str, str]]:
     try:
-        pairs = json.loads(_text(path, "names of labels"), object_pairs_hook=list)
+        pairs = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({first_line(error)}): one object of labels and names") from error
     for label, name in pairs:

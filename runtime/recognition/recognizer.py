@@ -29,8 +29,8 @@ from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 from stn_rectify.runtime.rectifying.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.results import Rectification
 
-#: What pixel values 0 and 255 can be to a network that does not say so.
 _ROUNDING = 1e-6  # of float probabilities
+#: What pixel values 0 and 255 can be to a network that does not say so.
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 

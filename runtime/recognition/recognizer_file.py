@@ -94,7 +94,8 @@ class SequenceLayout:
 RECOGNIZER_SUFFIX = ".recognizer.tflite"
 
 _NO_TFLITE = "{path} is not a TensorFlow Lite file: give the .tflite file of a classifier"
-_KIND = TfliteKind(
+#: What is said of a recognizer file, and of one that is none.
+RECOGNIZER_KIND = TfliteKind(
     noun="recognizer",
     suffix=RECOGNIZER_SUFFIX,
     folder="cannot read the recognizer file {path}: Is a directory",
@@ -148,7 +149,7 @@ class RecognizerFile:
     @property
     def is_bundled(self) -> bool:
         """Tells whether the file came with this package."""
-        return _KIND.is_bundled(self.path)
+        return RECOGNIZER_KIND.is_bundled(self.path)
 
     @property
     def classes(self) -> int:
@@ -182,9 +183,9 @@ class RecognizerFile:
             UsageError: if an argument is of the wrong type.
         """
         limits = checked_limits(limits)
-        path = _KIND.locate(recognizer)
-        content = _KIND.read(path)
-        is_verified = _KIND.is_as_told(path, content, sha256)
+        path = RECOGNIZER_KIND.locate(recognizer)
+        content = RECOGNIZER_KIND.read(path)
+        is_verified = RECOGNIZER_KIND.is_as_told(path, content, sha256)
         try:
             texts = _associated_texts(content, limits)
             metadata = parse_recognizer_metadata(texts["metadata.json"]) if "metadata.json" in texts else None
@@ -212,11 +213,11 @@ class RecognizerFile:
 def _associated_texts(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
     """metadata.json and the labels of the archive at the end; a file may do without."""
     try:
-        return _KIND.texts(content, _wanted_texts, limits)
+        return RECOGNIZER_KIND.texts(content, _wanted_texts, limits)
     except zipfile.BadZipFile as error:
         end = content[-MAX_TEXT_BYTES:]
         if b"PK\x03\x04" in end and b"labels" in end:
-            raise _KIND.damaged(error) from None
+            raise RECOGNIZER_KIND.damaged(error) from None
         return {}
 
 

@@ -150,6 +150,7 @@ class RecognitionStage:
             ("schedule", schedule, RecognitionSchedule),
             ("vote", vote, LabelVote),
             ("track", track, TargetTrack),
+            ("rules", rules, LabelRules),
         ):
             check_instance(name, value, kind | None, f"a {kind.__name__} or None")
         self._read: Callable[[Image], Recognized] = read

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stn_rectify.runtime.checks import check_flag, check_instance, check_text
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.files import is_text
 from stn_rectify.runtime.process.installation import install_command
@@ -49,7 +50,7 @@ class MqttSink(ResultSink):
 
     Raises:
         StnRectifyError: if paho-mqtt 2 is not installed.
-        UsageError: if ``discovery_prefix`` is no text.
+        UsageError: if an argument is of the wrong type, or ``discovery_prefix`` is not Unicode text.
 
     Attributes:
         unsent: results left out for want of a connection.
@@ -66,12 +67,14 @@ class MqttSink(ResultSink):
         report: Callable[[str], None] | None = None,
         is_stopped: Callable[[], bool] | None = None,
     ) -> None:
+        check_instance("address", address, MqttAddress, "an MqttAddress: MqttAddress.parse makes one of a URL")
+        labels, targets = check_flag("labels", labels), check_flag("targets", targets)
         try:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:  # also of version 1, which has no enums
             raise StnRectifyError(f"MQTT needs paho-mqtt 2: {install_command('mqtt')}") from error
-        if discovery_prefix is not None and not is_text(discovery_prefix):
+        if discovery_prefix is not None and not is_text(check_text("discovery_prefix", discovery_prefix)):
             raise UsageError(f"discovery_prefix (--mqtt-discovery) is {discovery_prefix!r}: must be Unicode text")
         self._address, self._pace, self._report = address, Pace(interval_s=interval_s), report or (lambda line: None)
         self._is_stopped = is_stopped or (lambda: False)

@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
+from stn_rectify.runtime.checks import check_text
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.files import is_text
 
@@ -44,7 +45,7 @@ class MqttAddress:
         Raises:
             UsageError: if the text is no such URL, or its topic cannot be published to.
         """
-        if not is_text(url):
+        if not is_text(check_text("url", url)):
             raise UsageError(f"the MQTT address is not Unicode text: write the other bytes as %XX; {_ENCODED}")
         try:
             parts = urlsplit(url.strip())

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_flag, check_path, check_positive
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.files import text_name
 from stn_rectify.runtime.results import MissRule, Rectification
@@ -45,12 +46,14 @@ class VideoSink(ResultSink):
             are cut to a second. Else each result is one picture.
 
     Raises:
-        UsageError: if the file exists, or has another ending.
+        UsageError: if the file exists or has another ending, or an argument is of the wrong type.
         StnRectifyError: if the file cannot be written.
     """
 
     def __init__(self, file: str | PathLike[str], *, framerate: float = 25.0, real_time: bool = False) -> None:
-        self._path = Path(file)
+        self._path = Path(check_path("file", file))
+        self._framerate = check_positive("framerate", framerate)
+        self._real_time = check_flag("real_time", real_time)
         if self._path.suffix.lower() not in _FOURCC:
             raise UsageError(f"{file} is no video file to write: its name ends with {', '.join(_FOURCC)}")
         if self._path.exists():
@@ -63,7 +66,6 @@ class VideoSink(ResultSink):
             self._partial.touch()
         except OSError as error:
             raise cannot_write(str(file), error) from error
-        self._framerate, self._real_time = framerate, real_time
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._count = 0

@@ -12,6 +12,9 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.files import open_file
+from stn_rectify.runtime.images.kinds import VIDEO_SUFFIXES, called_image, is_boxed_image
+from stn_rectify.runtime.images.library_messages import library_messages
 from stn_rectify.runtime.images.reading import PILLOW_LIMIT
 from stn_rectify.runtime.sources.addresses import is_url, local_file, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
@@ -19,16 +22,9 @@ from stn_rectify.runtime.sources.containers import Container, read_container
 _CAMERA_NAME = re.compile(r"auto|picamera2(:\d+)?|\d+")
 _CAMERA_DEVICE = re.compile(r"/dev/(video|v4l|media)")
 _NUMBERED = re.compile(r"%0?\d*d")  # as FFmpeg writes the names of images that follow one another
-_VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-    | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
-)
-_IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
-    | {".tiff", ".webp"}
-)
 #: What Pillow takes for an image, and is a video.
 _VIDEO_FORMATS = frozenset({"MPEG"})
+_ANIMATIONS = frozenset({".apng", ".flc", ".fli", ".gif"})  # which may be taken for either
 
 
 @dataclass(frozen=True)
@@ -93,12 +89,12 @@ def _kind_of_missing(name: str) -> Kind | None:
         return Kind("camera", "a camera's device")
     if name == "demo":
         return Kind("demo", "the sample")
-    if suffix in _IMAGE_SUFFIXES and _NUMBERED.search(name):
+    if called_image(suffix) and _NUMBERED.search(name):
         pattern = _NUMBERED.sub("*", name)
         return Kind("image", "a pattern of images", f"'{pattern}'")
-    if suffix in _IMAGE_SUFFIXES:
+    if called_image(suffix) and suffix not in _ANIMATIONS:
         return Kind("image", "a pattern of images" if glob.has_magic(name) else "the name of an image")
-    return Kind("video", "the name of a video") if suffix in _VIDEO_SUFFIXES and not glob.has_magic(name) else None
+    return Kind("video", "the name of a video") if suffix in VIDEO_SUFFIXES and not glob.has_magic(name) else None
 
 
 def _is_video_device(name: str, mode: int) -> bool:
@@ -109,12 +105,16 @@ def _is_video_device(name: str, mode: int) -> bool:
 def _kind_of_file(name: str) -> Kind | None:
     """By what is in it; an animation, such as a GIF, may be taken for either."""
     try:
-        with PILLOW_LIMIT.lifted(), Image.open(name) as image:  # no pixel is made
+        with open_file(name) as file, library_messages(), PILLOW_LIMIT.lifted():  # whoever reads it says them
+            if is_boxed_image(file.read(12)):
+                return Kind("image", "an image")
+            file.seek(0)
+            image = Image.open(file)  # no pixel is made
             if image.format not in _VIDEO_FORMATS:
                 return None if getattr(image, "is_animated", False) else Kind("image", "an image")
     except UnidentifiedImageError:
         pass
     except Exception:  # Pillow's decoders raise nearly anything; whoever reads it will say so
         return None
-    is_video = read_container(name) != Container() or Path(name).suffix.lower() in _VIDEO_SUFFIXES
+    is_video = read_container(name) != Container() or Path(name).suffix.lower() in VIDEO_SUFFIXES
     return Kind("video", "a video") if is_video else None

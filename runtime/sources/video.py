@@ -92,9 +92,11 @@ class VideoSource(ThreadedSource):
         self._video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # 4.11 has it off, and takes it from nowhere but here
         rate = self._video.get(cv2.CAP_PROP_FPS)
         self._rate = rate if rate > 0 else 0.0
-        self.framerate = self._rate or None
         if self._scheme in _WEB:
             self.is_live = self._video.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
+        # Pictures that come one by one over HTTP tell no rate, and FFmpeg calls it 25 frames/s.
+        is_made_up = self._scheme in _WEB and self.is_live and self._codec() == "MJPG"
+        self.framerate = None if is_made_up else self._rate or None
 
     def _poll(self, framerate: float | None = None) -> None:
         """Takes single pictures from now on."""
@@ -181,12 +183,14 @@ class VideoSource(ThreadedSource):
     def _no_frame_cause(self) -> str:
         if self._container.is_cut:
             return "it is cut short, copy it again"
-        codec = int(self._video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-        name = codec.decode("ascii", "replace").strip("\0 ")
         return (
-            f"it is damaged, or this OpenCV cannot decode its codec {name!r}; copy it again, or convert it to H.264 "
-            "(ffmpeg -i OLD -c:v libx264 NEW.mp4)"
+            f"it is damaged, or this OpenCV cannot decode its codec {self._codec()!r}; copy it again, or convert it to "
+            "H.264 (ffmpeg -i OLD -c:v libx264 NEW.mp4)"
         )
+
+    def _codec(self) -> str:
+        code = int(self._video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        return code.decode("ascii", "replace").strip("\0 ")
 
     def _release(self) -> None:
         self._video.release()

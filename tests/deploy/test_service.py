@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime.command import cli
-from stn_rectify.runtime.command.options import make_parser, parse_options
+from stn_rectify.runtime.command.options.run_options import make_parser, parse_options
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"
@@ -78,7 +78,15 @@ def test_systemd_takes_the_unit_without_a_warning(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("script", ["deploy/install.sh", "tests/deploy/virtual_camera_test.sh"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "deploy/install.sh",
+        "deploy/installer/environment.sh",
+        "deploy/installer/versions.sh",
+        "tests/deploy/virtual_camera_test.sh",
+    ],
+)
 def test_scripts_are_sound(script: str) -> None:
     path = DEPLOY.parent / script
     subprocess.run(["sh", "-n", path], check=True)

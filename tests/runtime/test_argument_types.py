@@ -13,11 +13,13 @@ import pytest
 
 from stn_rectify.runtime import (
     CameraSource,
+    CommandRecognizer,
     CornerSmoother,
     DataError,
     FrameView,
     ImageSource,
     JsonlSink,
+    LabelRules,
     LabelVote,
     MissRule,
     ModelFile,
@@ -25,6 +27,7 @@ from stn_rectify.runtime import (
     ModelLimits,
     PiCameraSource,
     Pipeline,
+    RapidOcrRecognizer,
     RecognitionSchedule,
     RecognitionStage,
     Recognizer,
@@ -33,13 +36,16 @@ from stn_rectify.runtime import (
     SaveSink,
     SourceError,
     TargetTracker,
+    TesseractRecognizer,
     UsageError,
     VideoSource,
     draw_overview,
     open_camera,
     open_video,
 )
-from stn_rectify.runtime.sinks import Pace
+from stn_rectify.runtime.sinks import MqttAddress, MqttSink, Pace, VideoSink
+
+ADDRESS = MqttAddress("localhost", 1883, "a")
 
 WRONG: dict[str, tuple[Any, ...]] = {
     "whole number": (1.5, 2.0, "2", True, np.float32(2), float("nan"), [1], b"2", 0, -1, object()),
@@ -50,6 +56,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "address": (1, 1.5, True, object()),
     "path": (1, 1.5, True, object(), "a\0b"),
     "camera": (1.5, True, [1], None, -1, object()),
+    "command": (1, True, b"full", [1], object()),
     "object": (1, "x", [1], object()),
     "size": ("320x240", (320.0, 240), (320,), (1, 2, 3), 320, (True, True), {320, 240}, (-1, 3), (0, 0)),
 }
@@ -107,6 +114,19 @@ ARGUMENTS: list[tuple[Callable[..., Any], str, str]] = [
     (RecognitionSchedule, "when", "word"),
     (RecognitionSchedule, "steadiness", "object"),
     (RecognitionSchedule, "change", "object"),
+    (lambda timeout_s: CommandRecognizer("true", timeout_s=timeout_s), "timeout_s", "number"),
+    (CommandRecognizer, "command", "command"),
+    (RapidOcrRecognizer, "threads", "whole number"),
+    (TesseractRecognizer, "timeout_s", "number"),
+    (TesseractRecognizer, "text", "word"),
+    (LabelRules, "characters", "word"),
+    (LabelRules, "min_length", "whole number from 0"),
+    (LabelRules, "format", "word"),
+    (LabelRules, "lookalikes", "flag"),
+    (LabelRules, "known", "object"),
+    (LabelRules, "known_distance", "whole number from 0"),
+    (LabelRules, "names", "object"),
+    (stage, "rules", "object"),
     (stage, "schedule", "object"),
     (stage, "vote", "object"),
     (stage, "track", "object"),
@@ -146,6 +166,13 @@ ARGUMENTS: list[tuple[Callable[..., Any], str, str]] = [
     (lambda paths: ImageSource(paths), "paths", "path"),
     (lambda file: JsonlSink(file), "file", "path"),
     (lambda folder: SaveSink(folder), "folder", "path"),
+    (lambda file: VideoSink(file), "file", "path"),
+    (lambda framerate: VideoSink("x.mp4", framerate=framerate), "framerate", "number"),
+    (lambda real_time: VideoSink("x.mp4", real_time=real_time), "real_time", "flag"),
+    (lambda url: MqttAddress.parse(url), "url", "word"),
+    (MqttSink, "address", "object"),
+    (lambda labels: MqttSink(ADDRESS, labels=labels), "labels", "flag"),
+    (lambda targets: MqttSink(ADDRESS, targets=targets), "targets", "flag"),
 ]
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from stn_rectify.models.command.shared_options import CourseOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.command.subcommands.frame_training import FrameTraining, SceneOptions
 from stn_rectify.models.files import DENSE, NETWORK_SUFFIXES, check_refine_name, network_file
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option
-from stn_rectify.runtime.command.parsing import positive_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, group, option
+from stn_rectify.runtime.command.parsing.parser import positive_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stn_rectify.models.command.shared_options import EvaluationOptions, FrameOptions
 from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.files import DENSE, scan_file_of
-from stn_rectify.runtime.command.option_groups import group, positional
+from stn_rectify.runtime.command.parsing.option_groups import group, positional
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.standard_streams import escaped
 

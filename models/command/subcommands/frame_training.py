@@ -12,8 +12,8 @@ from stn_rectify.models.command.shared_options import CourseOptions, EvaluationO
 from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.command.subcommands.evaluate import print_tables, read_real_frames
 from stn_rectify.models.files import check_refine_name, is_refine_file
-from stn_rectify.runtime.command.option_groups import group, option, positional
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.parsing.option_groups import group, option, positional
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.cores import usable_cores
 from stn_rectify.runtime.process.standard_streams import escaped, say

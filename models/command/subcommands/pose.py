@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.command.subcommands.frame_training import FrameTraining, SceneOptions
 from stn_rectify.models.files import REFINE_SUFFIX, check_refine_name, is_refine_file, network_file
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, flag, group, option
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.crops import REFINE_MARGIN
 

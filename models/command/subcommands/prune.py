@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
 from stn_rectify.models.command.subcommands.frame_training import ChangeOfModel, TrainingFrameOptions
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
-from stn_rectify.runtime.command.parsing import number, whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, group, option, required
+from stn_rectify.runtime.command.parsing.parser import number, whole_number
 from stn_rectify.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from stn_rectify.models.command.shared_options import (
 from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.digits import DISTORTIONS
 from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
-from stn_rectify.runtime.command.option_groups import OptionGroup, choice, group, option, required
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, group, option, required
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import escaped, say
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.shared_options import CourseOptions, prepare_out
 from stn_rectify.models.command.subcommands.frame_training import ChangeOfModel, TrainingFrameOptions
-from stn_rectify.runtime.command.option_groups import group
+from stn_rectify.runtime.command.parsing.option_groups import group
 
 if TYPE_CHECKING:
     import keras

@@ -16,8 +16,8 @@ from stn_rectify.models.command.subcommand import Subcommand
 from stn_rectify.models.command.subcommands.evaluate import read_real_frames
 from stn_rectify.models.command.subcommands.frame_training import TrainingFrameOptions, course_arguments
 from stn_rectify.models.files import TURN_SUFFIX, is_turn_file, network_file
-from stn_rectify.runtime.command.option_groups import OptionGroup, group, option
-from stn_rectify.runtime.command.parsing import positive_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option
+from stn_rectify.runtime.command.parsing.parser import positive_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.standard_streams import escaped, say
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, group, option, positional, positionals
-from stn_rectify.runtime.command.parsing import OneLineParser
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.messages import model_description, recognizer_line
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option, positional, positionals
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.command.upkeep.model_store import ModelStore
 from stn_rectify.runtime.command.upkeep.signatures import check_signature, signature_file
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError, first_line
-from stn_rectify.runtime.model.model_file import ModelFile, bundled_models
+from stn_rectify.runtime.model.model_file import MODEL_KIND, ModelFile, bundled_models
 from stn_rectify.runtime.process.standard_streams import say, write_stdout
 from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_KIND, RECOGNIZER_SUFFIX
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import ImageSource
 
@@ -28,14 +29,6 @@ KEY_VARIABLE = "STN_RECTIFY_MODEL_KEY"
 _PROGRAM = "stn-rectify models"
 _CONFIGURATION = Path("/etc/stn-rectify")
 _KEY_FILE = _CONFIGURATION / "models.pub"
-_RECOGNIZER = ".recognizer.tflite"
-_MAX_BYTES = 256 << 20
-
-
-def _sha256(text: str) -> str:
-    if len(text) != 64 or set(text.lower()) - set("0123456789abcdef"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no SHA-256, which has 64 hexadecimal digits")
-    return text.lower()
 
 
 @dataclass(frozen=True)
@@ -85,13 +78,6 @@ class ProofOptions(OptionGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(OptionGroup):
-    """The options of ``stn-rectify models list``."""
-
-    store: StoreOptions = group()
-
-
-@dataclass(frozen=True, kw_only=True)
 class VerifyOptions(OptionGroup):
     """The options of ``stn-rectify models verify``."""
 
@@ -106,15 +92,8 @@ class InstallOptions(OptionGroup):
     """The options of ``stn-rectify models install``."""
 
     file: str = positional("a model file from stn-convert, or a bundled name", str, metavar="FILE")
-    sha256: str | None = option(None, "what its SHA-256 has to be", _sha256, metavar="HEX")
+    sha256: str | None = option(None, "what its SHA-256 has to be", metavar="HEX")
     proof: ProofOptions = group()
-    store: StoreOptions = group()
-
-
-@dataclass(frozen=True, kw_only=True)
-class RollbackOptions(OptionGroup):
-    """The options of ``stn-rectify models rollback``."""
-
     store: StoreOptions = group()
 
 
@@ -137,35 +116,30 @@ def models(words: Sequence[str]) -> int:
         "new one and go on.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|verify|install|rollback")
-    helps: Mapping[str, tuple[type[OptionGroup], str]] = {
-        "list": (ListOptions, "what comes with the package, what is in use, and what was before"),
-        "verify": (VerifyOptions, "prove files, and run each once; one that is bad ends with status 1"),
-        "install": (InstallOptions, "verify a file, then put it in the place of the one in use"),
-        "rollback": (RollbackOptions, "go back to the model before; once more: forward again"),
+    acts: Mapping[str, tuple[type[OptionGroup], Callable[[Any], int], str]] = {
+        "list": (StoreOptions, _list, "what comes with the package, what is in use, and what was before"),
+        "verify": (VerifyOptions, _verify, "prove files, and run each once; one that is bad ends with status 1"),
+        "install": (InstallOptions, _install, "verify a file, then put it in the place of the one in use"),
+        "rollback": (StoreOptions, _rollback, "go back to the model before; once more: forward again"),
     }
-    for verb, (options, text) in helps.items():
+    for verb, (options, _, text) in acts.items():
         one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
         options.add_to(one)
         one.add_argument("--debug", action="store_true", help="print a traceback with an error")
     parsed = vars(parser.parse_args(words))
-    acts: Mapping[str, Callable[[], int]] = {
-        "list": lambda: _list(ListOptions.of(parsed)),
-        "verify": lambda: _verify(VerifyOptions.of(parsed)),
-        "install": lambda: _install(InstallOptions.of(parsed)),
-        "rollback": lambda: _rollback(RollbackOptions.of(parsed)),
-    }
-    return acts[parsed["verb"]]()
+    options, act, _ = acts[parsed["verb"]]
+    return act(options.of(parsed))
 
 
-def _list(options: ListOptions) -> int:
-    store = options.store.found
+def _list(options: StoreOptions) -> int:
+    store = options.found
     for name in bundled_models():
-        write_stdout(f"bundled  {name}: {_described(ModelFile.open(name))}\n")
+        write_stdout(f"bundled  {name}: {model_description(ModelFile.open(name))}\n")
     for word, file in (("in use", store.in_use), ("before", store.before)):
         if file is None:
             continue
         try:
-            write_stdout(f"{word:<7}  {file}: {_described(ModelFile.open(file))}\n")
+            write_stdout(f"{word:<7}  {file}: {model_description(ModelFile.open(file))}\n")
         except ModelFileError as error:
             write_stdout(f"{word:<7}  {file}: bad: {error}\n")
     if store.in_use is None:
@@ -178,11 +152,11 @@ def _verify(options: VerifyOptions) -> int:
     for file in options.files:
         try:
             content, path = _proved(file, options.proof)
-            if path.name.endswith(_RECOGNIZER):
+            if path.name.endswith(RECOGNIZER_SUFFIX):
                 with Recognizer(path) as recognizer:
-                    text = f"recognizer {recognizer.file.name}, {recognizer.file.size_bytes / 1000:.0f} KB"
+                    text = recognizer_line(recognizer)
             else:
-                text = _described(_tried(path))
+                text = model_description(_tried(path))
         except UsageError:
             raise
         except StnRectifyError as error:
@@ -194,7 +168,7 @@ def _verify(options: VerifyOptions) -> int:
 
 
 def _install(options: InstallOptions) -> int:
-    if options.file.endswith(_RECOGNIZER):
+    if options.file.endswith(RECOGNIZER_SUFFIX):
         raise UsageError(
             f"{options.file} is a recognizer, which a run takes by --recognizer: put it there, and verify it"
         )
@@ -210,14 +184,14 @@ def _install(options: InstallOptions) -> int:
     return 0
 
 
-def _rollback(options: RollbackOptions) -> int:
-    store = options.store.found
+def _rollback(options: StoreOptions) -> int:
+    store = options.found
     _say_in_use(store, store.rollback(_tried))
     return 0
 
 
 def _say_in_use(store: ModelStore, file: Path) -> None:
-    say(f"in use: {file.stem}: {_described(ModelFile.open(file))}")
+    say(f"in use: {file.stem}: {model_description(ModelFile.open(file))}")
     say(f"runs with --model {store.current} take it up at their next start, or now: sudo systemctl reload stn-rectify")
 
 
@@ -226,34 +200,21 @@ def _proved(file: str, proof: ProofOptions, sha256: str | None = None) -> tuple[
 
     Raises:
         ModelFileError: if it cannot be read, or its hash or its signature is another.
-        UsageError: if the key cannot be used.
+        UsageError: if the key cannot be used, or ``sha256`` is none.
         StnRectifyError: if the extra for signatures is not installed.
     """
-    is_bundled = file in bundled_models()
-    path = ModelFile.open(file).path if is_bundled else Path(file)
-    try:
-        if not path.is_file():
-            reason = "is no file" if path.exists() else "does not exist: check the path"
-            raise ModelFileError(f"model file {path} {reason}")
-        if path.stat().st_size > _MAX_BYTES:
-            raise ModelFileError(f"model file {path} has {path.stat().st_size} bytes: not a model")
-        content = path.read_bytes()
-        beside = path.with_name(path.name + ".sha256")
-        wanted = beside.read_text(encoding="utf-8", errors="replace").split()[:1] if beside.is_file() else []
-    except OSError as error:
-        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    for origin, hexadecimal in [(str(beside), one.lower()) for one in wanted] + (
-        [("--sha256", sha256)] if sha256 else []
-    ):
-        if hexadecimal != found:
-            raise ModelFileError(f"model file {path}: its SHA-256 is {found}, not that of {origin}: get it again")
+    kind = RECOGNIZER_KIND if file.endswith(RECOGNIZER_SUFFIX) else MODEL_KIND
+    path = kind.locate(file)
+    content = kind.read(path)
+    kind.is_as_told(path, content)
+    if sha256 is not None:
+        kind.is_as_told(path, content, sha256)
     key = proof.key_file
-    if key is not None and not is_bundled:
+    if key is not None and not kind.is_bundled(path):
         try:
             check_signature(content, signature_file(path, key), key)
         except DataError as error:
-            raise ModelFileError(f"model file {path}: {error}") from error
+            raise ModelFileError(f"{kind.noun} file {path}: {error}") from error
     return content, path
 
 
@@ -270,8 +231,3 @@ def _tried(path: Path) -> ModelFile:
             return rectifier.model
     except (DataError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"model file {path} does not run: {first_line(error)}") from error
-
-
-def _described(model: ModelFile) -> str:
-    networks = f"{model.networks} networks, " if model.networks > 1 else ""
-    return f"{model.metadata.name} (INT8, {model.metadata.kind}, {networks}{model.size_bytes / 1000:.0f} KB)"

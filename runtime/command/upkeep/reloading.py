@@ -15,7 +15,7 @@ from types import FrameType
 
 from stn_rectify.runtime.command.finding import Finding
 from stn_rectify.runtime.command.messages import model_line, recognizer_line
-from stn_rectify.runtime.command.options import RunOptions, check_options
+from stn_rectify.runtime.command.options.run_options import RunOptions, check_options
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import ResultSink
@@ -133,7 +133,8 @@ def _possible(current: RunOptions, wanted: RunOptions) -> tuple[RunOptions, list
 
 def _file_states(options: RunOptions) -> list[tuple[str, tuple[int, ...]]]:
     """The files that the run has read, and what changes when one of that name is replaced or written to."""
-    names = (options.model.model, options.recognition.recognizer, options.recognition.labels)
+    recognition = options.recognition
+    names = (options.model.model, recognition.recognizer, recognition.labels, recognition.known, recognition.label_map)
     states: list[tuple[str, tuple[int, ...]]] = []
     for name in filter(None, names):
         with suppress(OSError):  # bundled ones

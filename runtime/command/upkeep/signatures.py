@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.installation import install_command
 
 _PEM = b"-----BEGIN PUBLIC KEY-----"
 _ED25519_BYTES = 64
@@ -101,5 +102,5 @@ def _import(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise StnRectifyError(
-            f"signatures need the extra signatures ({first_line(error)}): pip install 'stn-rectify[signatures]'"
+            f"signatures need the extra signatures ({first_line(error)}): {install_command('signatures')}"
         ) from error

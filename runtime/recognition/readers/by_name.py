@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_path
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.model.limits import ModelLimits
+from stn_rectify.runtime.recognition.readers.ocr_engine import TextKind, check_text_kind
 from stn_rectify.runtime.recognition.readers.rapidocr import RapidOcrRecognizer
 from stn_rectify.runtime.recognition.readers.tesseract import TesseractRecognizer
-from stn_rectify.runtime.recognition.readers.text_image import TextKind, check_text
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.recognizer import Recognizer
 
@@ -47,10 +46,10 @@ def load_recognizer(
     """Opens a recognizer by its name.
 
     Args:
-        name: an engine, ``"rapidocr"`` or ``"tesseract"``; ``"package.module:function"``, a function of an image or an
-            object or class with a method ``recognize``, looked for in the working directory, too; a name of the
-            entry-point group ``stn_rectify.recognizers``, whose object is the same; a .tflite file, or the name of a
-            bundled one, such as ``"digits"``.
+        name: an engine, ``"rapidocr"`` or ``"tesseract"``, also where a file has that name (``"./rapidocr"`` is the
+            file); a .tflite file; ``"package.module:function"``, a function of an image or an object or class with a
+            method ``recognize``, looked for in the working directory, too; a name of the entry-point group
+            ``stn_rectify.recognizers``, whose object is the same; the name of a bundled file, such as ``"digits"``.
         threads: that networks compute with, 1 or more.
         text: what is written on a target, ``"line"`` (None) or ``"block"``. For engines, and for classes of others
             that take an argument of this name.
@@ -72,38 +71,40 @@ def load_recognizer(
         >>> Pipeline(rectifier, recognizer=recognizer)  # doctest: +SKIP
     """
     if text is not None:
-        check_text(text)
+        text = check_text_kind(text)
     name = check_path("recognizer", name)
-    word = os.fspath(name)
-    is_word = isinstance(name, str) and not Path(name).is_file()
-    found: Any = None
-    if isinstance(name, str) and word in ENGINES:
-        found = ENGINES[word]  # whatever file has that name: ./rapidocr is a path
-    elif is_word and _FUNCTION.fullmatch(word):
-        found = _imported(word)
-    elif is_word:
-        found = _of_other_packages(word)
+    word, found = os.fspath(name), _no_file(name)
     if found is None:
         if text is not None:
             raise UsageError(f"recognizer {word!r} reads what its network was trained on: leave text (--text) out")
         try:
             return Recognizer(name, threads=threads, labels=labels, beam_width=beam_width, sha256=sha256, limits=limits)
         except ModelFileError as error:
-            if is_word and word.isidentifier():  # a name, and no path
+            if isinstance(name, str) and name.isidentifier():  # and no path
                 brought = sorted(entry.name for entry in metadata.entry_points(group=ENTRY_POINTS))
                 raise ModelFileError(f"{error}; engines: {', '.join([*ENGINES, *brought])}") from error
             raise
-    for argument, is_given in (
-        ("labels", labels is not None),
-        ("beam_width", beam_width != 1),
-        ("sha256", sha256 is not None),
+    for argument, option, is_given in (
+        ("labels", "labels", labels is not None),
+        ("beam_width", "beam-width", beam_width != 1),
+        ("sha256", "recognizer-sha256", sha256 is not None),
     ):
         if is_given:
-            option = {"sha256": "recognizer-sha256"}.get(argument, argument.replace("_", "-"))
             raise UsageError(
                 f"recognizer {word!r} is no .tflite file, which {argument} (--{option}) is for: leave it out"
             )
     return _made(word, found, threads, text)
+
+
+def _no_file(name: str | PathLike[str]) -> Any:
+    """What a name means that is no file's; None if it may be one's, or a bundled recognizer's."""
+    if not isinstance(name, str):
+        return None
+    if name in ENGINES:
+        return ENGINES[name]
+    if os.path.isfile(name):
+        return None
+    return _imported(name) if _FUNCTION.fullmatch(name) else _of_other_packages(name)
 
 
 def _made(name: str, found: Any, threads: int, text: TextKind | None) -> ImageRecognizer:
@@ -149,7 +150,8 @@ def as_recognizer(found: Any, name: str) -> ImageRecognizer:
         UsageError: if it is neither.
     """
     if callable(getattr(found, "recognize", None)):
-        return found  # type: ignore[no-any-return]
+        recognizer: ImageRecognizer = found
+        return recognizer
     if callable(found):
         return _Function(found, name)
     raise UsageError(

@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_positive
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
-from stn_rectify.runtime.recognition.readers.text_image import tidy_lines
 from stn_rectify.runtime.recognition.recognition import Recognition
 
 #: What stands in a command for the path of the picture.
@@ -45,8 +45,9 @@ class CommandRecognizer(Closing):
     """
 
     def __init__(self, command: str | Sequence[str], *, timeout_s: float = 10.0) -> None:
-        if not timeout_s > 0:
-            raise UsageError(f"timeout_s is {timeout_s}: must be above 0")
+        self._timeout_s = check_positive("timeout_s", timeout_s)
+        if not isinstance(command, Sequence) or not all(isinstance(word, str) for word in command):
+            raise UsageError(f"command is {command!r:.80}: must be a command line, or a list of its words")
         try:
             words = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
@@ -58,7 +59,6 @@ class CommandRecognizer(Closing):
                 f"the recognizer's command {words[0]!r} is no program that can be run: install it, or give its path"
             )
         self._words = words if any(PICTURE in word for word in words[1:]) else [*words, PICTURE]
-        self._timeout_s = timeout_s
         self._folder: str | None = tempfile.mkdtemp(prefix="stn-rectify-")
 
     @property
@@ -89,7 +89,8 @@ class CommandRecognizer(Closing):
         except OSError as error:
             raise StnRectifyError(f"cannot write {picture}: {error.strerror}") from error
         output = self._run([word.replace(PICTURE, str(picture)) for word in self._words])
-        text = tidy_lines(output.decode(errors="replace"))
+        lines = (" ".join(line.split()) for line in output.decode(errors="replace").splitlines())
+        text = "\n".join(filter(None, lines))
         return Recognition(text, None) if text else None
 
     def close(self) -> None:

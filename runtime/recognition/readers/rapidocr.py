@@ -9,30 +9,17 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.checks import check_whole
+from stn_rectify.runtime.errors import StnRectifyError, first_line
 from stn_rectify.runtime.process.installation import install_command, pip_command
-from stn_rectify.runtime.recognition.readers.text_image import (
-    UPENDED,
-    TextKind,
-    as_bgr,
-    block_size,
-    check_text,
-    line_size,
-    one_line,
-    weighted_score,
-)
+from stn_rectify.runtime.recognition.readers.ocr_engine import OcrEngine, TextKind, weighted_score
 from stn_rectify.runtime.recognition.recognition import Recognition
 
-_LINE_HEIGHT = 48  # pixels: what its recognition network sees
-_LEAST_BLOCK = 400  # pixels along the shorter side
-_SURE = 0.5  # below it a line is tried upside down, too
 
-
-class RapidOcrRecognizer:
+class RapidOcrRecognizer(OcrEngine):
     """Reads texts with RapidOCR (extra ``ocr``).
 
     A line is read by the recognition network alone, at the 48 pixels of height that it sees, without a search for text.
@@ -45,16 +32,19 @@ class RapidOcrRecognizer:
 
     Raises:
         StnRectifyError: if the package is missing or cannot be used.
-        UsageError: if ``text`` is out of range.
+        UsageError: if ``text`` or ``threads`` is out of range.
 
     Example:
         >>> pipeline = Pipeline(rectifier, recognizer=RapidOcrRecognizer())  # doctest: +SKIP
     """
 
+    _LINE_HEIGHT = 48  # what its recognition network sees
+    _LEAST_BLOCK = 400
+    _SURE = 0.5
+
     def __init__(self, *, text: TextKind = "line", threads: int = 1) -> None:
-        self._text = check_text(text)
-        if threads < 1:
-            raise UsageError(f"threads is {threads}: must be 1 or more")
+        super().__init__(text)
+        threads = check_whole("threads", threads, 1)
         try:
             from rapidocr_onnxruntime import RapidOCR
 
@@ -73,45 +63,17 @@ class RapidOcrRecognizer:
         """The engine, its version, and what it reads."""
         return f"rapidocr (rapidocr-onnxruntime {metadata.version('rapidocr-onnxruntime')}, text {self._text})"
 
-    def image_size(self, own: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of the image that it wants of a target of this width and height in the frame, pixels."""
-        return line_size(own, _LINE_HEIGHT) if self._text == "line" else block_size(own, _LEAST_BLOCK)
-
-    def recognize(self, image: Image) -> Recognition | None:
-        """Reads an upright image, BGR uint8 [h, w, 3] or grey [h, w].
-
-        Returns:
-            The text; lines of a block are separated by a line feed, and its score is their mean, weighted by their
-            lengths. None if there is none.
-
-        Raises:
-            DataError: if the image has the wrong type, dtype or shape.
-        """
-        bgr = as_bgr(image)
-        return self._line(bgr) if self._text == "line" else self._block(bgr)
+    def _read(self, image: Image) -> Recognition | None:
+        return self._line(image) if self._text == "line" else self._block(image)
 
     def _line(self, image: Image) -> Recognition | None:
-        if image.shape[0] >= UPENDED * image.shape[1]:
-            turns = [
-                self._read(_turned(image, turn)) for turn in (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
-            ]
-            best = max(turns, key=lambda read: read[1])
-        else:
-            best = self._read(image)
-            if best[1] < _SURE:
-                best = max(best, self._read(_turned(image, cv2.ROTATE_180)), key=lambda read: read[1])
-        return Recognition(*best) if best[0] else None
-
-    def _read(self, image: Image) -> tuple[str, float]:
-        """The text and its score; an empty text has a score of 0."""
         lines, _ = self._engine(image, use_det=False, use_cls=False, use_rec=True)
         text, score = lines[0] if lines else ("", 0.0)
-        text = one_line(text)
-        return text, _share(score) if text else 0.0
+        return Recognition(_one_line(text), _share(score)) if text.strip() else None
 
     def _block(self, image: Image) -> Recognition | None:
         found, _ = self._engine(image, use_det=True, use_cls=True, use_rec=True)
-        pieces = [(np.asarray(box, np.float64), one_line(text), _share(score)) for box, text, score in found or ()]
+        pieces = [(np.asarray(box, np.float64), _one_line(text), _share(score)) for box, text, score in found or ()]
         rows = _rows([piece for piece in pieces if piece[1]])
         parts = [(text, score) for row in rows for _, text, score in row]
         score = weighted_score(parts)
@@ -133,8 +95,9 @@ def _rows(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return [sorted(row, key=lambda one: one[0][:, 0].mean()) for row in rows]
 
 
-def _turned(image: Image, turn: int) -> Image:
-    return np.asarray(cv2.rotate(image, turn), np.uint8)
+def _one_line(text: str) -> str:
+    """The text with a single space between its words."""
+    return " ".join(text.split())
 
 
 def _share(score: Any) -> float:

@@ -11,21 +11,12 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import check_positive, check_text
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.process.installation import install_command
-from stn_rectify.runtime.recognition.readers.text_image import (
-    UPENDED,
-    TextKind,
-    as_bgr,
-    block_size,
-    check_text,
-    line_size,
-    weighted_score,
-)
+from stn_rectify.runtime.recognition.readers.ocr_engine import OcrEngine, TextKind, weighted_score
 from stn_rectify.runtime.recognition.recognition import Recognition
 
-_LINE_HEIGHT = 64  # pixels: capitals of some 40, where Tesseract reads best
-_LEAST_BLOCK = 1000  # pixels along the shorter side
 _BORDER = 0.25  # of background around the image of a line, of its height: letters at the edge are not read
 _LEAST_CONTRAST = 2.0  # grey levels: on an even picture it finds letters
 #: ``--psm``: a single line; a uniform block.
@@ -33,7 +24,7 @@ _PAGE_MODES = {"line": 7, "block": 6}
 _PROGRAM_MISSING = "the recognizer tesseract needs the program tesseract: sudo apt install tesseract-ocr"
 
 
-class TesseractRecognizer:
+class TesseractRecognizer(OcrEngine):
     """Reads texts with Tesseract (extra ``tesseract``, and the program: Debian's ``tesseract-ocr``).
 
     Args:
@@ -46,10 +37,12 @@ class TesseractRecognizer:
         UsageError: if ``text`` or ``timeout_s`` is out of range, or the language is not installed.
     """
 
+    _LINE_HEIGHT = 64  # capitals of some 40, where Tesseract reads best
+    _LEAST_BLOCK = 1000
+
     def __init__(self, *, text: TextKind = "line", language: str = "eng", timeout_s: float = 30.0) -> None:
-        self._text, self._language, self._timeout_s = check_text(text), language, timeout_s
-        if not timeout_s > 0:
-            raise UsageError(f"timeout_s is {timeout_s}: must be above 0")
+        super().__init__(text)
+        self._language, self._timeout_s = check_text("language", language), check_positive("timeout_s", timeout_s)
         try:
             import pytesseract
         except ImportError as error:
@@ -77,31 +70,10 @@ class TesseractRecognizer:
         """The engine, its version, and what it reads."""
         return f"tesseract ({self._version}, {self._language}, text {self._text})"
 
-    def image_size(self, own: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of the image that it wants of a target of this width and height in the frame, pixels."""
-        return line_size(own, _LINE_HEIGHT) if self._text == "line" else block_size(own, _LEAST_BLOCK)
-
-    def recognize(self, image: Image) -> Recognition | None:
-        """Reads an upright image, BGR uint8 [h, w, 3] or grey [h, w].
-
-        Returns:
-            The text; lines of a block are separated by a line feed. Its score is the mean of its words', weighted by
-            their lengths. None if there is none.
-
-        Raises:
-            DataError: if the image has the wrong type, dtype or shape.
-            StnRectifyError: if the program fails, or takes too long.
-        """
-        grey = np.asarray(cv2.cvtColor(as_bgr(image), cv2.COLOR_BGR2GRAY), np.uint8)
+    def _read(self, image: Image) -> Recognition | None:
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
         if grey.std() < _LEAST_CONTRAST:
             return None
-        if self._text == "line" and grey.shape[0] >= UPENDED * grey.shape[1]:
-            turns = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
-            reads = [self._read(np.asarray(cv2.rotate(grey, turn), np.uint8)) for turn in turns]
-            return max(reads, key=lambda read: 0.0 if read is None or read.score is None else read.score)
-        return self._read(grey)
-
-    def _read(self, grey: Image) -> Recognition | None:
         if self._text == "line":
             grey = np.pad(grey, round(_BORDER * grey.shape[0]), constant_values=int(np.median(grey)))
         try:

@@ -66,7 +66,8 @@ def cause_of_failure(error: Exception, address: str, *, timeout_s: float) -> str
     is_through = url.scheme in ("http", "https") and uses_proxy(url)
     through = f"through the proxy {_proxy()} (http_proxy): " if is_through else ""
     if isinstance(error, urllib.error.HTTPError):
-        reason = "".join(filter(str.isprintable, str(error.reason)))[:60]
+        words = str(error.reason).rpartition("\n")[2].partition(" - ")[0]  # around a redirection's urllib puts its own
+        reason = "".join(filter(str.isprintable, words))[:60]
         cause = _status_cause(error.code, reason, scheme=url.scheme, has_login=url.user is not None)
         return f"{through}{cause}" if error.code in (403, 502, 503, 504) else cause
     if not isinstance(error, OSError):
@@ -106,7 +107,9 @@ def _status_cause(status: int, reason: str, *, scheme: str, has_login: bool) -> 
     if status in (429, 453, 503):
         return f"its server is busy ({said}): another viewer may have its only stream"
     if 300 <= status < 400:
-        return f"it points to another address in circles ({said}): name the last one"
+        return (
+            f"it points to another address ({said}), in circles or to none of HTTP: name the one that has the pictures"
+        )
     if status >= 500:
         return f"its server fails ({said}): see what it says itself, or restart it"
     return f"its server answers {said}: check the address"

@@ -152,12 +152,19 @@ class _Basic(urllib.request.HTTPBasicAuthHandler):
 class _Digest(urllib.request.HTTPDigestAuthHandler):
     """The same; it tries a password once, not five times, since cameras count."""
 
+    def __init__(self, passwords: urllib.request.HTTPPasswordMgr) -> None:
+        super().__init__(passwords)
+        self.reset_retry_count()
+
     def reset_retry_count(self) -> None:
         self.retried = 5
 
     def http_error_401(self, *arguments: Any) -> Any:
-        with suppress(ValueError):
-            return super().http_error_401(*arguments)
+        try:
+            with suppress(ValueError):
+                return super().http_error_401(*arguments)
+        finally:
+            self.reset_retry_count()  # urllib forgets it where the password was refused
         return None
 
 

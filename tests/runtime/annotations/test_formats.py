@@ -530,6 +530,17 @@ def test_of_many_frames_those_that_are_left_out_are_not_opened(tmp_path):
         read_annotations(tmp_path)
 
 
+def test_a_folder_that_has_gone_is_an_error_of_its_frames_alone(tmp_path):
+    save_image(tmp_path / "x" / "a.png")
+    save_image(tmp_path / "x" / "other.png")
+    save(tmp_path / "x.truth.json", {"a.png": SQUARE, "gone/b.png": None})
+    errors = []
+    read = read_annotations(tmp_path / "x.truth.json", on_error=errors.append)
+    assert [frame.path.name for frame in read.frames] == ["a.png"]
+    assert "1 image that no annotation names left out" in read.notes
+    assert len(errors) == 1
+
+
 def test_single_targets_are_the_largest_of_each_frame(tmp_path):
     small = [[10, 10], [300, 10], [300, 20], [10, 20]]
     for name in ("one.jpg", "two.jpg", "none.jpg"):

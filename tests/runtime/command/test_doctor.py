@@ -24,7 +24,7 @@ from stn_rectify.runtime.command.doctor import (
     throttling_check,
     throttling_value,
 )
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.process.installation import pip_command
 
 WEBCAM = CameraInfo("/dev/video0", "HD Webcam", "uvcvideo", {"MJPG": ("640x480",)})

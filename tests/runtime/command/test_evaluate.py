@@ -18,7 +18,7 @@ import pytest
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.evaluation import search
 from stn_rectify.runtime.images.reading import read_image
 from tests.runtime.conftest import ModelFactory
@@ -100,6 +100,7 @@ def test_boxes_and_texts_are_compared_where_they_are_known(
     low, high = corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5
     entry = {"box": [*low, *(high - low)], "text": "7"}
     (tmp_path / "cars.boxes.json").write_text(json.dumps({"a.png": entry}))
+    picture(cars / "not-named.png")
     words = ["evaluate", str(cars), "--model", str(model), "--recognizer-command", "printf 7%.0s {}", "--json", "-"]
     assert main(words) == 0
     printed = capsys.readouterr()
@@ -111,6 +112,7 @@ def test_boxes_and_texts_are_compared_where_they_are_known(
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["folders"][0]["overlaps"][0]["text"] == 0
     assert "1 box," in printed.err
+    assert "cars: 1 image that cars.boxes.json does not name left out" in printed.err
 
 
 def test_a_bad_image_is_named_and_counted_and_the_rest_goes_on(
@@ -130,6 +132,14 @@ def test_a_bad_image_is_named_and_counted_and_the_rest_goes_on(
     assert "frames: 2 frames, 2 targets, 3 without, 1 failed" in printed.out
     assert "empty: 3 frames, 0 targets, 3 without, 1 failed" in printed.out
     assert cv2.imread(str(sheet)).shape[0] > 500
+
+
+def test_frames_with_more_pixels_than_allowed_are_errors(
+    model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(folder / "b.png"), np.zeros((1000, 1001, 3), np.uint8))
+    assert main(["evaluate", str(folder), "--model", str(model), "--max-pixels", "1M"]) == 1
+    assert "b.png: 1001x1000 are 1.001 million pixels, more than 1 million" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_with_the_tables_of_what_was_done(

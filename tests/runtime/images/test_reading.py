@@ -212,7 +212,7 @@ SAME_PICTURE = {
     "PFM": (opencv(".pfm", (PICTURE[..., ::-1] / 255).astype(np.float32)), False, ""),
     "PAM": (
         lambda file: file.write_bytes(
-            b"P7\nWIDTH 64\nHEIGHT 48\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + PICTURE.tobytes()
+            b"P7\nHEIGHT 48\nWIDTH 64\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + PICTURE.tobytes()
         ), False, "",
     ),
     "palette": (pillow(Image.fromarray(GREY).convert("P"), "PNG"), False, ""),
@@ -253,6 +253,17 @@ def test_floats_of_no_known_depth_are_stretched_and_named(
     assert image.max() > 200
 
 
+@pytest.mark.parametrize(("factor", "note"), [(128, ""), (16, "taken for 12 bits")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_signed_samples_are_bright_at_15_bits_or_at_12_in_these(
+    factor: int, note: str, channels: int, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    samples = (GREY if channels == 1 else PICTURE[..., ::-1]).astype(np.int16) * factor
+    opencv(".tif", samples)(tmp_path / "a.tif")
+    assert seen(tmp_path / "a.tif", GREY if channels == 1 else PICTURE[..., ::-1])
+    assert [note in str(one.message) for one in recwarn] == ([True] if note else [])
+
+
 def test_a_black_image_stays_black(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "a.png")
     with warnings.catch_warnings():
@@ -270,7 +281,10 @@ def drawn(colour: tuple[int, ...], mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-@pytest.mark.parametrize(("colour", "ground"), [((0, 0, 0), 255), ((90, 40, 30), 255), ((250, 250, 250), 0)])
+@pytest.mark.parametrize(
+    ("colour", "ground"),
+    [((0, 0, 0), 255), ((90, 40, 30), 255), ((180, 180, 180), 255), ((205, 205, 205), 0), ((250, 250, 250), 0)],
+)
 def test_drawings_on_a_transparent_ground_can_be_seen(
     mode: str, colour: tuple[int, ...], ground: int, tmp_path: Path
 ) -> None:
@@ -387,6 +401,20 @@ def test_a_damaged_fax_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == ""
 
 
+def test_a_warning_of_pillow_names_each_file(tmp_path: Path) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 9, 271, 2, 40, 9999)  # nine tags, but one is there
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(PICTURE).save(tmp_path / name, exif=exif)
+    with warnings.catch_warnings(record=True) as said:
+        for name in ("a.jpg", "b.jpg"):
+            read_image(tmp_path / name)
+        warnings.warn("of another", UserWarning, stacklevel=1)
+    a, b, other = (str(one.message) for one in said)
+    assert a.startswith(f"{tmp_path}/a.jpg: ")
+    assert b.startswith(f"{tmp_path}/b.jpg: ")
+    assert other == "of another"
+
+
 @pytest.mark.parametrize("kind", ["16 bits RGB, TIFF", "12 in 16 bits RGB, PNG", "float RGB, TIFF", "PFM", "PAM"])
 def test_damage_of_deep_images_is_one_line(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     SAME_PICTURE[kind][0](tmp_path / "a")
@@ -400,7 +428,7 @@ def test_damage_of_deep_images_is_one_line(kind: str, tmp_path: Path, capfd: pyt
     ("content", "message"),
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is a HEIC image: .* install pillow-heif' lets them be read, or"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "it is a video: name it with --video"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "it is a video: stn-rectify takes it with --video"),
         (b"\xff\x0a" + bytes(30), "a JPEG XL image: djxl makes PNG"),
         (b"%PDF-1.7\n" + bytes(30), "a PDF: pdftoppm"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript drawing"),
@@ -411,6 +439,15 @@ def test_what_cannot_be_read_is_called_by_its_name(content: bytes, message: str,
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(SourceError, match=rf"cannot read the image .*a\.jpg: .*{message}"):
         read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"), [(".TS", "videos: stn-rectify takes each with --video"), (".raf", "develop")]
+)
+def test_what_its_bytes_do_not_tell_the_suffix_may(suffix: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(bytes(100))
+    with pytest.raises(SourceError, match=rf"a{suffix}: it is no image, or of a kind .* \(.*{message}"):
+        read_image(tmp_path / f"a{suffix}")
 
 
 def test_encoded_bytes_are_read_as_files_are(tmp_path: Path) -> None:

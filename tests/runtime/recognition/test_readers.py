@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -36,6 +35,7 @@ from stn_rectify.runtime import (
 )
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.process.installation import install_command
+from stn_rectify.runtime.recognition.readers.ocr_engine import OcrEngine, TextKind
 from tests.waiting import DEADLINE_S
 
 TEXT = "KLM 4729"
@@ -103,9 +103,70 @@ def test_an_engine_refuses_what_is_no_image(engine: str) -> None:
             recognizer.recognize(image)
 
 
+class Scripted(OcrEngine):
+    """Gives the answers one after the other, and keeps what it is given."""
+
+    _LINE_HEIGHT, _LEAST_BLOCK, _SURE = 40, 100, 0.5
+
+    def __init__(self, text: TextKind, *answers: Recognition | None) -> None:
+        super().__init__(text)
+        self.answers, self.seen = list(answers), list[np.ndarray]()
+
+    def _read(self, image: np.ndarray) -> Recognition | None:
+        self.seen.append(image)
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "size"),
+    [
+        ("line", (200, 50), (160, 40)),
+        ("line", (50, 200), (40, 160)),
+        ("line", (50, 74), (27, 40)),
+        ("line", (1000, 1), (4000, 40)),
+        ("block", (50, 200), (100, 400)),
+        ("block", (300, 200), (300, 200)),
+        ("block", (1, 100), (100, 4000)),
+    ],
+)
+def test_the_image_that_an_engine_wants(text: TextKind, own: tuple[int, int], size: tuple[int, int]) -> None:
+    assert Scripted(text).image_size(own) == size
+
+
+SURE, UNSURE, NO_SCORE = Recognition("sure", 0.9), Recognition("unsure", 0.4), Recognition("no score", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "answers", "said", "quarters"),
+    [
+        ("line", (20, 60, 3), [SURE], SURE, [0]),
+        ("line", (20, 60, 3), [UNSURE, SURE], SURE, [0, 2]),
+        ("line", (20, 60, 3), [UNSURE, None], UNSURE, [0, 2]),
+        ("line", (20, 60, 3), [None, NO_SCORE], None, [0, 2]),
+        ("line", (60, 20, 3), [UNSURE, SURE], SURE, [3, 1]),
+        ("line", (60, 20), [SURE, None], SURE, [3, 1]),
+        ("block", (60, 20, 3), [UNSURE], UNSURE, [0]),
+    ],
+)
+def test_a_line_is_read_on_its_side_both_ways_and_where_it_is_doubtful_upside_down(
+    text: TextKind,
+    shape: tuple[int, ...],
+    answers: list[Recognition | None],
+    said: Recognition | None,
+    quarters: list[int],
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    engine = Scripted(text, *answers)
+    assert engine.recognize(image) is said
+    bgr = image if image.ndim == 3 else np.dstack([image] * 3)
+    assert len(engine.seen) == len(quarters)
+    for seen, quarter in zip(engine.seen, quarters, strict=True):
+        np.testing.assert_array_equal(seen, np.rot90(bgr, quarter))
+
+
 @pytest.mark.parametrize("text", ["page", 7])
 def test_texts_are_lines_or_blocks(text: object) -> None:
-    with pytest.raises(UsageError, match="choose 'line', 'block'"):
+    with pytest.raises(UsageError, match="choose 'line' or 'block'"):
         load_recognizer("rapidocr", text=text)
 
 
@@ -457,6 +518,7 @@ def test_the_rules_of_the_command(
     [
         (["--recognizer", "digits", "--recognizer-command", "x"], "exclude each other"),
         (["--recognizer-command", "true", "--text", "line"], "--text has no meaning for --recognizer-command"),
+        (["--recognizer-command", "true", "--recognizer-sha256", "0"], "--recognizer-sha256 has no meaning for"),
         (["--recognizer", "digits", "--recognizer-timeout", "3"], "--recognizer-timeout needs --recognizer-command"),
         (["--recognizer", "digits", "--known-distance", "2"], "--known-distance needs --known FILE"),
         (["--recognizer", "digits", "--no-lookalikes"], "--no-lookalikes needs --label-format"),
@@ -484,7 +546,3 @@ def test_engines_are_loaded_when_they_are_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "none\n"
-
-
-def test_no_module_of_the_tests_is_left_behind() -> None:
-    assert not isinstance(sys.modules.get("mine"), ModuleType)

@@ -23,7 +23,7 @@ from stn_rectify.runtime import (
     Rectifier,
     TargetTracker,
 )
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.geometry import corner_error
 
 FRAME_S = 1 / 30

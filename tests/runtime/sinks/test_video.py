@@ -15,7 +15,7 @@ import pytest
 
 from stn_rectify.runtime import CapturedFrame, Rectification, StnRectifyError, UsageError
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options import make_parser, options_as_toml, parse_options
+from stn_rectify.runtime.command.options.run_options import make_parser, options_as_toml, parse_options
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, VideoSink, video
 
 

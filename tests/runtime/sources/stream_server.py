@@ -24,6 +24,7 @@ _CONTENT = {
     "/text": ("text/plain", b"no camera here" * 100),
     "/nothing": ("video/mp4", b""),
 }
+_POINTERS = {"/circle": "/circle?token=secret", "/elsewhere": "rtsp://me:secret@127.0.0.1/camera"}
 
 
 def picture(level: int) -> bytes:
@@ -36,8 +37,10 @@ class StreamServer(ThreadingHTTPServer):
     parts of it if it ``gives_ranges``.
 
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` and ``-unnamed`` too, unless ``is_busy``;
+    the next ``broken`` ones are no pictures;
     ``/status/N`` answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``;
-    ``/lf`` parts pictures by LF alone; ``/page`` is a web page, ``/text`` a text, ``/nothing`` empty.
+    ``/circle`` points to itself, ``/elsewhere`` to no HTTP; ``/lf`` parts pictures by LF alone; ``/page`` is a web
+    page, ``/text`` a text, ``/nothing`` empty.
     """
 
     daemon_threads = True
@@ -49,7 +52,7 @@ class StreamServer(ThreadingHTTPServer):
         self.frames, self.then, self.file = frames, then, file
         self.closing = threading.Event()
         self.requests: list[str] = []
-        self.snapshots, self.is_busy, self.gives_ranges = 0, False, False
+        self.snapshots, self.is_busy, self.gives_ranges, self.broken = 0, False, False, 0
 
     @property
     def port(self) -> int:
@@ -85,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_file()
         if path.startswith("/status/"):
             return self.send_error(int(path.rpartition("/")[2]))
+        if path in _POINTERS:
+            return self._point_to(_POINTERS[path])
         if path in _CONTENT:
             return self._send(*_CONTENT[path])
         if path.startswith("/snapshot") and self.server.is_busy:
@@ -93,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.snapshots += 1
             kind = "application/octet-stream" if path == "/snapshot-unnamed" else "image/jpeg"
             has_length = path != "/snapshot-without-length"
-            return self._send(kind, picture(self.server.snapshots), has_length=has_length)
+            self.server.broken -= 1
+            content = picture(self.server.snapshots) if self.server.broken < 0 else b"no picture"
+            return self._send(kind, content, has_length=has_length)
         if path in ("/basic", "/digest") and not self._may_watch(path):
             return None
         return self._stream(b"\n" if path == "/lf" else b"\r\n")
@@ -114,6 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("WWW-Authenticate", challenge)
         self.end_headers()
         return False
+
+    def _point_to(self, place: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", place)
+        self.end_headers()
 
     def _send(self, kind: str, content: bytes, *, has_length: bool = True) -> None:
         self.send_response(200)

@@ -119,6 +119,23 @@ def test_a_download_that_stopped_leaves_zeros(tmp_path: Path, suffix: str) -> No
     assert read_container(tmp_path / f"zeros.{suffix}").is_cut
 
 
+def test_an_flv_may_end_with_a_tag_that_ends_the_pictures_amid_the_sound(tmp_path: Path) -> None:
+    content = (FILES / "long_sound.flv").read_bytes()
+    last = b"\x09" + struct.pack(">I", 5)[1:] + struct.pack(">I", 0)[1:] + bytes(4) + b"\x17\x02\0\0\0"
+    (tmp_path / "whole.flv").write_bytes(content + last + struct.pack(">I", len(last)))
+    assert read_container(tmp_path / "whole.flv").is_cut is False
+
+
+@pytest.mark.parametrize("length", [5, 6])
+def test_an_avi_of_several_lists_is_cut_where_the_last_one_is(tmp_path: Path, length: int) -> None:
+    first = b"RIFF" + struct.pack("<I", length) + b"AVI \0\0"  # of an odd length a byte fills up
+    second = b"RIFF" + struct.pack("<I", 100) + b"AVIX"
+    (tmp_path / "whole.avi").write_bytes(first + second + bytes(96))
+    (tmp_path / "cut.avi").write_bytes(first + second + bytes(90))
+    assert read_container(tmp_path / "whole.avi").is_cut is False
+    assert read_container(tmp_path / "cut.avi").is_cut is True
+
+
 @pytest.mark.parametrize("share", [0.4, 0.9])
 def test_a_wmv_is_cut_short_though_ffmpeg_takes_its_time_from_what_is_left(tmp_path: Path, share: float) -> None:
     whole, cut = tmp_path / "whole.wmv", tmp_path / "cut.wmv"

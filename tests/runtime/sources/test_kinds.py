@@ -10,8 +10,8 @@ from PIL import Image
 
 from stn_rectify.runtime import UsageError, open_camera, open_video
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options import parse_options
-from stn_rectify.runtime.command.source_options import open_source
+from stn_rectify.runtime.command.options.run_options import parse_options
+from stn_rectify.runtime.command.options.source import open_source
 from tests.runtime.sources.frame_sources import write_video
 
 
@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cv2.imwrite("photo.jpg", np.zeros((48, 64, 3), np.uint8))
     Path("photo.jpg").rename("photo")
     cv2.imwrite("photo.jpg", np.zeros((48, 64, 3), np.uint8))
+    Path("photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     Path("scans").mkdir()
     os.mkfifo("pipe")
     return tmp_path
@@ -36,6 +37,8 @@ _RIGHT = [
     ("missing.mkv", "--video missing.mkv"),
     ("photo.jpg", "--image photo.jpg"),
     ("photo", "--image photo"),
+    ("photo.heic", "--image photo.heic"),
+    ("missing.heic", "--image missing.heic"),
     ("missing.PNG", "--image missing.PNG"),
     ("scans", "--image scans"),
     ("scans/*.png", "--image scans/*.png"),
@@ -89,6 +92,11 @@ def test_pillows_own_limit_of_pixels_is_not_heard_of(
     assert "use --image photo.jpg" in capsys.readouterr().err
 
 
+def test_a_heic_photograph_is_no_video(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--image", "photo.heic", "--model", "fast"]) == 1  # an MP4 begins with the same box
+    assert "--video" not in capsys.readouterr().err
+
+
 def test_an_animation_may_be_a_video(folder: Path) -> None:
     frames = [Image.new("RGB", (64, 48), (level, 0, 0)) for level in (0, 99, 200)]
     frames[0].save("moves.gif", save_all=True, append_images=frames[1:])
@@ -99,7 +107,7 @@ def test_an_animation_may_be_a_video(folder: Path) -> None:
 def test_of_many_images_a_video_is_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image", "photo.jpg", "clip.avi", "--model", "fast"]) == 1
     said = capsys.readouterr().err
-    assert "cannot read the image clip.avi" in said
+    assert "cannot read the image clip.avi: it is a video: stn-rectify takes it with --video" in said
     assert "1 frame in" in said
     assert main(["--image", "photo.jpg", "rtsp://127.0.0.1:9/a", "--model", "fast"]) == 2
 

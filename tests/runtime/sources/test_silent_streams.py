@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import urllib.error
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import SourceError, VideoSource
+from stn_rectify.runtime.sources.streams.http import HttpClient
+from stn_rectify.runtime.sources.streams.url import StreamUrl
 from tests.runtime.sources.frame_sources import drain
 from tests.runtime.sources.rtsp_server import rtsp_server
 from tests.runtime.sources.stream_server import stream_server
@@ -25,6 +28,8 @@ def cause(address: str, timeout_s: float = 3) -> str:
         ("/status/403", "it refuses access (403 Forbidden)"),
         ("/status/500", "its server fails (500 Internal Server Error)"),
         ("/status/503", "its server is busy (503 Service Unavailable): another viewer"),
+        ("/circle", "another address (302 Found), in circles or to none of HTTP: name the one"),
+        ("/elsewhere", "another address (302 Found), in circles or to none of HTTP: name the one"),
         ("/basic", "it asks for a user and a password (401 Unauthorized): write them as in http://USER:PASSWORD@host"),
         ("/digest", "it asks for a user and a password (401 Unauthorized)"),
         ("/page", "what comes is a web page, no stream: name the address of the stream in it"),
@@ -50,6 +55,17 @@ def test_a_password_is_right_or_refused(path: str) -> None:
         said = cause(f"{server.address.replace('://', '://me:secret@')}{path}")
     assert "it refuses this user and password (401 Unauthorized): check them" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("path", ["/basic", "/digest"])
+def test_a_wrong_password_is_tried_once_since_cameras_count(path: str) -> None:
+    with stream_server() as server:
+        url = StreamUrl.parse(f"{server.address.replace('://', '://me:wrong@')}{path}")
+        client = HttpClient(url, timeout_s=3)
+        for count in (2, 4):  # the first is one without
+            with pytest.raises(urllib.error.HTTPError):
+                client.ask()
+            assert len(server.requests) == count
 
 
 @pytest.mark.parametrize(

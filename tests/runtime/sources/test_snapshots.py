@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime import UsageError, open_video
+from stn_rectify.runtime import SourceError, UsageError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import write_video
 from tests.runtime.sources.stream_server import stream_server
 
@@ -28,6 +28,7 @@ def test_an_address_of_single_pictures_is_asked_again_and_again(path: str) -> No
 def test_nobody_need_say_that_it_is_one(path: str) -> None:
     events: list[str] = []
     with stream_server() as server, open_video(f"{server.address}{path}", on_event=events.append) as source:
+        assert "25 frames/s" not in source.description  # which FFmpeg makes up
         assert len(list(itertools.islice(source, 3))) == 3
         assert source.is_live
     assert events == []
@@ -50,6 +51,19 @@ def test_one_that_is_lost_comes_back() -> None:
     assert events[0].startswith(busy)
     assert events[1].startswith("back after ")
     assert len(events) == 2
+
+
+def test_a_broken_picture_is_left_out_and_the_third_running_is_an_error() -> None:
+    with stream_server() as server, VideoSource(f"{server.address}/snapshot", framerate=50) as source:
+        frames = iter(source)
+        next(frames)
+        server.broken = 2
+        while server.broken >= 0:
+            next(frames)
+        server.broken = 3
+        with pytest.raises(SourceError, match=r"cannot read the image http://.*/snapshot: it is no image"):
+            for _ in frames:
+                pass
 
 
 def test_a_frame_rate_is_for_addresses_of_single_pictures(tmp_path: Path) -> None:

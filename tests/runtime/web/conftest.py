@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import CapturedFrame, CornerSmoother, FrameSource, MissRule, Pipeline, Rectifier
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch, WebView
 from tests.waiting import DEADLINE_S, wait_for
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
-from stn_rectify.runtime.command.source_options import DEMO_IMAGE
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch
 from tests.runtime.web.test_view import several_targets
 from tests.waiting import DEADLINE_S

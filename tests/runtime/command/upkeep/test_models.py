@@ -14,6 +14,7 @@ import pytest
 from stn_rectify.runtime import ModelFile, StnRectifyError
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.upkeep.model_store import ModelStore
+from stn_rectify.runtime.process.installation import install_command
 from tests.waiting import wait_for
 
 DATA = Path(__file__).parents[4] / "runtime" / "data"
@@ -185,6 +186,7 @@ def test_without_the_extra_a_key_is_one_line_and_nothing_is_installed(store: Mod
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "signatures need the extra signatures" in done.stderr
+    assert done.stderr.endswith(f": {install_command('signatures')}\n")
     assert store.in_use is None
 
 

@@ -130,6 +130,18 @@ def test_options_of_the_file_are_taken_up(tmp_path: Path) -> None:
         wait_for("results by the new option", lambda: run.results()[-1]["corners"] == outer, told=run.said.read_text)
 
 
+@pytest.mark.parametrize("option", ["known", "label-map"])
+def test_a_list_of_labels_that_was_written_to_is_taken_up(option: str, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("1 = one\n")
+    with running(tmp_path) as run:
+        run.write_config('recognizer = "digits"', f'{option} = "{labels}"')
+        assert run.reload().startswith("reload: model fast ")
+        wait_for("the recognizer", lambda: "reload: recognizer " in run.said.read_text(), told=run.said.read_text)
+        labels.write_text("1 = the first\n")
+        assert run.reload().startswith("reload: model fast ")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.command.option_groups import Option
-from stn_rectify.runtime.command.parsing import did_you_mean
+from stn_rectify.runtime.command.parsing.option_groups import Option
+from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.errors import UsageError, first_line
 from stn_rectify.runtime.sources.addresses import HIDDEN, without_secrets
 

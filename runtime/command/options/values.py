@@ -9,7 +9,7 @@ import argparse
 import math
 from dataclasses import dataclass
 
-from stn_rectify.runtime.command.parsing import number
+from stn_rectify.runtime.command.parsing.parser import number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES, MqttAddress
@@ -18,8 +18,7 @@ from stn_rectify.runtime.sources.addresses import HIDDEN, is_url, without_secret
 #: Where the pixels of a rectified image come from.
 PIXEL_SOURCES = ("frame", "model")
 
-_PIXELS = {"M": 10**6, "G": 10**9}
-_BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
 class Size(tuple[int, int]):
@@ -30,19 +29,8 @@ class Size(tuple[int, int]):
 
 
 @dataclass(frozen=True)
-class ByteCount:
-    """A size on a disk, as it was written, and in bytes."""
-
-    text: str
-    number: int
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class PixelCount:
-    """A number of pixels, as it was written, and as a number."""
+class Count:
+    """A large number, as it was written, such as ``500M``, and as a number."""
 
     text: str
     number: int
@@ -77,28 +65,29 @@ interval = number("a number of seconds from 0", lambda value: 0 <= value < math.
 target_margin = number(f"a number from 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN)
 
 
-def byte_count(text: str) -> ByteCount:
-    """``500M``, ``2G``: millions, billions of bytes."""
-    number, unit = text[:-1], text[-1:].upper()
-    try:
-        count = round(float(number) * _BYTES[unit])
-    except (ValueError, KeyError, OverflowError):
-        count = 0
-    if count < 10**6:
+def byte_count(text: str) -> Count:
+    """``500M``, ``2G``: millions, billions of bytes, never without the letter."""
+    count = _count(text)
+    if count.number < 10**6 or text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a size from 1M, such as 500M or 2G")
-    return ByteCount(text, count)
+    return count
 
 
-def pixel_count(text: str) -> PixelCount:
+def pixel_count(text: str) -> Count:
     """``70M``, ``1.5G``, ``80000000``."""
-    unit = _PIXELS.get(text[-1:].upper())
-    try:
-        count = round(float(text[:-1]) * unit) if unit else int(text)
-    except (ValueError, OverflowError):
-        count = 0
-    if count < 1:
+    count = _count(text)
+    if count.number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels, such as 70M or 200M")
-    return PixelCount(text, count)
+    return count
+
+
+def _count(text: str) -> Count:
+    """The count that a text is; 0 if it is none."""
+    unit = _UNITS.get(text[-1:].upper())
+    try:
+        return Count(text, round(float(text[:-1]) * unit) if unit else int(text))
+    except (ValueError, OverflowError):
+        return Count(text, 0)
 
 
 def output(text: str) -> str:

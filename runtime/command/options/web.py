@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, option, texts
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, option, texts
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.pipeline import Pipeline

@@ -1,8 +1,4 @@
-"""The options of the command ``stn-rectify``: the parser, options from a file, and what they are for a run.
-
-Which there are stands in the files beside this one: `source_options`, `target_options`, `recognition_options`,
-`result_options`, `web_options`. Each says what its options are, and makes what they ask for.
-"""
+"""All options of a run: the parser, options from a file, and how they go together."""
 
 from __future__ import annotations
 
@@ -13,25 +9,25 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from typing import Any, get_type_hints
 
-from stn_rectify.runtime.command.config_file import config_text, read_config
-from stn_rectify.runtime.command.option_groups import Option, OptionGroup, flag, group, option
-from stn_rectify.runtime.command.parsing import OneLineParser
-from stn_rectify.runtime.command.recognition_options import (
+from stn_rectify.runtime.command.options.config_file import config_text, read_config
+from stn_rectify.runtime.command.options.recognition import (
     NEEDED,
     OF_FOLLOWING_FRAMES,
     RecognitionOptions,
     ScheduleOptions,
 )
-from stn_rectify.runtime.command.result_options import MqttOptions, ResultOptions, SavingOptions
-from stn_rectify.runtime.command.source_options import (
+from stn_rectify.runtime.command.options.results import MqttOptions, ResultOptions, SavingOptions
+from stn_rectify.runtime.command.options.source import (
     CameraOptions,
     ImageOptions,
     ReconnectionOptions,
     SourceOptions,
     ViewOptions,
 )
-from stn_rectify.runtime.command.target_options import OF_FOLLOWING_TARGETS, ModelOptions, TargetOptions
-from stn_rectify.runtime.command.web_options import WebOptions
+from stn_rectify.runtime.command.options.target import OF_FOLLOWING_TARGETS, ModelOptions, TargetOptions
+from stn_rectify.runtime.command.options.web import WebOptions
+from stn_rectify.runtime.command.parsing.option_groups import Option, OptionGroup, flag, group, option
+from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.process.standard_streams import write_stdout

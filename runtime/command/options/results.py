@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
-from stn_rectify.runtime.command.option_types import ByteCount, byte_count, interval, mqtt_address
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.options.values import Count, byte_count, interval, mqtt_address
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink
@@ -44,7 +44,7 @@ class SavingOptions(OptionGroup):
     save_every: int = option(1, "of every N-th result (1)", whole_number(1), metavar="N")
     save_interval: float = option(0.0, "at most one result in S seconds (0)", interval, metavar="S")
     save_format: Literal["png", "jpg"] = option("png", "of the rectified image (png)", choices=("png", "jpg"))
-    save_limit: ByteCount | None = option(
+    save_limit: Count | None = option(
         None,
         "remove the oldest saved pictures, those of earlier runs included, when they take more than 500M, 2G, …",
         byte_count,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime.command.options import options_as_toml, parse_options
+from stn_rectify.runtime.command.options.run_options import options_as_toml, parse_options
 from tests.waiting import DEADLINE_S
 
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]

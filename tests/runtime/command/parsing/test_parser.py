@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from stn_rectify.runtime.command.parsing import OneLineParser, did_you_mean, number, whole_number
+from stn_rectify.runtime.command.parsing.parser import OneLineParser, did_you_mean, number, whole_number
 
 
 def parser() -> OneLineParser:

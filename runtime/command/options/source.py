@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import PixelCount, Region, pixel_count, rate, region, seconds, video
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.options.values import Count, Region, pixel_count, rate, region, seconds, video
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.process.standard_streams import say
@@ -19,8 +19,8 @@ from stn_rectify.runtime.sources.addresses import local_file
 from stn_rectify.runtime.sources.kinds import check_kind
 
 #: Pixels of an image, at most.
-MAX_PIXELS = PixelCount(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
-DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
+MAX_PIXELS = Count(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
+DEMO_IMAGE = Path(__file__).parents[2] / "data" / "demo.jpg"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ImageOptions(OptionGroup):
 
     title: ClassVar[str] = "images"
 
-    max_pixels: PixelCount = option(
+    max_pixels: Count = option(
         MAX_PIXELS, "larger images are read scaled down if they are JPEG, else refused (70M)", pixel_count, metavar="N"
     )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option
-from stn_rectify.runtime.command.option_types import seconds
-from stn_rectify.runtime.command.parsing import whole_number
+from stn_rectify.runtime.command.options.values import seconds
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.recognition.label_rules import LabelRules, check_format, read_known, read_names
@@ -121,7 +121,7 @@ class RecognitionOptions(OptionGroup):
         if self.recognizer_command is None and "recognizer-timeout" in changed:
             raise UsageError("--recognizer-timeout needs --recognizer-command")
         if self.recognizer_command is not None:
-            for name in ("text", "labels", "beam-width"):
+            for name in ("text", "labels", "beam-width", "recognizer-sha256"):
                 if name in changed:
                     raise UsageError(f"--{name} has no meaning for --recognizer-command: leave it out")
         if self.known is None and "known-distance" in changed:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options import RunOptions, make_parser, options_as_toml, parse_options
+from stn_rectify.runtime.command.options.run_options import RunOptions, make_parser, options_as_toml, parse_options
 
 ALL = """
 image = ["a", "b"]

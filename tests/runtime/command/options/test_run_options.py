@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from stn_rectify.runtime.command.options import RunOptions, parse_options
+from stn_rectify.runtime.command.options.run_options import RunOptions, parse_options
 
 # Together they set every option to something other than its default.
 COMMAND_LINES = (

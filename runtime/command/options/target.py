@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from stn_rectify.runtime.command.option_groups import OptionGroup, flag, option, texts
-from stn_rectify.runtime.command.option_types import (
+from stn_rectify.runtime.command.options.values import (
     PIXEL_SOURCES,
-    ByteCount,
+    Count,
     Size,
     byte_count,
     output,
     size,
     target_margin,
 )
-from stn_rectify.runtime.command.parsing import share, whole_number
+from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
+from stn_rectify.runtime.command.parsing.parser import share, whole_number
 from stn_rectify.runtime.model.limits import ARCHIVE_BYTES, TENSOR_BYTES, ModelLimits
 from stn_rectify.runtime.model.metadata import MAX_PASSES
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -64,14 +64,14 @@ class ModelOptions(OptionGroup):
         "turn a target that stands on its side or head where the model is sure of it (default), or leave it",
         choices=("auto", "off"),
     )
-    max_archive_bytes: ByteCount = option(
-        ByteCount("4M", ARCHIVE_BYTES),
+    max_archive_bytes: Count = option(
+        Count("4M", ARCHIVE_BYTES),
         "what the archive in a model's or a recognizer's file may unpack to (%(default)s)",
         byte_count,
         metavar="SIZE",
     )
-    max_tensor_bytes: ByteCount = option(
-        ByteCount("1G", TENSOR_BYTES),
+    max_tensor_bytes: Count = option(
+        Count("1G", TENSOR_BYTES),
         "what the tensors of such a file may come to in sum (%(default)s)",
         byte_count,
         metavar="SIZE",
