@@ -7,8 +7,12 @@ Networks that belong together are called ``NAME.keras``, ``NAME.refine.keras``, 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.files import partial_file as partial_file  # handed on
@@ -108,6 +112,18 @@ def network_file(file: Path, suffix: str) -> Path:
         return _BUNDLED / f"{file.name}{suffix}"
     names = ", ".join(bundled) or "they come with a checkout of the sources, not with a wheel"
     raise UsageError(f"{file} is no .keras file and no bundled network of this kind ({names}): give a path")
+
+
+def write_arrays(file: Path, arrays: Mapping[str, npt.ArrayLike], *, compress: bool = True) -> None:
+    """Writes an .npz file of arrays by their names, whole or not at all.
+
+    Raises:
+        DataError: if it cannot be written; the file that was there before still is.
+    """
+    content = io.BytesIO()  # on a full disk, ZipFile would print errors of its own
+    (np.savez_compressed if compress else np.savez)(content, **arrays)
+    with partial_file(file) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def sha256_of_file(file: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from stn_rectify.runtime.evaluation.corner_errors import summarise
 from stn_rectify.runtime.geometry import corner_error
 
 DATA = Path(__file__).parent.parent / "runtime" / "data"
+KERAS_FILES = DATA.parent.parent / "models" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,12 @@ def test_the_file_is_the_one_on_the_card_and_small(name):
     content = (DATA / f"{name}.tflite").read_bytes()
     assert hashlib.sha256(content).hexdigest() in (DATA / f"{name}.md").read_text()
     assert len(content) <= 400_000
+
+
+@pytest.mark.parametrize("file", sorted(KERAS_FILES.glob("*.keras")), ids=lambda file: file.name)
+def test_a_keras_file_to_start_from_is_the_one_on_a_card(file):
+    cards = "".join(card.read_text() for card in DATA.glob("*.md"))
+    assert re.search(rf"models/data/{file.name}\).*?`{hashlib.sha256(file.read_bytes()).hexdigest()}`", cards)
 
 
 @pytest.mark.parametrize("name", bundled_models())

@@ -1,4 +1,4 @@
-"""The Python of README and docs/: every block runs, and every module and name that a page mentions is there."""
+"""README and docs/: every block of Python runs, and every module, name and link of a page leads somewhere."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ PAGES = [
 ]
 #: A file beside a SavedModel, and the group of entry points.
 _NO_MODULES = {"stn_rectify.json", "stn_rectify.recognizers"}
+#: The models' cards have links, too, but no Python.
+LINKED_PAGES = [*PAGES, *sorted((ROOT / "runtime" / "data").glob("*.md"))]
 DEMO = ROOT / "runtime" / "data" / "demo.jpg"
 
 
@@ -97,3 +99,26 @@ def test_modules_and_names_that_a_page_mentions_are_there(page: Path) -> None:
         for name in names:
             assert hasattr(found, name), mentioned
             found = getattr(found, name)
+
+
+def without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", without_code(page), re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower().strip() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
+        if re.match(r"\w+:", link):  # to another site
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), link

@@ -122,16 +122,16 @@ def nothing_labels(labels: tuple[str, ...], classes: int) -> tuple[str, ...]:
 
 
 def _last_dense(source: Path, model: keras.Model) -> tuple[Any, Any]:
-    """The last Dense layer, and the activation behind it: a softmax or None."""
+    """The last Dense layer, and the activation behind it: a softmax or linear."""
     *others, last = model.layers
-    behind = None
-    if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax:
-        behind = keras.activations.softmax
+    linear, softmax = keras.activations.linear, keras.activations.softmax
+    behind = softmax if isinstance(last, keras.layers.Softmax) else getattr(last, "activation", None)
     if isinstance(last, keras.layers.Softmax | keras.layers.Activation) and others:
         last = others[-1]
-    plain = (keras.activations.linear, keras.activations.softmax)
-    is_plain = isinstance(last, keras.layers.Dense) and last.activation in plain and last.use_bias
-    if not is_plain or len(last.input.shape) != 2:
+        is_plain = getattr(last, "activation", None) is linear and behind in (linear, softmax)
+    else:
+        is_plain = behind in (linear, softmax)
+    if not (is_plain and isinstance(last, keras.layers.Dense) and last.use_bias) or len(last.input.shape) != 2:
         raise ModelFileError(
             f"{source}: negatives lie beside it, but it does not end in a Dense layer with a softmax or logits, which "
             "could get one more class: move them away, or end it so"

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.models.evaluation.known_frames import network_input, refuse_wrong_order
+from stn_rectify.models.evaluation.known_frames import network_input, read_frame, refuse_wrong_order
 from stn_rectify.runtime.annotations import has_annotations, read_annotations
-from stn_rectify.runtime.arrays import Array, FloatArray, IntArray
+from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.errors import DataError, SourceError, StnRectifyWarning, first_line
 from stn_rectify.runtime.images.finding import image_files
-from stn_rectify.runtime.images.reading import read_image
 
 #: More frames than these are thinned out evenly.
 CALIBRATION_FRAMES, VALIDATION_FRAMES = 200, 1000
@@ -184,16 +182,8 @@ def _read_folder(folder: Path, input_shape: tuple[int, int, int], limit: int) ->
     files = _images(folder)
     frames = []
     for file in (files[k] for k in thinned(len(files), limit)):
-        frames.append(network_input(_read_image(file), input_shape))
+        frames.append(network_input(read_frame(file), input_shape))
     return FrameSet(np.stack(frames))
-
-
-def _read_image(file: Path) -> Array:
-    try:
-        image = read_image(file, reduce=True)
-    except SourceError as error:
-        raise DataError(f"{error}; remove it from the calibration folder, or mend it") from error
-    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 def _annotated(folder: Path, input_shape: tuple[int, int, int], limit: int) -> FrameSet:

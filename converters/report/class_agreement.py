@@ -97,10 +97,7 @@ def nothing_shares(flatbuffer: bytes, known: npt.NDArray[np.int8], unknown: npt.
     """
     with IsolatedInterpreter() as interpreter:
         interpreter.load(flatbuffer)
-        scores = [
-            np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
-            for images in (known, unknown)
-        ]
+        scores = [_scores(interpreter, images) for images in (known, unknown)]
     lost, rejected = (float((s.argmax(axis=1) == s.shape[1] - 1).mean()) for s in scores)
     return NothingShares(len(known), lost, len(unknown), rejected)
 
@@ -126,10 +123,14 @@ def compare_recognizer(
     """
     with IsolatedInterpreter() as interpreter:
         interpreter.load(flatbuffer)
-        of_file = np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])
+        of_file = _scores(interpreter, images)
     if sequence is None:
         return RecognizerComparison(len(images), class_agreement(of_float, of_file, labels))
     texts, texts_of_file = ([tuple(best_path(s, sequence.blank)) for s in scores] for scores in (of_float, of_file))
     same = [a == b for a, b in zip(texts, texts_of_file, strict=True)]
     agreement = ClassAgreement(float(np.mean(same)), 0, None, None, answers=len(set(texts)))
     return RecognizerComparison(len(images), agreement)
+
+
+def _scores(interpreter: IsolatedInterpreter, images: npt.NDArray[np.int8]) -> Array:
+    return np.concatenate([interpreter.run({"image": image[None]})["class_scores"] for image in images])

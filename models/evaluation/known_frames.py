@@ -90,7 +90,7 @@ def read_frame(path: Path) -> Array:
     try:
         image = read_image(path, reduce=True)
     except SourceError as error:
-        raise DataError(f"an image is missing or damaged: {error}") from error
+        raise DataError(f"an image is missing or damaged: {error}; remove it, or mend it") from error
     return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 

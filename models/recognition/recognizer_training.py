@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from keras import ops
 
 from stn_rectify.models.files import RECOGNIZER as RECOGNIZER_KIND
-from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, negatives_of, partial_file
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, negatives_of, partial_file, write_arrays
 from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
@@ -27,18 +26,15 @@ from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
 from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import EpochReport, Targets, averaging_adamw, train_epochs
-from stn_rectify.runtime.arrays import Array, Image
+from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
 _KNOWN_IMAGES = 4000
 _WATCHED_FRAMES = 256
-_CALIBRATION, _WATCH, _HOLD_OUT, _NEGATIVES = (
-    1_000_003,
-    1_000_033,
-    1_000_037,
-    1_000_039,
-)  # seeds that training does not use
+# Seeds that training does not use.
+_CALIBRATION, _WATCH, _HOLD_OUT, _NEGATIVES = 1_000_003, 1_000_033, 1_000_037, 1_000_039
 #: Of AdamW.
 WEIGHT_DECAY = 1e-3
 
@@ -107,7 +103,7 @@ class RecognizerCourse(Course):
 
 
 def train_through_recognizer(
-    course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path] | None = None
+    course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path] = ()
 ) -> keras.Model:
     """Trains and writes ``out`` (.keras); a second call with the same arguments goes on where the first was stopped.
 
@@ -206,37 +202,28 @@ class SlowLocalization(keras.optimizers.AdamW):
 
 
 def _write_result(
-    model: keras.Model, course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path] | None
+    model: keras.Model, course: RecognizerCourse, data: LabelledImages, out: Path, negatives: Sequence[Path]
 ) -> None:
     """Writes the models and the files that ``stn-convert`` needs; removes the folder of the training."""
     rng = np.random.default_rng((_CALIBRATION, course.seed))
     chosen = data[rng.permutation(len(data))[:_CALIBRATION_FRAMES]]
     batch = course.drawn(chosen, _CALIBRATION)
-    _write_arrays(out.with_suffix(".calibration.npz"), frames=_pixels(batch.frames), labels=batch.labels)
+    write_calibration(out, frames=_pixels(batch.frames), labels=batch.labels)
     with partial_file(out.with_suffix(".labels.txt")) as partial:
         partial.write_text("".join(f"{name}\n" for name in data.names), encoding="utf-8")
     save_model(without_recognizer(model), out.with_suffix(".stn.keras"), SCAN)
-    save_model(model.get_layer(RECOGNIZER), out.with_suffix(RECOGNIZER_SUFFIX), RECOGNIZER_KIND)
+    recognizer = out.with_suffix(RECOGNIZER_SUFFIX)
+    save_model(model.get_layer(RECOGNIZER), recognizer, RECOGNIZER_KIND)
     rectifying = keras.Model(model.input, model.get_layer("rectified").output)
     rectified = rectifying.predict(batch.frames, verbose=0)
-    _write_arrays(out.with_suffix(".recognizer.calibration.npz"), frames=_pixels(rectified), labels=batch.labels)
+    write_calibration(recognizer, frames=_pixels(rectified), labels=batch.labels)
     if negatives:
         known = course.drawn(data[rng.permutation(len(data))[:_KNOWN_IMAGES]], _NEGATIVES).frames
-        _write_arrays(
-            negatives_of(out.with_suffix(RECOGNIZER_SUFFIX)),
-            known=_pixels(rectifying.predict(known, verbose=0)),
-            unknown=_pixels(unknown_images(rectifying, negatives, rng)),
-        )
+        kinds = {"known": rectifying.predict(known, verbose=0), "unknown": unknown_images(rectifying, negatives, rng)}
+        write_arrays(negatives_of(recognizer), {kind: _pixels(images) for kind, images in kinds.items()})
     save_model(model, out, SCAN)
     shutil.rmtree(out.with_suffix(".training"))
 
 
 def _pixels(frames: npt.NDArray[np.float32]) -> Image:
     return np.asarray(np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
-
-
-def _write_arrays(file: Path, **arrays: Array) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    with partial_file(file) as partial:
-        partial.write_bytes(content.getbuffer())

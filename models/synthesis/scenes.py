@@ -12,8 +12,7 @@ import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import Points, blended
 from stn_rectify.models.synthesis.drawing.pictures import picture_crop
-from stn_rectify.models.synthesis.material.bank import Bank, build_bank
-from stn_rectify.models.synthesis.material.photographs import find_photographs, load_photograph
+from stn_rectify.models.synthesis.material.bank import Bank, Material
 from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.photography.photometry import take_photograph
 from stn_rectify.models.synthesis.photography.poses import draw_pose
@@ -40,7 +39,6 @@ _PLATES_ONLY_SHARE, _PLATE_SHARE = 0.3, 0.12
 #: How often a scene without a target is a photograph as it is, and how often one lies behind targets, where there are
 #: photographs without targets.
 _NEGATIVE_SHARE, _NEGATIVE_BEHIND_SHARE = 0.7, 0.35
-_NEGATIVE_SIDE_PX = 480
 #: So many textures of plates, and of all kinds, are set in TrueType faces, and so often one of them is taken.
 _TYPESET, _TYPESET_SHARE = 400, 0.35
 #: Keeps their random numbers apart from the bank's and the scenes'.
@@ -106,13 +104,8 @@ class SceneSynthesiser:
             DataError: if there is no such folder or no picture in it.
         """
         self._seed, self._frame_size = seed, frame_size
-        self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
-        self._negative_paths = find_photographs(negatives, "--negatives") if negatives is not None else []
-        self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
-        self._bank: Bank | None = None
-        self._negatives: list[Image] = []
+        self._material = Material(seed, backgrounds=backgrounds, negatives=negatives, targets=targets)
         self._typeset: dict[tuple[str | None, int], TargetTexture] = {}
-        self._plates: list[TargetTexture] = []
 
     def __call__(self, index: int) -> SynthesisedScene:
         """Draws scene ``index``, 0 or more.
@@ -122,12 +115,12 @@ class SceneSynthesiser:
         """
         if index < 0:
             raise DataError(f"scene index {index}: expected 0 or more")
-        bank = self._bank or self._load()
+        bank = self._material.bank
         rng = np.random.default_rng([self._seed, index])
         count = int(rng.choice(len(_COUNT_SHARES), p=_COUNT_SHARES / _COUNT_SHARES.sum()))
         if count == 0:
             return SynthesisedScene(self._empty(rng, bank), np.empty((0, 4, 2)), ())
-        plates_only = bool(self._plates) and rng.random() < _PLATES_ONLY_SHARE
+        plates_only = bool(bank.plates) and rng.random() < _PLATES_ONLY_SHARE
         textures = [self._texture(rng, bank, plates_only=plates_only) for _ in range(count)]
         placed = _poses(rng, textures, self._frame_size)
         if not placed:
@@ -142,19 +135,13 @@ class SceneSynthesiser:
         )
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {**self.__dict__, "_bank": None, "_negatives": [], "_typeset": {}, "_plates": []}
-
-    def _load(self) -> Bank:
-        self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
-        self._negatives = [load_photograph(path, _NEGATIVE_SIDE_PX) for path in self._negative_paths]
-        self._plates = [texture for texture in self._bank.targets if texture.kind == "plate"]
-        return self._bank
+        return {**self.__dict__, "_typeset": {}}
 
     def _texture(self, rng: np.random.Generator, bank: Bank, *, plates_only: bool) -> TargetTexture:
-        kind = "plate" if self._plates and (plates_only or rng.random() < _PLATE_SHARE) else None
-        if not self._target_paths and rng.random() < _TYPESET_SHARE:
+        kind = "plate" if bank.plates and (plates_only or rng.random() < _PLATE_SHARE) else None
+        if not self._material.has_own_targets and rng.random() < _TYPESET_SHARE:
             return self._typeset_texture(bank, kind, int(rng.integers(_TYPESET)))
-        pool: Sequence[TargetTexture] = self._plates if kind else bank.targets
+        pool = bank.plates if kind else bank.targets
         return pool[int(rng.integers(len(pool)))]
 
     def _typeset_texture(self, bank: Bank, kind: str | None, number: int) -> TargetTexture:
@@ -167,16 +154,16 @@ class SceneSynthesiser:
         return self._typeset[kind, number]
 
     def _background(self, rng: np.random.Generator, bank: Bank) -> Image:
-        if self._negatives and rng.random() < _NEGATIVE_BEHIND_SHARE:
-            return picture_crop(rng, self._negatives, *self._frame_size)
+        if bank.negatives and rng.random() < _NEGATIVE_BEHIND_SHARE:
+            return picture_crop(rng, bank.negatives, *self._frame_size)
         scene = draw_background(rng, bank, self._frame_size)
         # Discs, strips and words; no rectangles, which would be targets without a truth.
         return draw_clutter(rng, scene, bank, int(rng.integers(0, 7)), 0, 0) if rng.random() < 0.5 else scene
 
     def _empty(self, rng: np.random.Generator, bank: Bank) -> Image:
         """A frame without a target: a photograph of something else, or a procedural scene."""
-        if self._negatives and rng.random() < _NEGATIVE_SHARE:
-            picture = picture_crop(rng, self._negatives, *self._frame_size)
+        if bank.negatives and rng.random() < _NEGATIVE_SHARE:
+            picture = picture_crop(rng, bank.negatives, *self._frame_size)
             return take_photograph(rng, picture, bank.noise) if rng.random() < 0.3 else picture
         scene = draw_background(rng, bank, self._frame_size)
         if rng.random() < 0.4:

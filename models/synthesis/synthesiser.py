@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import Points, shaded, tinted
-from stn_rectify.models.synthesis.material.bank import Bank, build_bank
-from stn_rectify.models.synthesis.material.photographs import OWN_KIND, find_photographs
+from stn_rectify.models.synthesis.material.bank import Bank, Material
+from stn_rectify.models.synthesis.material.photographs import OWN_KIND
 from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture, plane_points
 from stn_rectify.models.synthesis.photography.photometry import take_photograph
 from stn_rectify.models.synthesis.photography.poses import draw_pose, visible_area
@@ -107,9 +106,7 @@ class FrameSynthesiser:
         self._seed = seed
         self._frame_size = frame_size
         self._empty_fraction = empty_fraction
-        self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
-        self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
-        self._bank: Bank | None = None
+        self._material = Material(seed, backgrounds=backgrounds, targets=targets)
 
     def __call__(self, index: int) -> SynthesisedFrame:
         """Draws sample ``index``, 0 or more.
@@ -119,21 +116,17 @@ class FrameSynthesiser:
         """
         if index < 0:
             raise DataError(f"sample index {index}: expected 0 or more")
-        if self._bank is None:
-            self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
+        bank = self._material.bank
         rng = np.random.default_rng([self._seed, index])
         if rng.random() < self._empty_fraction:
-            area = _OWN_EMPTY_AREA if self._target_paths else _EMPTY_AREA
-            scene = _compose_empty(rng, self._bank, self._frame_size, area)
-            return SynthesisedFrame(take_photograph(rng, scene, self._bank.noise), None, "empty")
-        target = self._bank.targets[int(rng.integers(len(self._bank.targets)))]
+            area = _OWN_EMPTY_AREA if self._material.has_own_targets else _EMPTY_AREA
+            scene = _compose_empty(rng, bank, self._frame_size, area)
+            return SynthesisedFrame(take_photograph(rng, scene, bank.noise), None, "empty")
+        target = bank.targets[int(rng.integers(len(bank.targets)))]
         aspect = float(np.clip(target.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
         corners = draw_pose(rng, aspect, self._frame_size)
-        scene = _compose(rng, self._bank, target, corners, self._frame_size)
-        return SynthesisedFrame(take_photograph(rng, scene, self._bank.noise), corners, target.kind)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_bank": None}
+        scene = _compose(rng, bank, target, corners, self._frame_size)
+        return SynthesisedFrame(take_photograph(rng, scene, bank.noise), corners, target.kind)
 
 
 def _compose_empty(rng: np.random.Generator, bank: Bank, size: tuple[int, int], area_share: float) -> Image:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import Points
-from stn_rectify.models.synthesis.material.bank import Bank, build_bank
-from stn_rectify.models.synthesis.material.photographs import OWN_KIND, find_photographs
+from stn_rectify.models.synthesis.material.bank import Bank, Material
+from stn_rectify.models.synthesis.material.photographs import OWN_KIND
 from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.photography.photometry import take_photograph
 from stn_rectify.models.synthesis.photography.poses import draw_pose
@@ -82,9 +81,7 @@ class UprightSynthesiser:
         if seed < 0:
             raise DataError(f"seed {seed}: expected 0 or more")
         self._seed, self._size, self._margin = seed, size, margin
-        self._photograph_paths = find_photographs(backgrounds) if backgrounds is not None else []
-        self._target_paths = find_photographs(targets, "--targets") if targets is not None else []
-        self._bank: Bank | None = None
+        self._material = Material(seed, backgrounds=backgrounds, targets=targets)
 
     def __call__(self, index: int) -> UprightTarget:
         """Draws sample ``index``, 0 or more.
@@ -94,11 +91,9 @@ class UprightSynthesiser:
         """
         if index < 0:
             raise DataError(f"sample index {index}: expected 0 or more")
-        if self._bank is None:
-            self._bank = build_bank(self._seed, self._photograph_paths, self._target_paths)
-        bank = self._bank
+        bank = self._material.bank
         rng = np.random.default_rng([self._seed, index])
-        if not self._target_paths and rng.random() < _TYPESET_SHARE:
+        if not self._material.has_own_targets and rng.random() < _TYPESET_SHARE:
             pictures = bank.photographs if bank.photographs and rng.random() < 0.7 else bank.pictures
             target = draw_typeset_target(rng, pictures)
         else:
@@ -107,9 +102,6 @@ class UprightSynthesiser:
         pose = corners_to_homography(corners, frame.shape[1], frame.shape[0])
         crop = target_crop(frame, pose, size=(self._size, self._size), margin=self._margin)
         return UprightTarget(crop, target.kind, aspect_of(corners))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_bank": None}
 
 
 def _photographed(rng: np.random.Generator, bank: Bank, target: TargetTexture) -> tuple[Image, Points]:

@@ -80,6 +80,11 @@ class TrainingRecipe(RealCourse):
         """The function that makes a sample of a frame; behind a dense network, of a frame or a scene."""
         return draw_joint if self.behind_dense else super().draw
 
+    @property
+    def pool_samples(self) -> int:
+        """See `RealCourse.pool_samples`; behind a dense network there are two pools, each of half the samples."""
+        return self.samples // 2 if self.behind_dense else self.samples
+
     def model(self) -> keras.Model:
         """The network before this training.
 
@@ -163,10 +168,10 @@ def _frames_and_scenes(recipe: TrainingRecipe, scan: Path, work: Path, jobs: int
     """What a refine network behind a dense one learns from: scenes, whose targets are mostly small, and as many frames
     with one target, mostly a large one, whose corners are to be right to a hundredth of its size."""
     margin, turns = recipe.refine_margin or 0.0, not recipe.has_own_targets
-    scenes_count = (recipe.samples + 1) // 2
-    scenes = course_scenes(replace(recipe, samples=scenes_count), recipe.negatives, work, jobs, real)
+    single = replace(recipe, samples=recipe.pool_samples)
+    several = replace(recipe, samples=recipe.samples - single.samples)
+    scenes = course_scenes(several, recipe.negatives, work, jobs, real)
     scenes.candidates = dense_candidates(scan, scenes)
-    single = replace(recipe, samples=recipe.samples - scenes_count)
     frames = _frames(single, work / "single", jobs, real)
     frames.scan_poses = best_poses(dense_candidates(scan, frames))
     return JointPool([(scenes, scene_crop_drawer(margin, turns=turns)), (frames, crop_drawer(margin, turns=turns))])

@@ -127,9 +127,7 @@ def held_out_accuracy(model: keras.Model, recipe: TurnRecipe, count: int, work: 
 
 
 def _pool(recipe: TurnRecipe, folder: Path, count: int, seed: int, jobs: int) -> TurnPool:
-    backgrounds = Path(recipe.backgrounds) if recipe.backgrounds else None
-    targets = Path(recipe.targets) if recipe.targets else None
-    return TurnPool(folder, count=count, seed=seed, backgrounds=backgrounds, targets=targets, jobs=jobs)
+    return TurnPool(folder, count=count, seed=seed, jobs=jobs, **recipe.folders)
 
 
 def _truth(batch: TurnBatch) -> Targets:

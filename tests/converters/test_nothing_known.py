@@ -84,8 +84,17 @@ def test_the_other_rows_stay_as_they_are_and_few_known_images_are_lost(source: P
     assert (scores[1::2].argmax(axis=1) == 3).mean() <= MOST_LOST
 
 
-def test_a_network_that_does_not_end_in_a_dense_layer_is_refused(source: Path) -> None:
-    ends = [keras.layers.Conv2D(3, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param(
+            [keras.layers.Conv2D(3, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()], id="pooled"
+        ),
+        pytest.param([keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.Activation("relu")], id="ReLU"),
+        pytest.param([keras.layers.Flatten(), keras.layers.Dense(3, "softmax"), keras.layers.Softmax()], id="twice"),
+    ],
+)
+def test_a_network_that_does_not_end_in_a_dense_layer_is_refused(source: Path, ends: list[keras.Layer]) -> None:
     negatives = Negatives(np.zeros((100, *SHAPE), np.float32), np.ones((100, *SHAPE), np.float32))
     with pytest.raises(ModelFileError, match="does not end in a Dense layer"):
         with_nothing(source, keras.Sequential([keras.Input(SHAPE), *ends]), negatives)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from stn_rectify.models.files import RECOGNIZER_SUFFIX, REFINE_SUFFIX
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, group, option, required
 from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.process.standard_streams import escaped
+from stn_rectify.runtime.process.standard_streams import escaped, say
 
 if TYPE_CHECKING:
     import keras
@@ -115,7 +114,7 @@ class Recognizer(Subcommand):
         for file in (out, out.with_suffix(".stn.keras"), out.with_suffix(RECOGNIZER_SUFFIX)):
             prepare_out(file, overwrite=self.result.overwrite)
         print(stn_cost(recipe.model(len(train.names))), flush=True)
-        negatives = None if self.images.negatives is None else find_photographs(self.images.negatives, "--negatives")
+        negatives = find_photographs(self.images.negatives, "--negatives")
         model = train_through_recognizer(recipe, train, out, negatives)
         name = out.stem
         print(
@@ -128,10 +127,7 @@ class Recognizer(Subcommand):
                 save_held_out_sheet(model, recipe, held_out, sheet)
                 print(escaped(f"wrote {sheet.name}"), flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
-            print(
-                f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not",
-                file=sys.stderr,
-            )
+            say(f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not")
             return 130
         return 0
 

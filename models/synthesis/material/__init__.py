@@ -1,4 +1,4 @@
 """The material that frames are composed of, drawn or read once for each seed: targets, surfaces, vehicles, photographs.
 
-Out: a `bank.Bank`.
+In: a seed and the user's folders (`bank.Material`). Out: a `bank.Bank`.
 """

@@ -21,12 +21,14 @@ _BY_OPENCV = {".jpg", ".jpeg", ".png"}
 _LARGE_FILE_BYTES = 1_500_000
 
 
-def find_photographs(folder: Path, option: str = "--backgrounds") -> list[Path]:
-    """All images below ``folder``, sorted by path; ``option`` is where the user named it.
+def find_photographs(folder: Path | None, option: str) -> list[Path]:
+    """All images below ``folder``, sorted by path, none if it is None; ``option`` is where the user named it.
 
     Raises:
         DataError: if there is no such folder, or no picture in it.
     """
+    if folder is None:
+        return []
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {option} takes a folder of pictures")
     try:

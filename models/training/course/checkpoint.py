@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.models.files import partial_file
+from stn_rectify.models.files import write_arrays
 from stn_rectify.runtime.errors import DataError
 
 
@@ -43,10 +42,7 @@ class Checkpoint:
             model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         arrays = {f"v{k}": np.asarray(keras.ops.convert_to_numpy(v)) for k, v in enumerate(variables)}
-        content = io.BytesIO()  # on a full disk, ZipFile would print errors of its own
-        np.savez(content, recipe=self._recipe, position=[epoch, batch], **arrays)
-        with partial_file(self.file) as partial:
-            partial.write_bytes(content.getbuffer())
+        write_arrays(self.file, {"recipe": self._recipe, "position": [epoch, batch], **arrays}, compress=False)
 
     def load(self, model: keras.Model) -> tuple[int, int]:
         """Restores the variables; returns epoch and batch to go on with, (0, 0) without a checkpoint.

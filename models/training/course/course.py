@@ -34,6 +34,12 @@ class Course:
     refine_margin: float | None = None
 
     @property
+    def folders(self) -> dict[str, Path | None]:
+        """The folders that frames are synthesised of, by their names."""
+        folders = {"backgrounds": self.backgrounds, "targets": self.targets}
+        return {name: Path(folder) if folder else None for name, folder in folders.items()}
+
+    @property
     def has_own_targets(self) -> bool:
         """Whether the targets are the user's own, which have one side that is up and are never mirrored."""
         return self.targets is not None
@@ -80,13 +86,18 @@ class RealCourse(Course):
         """See `Course.has_own_targets`."""
         return super().has_own_targets or bool(self.frames)
 
+    @property
+    def pool_samples(self) -> int:
+        """Samples of each pool that annotated frames stand in."""
+        return self.samples
+
     def read_frames(self) -> RealFrames | None:
         """Reads the annotated frames, and prints a line about each folder; None if there are none.
 
         Raises:
             DataError: see `stn_rectify.models.training.pools.real_frames.read_real_frames`.
         """
-        return read_real_frames([Path(folder) for folder in self.frames], self.frames_share, self.samples)
+        return read_real_frames([Path(folder) for folder in self.frames], self.frames_share, self.pool_samples)
 
     def settings(self, real: RealFrames | None) -> dict[str, Any]:
         """The settings that a `Checkpoint` keeps.
@@ -117,10 +128,9 @@ def course_frames(
         count=course.samples,
         size=max(finer * localization_shape[0], finer * localization_shape[1], *course.input_shape[:2]),
         seed=course.seed,
-        backgrounds=Path(course.backgrounds) if course.backgrounds else None,
-        targets=Path(course.targets) if course.targets else None,
         real=real,
         jobs=jobs,
+        **course.folders,
     )
 
 
@@ -136,6 +146,12 @@ def course_scenes(
         jobs: processes that synthesise scenes.
         real: annotated frames that stand in the place of some scenes; None for none.
     """
-    folders = {"backgrounds": course.backgrounds, "negatives": negatives, "targets": course.targets}
-    paths = {name: Path(folder) if folder else None for name, folder in folders.items()}
-    return ScenePool(work / "frames", count=course.samples, seed=course.seed, real=real, jobs=jobs, **paths)
+    return ScenePool(
+        work / "frames",
+        count=course.samples,
+        seed=course.seed,
+        negatives=Path(negatives) if negatives else None,
+        real=real,
+        jobs=jobs,
+        **course.folders,
+    )

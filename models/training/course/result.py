@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Sequence, Sized
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stn_rectify.models.files import REFINE, SCAN, partial_file
+from stn_rectify.models.files import REFINE, SCAN, write_arrays
 from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
@@ -48,10 +47,7 @@ def write_calibration(out: Path, **arrays: Array | np.float64) -> None:
     Raises:
         DataError: if the file cannot be written.
     """
-    content = io.BytesIO()  # on a full disk, ZipFile would print errors of its own
-    np.savez_compressed(content, **arrays)
-    with partial_file(out.with_suffix(".calibration.npz")) as partial:
-        partial.write_bytes(content.getbuffer())
+    write_arrays(out.with_suffix(".calibration.npz"), arrays)
 
 
 def _write_course_calibration(pool: Sized, course: Course, out: Path) -> None:

@@ -71,8 +71,8 @@ class FramePool(StoredPool):
         recipe = {
             "size": size,
             "seed": seed,
-            "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
-            "targets": str(targets.resolve()) if targets else None,
+            "backgrounds": backgrounds,
+            "targets": targets,
             "real": [real.share, real.sha256] if real else None,
         }
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)

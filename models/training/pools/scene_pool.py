@@ -56,14 +56,15 @@ class ScenePool(StoredPool):
         real: RealFrames | None = None,
         jobs: int = 1,
     ) -> None:
-        folders = {"backgrounds": backgrounds, "negatives": negatives, "targets": targets}
         self._synthesiser = SceneSynthesiser(
             seed=seed, frame_size=SCENE_SIZE, backgrounds=backgrounds, negatives=negatives, targets=targets
         )
         self._real = real
         recipe = {
             "seed": seed,
-            **{name: str(path.resolve()) if path else None for name, path in folders.items()},
+            "backgrounds": backgrounds,
+            "negatives": negatives,
+            "targets": targets,
             "real": [real.share, real.sha256] if real else None,
         }
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)

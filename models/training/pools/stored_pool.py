@@ -37,7 +37,7 @@ class StoredPool(ABC):
     Args:
         folder: the folder of the pool; it is made when missing and may be deleted when training is over.
         count: number of items.
-        recipe: the settings that decide the items.
+        recipe: the settings that decide the items; a folder counts as its whole path.
         jobs: number of processes that synthesise.
 
     Raises:
@@ -47,7 +47,8 @@ class StoredPool(ABC):
     def __init__(self, folder: Path, *, count: int, recipe: Mapping[str, Any], jobs: int = 1) -> None:
         self.folder = folder
         self._count, self._jobs = count, jobs
-        self._recipe = {"count": count, **recipe}
+        settings = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in recipe.items()}
+        self._recipe = {"count": count, **settings}
         self._state_file = folder / "pool.json"
         if not self._state_file.exists():
             self._allocate()
@@ -125,6 +126,7 @@ class StoredPool(ABC):
         files = {name: self._file(name) for name in self.array_shapes()}
         jobs = [(files, first, min(first + _CHUNK, self._count)) for first in todo]
         missing = sum(last - first for _, first, last in jobs)
+        others = set(active_children())
         # Forking a process that runs TensorFlow's threads can hang the child.
         with (
             ProcessPoolExecutor(self._jobs, get_context("spawn"), _start_worker, (self.drawer(),)) as pool,
@@ -147,7 +149,7 @@ class StoredPool(ABC):
                 ) from error
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for worker in active_children():  # what they are at takes minutes, and is not kept
+                for worker in set(active_children()) - others:  # what they are at takes minutes, and is not kept
                     worker.kill()
                     worker.join()
                 raise

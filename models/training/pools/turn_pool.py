@@ -46,8 +46,7 @@ class TurnPool(StoredPool):
         self._synthesiser = UprightSynthesiser(
             seed=seed, size=CROP_SIDE, margin=CROP_MARGIN, backgrounds=backgrounds, targets=targets
         )
-        folders = {"backgrounds": backgrounds, "targets": targets}
-        recipe = {"seed": seed, **{name: str(path.resolve()) if path else None for name, path in folders.items()}}
+        recipe = {"seed": seed, "backgrounds": backgrounds, "targets": targets}
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
         self.frames, self.aspects = self.open_array("frames"), self.open_array("aspects")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,28 +12,24 @@ from stn_rectify.models.training.samples.frame_batches import Draw
 from stn_rectify.runtime.arrays import FloatArray, Image
 
 
+@dataclass(frozen=True)
 class JointPool:
     """The items of several pools, one pool after the other.
 
-    Args:
+    Attributes:
         parts: the pools, each with the function that draws a sample of it.
     """
 
-    def __init__(self, parts: Sequence[tuple[StoredPool, Draw]]) -> None:
-        self._parts = parts
+    parts: Sequence[tuple[StoredPool, Draw]]
 
     def __len__(self) -> int:
-        return sum(len(pool) for pool, _ in self._parts)
-
-    def sample(self, rng: np.random.Generator, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
-        """A sample of item ``k`` of them all; see `stn_rectify.models.training.samples.frame_batches.Draw`."""
-        for pool, draw in self._parts:
-            if k < len(pool):
-                return draw(rng, pool, k, size)
-            k -= len(pool)
-        raise IndexError(k)
+        return sum(len(pool) for pool, _ in self.parts)
 
 
 def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
-    """Draws item ``k`` of a `JointPool` as its part asks for; it is a `Draw`."""
-    return pool.sample(rng, k, size)
+    """Draws item ``k`` of them all as its part asks for; it is a `Draw`."""
+    for part, draw in pool.parts:
+        if k < len(part):
+            return draw(rng, part, k, size)
+        k -= len(part)
+    raise IndexError(k)

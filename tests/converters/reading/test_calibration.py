@@ -163,7 +163,7 @@ def test_a_picture_that_cannot_be_read_is_one_clear_line(tmp_path, content):
         (tmp_path / "a.png").symlink_to("/proc/self/mem")  # its first byte cannot be read, by root neither
     else:
         (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot read the image .*a\.png: .*; remove it from the calibration folder"):
+    with pytest.raises(DataError, match=r"cannot read the image .*a\.png: .*; remove it, or mend it"):
         read(tmp_path)
 
 

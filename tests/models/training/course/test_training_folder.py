@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import threading
+import time
 
 import cv2
 import keras
@@ -116,12 +117,17 @@ def test_sigterm_ends_the_synthesis_in_the_middle_of_a_chunk(tmp_path):
         with sigterm_as_ctrl_c():
             FramePool(tmp_path, count=200, size=64, seed=0)
 
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    other.start()
     killer = threading.Thread(target=kill_when_a_frame_is_there)
     killer.start()
     with pytest.raises(KeyboardInterrupt):
         synthesise()
     killer.join()
-    assert not multiprocessing.active_children()
+    still_there = multiprocessing.active_children()
+    other.kill()
+    other.join()
+    assert still_there == [other]  # the pool's are gone, one that is not its own is left alone
     assert not np.load(tmp_path / "frames.npy", mmap_mode="r")[-1].any()  # nobody has waited for the whole chunk
     assert json.loads((tmp_path / "pool.json").read_text())["done"] == []
 

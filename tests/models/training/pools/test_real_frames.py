@@ -69,6 +69,15 @@ def test_more_frames_than_places_are_thinned_out_evenly_and_said_so(tmp_path, ca
     assert "5 of 9 annotated frames have a place among the samples" in printed
 
 
+def test_behind_a_dense_network_each_frame_has_a_place_in_both_pools(tmp_path, monkeypatch):
+    save_folder(tmp_path, {f"{k}.png": [TARGET] for k in range(8)})
+    recipe = TrainingRecipe(samples=9, frames=(str(tmp_path),), frames_share=1.0)
+    monkeypatch.setattr(TrainingRecipe, "behind_dense", True)
+    real = recipe.read_frames()
+    assert len(real.frames) == 4
+    assert {real.at(k).path for k in range(4)} == {frame.path for frame in real.frames}
+
+
 def test_frames_without_any_target_are_nothing_to_learn_from(tmp_path):
     save_folder(tmp_path, {"a.png": []})
     with pytest.raises(DataError, match="no annotated frame shows a target"):
