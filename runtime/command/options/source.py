@@ -115,8 +115,18 @@ def open_source(
     camera: CameraOptions,
     reconnection: ReconnectionOptions,
     failed: Callable[[StnRectifyError], None],
+    *,
+    on_waiting: Callable[[], None] | None = None,
 ) -> FrameSource:
-    """The source that the options name; ``failed`` is told of each image that cannot be read.
+    """The source that the options name.
+
+    Args:
+        source: options.
+        images: options.
+        camera: options.
+        reconnection: options.
+        failed: told of each image that cannot be read.
+        on_waiting: called again and again while a lost camera or stream is waited for.
 
     Raises:
         SourceError: if the source cannot be opened.
@@ -134,6 +144,7 @@ def open_source(
         "reconnect": reconnection.reconnect,
         "reconnect_timeout_s": reconnection.reconnect_timeout,
         "on_event": say,
+        "on_waiting": on_waiting,
     }
     if source.video is not None:
         return open_video(source.video, framerate=camera.framerate, **again)
