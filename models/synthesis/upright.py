@@ -28,7 +28,7 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
 from stn_rectify.runtime.rectifying.pixels.crops import target_crop
-from stn_rectify.runtime.rectifying.refining.turning import aspect_of
+from stn_rectify.runtime.rectifying.refining.target_looks import aspect_of
 
 #: Of the targets that are set in TrueType faces; the rest are those of `FrameSynthesiser`.
 _TYPESET_SHARE = 0.7
