@@ -16,7 +16,7 @@ from stn_rectify.runtime.sinks.result_sink import Job, OutputError, ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
 from stn_rectify.runtime.sources.threaded import DriverThread
 
-_MOST_JOBS, _MOST_BYTES = 1000, 32_000_000
+_MOST_JOBS, _MOST_BYTES = 256, 32_000_000
 _IDLE_S = 0.5  # how often a place is asked for what has waited long enough
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0  # between attempts at a place that fails
 _QUIET_S = 10.0  # without a dropped result, before a place is said to keep up again

@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = tuple(_FOURCC)
 _LONGEST_GAP_S = 1.0
 # What must be left on the disk, so that the video can be ended: FFmpeg's buffer, and an index of some bytes a frame.
 _RESERVE_BYTES, _RESERVE_BYTES_PER_FRAME = 16_000_000, 64
+_SPARE_BYTES = 4_000_000  # that must be free beyond it before another video is begun
 _LOOK_EVERY = 10  # frames
 
 
@@ -168,7 +169,7 @@ class VideoSink(ResultSink):
         """Begins a video with this frame. Raises StnRectifyError, also where there is no room for one."""
         file = self._opened_file()
         self._count, self._clock_s, self._last_s = 0, 0.0, frame.timestamp
-        self._check_disk(spare_bytes=_RESERVE_BYTES if self._was_full else 0)
+        self._check_disk(spare_bytes=_SPARE_BYTES if self._was_full else 0)
         self._was_full = False
         width, height = overview_size(frame.image)
         self._size = (width, height + height % 2)  # the codec halves the colours' resolution
