@@ -243,21 +243,24 @@ class BackgroundSink(ResultSink):
                     self._count_dropped()
                 else:
                     self._do(waiting)
-            if self._sink is not None:
-                self._sink.close()
+            self._close_sink()
         except BaseException as error:  # the run's own thread raises it
             self._error = error
             with self._changed:
                 self._is_over = True
                 self._drop_queue()
-            self._close_after_error()
+            try:
+                self._close_sink()
+            except StnRectifyError as other:
+                self._report(str(other))
 
-    def _close_after_error(self) -> None:
+    def _close_sink(self) -> None:
         try:
             if self._sink is not None:
                 self._sink.close()
-        except StnRectifyError as error:
-            self._report(str(error))
+        except OutputError as error:
+            self._count_dropped(error.lost)
+            raise
 
     def _next(self) -> _Waiting | None:
         """The next job, None for the end."""

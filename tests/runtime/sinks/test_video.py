@@ -28,10 +28,10 @@ def result(width: int = 60, level: int = 200) -> Rectification:
     return Rectification(np.full((40, width, 3), level, np.uint8), corners, np.eye(3), 0.9, 1.5)
 
 
-def write_noise(path: Path, count: int, end: Callable[[], None] = lambda: None) -> None:
+def write_noise(path: Path, count: int, end: Callable[[], object] = lambda: None, **options: bool) -> None:
     """Frames that the codec cannot make small."""
     noise = np.random.default_rng(0)
-    with VideoSink(path) as sink:
+    with VideoSink(path, **options) as sink:
         for index in range(count):
             frame = captured(index)
             frame.image[:] = noise.integers(0, 256, frame.image.shape)
