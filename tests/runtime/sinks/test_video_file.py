@@ -133,10 +133,10 @@ def test_a_numbered_video_at_its_size_limit_goes_on_in_the_next_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "_RESERVE_BYTES", 1_000_000)
-    write_noise(tmp_path / "out.mkv", 350, numbered=True)
+    write_noise(tmp_path / "out.mkv", 270, numbered=True)
     parts = sorted(tmp_path.iterdir())
     assert [path.name for path in parts] == ["out-2.mkv", "out-3.mkv", "out.mkv"]
-    assert sum(len(frames(path)) for path in parts) == 350
+    assert sum(len(frames(path)) for path in parts) == 270
 
 
 def test_a_video_without_a_picture_gets_no_name_where_the_disk_is_full(
