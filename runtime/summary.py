@@ -84,6 +84,9 @@ class RunSummary:
         dropped: frames that the source dropped; the caller sets it.
         reconnections: how often the source was opened again; the caller sets it.
         unwritten: results that outputs have not written, by the outputs' names; the caller sets it.
+        frozen_s: for how long a live picture has stayed the same, seconds, 0 as long as that is short; the caller sets
+            it.
+        troubles: what is wrong at the moment, a line each; the caller sets them.
         misses: frames without a target, so far.
     """
 
@@ -94,6 +97,8 @@ class RunSummary:
         self.dropped = 0
         self.reconnections = 0
         self.unwritten: dict[str, int] = {}
+        self.frozen_s = 0.0
+        self.troubles: tuple[str, ...] = ()
         self.misses = 0
         self._rule = rule or MissRule()
         # The model's own score, which comes with the results, leaves pictures and corners as they were found.

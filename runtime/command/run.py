@@ -59,7 +59,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options, unread))
         pipeline, max_targets = finding.pipeline, options.target.max_targets
-        watch = stack.enter_context(RunWatch(summary))
+        watch = stack.enter_context(RunWatch(summary, frozen_after_s=options.reconnection.frozen_after))
         source = stack.enter_context(
             open_source(
                 options.source, options.images, options.camera, options.reconnection, failed, on_waiting=watch.away
@@ -113,13 +113,13 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
                 _keep_open(web_view, source, pipeline, last, watch)
             watch.end()
             outputs.close()
-            watch.count_unwritten()
+            watch.note_troubles()
         except BrokenPipeError:
             raise
         except BaseException:
             with contextlib.suppress(StnRectifyError, BrokenPipeError):
                 outputs.close()
-            watch.count_unwritten()
+            watch.note_troubles()
             say(str(summary))
             raise
         say(str(summary))
@@ -159,7 +159,7 @@ def _rectify_all(
                     say(result_line(done.frame, target))
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
-        watch.frame_done()
+        watch.frame_done(frame)
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.options.values import Count, Region, pixel_count, rate, region, seconds, video
+from stn_rectify.runtime.command.options.values import (
+    Count,
+    Region,
+    interval,
+    pixel_count,
+    rate,
+    region,
+    seconds,
+    video,
+)
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
@@ -89,6 +98,9 @@ class ReconnectionOptions(OptionGroup):
     reconnect: bool = flag("open it again, trying until it is back; else it is an error", default=True)
     reconnect_timeout: float | None = option(
         None, "give up after so long without a frame (never)", seconds, metavar="S"
+    )
+    frozen_after: float = option(
+        60.0, "say so when its picture has not changed at all for so long; 0: never (60)", interval, metavar="S"
     )
 
 

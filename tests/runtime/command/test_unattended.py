@@ -327,3 +327,14 @@ def test_a_run_that_hangs_gives_no_sign_of_life(
     with pytest.raises(TimeoutError):
         told(manager, "no such message")
     assert run.end() in (0, 1)
+
+
+def test_a_picture_that_stays_the_same_is_noticed(start: Callable[..., Run], server: StreamServer) -> None:
+    server.is_frozen = True
+    run = start("--frozen-after", "2")
+    run.wait_for_words(
+        f"video {server.address}/camera: 64x48: the picture has not changed for 2 s: does the camera hang?"
+    )
+    server.is_frozen = False
+    run.wait_for_words("the picture changes again, after ")
+    assert run.end() == 0
