@@ -26,9 +26,9 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
-from stn_rectify.converters.reading.keras_parts import split_keras_model
+from stn_rectify.converters.reading.keras_parts import NotOurLayers, split_keras_model
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
-from stn_rectify.converters.reading.saved_model_parts import split_saved_model
+from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
@@ -196,8 +196,12 @@ class RefineNetwork(StnNetwork):
         )
 
 
-def read_stn(source: Path) -> StnParts:
-    """Reads a model and takes it apart.
+def read_stn(source: Path, options: ConversionOptions) -> StnParts:
+    """Reads a model and takes it apart: by its layers if the sampler is ours, else by its graph.
+
+    Args:
+        source: a .keras or .h5 file, or a SavedModel.
+        options: of the conversion.
 
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
@@ -206,8 +210,13 @@ def read_stn(source: Path) -> StnParts:
     if source.is_dir():
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
-        return split_saved_model(source)
-    return split_keras_model(load_model(source))
+        return split_saved_model(source, accept_border=options.accept_border)
+    code = options.custom_objects
+    model = load_model(source, None if code is None else code.run())
+    try:
+        return split_keras_model(model)
+    except NotOurLayers:
+        return split_keras_graph(model, accept_border=options.accept_border)
 
 
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
@@ -218,7 +227,7 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
         ModelFileError: if it is no STN that can be converted.
         UsageError: if the options contradict the model.
     """
-    parts = read_stn(source)
+    parts = read_stn(source, options)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
     calibration = validation = read_frames(options.calibration, parts.frame_shape, options.value_range)
@@ -245,7 +254,7 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
         return None
     frames = companion_frames(file, scan, "crops to calibrate it with (stn-train writes them)")
     network_kind(file)
-    parts = read_stn(file)
+    parts = read_stn(file, scan.options)
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
     calibration = read_frames(frames, parts.frame_shape, options.value_range)
