@@ -139,7 +139,7 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
+        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
         "'glob*patterns'",
         metavar="INPUT",
     )

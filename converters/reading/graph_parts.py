@@ -31,6 +31,7 @@ from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 
 _GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 _POSES = 8
+_NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Erf", "Expm1", "Log1p", "Softplus")
 _MOST_DIFFERENCE = 1e-3  # of pixel values in [0, 1]: float32 arithmetic in another order
 
 
@@ -68,7 +69,7 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
         raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
     prepare_layers(model)
-    spec = tf.TensorSpec(shapes[0], tf.float32, name="frame")
+    spec = tf.TensorSpec(shapes[0], model.inputs[0].dtype, name="frame")
     try:
         concrete = tf.function(lambda frame: model(frame, training=False)).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
@@ -99,11 +100,7 @@ class _GraphReader:
     def __init__(self, graph: FrozenGraph, accept_border: bool) -> None:
         self.graph, self.name = graph, graph.name
         self._accept_border = accept_border
-        if graph.frame.dtype != tf.float32:
-            raise ModelFileError(
-                f"{self.name}: its input is {graph.frame.dtype.name}; export the model with a float32 input, the "
-                "scaling of pixel values left to stn-convert --value-range"
-            )
+        self._notes: list[str] = []
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
@@ -141,6 +138,8 @@ class _GraphReader:
             classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
             batch=graph.frame.shape[0],
             convention=convention,
+            scaling=graph.scaling,
+            notes=tuple(self._notes),
         )
         check_head(self.name, described(pose.theta), parts)
         return parts
@@ -149,6 +148,8 @@ class _GraphReader:
 
     def _other_outputs(self, theta: Any, site: SamplerSite) -> tuple[dict[str, Any], dict[str, Any]]:
         graph, rectified = self.graph, site.rectified
+        inside = graph.ancestors([rectified], [theta])
+        inside = {t for t in inside if graph.depends([t.deref()], theta)}
         score: dict[str, Any] = {}
         class_scores: dict[str, Any] = {}
         for output in graph.outputs:
@@ -161,8 +162,11 @@ class _GraphReader:
                 class_scores["class_scores"] = output
             elif not follows and size == 1 and not score:
                 score["score"] = output
-            elif not follows and graph.depends([output], theta):
-                continue  # of the sampler's inside: θ in another shape, its grid
+            elif not follows and (output.ref() in inside or _unshaped(output) is theta):
+                self._notes.append(
+                    f"{self.name}: output {output.op.name!r} lies inside the sampler and is left out of the file"
+                )
+                continue
             else:
                 description = f"{output.dtype.name} of shape {output.shape}"
                 raise ModelFileError(
@@ -187,6 +191,7 @@ class _GraphReader:
             tensor = self.graph.behind(source)
         size = int(self.graph.shape(theta)[1])  # type: ignore[index]
         if features is None:  # behind an activation: as it is
+            self._refuse_float(theta)
             return np.eye(size, dtype=np.float32), np.zeros(size, np.float32), theta
         direct = self._dense(theta, features)
         if direct is not None:
@@ -195,6 +200,17 @@ class _GraphReader:
         bias = self.graph.run([(features, np.zeros((1, count), np.float32))], theta)
         kernel = self.graph.run([(features, np.eye(count, dtype=np.float32))], theta) - bias
         return kernel, bias[0], features
+
+    def _refuse_float(self, theta: Any) -> None:
+        """Refuses a θ made of what the last dense layer gives by functions that have no INT8 operator."""
+        for reference in self.graph.ancestors([theta]):
+            op = reference.deref().op
+            if op.type in _NO_INT8 and self.graph.depends(op.inputs, self.graph.frame):
+                raise ModelFileError(
+                    f"{self.name}: the places where its sampler reads are a linear function of {described(theta)}, but "
+                    f"that is made by {described(op.outputs[0])}, which has no INT8 operator; let the network give the "
+                    "matrix itself"
+                )
 
     def _dense(self, theta: Any, features: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
         """Kernel and bias as they are in the graph, to the last bit; None if there is more between the two tensors."""
@@ -288,6 +304,13 @@ class _GraphReader:
         name = convention_name(found, input_size, site.size)
         convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
         return _Pose(theta, "affine", border.padding, convention)
+
+
+def _unshaped(tensor: Any) -> Any:
+    """The tensor whose numbers another has in some other shape."""
+    while tensor.op.type in ("Reshape", "Squeeze", "ExpandDims", "Identity"):
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:

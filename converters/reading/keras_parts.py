@@ -36,7 +36,7 @@ def split_keras_model(model: keras.Model) -> StnParts:
     image, grid = sampler.inputs
     if image is not trace.frame:
         maker = trace.maker(image).description
-        raise ModelFileError(f"{model.name}: {sampler.description} samples the output of {maker}, not the frame")
+        raise NotOurLayers(f"{model.name}: {sampler.description} samples the output of {maker}, not the frame")
     generator = trace.maker(grid)
     transform = _TRANSFORMS.get(type(generator.operation))
     if transform is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.reading.foreign.frozen_graph import Scaling
 from stn_rectify.runtime.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class StnParts:
         batch: the batch size that ``whole`` takes; None for any.
         convention: of a sampler that is not ours: what was measured of it, and how its θ became the one above; None of
             our own layers.
+        scaling: what the model does to pixel values first. Frames here are what comes of it.
+        notes: what of the model is not in the file, a line each.
     """
 
     trunk: TensorFunction = field(repr=False)
@@ -53,6 +56,8 @@ class StnParts:
     classes: int | None
     batch: int | None = None
     convention: Convention | None = None
+    scaling: Scaling = Scaling()
+    notes: tuple[str, ...] = ()
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

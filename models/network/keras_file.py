@@ -12,11 +12,9 @@ from typing import Any
 import keras
 from keras.src.utils import python_utils
 
-from stn_rectify.models.files import NETWORK_SUFFIXES, kind_by_name, partial_file
+from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
-#: Of the files in which Keras 2 kept whole models.
-HDF5_SUFFIXES = (".h5", ".hdf5")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -124,7 +122,9 @@ def _reason(error: Exception) -> str:
             f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
             "it (runs its code), or export the model as a SavedModel"
         )
-    if "safe_mode=False" in message:
+    if "No model config found" in message:
+        return "holds weights alone, no model: give the file that model.save(...) wrote"
+    if "safe_mode=False" in message or "unsafe" in message:
         return (
             "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
             "uses (runs both), or export the model as a SavedModel"

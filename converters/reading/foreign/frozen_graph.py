@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,26 @@ _LINEAR = ("Add", "AddV2", "BiasAdd", "MatMul", "Mul", "RealDiv", "Sub")
 _PASSING_ON = ("Identity", "IdentityN", "StopGradient", "Reshape", "EnsureShape", "Squeeze", "ExpandDims")
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """What a model makes of pixel values before anything else: ``value · factor + offset``.
+
+    Attributes:
+        factor: above 0.
+        offset: 0 where there is none.
+        of_bytes: whether its input is integers: the pixel values themselves.
+    """
+
+    factor: float = 1.0
+    offset: float = 0.0
+    of_bytes: bool = False
+
+    def value_range(self, given: tuple[float, float]) -> tuple[float, float]:
+        """What pixel values 0 and 255 are behind it, where they are ``given`` to the model."""
+        low, high = (0.0, 255.0) if self.of_bytes else given
+        return low * self.factor + self.offset, high * self.factor + self.offset
+
+
 class FrozenGraph:
     """The graph of a function of one image, weights and constants in it.
 
@@ -33,7 +54,8 @@ class FrozenGraph:
 
     Attributes:
         name: of the model.
-        frame: its input, of rank 4 and fixed size but for the batch.
+        frame: its input, of rank 4 and fixed size but for the batch, as the model first scales and shifts it.
+        scaling: what comes before that.
         outputs: its outputs, what only passes a tensor on left out.
 
     Raises:
@@ -46,7 +68,8 @@ class FrozenGraph:
         inputs = self._frozen.inputs
         if len(inputs) != 1 or inputs[0].shape.rank != 4 or None in inputs[0].shape[1:]:
             raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
-        self.frame: Any = inputs[0]
+        self._input: Any = inputs[0]
+        self.frame, self.scaling = self._scaled_input()
         self.outputs: list[Any] = [self.behind(tensor) for tensor in self._frozen.outputs]
 
     @property
@@ -65,12 +88,33 @@ class FrozenGraph:
         definition = self._frozen.graph.as_graph_def()
         for node in definition.node:
             node.attr.pop("_output_shapes", None)
-            if node.name == self.frame.op.name:
-                node.attr["shape"].shape.dim[0].size = self.frame.shape[0] or 1
+            if node.name == self._input.op.name:
+                node.attr["shape"].shape.dim[0].size = self._input.shape[0] or 1
         graph = tf.Graph()
         with graph.as_default():
             tf.graph_util.import_graph_def(definition, name="")
         return {t.name: t.shape for op in graph.get_operations() for t in op.outputs}
+
+    def _scaled_input(self) -> tuple[Any, Scaling]:
+        """The tensor that all the model is made from, and how its pixel values follow from those of the input.
+
+        Raises:
+            ModelFileError: if the input is no float32 and is not made such.
+        """
+        tensor, factor, offset = self._input, 1.0, 0.0
+        while True:
+            readers = [op for op in tensor.consumers() if op.type not in _OF_SHAPES]
+            step = _scaling_step(readers[0], tensor) if len(readers) == 1 else None
+            if step is None or (factor * step[0] <= 0):
+                break
+            factor, offset = factor * step[0], offset * step[0] + step[1]
+            tensor = readers[0].outputs[0]
+        if tensor.dtype != tf.float32:
+            raise ModelFileError(
+                f"{self.name}: its input is {tensor.dtype.name}, and more than one node reads it; export the model "
+                "with a float32 input, or cast it once"
+            )
+        return tensor, Scaling(factor, offset, self._input.dtype.is_integer)
 
     def behind(self, tensor: Any) -> Any:
         """The tensor that operations which change no number and no shape pass on."""
@@ -157,6 +201,28 @@ class FrozenGraph:
                     f"{self.name}: the weights of node {_reader(op.outputs[0])!r} are not finite: the training "
                     "diverged; train it again"
                 )
+
+
+def _scaling_step(op: Any, tensor: Any) -> tuple[float, float] | None:
+    """Factor and offset of an operation that does the same to every number; None of any other."""
+    if op.type == "Cast":
+        return 1.0, 0.0
+    if op.type in ("Identity", "StopGradient", "EnsureShape") and len(op.outputs) == 1:
+        return 1.0, 0.0
+    if op.type not in _LINEAR or len(op.inputs) != 2:
+        return None
+    first = op.inputs[0] is tensor
+    values = constant(op.inputs[1 if first else 0])
+    if values is None or not values.size or (values != values.flat[0]).any():
+        return None
+    value = float(values.flat[0])
+    if op.type == "Mul":
+        return value, 0.0
+    if op.type in ("Add", "AddV2"):
+        return 1.0, value
+    if op.type == "Sub" and first:
+        return 1.0, -value
+    return (1 / value, 0.0) if op.type == "RealDiv" and first and value else None
 
 
 def constant(tensor: Any) -> Array | None:
