@@ -240,7 +240,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     description: str
     kind: Annotated[str, _one_of("in-graph", "pose-only", "dense")]
     transform: Annotated[str, _one_of(*THETA_SIZE)]
-    padding: Annotated[str, _one_of("zeros", "border")]
+    padding: Annotated[str, _one_of("zeros", "border", "cut")]
     coordinates: str
     input: InputSpec
     outputs: OutputsSpec | None = None  # of a network that sees the frame once
