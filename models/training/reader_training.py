@@ -114,10 +114,11 @@ def train_reader(recipe: ReaderRecipe, out: Path, *, jobs: int = 1) -> keras.Mod
     work = out.with_suffix(".training")
     model = recipe.model()
     pool = _pool(recipe, work / "frames", recipe.samples, recipe.seed, jobs)
-    model.compile(optimizer=averaging_adamw(recipe, _WEIGHT_DECAY), loss=TextLoss(), jit_compile=False)
+    taught = keras.Model(model.input, model.output)  # of the same layers; the optimizer's state is not in the file
+    taught.compile(optimizer=averaging_adamw(recipe, _WEIGHT_DECAY), loss=TextLoss(), jit_compile=False)
     others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
     checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
-    train_epochs(model, pool, recipe, checkpoint, _truth, batches=recipe.plate_batches)
+    train_epochs(taught, pool, recipe, checkpoint, _truth, batches=recipe.plate_batches)
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(_batches(pool, recipe, recipe.epochs, count))
     write_calibration(out, frames=np.round(batch.frames * 255).astype(np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 
 import keras
 import numpy as np
@@ -89,6 +90,8 @@ def test_a_course_writes_what_the_converter_needs_and_goes_on_where_it_was_stopp
     assert not out.exists()
     train_reader(recipe, out)
     assert network_kind(out) == RECOGNIZER
+    with zipfile.ZipFile(out) as archive:
+        assert b"optimizer" not in archive.read("model.weights.h5")  # three times as large as the network
     assert (tmp_path / "one.labels.txt").read_text(encoding="utf-8").split() == list(LABELS)
     with np.load(out.with_suffix(".calibration.npz")) as stored:
         assert stored["frames"].shape == (64, 16, 32, 1)

@@ -148,7 +148,7 @@ def _small_print(
 
 def _sign_colours(rng: np.random.Generator, ink: Colour) -> tuple[str, Colour, Colour]:
     """How the signs of a plate are drawn: their kind and two colours."""
-    kinds = ("dash", "dash", "dot", "seals", "seals", "shield", "nothing")
+    kinds = ("dash", "dash", "dot", "seals", "seals", "shield", "shield", "nothing")
     return str(rng.choice(kinds)), ink, any_colour(rng)
 
 
@@ -242,6 +242,10 @@ def _seal(rng: np.random.Generator, image: Image, box: Box, colour: Colour) -> N
         at = (centre + rng.normal(0, 0.05, 2) * (width, height)).astype(int).tolist()
         cv2.ellipse(image, at, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
         colour = light(rng) if rng.random() < 0.3 else any_colour(rng)
+    for _ in range(int(rng.integers(0, 4))):  # a cross, hills, a beast
+        ends = centre + rng.uniform(-0.3, 0.3, (2, 2)) * (width, height)
+        start, end = ends.astype(int).tolist()
+        cv2.line(image, start, end, any_colour(rng), max(1, int(0.12 * width)), cv2.LINE_AA)
 
 
 def _finish_edge(rng: np.random.Generator, image: Image, ink: Colour) -> None:
