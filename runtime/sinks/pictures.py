@@ -16,7 +16,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_choice, check_flag, check_instance, check_path, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import MissRule, Rectification
-from stn_rectify.runtime.sinks.overview import draw_overview
+from stn_rectify.runtime.sinks.overview import Captions, draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -77,9 +77,10 @@ class SaveSink(ResultSink):
     """Two pictures per frame, and one for each further target.
 
     ``NAME.rectified.png`` is the rectified image, ``NAME.overview.jpg`` the frame with the target marked
-    beside it (see `draw_overview`). A file appears under its name only when it is complete. NAME is the source's name
-    and the frame's index, or with ``dated`` the source's name and the frame's UTC time, so that runs of a camera do not
-    overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is
+    beside it (see `draw_overview`). A file appears under its name only when it is complete. NAME is that of the image,
+    ``photo``, and of its page, ``scan-page2``; of a further image of this name in a run, and of frames of a video, with
+    the frame's index, ``clip-000007``. With ``dated`` it is the source's name and the frame's UTC time, so that runs of
+    a camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is
     ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an
     earlier run found more in the same frame, its pictures of further ones are removed.
 
@@ -111,6 +112,7 @@ class SaveSink(ResultSink):
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
         self._folder = Path(folder)
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
+        self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
@@ -149,14 +151,25 @@ class SaveSink(ResultSink):
         Raises:
             StnRectifyError: if the pictures cannot be written, for example because the disk is full.
         """
-        name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
+        name = self._name(frame)
         quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
         options = quality if self._suffix == ".jpg" else ()
         self._write_file(f"{name}.rectified{self._suffix}", result.image, options)
         for number, target in enumerate(targets[1:], 2):
             self._write_file(f"{name}.{number}.rectified{self._suffix}", target.image, options)
         self._remove_further(name, max(1, len(targets)) + 1)
-        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result, targets, rule), quality)
+        overview = draw_overview(frame.image, result, targets, rule, self._captions.caption(frame))
+        self._write_file(f"{name}.overview.jpg", overview, quality)
+
+    def _name(self, frame: CapturedFrame) -> str:
+        """What its pictures are called, up to the first dot that is ours."""
+        stem = _file_stem(frame.source)
+        if self._dated:
+            return f"{stem}-{_time(frame)}"
+        name = stem if frame.page is None else f"{stem}-page{frame.page}"
+        if not frame.is_still or self._owners.setdefault(name, frame.index) != frame.index:
+            return f"{stem}-{frame.index:06d}"
+        return name
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""

@@ -137,7 +137,7 @@ def test_the_options(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["--demo", "--model", "fast", "--save", str(out), "--save-format", "jpg"]
     assert main([*words, "--save-every", "2", "--save-interval", "0.5"]) == 0
-    assert names(out) == ["demo-000000.overview.jpg", "demo-000000.rectified.jpg"]
+    assert names(out) == ["demo.overview.jpg", "demo.rectified.jpg"]
     assert main([*words, "--save-limit", "1M"]) == 0
     assert len([name for name in names(out) if "Z." in name]) == 2
 
