@@ -19,7 +19,7 @@ from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
-from stn_rectify.runtime.sources import CapturedFrame, FrameSource, ImageSource
+from stn_rectify.runtime.sources import CapturedFrame, FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
@@ -41,6 +41,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
+    tell = _say_nothing if options.program.quiet else say
     summary = RunSummary(MissRule(options.target.min_score, options.target.on_miss))
 
     def failed(error: StnRectifyError) -> None:
@@ -88,25 +89,28 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         last = None
         try:
             with contextlib.suppress(Stopped), signals.stopping(source):
-                say(source.description)
-                say(model_line(pipeline.rectifier))
+                tell(source.description)
+                tell(model_line(pipeline.rectifier))
                 if finding.recognizer is not None:
-                    say(recognizer_line(finding.recognizer))
+                    tell(recognizer_line(finding.recognizer))
                 if web_view is not None:
-                    say(f"web view at {web_view.url}")
-                last = _rectify_all(
-                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed
-                )
+                    tell(f"web view at {web_view.url}")
+                last = _rectify_all(source, frames(), pipeline, sinks, web_view, summary, options, failed)
             summary.end()
             if web_view is not None and last is not None and options.results.frames is None:
+                tell("all frames are done; the web view stays open until Ctrl-C")
                 _keep_open(web_view, source, pipeline, last)
         except BrokenPipeError:
             raise
         except BaseException:
-            say(str(summary))
+            tell(str(summary))
             raise
-        say(str(summary))
+        tell(str(summary))
     return 1 if summary.failed or summary.unread else 0
+
+
+def _say_nothing(line: str) -> None:
+    """Takes a line that nobody wants."""
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
@@ -122,7 +126,7 @@ def _rectify_all(
     sinks: Sequence[ResultSink],
     web_view: WebView | None,
     summary: RunSummary,
-    limit: int | None,
+    options: RunOptions,
     failed: Callable[[StnRectifyError], None],
 ) -> tuple[CapturedFrame, Processed] | None:
     """Returns the last frame, as the source gave it and as it was processed."""
@@ -136,19 +140,26 @@ def _rectify_all(
         if not done.is_skipped:
             for sink in sinks:
                 sink.write_targets(done.frame, done.result, done.targets, done.rule)
-            if not sinks and isinstance(source, ImageSource):
+            if _has_line(options, done.frame):
                 for target in done.targets or (done.result,):
-                    say(result_line(done.frame, target))
+                    say(result_line(done.frame, target, verbose=options.program.verbose))
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)
-        if summary.frames == limit:
+        if summary.frames == options.results.frames:
             break
         if any(sink.wants_stop for sink in sinks):
             source.stop()
     return last
+
+
+def _has_line(options: RunOptions, frame: CapturedFrame) -> bool:
+    """Tells whether people get a line about each target of a frame; of images they do, but for JSON's in its place."""
+    if options.program.quiet:
+        return False
+    return options.program.verbose or (frame.is_still and options.results.jsonl != "-")
 
 
 def _keep_open(
@@ -157,7 +168,6 @@ def _keep_open(
     """Images and videos end before people have looked. Another model gets the last frame again."""
     if source.is_stopped:
         return
-    say("all frames are done; the web view stays open until Ctrl-C")
     web_view.say_all_done()
     frame, done = last
     while not source.is_stopped:
