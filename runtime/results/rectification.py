@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 from PIL import Image as Pillow
-from PIL import ImageShow
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_path
@@ -129,6 +128,8 @@ class Rectification(FoundTarget):
         if _is_notebook():
             sys.modules["IPython"].display.display(self)
             return
+        from PIL import ImageShow  # looks for programs when it is imported
+
         has_desktop = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if not has_desktop or not ImageShow.show(self._pillow(), title="stn-rectify"):
             missing = "no program that shows pictures" if has_desktop else "no desktop (DISPLAY is not set)"

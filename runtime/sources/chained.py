@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.images.kinds import called_image
 from stn_rectify.runtime.sources.addresses import is_url, without_secrets
 from stn_rectify.runtime.sources.kinds import option_for
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
@@ -26,7 +28,9 @@ def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """
     groups: list[tuple[str, list[str]]] = []
     for place, name in enumerate(names):
-        option = option_for(name)
+        # Of many files each is opened when its turn has come, and what is called an image is taken for one until then.
+        is_image = len(names) > 1 and called_image(os.path.splitext(name)[1].lower()) and os.path.isfile(name)
+        option = "image" if is_image else option_for(name)
         is_endless = option == "camera" or (option == "video" and is_url(name))
         if is_endless and place < len(names) - 1:
             raise UsageError(f"{without_secrets(name)} need not end: name it last, or in a run of its own")

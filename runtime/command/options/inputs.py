@@ -83,9 +83,16 @@ def input_words(names: Sequence[str], commands: Collection[str] = ()) -> list[st
     if len(groups) > 1:
         if any(option == "demo" for option, _ in groups):
             raise UsageError("demo is the sample, which goes with nothing else: name it alone")
-        return [f"--{INPUT}={name}" for name in names]
+        return _words(INPUT, names)
     ((option, group),) = groups
-    return ["--demo"] if option == "demo" else [f"--{option}={name}" for name in group]
+    return ["--demo"] if option == "demo" else _words(option, group)
+
+
+def _words(option: str, names: Sequence[str]) -> list[str]:
+    """The option with its values: once for all, as argparse takes squared time for many options."""
+    if len(names) == 1 or any(name.startswith("-") for name in names):
+        return [f"--{option}={name}" for name in names]
+    return [f"--{option}", *names]
 
 
 def _is_option(word: str) -> bool:
