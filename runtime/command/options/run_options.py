@@ -52,7 +52,8 @@ picamera2, auto); --image, --video and --camera say which where a name could be 
   {PROGRAM} doctor           examines this machine: what is installed, the cameras, the disk
   {PROGRAM} evaluate DIR     says how well targets are found in annotated frames
   {PROGRAM} models           proves model files, and changes the one in use
-Each has a --help of its own."""
+Each has a --help of its own. Exit status: 0; 1 if something failed; 2 if the command is wrong; 130 if it was
+interrupted before it began."""
 
 #: How the program is called.
 USAGE = f"{PROGRAM} [INPUT ...] [OPTION ...]"
