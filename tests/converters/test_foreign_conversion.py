@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from keras import layers
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.custom_code import CustomCode
-from stn_rectify.converters.networks.stn import read_stn
+from stn_rectify.converters.networks.stn import read_scan, read_stn
 from stn_rectify.converters.options import ConversionOptions
-from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from tests.converters import foreign_layers
-from tests.converters.keras_models import save_frames, smooth_frames
+from tests.converters.keras_models import save_frames, smooth_frames, stn_with_trunk
 
 SHAPE, SIZE = (28, 32, 3), (12, 14)
 FILE = Path(foreign_layers.__file__)
@@ -134,6 +137,30 @@ def test_a_file_for_keras_2_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(keras_2, "_PACKAGE", "no_such_keras")
     with pytest.raises(DataError, match=r"if Keras 2 wrote it, its own reader may load it: .*stn-rectify\[legacy\]"):
         read_stn(tmp_path / "ops.h5", options(tmp_path))
+
+
+def test_a_model_of_blue_first_is_told_from_one_of_red_first(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    image = np.zeros((28, 32, 3), np.uint8)
+    image[..., 0] = 200  # blue, as OpenCV has it
+    cv2.imwrite(str(pictures / "blue.png"), image)
+    classifier(with_theta).export(tmp_path / "saved", verbose=False)
+    for order, blue in (("rgb", 2), ("bgr", 0)):
+        network = read_scan(tmp_path / "saved", ConversionOptions(calibration=pictures, channels=order))
+        assert network.parts.is_bgr == (order == "bgr")
+        np.testing.assert_allclose(network.calibration.frames[0, 5, 5], np.eye(3)[blue] * 200 / 255, atol=1e-6)
+    spec = InputSpec(28, 32, 3, "BGR", (0.0, 1.0), 1 / 255, -128)
+    seen = Preprocessor(spec).network_input(image)
+    assert seen[0, 5, 5].tolist() == [200 - 128, -128, -128]
+    np.testing.assert_array_equal(Preprocessor(spec).pixels(seen[0]), image)
+    assert Preprocessor(spec).network_input(image[..., 0])[0, 5, 5].tolist() == [200 - 128] * 3
+
+
+def test_a_grey_model_has_no_order_of_channels(tmp_path):
+    stn_with_trunk(lambda x: x, shape=(16, 16, 1)).save(tmp_path / "grey.keras")
+    with pytest.raises(UsageError, match="--channels bgr is for models of 3 channels, this one has 1"):
+        read_stn(tmp_path / "grey.keras", options(tmp_path, channels="bgr"))
 
 
 def _module(folder, text):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
     corners_to_homography,
@@ -190,9 +190,7 @@ def _homogeneous(homography: FloatArray, size: tuple[int, int]) -> tuple[FloatAr
     return x, y, denominator
 
 
-def _beyond(
-    x: FloatArray, y: FloatArray, denominator: FloatArray | float, last: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
+def _beyond(x: Array, y: Array, denominator: Array | float, last: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Tells which places do not lie between the centres of a frame's first and last pixel, bool [h, w]."""
     low = -_HALF_STEP * denominator
     return np.asarray((x < low) | (y < low) | (x >= last[0] * denominator + low) | (y >= last[1] * denominator + low))
