@@ -139,6 +139,9 @@ def _rectify_all(
             if not sinks and isinstance(source, ImageSource):
                 for target in done.targets or (done.result,):
                     say(result_line(done.frame, target))
+        else:
+            for sink in sinks:
+                sink.skip(done.frame)
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
         last = (frame, done)
