@@ -1,4 +1,4 @@
-"""Pictures as JPEG for people to look at: in a browser, in Home Assistant."""
+"""Pictures as files, for people to look at: in a browser, in Home Assistant."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def shrunk(image: Image, longest_px: int) -> Image:
 def preview_jpeg(image: Image, longest_px: int) -> bytes:
     """The picture as a JPEG file of quality 80, with no side longer than ``longest_px``; see `shrunk`."""
     return bytes(cv2.imencode(".jpg", shrunk(image, longest_px), (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1])
+
+
+def png(image: Image) -> bytes:
+    """The picture as a PNG file, pixel for pixel."""
+    return bytes(cv2.imencode(".png", image)[1])

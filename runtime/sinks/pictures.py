@@ -91,6 +91,10 @@ class SaveSink(ResultSink):
         limit_bytes: what the dated pictures in the folder may take, those of earlier runs included. The oldest are
             removed. Only with ``dated``: other names do not tell their age. None sets no limit.
 
+    Attributes:
+        folder: where they are.
+        saved: results that were saved.
+
     Raises:
         UsageError: if the folder is a file.
         StnRectifyError: if the folder cannot be made or read.
@@ -109,11 +113,11 @@ class SaveSink(ResultSink):
         limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
         check_instance("pace", pace, Pace | None, "a Pace or None")
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
-        self._folder = Path(folder)
+        self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._limit = SizeLimit(self.folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
         except FileExistsError as error:
             raise UsageError(f"{folder} is a file: name a folder for the pictures") from error
         except OSError as error:
@@ -157,20 +161,21 @@ class SaveSink(ResultSink):
             self._write_file(f"{name}.{number}.rectified{self._suffix}", target.image, options)
         self._remove_further(name, max(1, len(targets)) + 1)
         self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result, targets, rule), quality)
+        self.saved += 1
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""
-        path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         try:
             while not self._dated and path.is_file():
                 path.unlink()
                 number += 1
-                path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+                path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         except OSError as error:
             raise cannot_write(str(path), error) from error
 
     def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
-        path, partial = self._folder / name, self._folder / f".{name}.partial"
+        path, partial = self.folder / name, self.folder / f".{name}.partial"
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:
             try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stn_rectify.runtime.images.encoding import preview_jpeg
 from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.sinks.overview import draw_targets
-from stn_rectify.runtime.web.live_state import LiveState
+from stn_rectify.runtime.web.live_state import LiveState, picture
 
 _LOG = logging.getLogger(__name__)
 _FRAMES_PER_S = 15.0
@@ -96,8 +96,8 @@ def _message(text: bytes, frame: bytes, rectified: bytes) -> bytes:
 
 
 def _encode_both(done: Processed) -> tuple[bytes, bytes]:
-    frame = done.frame.image
+    frame = picture(done)
     if len(done.targets) < 2:
         return preview_jpeg(frame, _LONGEST_PX), preview_jpeg(done.result.image, _LONGEST_PX)
-    rectified = draw_targets(done.targets, frame.shape[1], frame.shape[0])
+    rectified = draw_targets(done.targets, done.frame.image.shape[1], done.frame.image.shape[0])
     return preview_jpeg(frame, _LONGEST_PX), preview_jpeg(rectified, _LONGEST_PX)

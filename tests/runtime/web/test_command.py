@@ -25,7 +25,8 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
     words = ("--demo", "--model", "fast", "--serve", 0, "--serve-models", "general", "--save", out, "--jsonl", lines)
     program = started(*words)
     state = program.wait_for("api/state", lambda state: state["all_done"])
-    assert (state["models"], state["saving"]) == (["fast", "general"], {"is_on": True, "impossible_because": None})
+    assert state["models"] == ["fast", "general"]
+    assert state["saving"] == {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1}
     assert json.loads(program.get("api/latest")) == json.loads(lines.read_text())
     saved = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
     assert len(saved) == 2
