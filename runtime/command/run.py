@@ -157,15 +157,17 @@ def _rectify_all(
 def _keep_open(
     web_view: WebView, source: FrameSource, pipeline: Pipeline, last: tuple[CapturedFrame, Processed]
 ) -> None:
-    """Images and videos end before people have looked. Another model gets the last frame again."""
+    """Images and videos end before people have looked. Another model, or other settings, get the last frame again."""
     if source.is_stopped:
         return
     say("all frames are done; the web view stays open until Ctrl-C")
     web_view.say_all_done()
     frame, done = last
     while not source.is_stopped:
-        if web_view.act(done):
+        is_other = web_view.act(done)
+        while is_other:
+            is_other = False
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
-                web_view.show(done)
+                is_other = web_view.show(done)  # which takes up what was asked for meanwhile
         time.sleep(_STAY_POLL_S)

@@ -66,6 +66,15 @@ class FrameView:
         """The same view without a region."""
         return replace(self, roi=(0.0, 0.0, 1.0, 1.0))
 
+    def whole_size(self, image: Array) -> tuple[int, int]:
+        """Width and height of a frame as it is seen, without a region: flipped and rotated.
+
+        Args:
+            image: uint8 [H, W, 3] or [H, W], as the source gave it.
+        """
+        height, width = image.shape[:2]
+        return (height, width) if self.rotation % 180 == _QUARTER_TURN else (width, height)
+
     def region_in(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The region in the frame as it is seen: flipped, rotated and whole.
 

@@ -93,17 +93,17 @@ class LiveState:
         """
         done = None if newest is None else newest[1]
         height, width = (0, 0) if done is None else done.frame.image.shape[:2]
-        whole_height, whole_width = (0, 0) if done is None else picture(done).shape[:2]
-        region = (0, 0, width, height)
+        size, region = (width, height), (0, 0, width, height)
         if done is not None and done.captured is not None:
-            region = done.view.region_in(whole_width, whole_height)
+            size = done.view.whole_size(done.captured.image)
+            region = done.view.region_in(*size)
         controls = self._controls
         return {
             "latest": None if done is None else self.result(done),
             "found": done is not None and done.is_found,
             "skipped": done is not None and done.is_skipped,
             "frame_size": [width, height],
-            "picture": {"size": [whole_width, whole_height], "region": list(region)},
+            "picture": {"size": list(size), "region": list(region)},
             "all_done": self.all_done,
             "silent_s": round(time.monotonic() - self._shown_s, 1),
             "source": self._source.description,

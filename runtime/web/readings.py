@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,10 +130,13 @@ class Readings:
                 for key, numbers in self._open.items()
                 if any(self._may_go_on(number, moment, _FLICKER_S) for number in numbers)
             }
-            for place, target in enumerate(targets):
-                # Without a number a target is known by its place in the order of scores.
-                key = (moment.source, "place" if target.track is None else "track", target.track or place)
-                numbers = self._open.get(key, [])
+            # Without a number a target is known by its place in the order of scores.
+            keys: list[Hashable] = [
+                (moment.source, "place" if target.track is None else "track", target.track or place)
+                for place, target in enumerate(targets)
+            ]
+            for key, target in zip(keys, targets, strict=True):
+                numbers = self._open.get(key) or self._lost(keys, moment, target)
                 number = self._read(numbers, moment, target)
                 self._open[key] = [number, *(other for other in numbers if other != number)][:_MOST_OF_ONE]
             self._previous = moment
@@ -164,6 +167,16 @@ class Readings:
         self._count += 1
         self._keep(Reading(self._count, moment, moment, 1, moment, **_values_of(target)))
         return self._count
+
+    def _lost(self, keys: Sequence[Hashable], moment: _Moment, target: Rectification) -> list[int]:
+        """The readings of a target that was lost a moment ago and has a new number: its text tells."""
+        for key, numbers in self._open.items():
+            reading = self._kept.get(numbers[0])
+            if key in keys or reading is None or reading.label is None:
+                continue
+            if reading.label == target.label and self._may_go_on(numbers[0], moment, _FLICKER_S):
+                return self._open.pop(key)
+        return []
 
     def _may_go_on(self, number: int, moment: _Moment, gap_s: float) -> bool:
         reading = self._kept.get(number)

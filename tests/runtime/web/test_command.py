@@ -32,6 +32,12 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
     assert len(saved) == 2
     program.post("api/model", {"name": "general"})
     program.wait_for("api/state", lambda later: later["latest"]["corners"] != state["latest"]["corners"])
+    shown = program.wait_for("api/readings", lambda answer: answer["readings"])["readings"]
+    assert [one["frame"] for one in shown] == [0]  # of both models: the same frame again is the same reading
+    program.post("api/settings", {"margin": 0.5, "roi": [0, 0, 0.9, 1]})
+    program.wait_for("api/state", lambda later: later["frame_size"][0] < state["frame_size"][0])
+    program.post("api/settings", {"margin": 0, "roi": None})
+    program.wait_for("api/state", lambda later: later["frame_size"] == state["frame_size"])
     program.post("api/snapshot", {})
     program.wait_for("api/state", lambda state: state["notice"]["text"] == "frame 0 saved")
     assert {file.name for file in out.iterdir()} == set(saved)

@@ -57,6 +57,7 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
         ([seen(0, "A"), seen(30, "A"), seen(60, "A")], [("A", 3)]),
         ([seen(0), seen(0.1), seen(0.2, score=0.1)], [(None, 2)]),
         ([seen(0, track=1), seen(0.1, track=2), seen(0.2, track=1)], [(None, 2), (None, 1)]),
+        ([seen(0, "A", track=1), seen(1.5, "A", track=2), seen(1.6, "B", track=3)], [("A", 2), ("B", 1)]),
         ([seen(0, source="a.png"), seen(0, source="b.png")], [(None, 1), (None, 1)]),
         ([seen(0, source="a.tif", page=1), seen(0.1, source="a.tif", page=2)], [(None, 1), (None, 1)]),
         ([seen(5, "A"), seen(1, "A")], [("A", 1), ("A", 1)]),
@@ -67,11 +68,20 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
     ],
     ids=[
         "the same", "another", "a flicker", "missed for a moment", "away for longer", "seldom", "without a label",
-        "two tracks", "two images", "two pages", "a clock set back", "a video's own time", "the frame again", "a miss",
+        "two tracks", "a lost track", "two images", "two pages", "a clock set back", "a video's own time",
+        "the frame again", "a miss",
     ],
 )  # fmt: skip
 def test_what_is_one_reading(frames: list[Processed], expected: list[tuple[str | None, int]]) -> None:
     assert kept(*frames) == expected
+
+
+def test_two_targets_of_one_text_are_two_readings() -> None:
+    found = Readings()
+    for second in (0, 0.1, 0.2):
+        first, other = seen(second, "A", track=1), seen(second, "A", track=2)
+        found.add(replace(first, targets=(first.result, other.result)))
+    assert [(one["label"], one["frames"]) for one in found.newest_first()] == [("A", 3), ("A", 3)]
 
 
 def test_the_surest_picture_is_kept() -> None:

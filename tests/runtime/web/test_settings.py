@@ -55,7 +55,8 @@ def test_a_region_counts_in_the_picture_as_it_is_seen() -> None:
     image = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
     for view in (FrameView(rotation=90, roi=(0.1, 0.2, 0.5, 0.6)), FrameView(hflip=True, roi=(0.5, 0.25, 0.3, 0.7))):
         whole = view.whole.apply(image)
-        x, y, width, height = view.region_in(whole.shape[1], whole.shape[0])
+        assert view.whole_size(image) == whole.shape[1::-1]
+        x, y, width, height = view.region_in(*view.whole_size(image))
         np.testing.assert_array_equal(whole[y : y + height, x : x + width], view.apply(image))
 
 
