@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from stn_rectify.converters.custom_code import CustomCode
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, pair, positionals, required
 from stn_rectify.runtime.command.parsing.parser import number, share, whole_number
 from stn_rectify.runtime.errors import UsageError
@@ -42,6 +43,8 @@ class ConversionOptions(OptionGroup):
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
+        custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
+        accept_border: take the nearest of our paddings for a sampler whose own is none of them.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
         refit_head: fit θ's linear function to the quantized features, where that helps (`head_refit`).
         overwrite: replace existing files.
@@ -71,6 +74,16 @@ class ConversionOptions(OptionGroup):
         metavar="SCORE",
     )
     latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
+    custom_objects: CustomCode | None = option(
+        None,
+        "classes and functions that a .keras or .h5 file needs; this RUNS THE CODE of FILE.py, and of Lambda layers in "
+        "the model: give it for models that you trust only",
+        CustomCode.read,
+        metavar="FILE.py",
+    )
+    accept_border: bool = flag(
+        "of a sampler that reads outside the frame as none of ours does, take the nearest; says how many pixels differ"
+    )
     refine_passes: int = option(
         DEFAULT_PASSES,
         "of the network NAME.refine.keras beside NAME.keras, that the file asks for (%(default)s)",
@@ -126,7 +139,7 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
+        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
         "'glob*patterns'",
         metavar="INPUT",
     )

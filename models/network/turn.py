@@ -19,6 +19,8 @@ from stn_rectify.models.network.localization import scaled_channels
 
 #: The classes: 0, 1, 2, 3 quarters clockwise.
 TURNS = 4
+#: Details of each size of a target that a network is shown beside the whole, at most; it is trained on both.
+TURN_DETAILS = 3
 
 # At width 1, channels in all orientations: of the first convolution at half the input's size, of the blocks at a fourth
 # and at an eighth of it, and how many blocks of these there are. Maps and kernels have sides such that the padding is

@@ -13,7 +13,7 @@ import numpy as np
 from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accuracy
 from stn_rectify.models.files import TURN, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.network.turn import plain_turn_network, quarter_weights, turn_network
+from stn_rectify.models.network.turn import TURN_DETAILS, plain_turn_network, quarter_weights, turn_network
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
 from stn_rectify.models.training.course.curve import write_curve
@@ -135,8 +135,9 @@ def _truth(batch: TurnBatch) -> Targets:
 
 
 def _write_calibration(pool: TurnPool, recipe: TurnRecipe, out: Path) -> None:
-    """``NAME.turn.calibration.npz``: rectified targets for stn-convert as the network sees them, and their turns."""
+    """``NAME.turn.calibration.npz``: what the network sees, for stn-convert, the turns of it, and `TURN_DETAILS`."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     shape = recipe.input_shape
     batch = next(turn_batches(pool, recipe.epochs, input_shape=shape, batch_size=count, seed=recipe.seed))
-    write_calibration(out, frames=np.round(batch.frames * 255).astype(np.uint8), labels=batch.turns)
+    frames = np.round(batch.frames * 255).astype(np.uint8)
+    write_calibration(out, frames=frames, labels=batch.turns, details=np.float64(TURN_DETAILS))

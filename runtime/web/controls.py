@@ -15,6 +15,7 @@ from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.sources import CapturedFrame
 from stn_rectify.runtime.web.settings import Change, checked_changes, settings_values
 
@@ -31,7 +32,7 @@ class SavingSwitch(ResultSink):
         is_on: any thread may set it.
     """
 
-    def __init__(self, sink: SaveSink, *, is_on: bool = True) -> None:
+    def __init__(self, sink: SaveSink | BackgroundSaveSink, *, is_on: bool = True) -> None:
         self.sink = sink
         self.is_on = is_on
 
@@ -50,6 +51,10 @@ class SavingSwitch(ResultSink):
         """Saves the results if saving is on and it is their turn; see `write`."""
         if self.is_on:
             self.sink.write_targets(frame, result, targets, rule)
+
+    def settle(self) -> None:
+        """Has the sink bring what waits to the disk, also while saving is off; see `ResultSink.settle`."""
+        self.sink.settle()
 
     def snapshot(
         self,
@@ -136,12 +141,20 @@ class Controls:
         return [*([] if model in self._models else [model]), *self._models]
 
     def saving_values(self) -> dict[str, Any]:
-        """Whether results are being saved, how many were and where; or why none can be; in types that JSON has."""
+        """Whether results are being saved, how many were and where; or why none can be; in types that JSON has.
+
+        ``fault`` is why the place does not take them at the moment, None where it does.
+        """
         if self._saving is None:
-            return {"is_on": False, "impossible_because": _NO_SAVING, "folder": None, "saved": 0}
+            return {"is_on": False, "impossible_because": _NO_SAVING, "folder": None, "saved": 0, "fault": None}
         sink = self._saving.sink
-        is_on, folder = self._saving.is_on, str(sink.folder)
-        return {"is_on": is_on, "impossible_because": None, "folder": folder, "saved": sink.saved}
+        return {
+            "is_on": self._saving.is_on,
+            "impossible_because": None,
+            "folder": str(sink.folder),
+            "saved": sink.saved,
+            "fault": sink.fault if isinstance(sink, BackgroundSaveSink) else None,
+        }
 
     def settings(self) -> dict[str, Any]:
         """The settings as they are; see `settings_values`."""

@@ -150,7 +150,9 @@ function showSaving(saving) {
   $("saving").setAttribute("aria-checked", saving.is_on);
   $("saving-state").textContent = saving.is_on ? "on" : "off";
   $("saving").disabled = $("snapshot").disabled = reason != null;
-  $("why").textContent = reason ? `Saving: ${reason}` : `${saving.saved.toLocaleString("en")} saved in ${saving.folder}`;
+  $("why").classList.toggle("error", saving.fault != null);
+  if (saving.fault) $("why").textContent = `${saving.folder} does not take pictures: ${saving.fault}`;
+  else $("why").textContent = reason ? `Saving: ${reason}` : `${saving.saved.toLocaleString("en")} saved in ${saving.folder}`;
 }
 
 function showMachine(machine) {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stn_rectify.runtime.command.cli import main
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, wait_for
 
 TOKEN = "correct-horse"
 StartProgram = Callable[..., Any]
@@ -26,8 +26,11 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
     program = started(*words)
     state = program.wait_for("api/state", lambda state: state["all_done"])
     assert state["models"] == ["fast", "general"]
-    assert state["saving"] == {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1}
+    assert state["saving"] == {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1, "fault": None}
     assert json.loads(program.get("api/latest")) == json.loads(lines.read_text())
+    wait_for(
+        "the names of the pictures, which the run's end does not wait for", lambda: len(list(out.glob("[!.]*"))) == 2
+    )
     saved = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
     assert len(saved) == 2
     program.post("api/model", {"name": "general"})

@@ -27,7 +27,7 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
         assert run.post("/api/saving", '{"on": true}')[0] == 202
         state = run.state()["saving"]
         saved = state.pop("saved")
-        assert state == {"is_on": True, "impossible_because": None, "folder": str(tmp_path)}
+        assert state == {"is_on": True, "impossible_because": None, "folder": str(tmp_path), "fault": None}
         assert saved >= 1
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 5)
