@@ -46,7 +46,7 @@ class _Moment:
         return self.unix_s - earlier.unix_s
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Reading:
     """One target for as long as it showed the same.
 
@@ -140,13 +140,11 @@ class Readings:
                 number = self._read(numbers, moment, target)
                 self._open[key] = [number, *(other for other in numbers if other != number)][:_MOST_OF_ONE]
             self._previous = moment
-            self._make_room()
 
     def newest_first(self) -> list[dict[str, Any]]:
         """All that are kept, as `Reading.values` gives them."""
         with self._lock:
-            kept = list(self._kept.values())
-        return [reading.values() for reading in reversed(kept)]
+            return [reading.values() for reading in reversed(self._kept.values())]
 
     def picture(self, number: int) -> Image | None:
         """The picture of a reading; None where there is no such reading, or its picture is not kept any more."""
@@ -192,15 +190,15 @@ class Readings:
 
     def _see(self, reading: Reading, moment: _Moment, target: Rectification, *, is_again: bool) -> None:
         """The reading goes on. Where it is better, or the same frame with other settings, so is its picture."""
-        seen = replace(reading, last=moment, frames=reading.frames + (not is_again))
+        reading.last = moment  # in place: this is done for each frame
+        reading.frames += not is_again
         if is_again or _sureness(target) > reading.sureness:
-            self._keep(replace(seen, best=moment, **_values_of(target)))
-        else:
-            self._kept[reading.number] = seen
+            self._keep(replace(reading, best=moment, **_values_of(target)))
 
     def _keep(self, reading: Reading) -> None:
         self._revision += 1
         self._kept[reading.number] = reading
+        self._make_room()
 
     def _make_room(self) -> None:
         while len(self._kept) > _MOST:
