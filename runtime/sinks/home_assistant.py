@@ -105,6 +105,11 @@ def discovery_messages(
     return messages
 
 
+def entity_topics(prefix: str, topics: ResultTopics) -> list[str]:
+    """The topics of all messages that there may be: an earlier run may have told of what this one does not have."""
+    return list(discovery_messages(prefix, topics, labels=True, targets=True, pictures=True))
+
+
 def object_id(topic: str) -> str:
     """The topic in the characters that Home Assistant's ids may have."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", topic)

@@ -15,7 +15,14 @@ from stn_rectify.runtime.files import is_text
 from stn_rectify.runtime.images.encoding import preview_jpeg
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.results import MissRule, Rectification
-from stn_rectify.runtime.sinks.home_assistant import ABSENT, PRESENT, ResultTopics, discovery_messages, object_id
+from stn_rectify.runtime.sinks.home_assistant import (
+    ABSENT,
+    PRESENT,
+    ResultTopics,
+    discovery_messages,
+    entity_topics,
+    object_id,
+)
 from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sinks.mqtt_address import MqttAddress
 from stn_rectify.runtime.sinks.pace import Pace, seconds_of
@@ -92,15 +99,16 @@ class MqttSink(ResultSink):
         self._pictures = None if picture_interval_s is None else _PicturePace(picture_interval_s, interval_s)
         self._is_stopped = is_stopped or (lambda: False)
         self._topics = ResultTopics(address.topic)
-        self._announcements: dict[str, dict[str, Any]] = {}
+        self._announcements: dict[str, str] = {}  # retained; an empty one removes an earlier run's
         if discovery_prefix is not None:
-            self._announcements = discovery_messages(
-                discovery_prefix,
-                self._topics,
-                labels=labels,
-                targets=targets,
-                pictures=picture_interval_s is not None,
+            has_pictures = picture_interval_s is not None
+            told = discovery_messages(
+                discovery_prefix, self._topics, labels=labels, targets=targets, pictures=has_pictures
             )
+            self._announcements |= dict.fromkeys(entity_topics(discovery_prefix, self._topics), "")
+            self._announcements |= {topic: json.dumps(values) for topic, values in told.items()}
+        if picture_interval_s is None:
+            self._announcements[self._topics.picture] = ""
         self.unsent = 0
         self._name = object_id(address.topic)
         self._has_targets = targets
@@ -219,8 +227,8 @@ class MqttSink(ResultSink):
         elif not self._is_closed:
             self._connected_at = time.monotonic()
             self._say_connected()
-            for topic, values in self._announcements.items():
-                client.publish(topic, json.dumps(values), retain=True)
+            for topic, text in self._announcements.items():
+                client.publish(topic, text, retain=True)
             client.publish(self._topics.status, "online", retain=True)
             self._taken = self._handed_over - len(self._announcements) - 1  # `_on_publish` counts these as well
             self._presence_said = None

@@ -157,6 +157,23 @@ def test_the_picture_of_a_target_is_sent_and_retained(broker: Broker, listen: Ca
     assert {picture.shape for picture in pictures} == {(240, 960, 3)}
 
 
+@needs_mosquitto
+def test_what_a_run_does_not_have_any_more_is_gone(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    with MqttSink(address(broker), picture_interval_s=0, targets=True) as sink:
+        sink.write(captured(), result("A"))
+    MqttSink(address(broker), labels=False).close()
+    listener = listen(broker)
+    wait_for("the last status", lambda: listener.of("a/b/status"))
+    kept = [topic.split("/") for topic, *_ in listener.messages if topic.endswith("/config")]
+    assert sorted((component, name) for _, component, name, _ in kept) == [
+        ("binary_sensor", "a_b_present"),
+        ("sensor", "a_b_latency_ms"),
+        ("sensor", "a_b_score"),
+    ]
+    assert listener.of("a/b/present") == ["ON"]
+    assert not listener.of("a/b/rectified")
+
+
 def test_without_a_recognizer_home_assistant_is_told_of_no_label() -> None:
     told = discovery_messages("ha", ResultTopics("pi#4"), labels=False, pictures=False)
     assert [values["name"] for values in told.values()] == ["Target present", "Target score", "Latency"]
@@ -368,6 +385,6 @@ def test_the_command_says_that_no_target_is_there_where_misses_are_skipped(
     assert main([*options, *words]) == 0
     wait_for("the last status", lambda: "offline" in listener.of("pi/status"))
     assert listener.of("pi/present") == ["ON", "OFF", "ON"]
-    assert len(listener.of("pi/rectified")) == pictures
-    announced = [topic.split("/")[1] for topic, *_ in listener.messages if topic.endswith("/config")]
+    assert len(list(filter(None, listener.of("pi/rectified")))) == pictures
+    announced = [topic.split("/")[1] for topic, text, _ in listener.messages if topic.endswith("/config") and text]
     assert ("image" in announced) == bool(pictures)
