@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -216,8 +217,11 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for(start: Callable[..., Run
 
 def test_a_disk_that_stays_full_leaves_no_video_and_a_status(start: Callable[..., Run], small_disk: Path) -> None:
     fill(small_disk)
-    run = start("--output", small_disk / "v.mkv")
+    run = start("--output", small_disk / "v.mkv", "--serve", "0")
     run.wait_for_words("results are dropped and counted")
+    (address,) = re.findall(r"web view at (\S+)", run.said())
+    warning = "ok\nwarning: an output cannot be written to (No space left on device)\n"
+    run.wait_for("a warning", lambda: urllib.request.urlopen(f"{address}healthz").read().decode() == warning)
     assert run.end() == 1
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
