@@ -333,6 +333,20 @@ def test_a_run_that_hangs_gives_no_sign_of_life(
     assert run.end() in (0, 1)
 
 
+def test_a_driver_that_hangs_does_not_outlive_sigterm(start: Callable[..., Run], tmp_path: Path) -> None:
+    """A lock that is never given back: no signal gets the main thread out of it, and no Python runs there."""
+    (tmp_path / "hangs.py").write_text(
+        "import ctypes\n\ndef read(image):\n    open('called', 'w').close()\n    mutex = ctypes.create_string_buffer(64)\n"
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)\n    ctypes.CDLL(None).pthread_mutex_lock(mutex)\n"
+    )
+    run = start("--recognizer", "hangs:read", "--min-score", "0", "--output", "a.mkv", PYTHONPATH=str(tmp_path))
+    run.wait_for("the recognizer", (tmp_path / "called").exists)
+    assert run.end() == 1
+    last = run.said().splitlines()[-1]
+    assert re.search(r"error: it has not ended 4 s after SIGTERM, and is cut off in read \(hangs.py:\d+\)", last)
+    assert not (tmp_path / "a.mkv").exists()
+
+
 def test_a_picture_that_stays_the_same_is_noticed(start: Callable[..., Run], server: StreamServer) -> None:
     server.is_frozen = True
     run = start("--frozen-after", "2")
