@@ -45,22 +45,29 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def cut_power(disk: Path, saved: Path, commit_s: float, *, after_s: float) -> Path:
+    """Kills a run that saves pictures, some seconds after the first ones; gives what the disk holds then, in a file."""
+    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, saved, str(commit_s)])
+    try:
+        wait_for("pictures", lambda: saved.exists() and len(list(saved.glob("*.png"))) > 20)
+        time.sleep(after_s)
+    finally:
+        process.kill()
+        left = disk.with_name("cut.img")
+        shutil.copyfile(disk.with_name("disk.img"), left)
+        process.wait()
+    return left
+
+
 @pytest.mark.parametrize("commit_s", [0.0, 0.3])
 def test_no_picture_is_half_written_under_its_name(disk: Path, tmp_path: Path, commit_s: float) -> None:
+    after = tmp_path / "after"
+    after.mkdir()
     pictures = 0
     for cut in range(3):
         saved = disk / f"saved{cut}"
-        process = subprocess.Popen([sys.executable, "-c", _PROGRAM, saved, str(commit_s)])
-        try:
-            wait_for("pictures", lambda: saved.exists() and len(list(saved.glob("*.png"))) > 20)
-            time.sleep(0.1 * cut)
-        finally:
-            process.kill()
-            shutil.copyfile(tmp_path / "disk.img", tmp_path / "cut.img")  # what the power cut leaves of the disk
-            process.wait()
-        after = tmp_path / "after"
-        after.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-o", "loop", tmp_path / "cut.img", after], check=True)
+        left = cut_power(disk, saved, commit_s, after_s=0.1 * cut)
+        subprocess.run(["mount", "-o", "loop", left, after], check=True)
         try:
             for picture in (after / saved.name).glob("[!.]*"):
                 pictures += 1
