@@ -268,7 +268,7 @@ class Pipeline:
         if not found:
             location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
             return self._missed(captured, frame, location)
-        targets = [self._finished(frame, location) for location in found]
+        targets = [replace(self._finished(frame, found_one), rule=self._rule, frame=frame) for found_one in found]
         if self._max_targets > 1:
             latency_ms = _ms_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
@@ -313,6 +313,7 @@ class Pipeline:
         # The model's own score throws nothing away: corners and score stay for who knows better.
         is_passed_whole = not is_skipped and self._asked_rule.min_score is not None
         result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
+        result = replace(result, rule=self._rule, frame=frame)
         return Processed(frame, result, is_skipped, (), self._rule, captured, self._view)
 
     def _finished(self, frame: CapturedFrame, location: Location) -> Rectification:

@@ -42,17 +42,21 @@ def doctor(words: Sequence[str], *, sample: Path) -> int:
     Returns:
         The exit status: 1 if there is a problem, else 0.
     """
-    parser = OneLineParser(
-        prog="stn-rectify doctor",
-        description="Examines this machine: what is installed, cameras, disk, and on a Raspberry Pi its state.",
-        epilog="Ends with status 1 if there is a problem.",
-    )
-    parser.parse_args(words)
+    doctor_parser().parse_args(words)
     statuses = []
     for check in examine(sample):
         write_stdout(f"{escaped(str(check))}\n")
         statuses.append(check.status)
     return 1 if "problem" in statuses else 0
+
+
+def doctor_parser() -> OneLineParser:
+    """The command's parser."""
+    return OneLineParser(
+        prog="stn-rectify doctor",
+        description="Examines this machine: what is installed, cameras, disk, and on a Raspberry Pi its state.",
+        epilog="Ends with status 1 if there is a problem.",
+    )
 
 
 def examine(sample: Path) -> Iterator[Check]:

@@ -52,6 +52,14 @@ def install_command(*extras: str, again: bool = False) -> str:
     return pip_command("install", *force, *_origin(extras))
 
 
+def installed_version() -> str:
+    """The version of this package, such as ``0.1.0``; ``(not installed)`` of a checkout that nobody has installed."""
+    try:
+        return metadata.version(_NAME)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
 def _origin(extras: Sequence[str]) -> Sequence[str]:
     """The words after ``pip install`` that name the package with its extras, or the packages that those want."""
     named = f"[{','.join(extras)}]" if extras else ""

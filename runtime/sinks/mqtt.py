@@ -299,7 +299,7 @@ class _Presence:
         if is_found:
             has_come, self.is_present, self._found_s = not self.is_present, True, now
             return has_come
-        if self.is_present is None or now - self._found_s >= self._absent_s:
+        if self.is_present is None or not 0 <= now - self._found_s < self._absent_s:  # another video begins at 0 again
             self.is_present = False
         return False
 
@@ -327,7 +327,7 @@ class _PicturePace:
         """
         now = seconds_of(frame)
         wait_s = self._same_s if labels == self._labels else self._news_s
-        if self._sent_s is not None and not has_come and now - self._sent_s < wait_s:
+        if self._sent_s is not None and not has_come and 0 <= now - self._sent_s < wait_s:
             return False
         self._labels, self._sent_s = labels, now
         return True

@@ -29,7 +29,7 @@ class Pace:
 
     def _interval_is_over(self, frame: CapturedFrame) -> bool:
         now = seconds_of(frame)
-        if self._last_s is not None and now - self._last_s < self._interval_s:
+        if self._last_s is not None and 0 <= now - self._last_s < self._interval_s:  # another video begins at 0 again
             return False
         self._last_s = now
         return True

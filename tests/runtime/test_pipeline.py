@@ -18,6 +18,7 @@ from stn_rectify.runtime import (
     UsageError,
 )
 from stn_rectify.runtime.geometry import transform_points
+from stn_rectify.runtime.sinks import result_values
 
 MakeModel = Callable[..., Path]
 HALF_TURN = (-1.0, 0, 0, 0, -1, 0, 0, 0)
@@ -54,6 +55,16 @@ def test_corners_are_pixels_of_the_frame_as_it_is_seen(rectifier: Rectifier, fra
     np.testing.assert_array_equal(done.result.corners, expected.corners)
     np.testing.assert_array_equal(done.result.image, expected.image)
     assert (done.frame.source, done.frame.timestamp) == ("test", 1000)
+
+
+def test_results_know_their_frame_and_by_which_rule_they_count(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, rule=MissRule(0.3))
+    for score, found in ((100, True), (20, False)):
+        done = pipeline.process(captured(scored(frame, score), 5))
+        assert done.result.frame is done.frame
+        assert done.result.found is done.is_found is found
+        assert done.result.to_dict() == result_values(done.frame, done.result)
+        assert all(target.frame is done.frame for target in done.targets)
 
 
 def test_a_frame_below_the_least_score_is_passed_on_whole(rectifier: Rectifier, frame: np.ndarray) -> None:
