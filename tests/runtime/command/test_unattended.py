@@ -335,10 +335,15 @@ def test_a_run_that_hangs_gives_no_sign_of_life(
 
 def test_a_driver_that_hangs_does_not_outlive_sigterm(start: Callable[..., Run], tmp_path: Path) -> None:
     """A lock that is never given back: no signal gets the main thread out of it, and no Python runs there."""
-    (tmp_path / "hangs.py").write_text(
-        "import ctypes\n\ndef read(image):\n    open('called', 'w').close()\n    mutex = ctypes.create_string_buffer(64)\n"
-        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)\n    ctypes.CDLL(None).pthread_mutex_lock(mutex)\n"
+    lines = (
+        "import ctypes",
+        "def read(image):",
+        "    open('called', 'w').close()",
+        "    mutex = ctypes.create_string_buffer(64)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
     )
+    (tmp_path / "hangs.py").write_text("\n".join(lines))
     run = start("--recognizer", "hangs:read", "--min-score", "0", "--output", "a.mkv", PYTHONPATH=str(tmp_path))
     run.wait_for("the recognizer", (tmp_path / "called").exists)
     assert run.end() == 1
