@@ -361,3 +361,19 @@ def test_a_picture_that_stays_the_same_is_noticed(start: Callable[..., Run], ser
     server.is_frozen = False
     run.wait_for_words("the picture changes again, after ")
     assert run.end() == 0
+
+
+def test_messages_that_nobody_reads_do_not_outlive_sigterm(tmp_path: Path, server: StreamServer) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(4096))  # the first line finds no room
+    arguments = ["--video", f"{server.address}/camera", "--model", "fast", "--jsonl", "a.jsonl"]
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=writing)
+    try:
+        wait_for("the first line", (tmp_path / "a.jsonl").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 1
+    finally:
+        process.kill()
+        os.close(reading)
+        os.close(writing)
