@@ -67,7 +67,8 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     name = str(model.name)
     if not isinstance(model, keras.Model) or not model.built:
         raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
-    shapes, dtype = [tuple(t.shape) for t in model.inputs or ()], model.inputs[0].dtype if model.inputs else "float32"
+    inputs = getattr(model, "inputs", None) or ()
+    shapes, dtype = [tuple(t.shape) for t in inputs], inputs[0].dtype if inputs else "float32"
     if not shapes:  # a subclass of keras.Model: the shape that it was built with
         built = (model.get_build_config() or {}).get("input_shape")
         shapes = [tuple(built)] if isinstance(built, list | tuple) else []

@@ -99,8 +99,8 @@ def _models(words: Sequence[str]) -> int:
     return models(words)
 
 
-# What a first word may name instead of a source. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
-# the misspelt option for a command, and complain about that instead.
+# What a first word may name instead of a source. Not argparse's subparsers: in `--jsn out.jsonl` they would take the
+# value of the misspelt option for a command, and complain about that instead.
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
 
 

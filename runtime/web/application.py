@@ -119,7 +119,8 @@ class _Pages:
 
     async def health(self, _: web.Request) -> web.Response:
         reason = self._state.ill_because()
-        return web.Response(status=200 if reason is None else 503, text=f"{reason or 'ok'}\n")
+        lines = [reason or "ok", *(f"warning: {line}" for line in self._state.warnings())]
+        return web.Response(status=200 if reason is None else 503, text="".join(f"{line}\n" for line in lines))
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

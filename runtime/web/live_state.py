@@ -81,6 +81,27 @@ class LiveState:
             return None
         return "no frame yet" if self.newest is None else f"no frame for {silent_s:.0f} s"
 
+    def warnings(self) -> list[str]:
+        """What is wrong although the run goes on: outputs, a picture that stays the same, the power supply, heat."""
+        machine = self.machine.newest()
+        throttling = [] if machine is None or machine.throttling is None else machine.throttling.now
+        return [*self._summary.troubles(), *([f"the board: {', '.join(throttling)}"] if throttling else [])]
+
+    @property
+    def unwritten(self) -> dict[str, int]:
+        """Results that outputs have not written, by the outputs' names."""
+        return self._summary.unwritten
+
+    @property
+    def failing_outputs(self) -> int:
+        """The number of outputs that cannot be written to at the moment."""
+        return len(self._summary.faults)
+
+    @property
+    def frozen_s(self) -> float:
+        """For how long a live picture has stayed the same, seconds; 0 as long as that is short."""
+        return self._summary.frozen_s
+
     def result(self, done: Processed) -> dict[str, Any]:
         """The result of a frame as a JSON line has it."""
         return result_values(done.frame, done.result, done.targets if self._controls.has_several_targets else None)

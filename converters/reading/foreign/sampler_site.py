@@ -60,10 +60,10 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
+    _refuse_features(graph, [op.inputs[0] for op in reads])
     places = [op.inputs[_READS_AT[op.type]] for op in reads]
     thetas = _thetas(graph, places)
     rectified = _rectified(graph, [op.outputs[0] for op in reads], thetas[0])
-    _refuse_features(graph, [op.inputs[0] for op in reads])
     height, width = graph.shape(rectified)[1:3]  # type: ignore[index]
     return SamplerSite(tuple(thetas), rectified, (int(height or 0), int(width or 0)))
 

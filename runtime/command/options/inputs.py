@@ -1,4 +1,4 @@
-"""Sources that are named without an option: ``stn-rectify photo.jpg folder/``, ``stn-rectify rtsp://…``, ``stn-rectify 0``.
+"""Sources that are named without an option: ``stn-rectify photo.jpg folder/``, ``rtsp://…``, ``0``.
 
 Words become words: a photograph that of ``--image``, and so on, so that all else is as if the option had been written.
 """

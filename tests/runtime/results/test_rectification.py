@@ -103,7 +103,7 @@ def test_save_writes_what_the_ending_says(tmp_path: Path, name: str) -> None:
     saved = result(image=gradient()).save(tmp_path / name)
     assert saved == tmp_path / name
     assert abs(cv2.imread(str(saved)).astype(int) - gradient()).mean() < 3
-    assert [path for path in tmp_path.rglob("*.partial*")] == []
+    assert list(tmp_path.rglob("*.partial*")) == []
 
 
 def test_save_writes_grey_and_jpeg(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_save_names_the_endings_that_there_are(tmp_path: Path, name: str) -> Non
 
 def test_save_says_why_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StnRectifyError, match="cannot write .*upright.png"):
+    with pytest.raises(StnRectifyError, match=r"cannot write .*upright\.png"):
         result().save(tmp_path / "file" / "upright.png")
 
 

@@ -32,7 +32,7 @@ def rows_that_differ(one: np.ndarray, other: np.ndarray) -> range:
     ("moved_by", "above"), [(0, True), (-90, False)], ids=["above the target", "below it at the upper edge"]
 )
 def test_score_and_label_stand_beside_the_outline(moved_by: int, above: bool) -> None:
-    corners = CORNERS + (0, moved_by)
+    corners = CORNERS + np.array([0, moved_by])
     plain, labelled = (draw_overview(FRAME, result(0.9, label, corners)) for label in (None, "AB12"))
     rows = rows_that_differ(plain, labelled)
     assert len(rows) >= 6, "letters"

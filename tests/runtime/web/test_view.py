@@ -27,7 +27,8 @@ from stn_rectify.runtime import (
     StnRectifyError,
     UsageError,
 )
-from stn_rectify.runtime.web import WebView, live_state, server_thread
+from stn_rectify.runtime.process.board import MachineState, Throttling
+from stn_rectify.runtime.web import WebView, live_state, machine_watch, server_thread
 from tests.waiting import DEADLINE_S, wait_for
 
 LINE_KEYS = {"source", "frame", "timestamp", "corners", "score", "label", "label_score", "latency_ms"}
@@ -130,6 +131,37 @@ def test_health(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(live_state, "_HEALTHY_S", 0.3)
         wait_for("the run to be ill", lambda: run.request("/healthz")[0] == 503)
         assert run.request("/healthz")[2].startswith("no frame for ")
+
+
+def test_what_is_wrong_although_the_run_goes_on(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = MachineState("Raspberry Pi 4 Model B", 81.26, Throttling(0x50005), "/out", 700_000_000, 31_000_000_000)
+    monkeypatch.setattr(machine_watch, "machine_state", lambda folder: state)
+    with start_run() as run:
+        run.wait_for(lambda state: state["stats"]["frames"] > 0)
+        summary = run.view._summary
+        summary.unwritten, summary.faults = (
+            {"/secret/a.jsonl": 7, "b": 0},
+            {"/secret/a.jsonl": "No space left on device"},
+        )
+        summary.frozen_s = 61.4
+        wait_for("the machine's state", lambda: "under-voltage" in run.request("/healthz")[2])
+        assert run.request("/healthz")[0] == 200
+        assert run.request("/healthz")[2].splitlines() == [
+            "ok",
+            "warning: an output cannot be written to (No space left on device)",
+            "warning: the picture has not changed for 61 s",
+            "warning: the board: under-voltage, throttled",
+        ]
+        samples = {
+            (sample.name, sample.labels.get("output")): sample.value
+            for family in text_string_to_metric_families(run.request("/metrics")[2])
+            for sample in family.samples
+        }
+    assert samples["stn_rectify_results_unwritten_total", "/secret/a.jsonl"] == 7
+    assert samples["stn_rectify_results_unwritten_total", "b"] == 0
+    assert samples["stn_rectify_outputs_failing", None] == 1
+    assert samples["stn_rectify_frozen_seconds", None] == 61.4
+    assert samples["stn_rectify_under_voltage", None] == 1
 
 
 def test_metrics(run: Any) -> None:
