@@ -25,6 +25,7 @@ from stn_rectify.converters.reading.calibration import (
     frame_files,
     read_frames,
     refuse_unknown_labels,
+    stored_number,
 )
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
@@ -37,7 +38,7 @@ from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.labels import NOTHING
-from stn_rectify.runtime.model.metadata import ClassScoresSpec, RecognizerMetadata
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, ClassScoresSpec, RecognizerMetadata
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile, SequenceLayout
 
 
@@ -47,11 +48,13 @@ class RecognizerNetwork(ClassifierNetwork):
 
     Attributes:
         sequence: where steps, classes and blank are in the scores of one that reads texts; None of a classifier.
+        margin: what its images show beyond each edge of the target, as a share of the target's side.
         negatives: images that show nothing it knows, which its last class stands for; None if it has no such class.
         digest: SHA-256 of all that the file is made of.
     """
 
     sequence: SequenceLayout | None
+    margin: float
     negatives: Negatives | None = field(repr=False)
     digest: str
     kind: ClassVar[str] = RECOGNIZER
@@ -82,6 +85,7 @@ class RecognizerNetwork(ClassifierNetwork):
             name=self.source.name.removesuffix(RECOGNIZER_SUFFIX),
             description=self.options.description,
             input=self.input_spec,
+            margin=self.margin or UNSET,
             class_scores=ClassScoresSpec(
                 size=classes,
                 steps=steps[0] if steps else UNSET,
@@ -156,7 +160,9 @@ def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwo
         wider = with_nothing(source, model, negatives)
         options = replace(options, labels=nothing_labels(options.labels, model.output_shape[1]))
         model = wider
-    return RecognizerNetwork(source, options, images, images, model, sequence, negatives, digest)
+    is_file = options.calibration.suffix == ".npz"
+    margin = stored_number(options.calibration, "margin", 0.0, MAX_MARGIN) if is_file else 0.0
+    return RecognizerNetwork(source, options, images, images, model, sequence, margin, negatives, digest)
 
 
 def _digest(source: Path, options: ConversionOptions) -> str:

@@ -23,7 +23,7 @@ from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
 from stn_rectify.models.training.course.result import write_calibration
 from stn_rectify.models.training.pools.plate_pool import PlatePool
-from stn_rectify.models.training.samples.plate_batches import PlateBatch, plate_batches
+from stn_rectify.models.training.samples.plate_batches import READER_MARGIN, PlateBatch, plate_batches
 from stn_rectify.runtime.errors import DataError
 
 #: The classes of a reader, as ``stn-convert`` and the runtime know them: Keras counts the blank as class 0.
@@ -121,7 +121,8 @@ def train_reader(recipe: ReaderRecipe, out: Path, *, jobs: int = 1) -> keras.Mod
     train_epochs(taught, pool, recipe, checkpoint, _truth, batches=recipe.plate_batches)
     count = min(_CALIBRATION_FRAMES, len(pool))
     batch = next(_batches(pool, recipe, recipe.epochs, count))
-    write_calibration(out, frames=np.round(batch.frames * 255).astype(np.uint8))
+    frames = np.round(batch.frames * 255).astype(np.uint8)
+    write_calibration(out, frames=frames, margin=np.float64(READER_MARGIN))
     with partial_file(out.with_name(out.name.removesuffix(RECOGNIZER_SUFFIX) + ".labels.txt")) as partial:
         partial.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
     write_curve(out, [checkpoint.curve_file])

@@ -352,11 +352,16 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
 
 class RecognizerMetadata(Struct, frozen=True, kw_only=True, tag_field="format", tag=RECOGNIZER_FORMAT):
-    """The content of a recognizer's metadata.json, in the order in which it is written."""
+    """The content of a recognizer's metadata.json, in the order in which it is written.
+
+    Attributes:
+        margin: what its images show beyond each edge of the target, as a share of the target's side; unset for 0.
+    """
 
     name: str
     description: str
     input: InputSpec
+    margin: Annotated[float, Meta(ge=0, le=MAX_MARGIN)] | UnsetType = UNSET
     class_scores: ClassScoresSpec
     parameters: _Count
     macs: _Count

@@ -221,9 +221,10 @@ class Recognizer(Closing, NotCopied):
         )
 
     def output_options(self, model: ModelFile, refine: int | None = None) -> dict[str, Any]:
-        """The arguments ``output`` and ``output_size`` of a `Rectifier` whose images are what this network knows.
+        """The arguments of a `Rectifier` whose images are what this network knows.
 
-        That is the graph's own image if it has the size that the network reads, else the frame warped to that size.
+        That is the graph's own image (``output``) if it has the size that the network reads, else the frame warped to
+        that size (``output_size``), with the margin that the network was trained with, if any (``margin``).
 
         Args:
             model: of the `Rectifier`.
@@ -232,9 +233,10 @@ class Recognizer(Closing, NotCopied):
         """
         spec = model.metadata.refine
         passes = refine if refine is not None else 0 if spec is None else spec.passes
-        if self.reads_output_of(model) and not passes:
+        margin = {"margin": self._file.margin} if self._file.margin else {}
+        if self.reads_output_of(model) and not passes and not margin:
             return {"output": "model"}
-        return {"output_size": self.input_size}
+        return {"output_size": self.input_size, **margin}
 
     def close(self) -> None:
         """Lets the network go. Closing twice does no harm.

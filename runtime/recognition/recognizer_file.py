@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
+from msgspec import UNSET
+
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, Subgraph, Tensor, read_flatbuffer
@@ -126,6 +128,8 @@ class RecognizerFile:
         value_range: the values that the network takes for pixel values 0 and 255; None if they are not known.
         activation: the kind of the scores, as `class_probabilities` takes it: from its metadata, else as
             `score_activation` reads it off the graph; None if that does not tell.
+        margin: what an image shows beyond each edge of the target, as a share of the target's side, as the network was
+            trained: from its metadata, else 0.
         is_verified: whether a SHA-256 told that the file is what it was: in its metadata, beside it, or given.
     """
 
@@ -139,6 +143,7 @@ class RecognizerFile:
     sequence: SequenceLayout | None
     value_range: tuple[float, float] | None
     activation: str | None
+    margin: float = 0.0
     is_verified: bool = True
 
     @property
@@ -200,13 +205,15 @@ class RecognizerFile:
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"recognizer file {path}: {error}") from error
         name, value_range = path.name.removesuffix(".tflite").removesuffix(".recognizer"), None
+        margin = 0.0
         if metadata is None:
             activation = score_activation(network, is_sequence=sequence is not None)
         else:
             name, value_range = metadata.name or name, metadata.input.value_range
             activation = metadata.class_scores.activation
+            margin = 0.0 if metadata.margin is UNSET else metadata.margin
         is_verified |= metadata is not None
-        numbers = (image, scores, sequence, value_range, activation)
+        numbers = (image, scores, sequence, value_range, activation, margin)
         return cls(path, len(content), flatbuffer, name, names, *numbers, is_verified)
 
 

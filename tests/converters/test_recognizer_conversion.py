@@ -19,7 +19,7 @@ from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
 from stn_rectify.converters.tflite.object_tree import read_model, write_model
 from stn_rectify.models.recognition.recognizing_stn import recognizer_network
-from stn_rectify.runtime import ModelFileError, Recognizer, StnRectifyError, UsageError
+from stn_rectify.runtime import DataError, ModelFile, ModelFileError, Recognizer, StnRectifyError, UsageError
 from tests.converters.conversion_commands import manifest
 from tests.converters.keras_models import save_frames, smooth_frames
 
@@ -161,7 +161,18 @@ def test_a_network_that_reads_texts_is_converted_with_its_alphabet(tmp_path):
             steps = model.predict(frame[None] / np.float32(255), verbose=0)[0].argmax(axis=1)
             expected = "".join("-ab "[number] for number, _ in itertools.groupby(steps)).replace("-", "")
             read.append(recognizer.recognize(frame[..., 0]).label == expected)
+        assert recognizer.output_options(ModelFile.open("plates")) == {"output_size": (32, 8)}
     assert np.mean(read) > 0.5
+    with np.load(frames) as stored:
+        arrays = dict(stored)
+    np.savez(frames, **arrays, margin=0.07)  # that its images were cut out with
+    again = convert(source, tmp_path, options(calibration=frames, overwrite=True))
+    with Recognizer(again.path) as recognizer:
+        wanted = recognizer.output_options(ModelFile.open("plates"))
+    assert wanted == {"output_size": (32, 8), "margin": 0.07}
+    np.savez(frames, **arrays, margin=-1.0)
+    with pytest.raises(DataError, match=r"margin is -1\.0, expected one number from 0 to 4"):
+        convert(source, tmp_path, options(calibration=frames, overwrite=True))
 
 
 def test_nothing_is_converted_that_cannot_be_proved(source, tmp_path, monkeypatch):

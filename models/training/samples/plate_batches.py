@@ -18,6 +18,8 @@ from stn_rectify.runtime.rectifying.pixels.crops import COARSE_SUPERSAMPLING, ta
 _SIGMA = (0.004, 0.06)
 #: Range of what an image shows beyond the plate's edges, as a share of its side: users choose their own ``--margin``.
 _MARGINS = (-0.015, 0.11)
+#: The middle of it: what a device shows of the surroundings where nobody says another share.
+READER_MARGIN = 0.05
 
 
 @dataclass(frozen=True)

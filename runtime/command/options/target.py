@@ -10,6 +10,7 @@ from stn_rectify.runtime.command.options.values import (
     Count,
     Size,
     byte_count,
+    cutoff,
     output,
     size,
     target_margin,
@@ -25,7 +26,7 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
 #: The options that frames which do not follow one another have no use for.
-OF_FOLLOWING_TARGETS = ("smooth", "scan-every")
+OF_FOLLOWING_TARGETS = ("smooth", "smooth-cutoff", "scan-every")
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,11 @@ class ModelOptions(OptionGroup):
         "how closely a dense model looks at the frame: for large targets (fast), full (default), for tiny ones (fine)",
         choices=("fast", "full", "fine"),
     )
-    margin: float = option(
-        0.0, "what the image shows around the target, as a share of its sides (0)", target_margin, metavar="SHARE"
+    margin: float | None = option(
+        None,
+        "what the image shows around the target, as a share of its sides (0, or what the recognizer was trained with)",
+        target_margin,
+        metavar="SHARE",
     )
     upright: Literal["auto", "off"] = option(
         "auto",
@@ -109,6 +113,12 @@ class TargetOptions(OptionGroup):
         choices=("pass", "skip"),
     )
     smooth: bool = flag("smooth the corners from frame to frame")
+    smooth_cutoff: float = option(
+        1.0,
+        "cutoff of --smooth where the target rests, Hz: lower trembles less and follows later (1)",
+        cutoff,
+        metavar="HZ",
+    )
     scan_every: int = option(
         1,
         "scan every K-th frame for targets; in between follow those that there are, which takes less (1)",
@@ -134,11 +144,12 @@ def open_rectifier(model: ModelOptions, recognizer: object, *, smooth: bool) -> 
     if not isinstance(recognizer, Recognizer) or model.pixel_source is not None or model.output_size is not None:
         wanted = {"output": model.pixel_source or "frame", "output_size": model.output_size}
     elif smooth or model.margin:
-        wanted = {"output_size": recognizer.input_size}
+        wanted = {"output_size": recognizer.input_size, "margin": recognizer.file.margin}
     else:
         wanted = recognizer.output_options(ModelFile.open(model.model, limits=model.limits), model.refine)
+    if model.margin is not None:
+        wanted["margin"] = model.margin
     looks: dict[str, Any] = {
-        "refine": model.refine, "scan": model.scan, "margin": model.margin, "upright": model.upright,
-        "limits": model.limits,
+        "refine": model.refine, "scan": model.scan, "upright": model.upright, "limits": model.limits,
     }  # fmt: skip
     return Rectifier(model.model, threads=model.threads, **looks, **wanted)

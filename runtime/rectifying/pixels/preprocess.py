@@ -83,7 +83,10 @@ def check_frame(frame: object, spec: InputSpec) -> Image:
     if frame is None:
         raise DataError("the frame is None, as cv2.imread gives it of what it cannot read: check the path")
     if not isinstance(frame, np.ndarray):
-        raise DataError(f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3]")
+        raise DataError(
+            f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3], a path, bytes or a "
+            "Pillow image"
+        )
     if frame.dtype != np.uint8:
         raise DataError(f"the frame's dtype is {frame.dtype}: pass uint8, 0 to 255")
     if frame.ndim not in (2, 3):
