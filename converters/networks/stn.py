@@ -270,7 +270,7 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     parts = read_stn(source, options)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
-    value_range = _range_of_parts(source, parts, options)
+    value_range = range_of_parts(source, parts, options)
     calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)
     if options.validation is not None:
         validation = read_frames(
@@ -300,13 +300,13 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
     parts = read_stn(file, scan.options)
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
-    calibration = read_frames(frames, parts.frame_shape, _range_of_parts(file, parts, options))
+    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, options))
     return RefineNetwork(
         file, options, calibration, calibration, parts, stored_number(frames, "margin", REFINE_MARGIN, MAX_MARGIN)
     )
 
 
-def _range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
+def range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
     """What pixel values 0 and 255 are to the parts of a model.
 
     Raises:

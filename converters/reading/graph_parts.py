@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from stn_rectify.converters.reading.foreign.borders import find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
-from stn_rectify.converters.reading.foreign.coordinates import MOST_RESIDUAL_PX, AffineMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.fitting import MOST_RESIDUAL_PX
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, constant, described, linear_source
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
 from stn_rectify.converters.reading.keras_trace import prepare_layers
@@ -260,14 +261,14 @@ class _GraphReader:
                 return ours
         for theta in site.thetas:
             probe = SamplerProbe(self.name, self._sampler(theta, site.rectified), self.frame_shape, self._batch)
-            found = probe.affine_map(self._usual_theta(theta))
+            found = probe.pose_map(self._usual_theta(theta))
             if found is not None:
                 return self._folded(theta, site, probe, found)
             reasons.append(described(theta))
         raise ModelFileError(
             f"{self.name}: the places where its sampler reads are no linear function of {reasons[0]}, within "
-            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine transforms of any "
-            "convention can be converted, and grids of stn_rectify"
+            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine and projective "
+            "transforms of any convention can be converted, and grids of stn_rectify"
         )
 
     def _sampler(self, theta: Any, rectified: Any) -> Callable[[Array, Array], Array]:
@@ -309,7 +310,14 @@ class _GraphReader:
         best = min(difference, key=lambda padding: difference[padding])
         return _Pose(theta, transform, best, None)
 
-    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: AffineMap) -> _Pose:
+    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: PoseMap) -> _Pose:
+        folded = fold(found, self.frame_shape[:2], site.size)
+        if folded is None:
+            raise ModelFileError(
+                f"{self.name}: its sampler is projective, but H[2, 2] in normalised coordinates depends on "
+                f"{described(theta)}: it would have to be divided by, which is not linear; give theta normalised from "
+                "-1 to 1 about the middle"
+            )
         border = find_border(probe, found)
         notes: tuple[str, ...] = ()
         if not border.exact:
@@ -323,10 +331,10 @@ class _GraphReader:
                 )
             notes = (f"{what}: {border.padding} was taken (--accept-border), and {share}",)
         input_size = self.frame_shape[:2]
-        B, b = fold(found, input_size, site.size)
+        B, b = folded
         name = convention_name(found, input_size, site.size)
         convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
-        return _Pose(theta, "affine", border.padding, convention)
+        return _Pose(theta, found.transform, border.padding, convention)
 
 
 def _unshaped(tensor: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stn_rectify.converters.reading.foreign.coordinates import AffineMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
 from stn_rectify.models.network.layers import PADDINGS
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
@@ -114,7 +114,7 @@ _BORDERS: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
-def find_border(probe: SamplerProbe, found: AffineMap) -> Border:
+def find_border(probe: SamplerProbe, found: PoseMap) -> Border:
     """Compares a sampler with all that are known here, on noise, at poses that leave the frame on every side.
 
     Raises:
@@ -128,12 +128,12 @@ def find_border(probe: SamplerProbe, found: AffineMap) -> Border:
     poses = found.theta + rng.normal(0, 1, (_POSES, len(found.theta))) * found.spread * rng.uniform(1, 12, (_POSES, 1))
     frames = rng.random((_POSES, *probe.frame_shape), np.float32)
     images = probe.images(frames, poses)
-    i, j = np.mgrid[0 : images.shape[1], 0 : images.shape[2]]
-    pixels = np.stack([j, i, np.ones_like(i)], axis=-1)
     for frame, theta, image in zip(frames.astype(np.float64), poses, images, strict=True):
-        x, y = np.moveaxis(pixels @ found.matrix(theta).T, -1, 0)
-        sure = (np.abs(x - np.rint(x)) > _NEAR_PX) & (np.abs(y - np.rint(y)) > _NEAR_PX)
-        inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
+        x, y = found.places(theta, (images.shape[1], images.shape[2]))
+        before = np.isfinite(x)
+        x, y = np.where(before, x, 0), np.where(before, y, 0)
+        sure = before & (np.abs(x - np.rint(x)) > _NEAR_PX) & (np.abs(y - np.rint(y)) > _NEAR_PX)
+        inside = before & (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
         bent = max(bent, float(np.abs(_held(frame, x, y) - image)[inside].max(initial=0)))
         for name, border in _BORDERS.items():
             difference = np.abs(border(frame, x, y) - image).max(axis=-1)[sure]
