@@ -86,7 +86,7 @@ class RunSummary:
         unwritten: results that outputs have not written, by the outputs' names; the caller sets it.
         frozen_s: for how long a live picture has stayed the same, seconds, 0 as long as that is short; the caller sets
             it.
-        troubles: what is wrong at the moment, a line each; the caller sets them.
+        faults: why outputs cannot be written to at the moment, by the outputs' names; the caller sets it.
         misses: frames without a target, so far.
     """
 
@@ -98,7 +98,7 @@ class RunSummary:
         self.reconnections = 0
         self.unwritten: dict[str, int] = {}
         self.frozen_s = 0.0
-        self.troubles: tuple[str, ...] = ()
+        self.faults: dict[str, str] = {}
         self.misses = 0
         self._rule = rule or MissRule()
         # The model's own score, which comes with the results, leaves pictures and corners as they were found.
@@ -115,6 +115,11 @@ class RunSummary:
     def is_found(self, result: Rectification) -> bool:
         """Tells whether the result's target counts as found; see `MissRule.is_found`."""
         return self._rule.is_found(result)
+
+    def troubles(self) -> list[str]:
+        """What is wrong at the moment, although the run goes on; without names of files, for whoever may ask."""
+        troubles = [f"an output cannot be written to ({reason})" for reason in self.faults.values()]
+        return [*troubles, *([f"the picture has not changed for {self.frozen_s:.0f} s"] if self.frozen_s else [])]
 
     def add(self, result: Rectification, *, targets: int | None = None, rule: MissRule | None = None) -> None:
         """Counts one result, skipped or not.

@@ -26,16 +26,18 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
-from stn_rectify.converters.reading.keras_parts import NotOurLayers, split_keras_model
-from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.reading.keras_2 import keras_2_export
+from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
+from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.verdict import class_doubts, pose_doubts, poses_check
+from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
-from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
@@ -114,6 +116,7 @@ class StnNetwork(Network):
         frames, classes = self.validation.frames, comparison.class_scores
         alike = bool((frames == frames[:1]).all())
         doubts = pose_doubts(comparison, self.parts.input_size, alike)
+        doubts = [*self._range_doubts(alike), *doubts]
         told_apart = poses_check(comparison, self.parts.input_size, alike)
         doubts += [] if classes is None else class_doubts(classes)
         return replace(
@@ -126,6 +129,19 @@ class StnNetwork(Network):
             thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
             summary=summary,
         )
+
+    def _range_doubts(self, alike: bool) -> list[str]:
+        """Says with which value range the poses would be plausible, where they are not."""
+        given, size = self.options.value_range, self.parts.input_size
+        least_px = STILL_SHARE * float(np.hypot(*size))
+        better = None if alike else better_value_range(self.parts, self.validation.frames, given, least_px)
+        if better is None:
+            return []
+        (low, high), spread, now = better
+        return [
+            f"with --value-range {given[0]:g} {given[1]:g} the corners vary by {now:.2g} px over the frames, with "
+            f"{low:g} {high:g} by {spread:.2g} px: it was probably trained with the latter"
+        ]
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The whole float model."""
@@ -218,16 +234,28 @@ def read_stn(source: Path, options: ConversionOptions) -> StnParts:
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
         ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
+        UsageError: if it has not three channels, but is to see them as BGR.
     """
+    parts = _read_parts(source, options)
+    if options.channels == "bgr" and parts.channels != 3:
+        raise UsageError(f"{source}: --channels bgr is for models of 3 channels, this one has {parts.channels}")
+    return replace(parts, is_bgr=options.channels == "bgr")
+
+
+def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
     if source.is_dir():
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
         return split_saved_model(source, accept_border=options.accept_border)
     code = options.custom_objects
-    model = load_model(source, None if code is None else code.run())
+    try:
+        model = load_model(source, None if code is None else code.run())
+    except LegacyFileError as error:
+        with keras_2_export(source, code, error) as folder:
+            return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
     try:
         return split_keras_model(model)
-    except NotOurLayers:
+    except ForeignLayersError:
         return split_keras_graph(model, accept_border=options.accept_border)
 
 
@@ -242,10 +270,12 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     parts = read_stn(source, options)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
-    value_range = _range_of_parts(source, parts, options)
-    calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range)
+    value_range = range_of_parts(source, parts, options)
+    calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)
     if options.validation is not None:
-        validation = read_frames(options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES)
+        validation = read_frames(
+            options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=parts.is_bgr
+        )
     refuse_unknown_labels(options.validation or options.calibration, validation, parts.classes)
     return ScanNetwork(source, options, calibration, validation, parts, sha256)
 
@@ -270,13 +300,13 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
     parts = read_stn(file, scan.options)
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
-    calibration = read_frames(frames, parts.frame_shape, _range_of_parts(file, parts, options))
+    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, options))
     return RefineNetwork(
         file, options, calibration, calibration, parts, stored_number(frames, "margin", REFINE_MARGIN, MAX_MARGIN)
     )
 
 
-def _range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
+def range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
     """What pixel values 0 and 255 are to the parts of a model.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from stn_rectify.converters.file_metadata import whole_metadata
 from stn_rectify.converters.networks.companions import check_companion, companion_frames
 from stn_rectify.converters.networks.network import Network
-from stn_rectify.converters.networks.stn import StnNetwork, read_stn
+from stn_rectify.converters.networks.stn import StnNetwork, range_of_parts, read_stn
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.model_files import whole_file
 from stn_rectify.converters.report.comparison import Comparison
@@ -48,14 +48,14 @@ class WholeNetwork(StnNetwork):
     @property
     def spec(self) -> WholeSpec:
         """The content of metadata.json under ``whole``."""
-        return whole_metadata(self.parts, self.assembly, self.options.value_range, weight=self.options.whole_weight)
+        return whole_metadata(self.parts, self.assembly, self.value_range, weight=self.options.whole_weight)
 
     def report(self, file: Path | None) -> NetworkReport:
         """The same with pictures of the frames; phrases, warnings and thresholds say whose they are."""
         report = super().report(file)
         report = replace(
             report,
-            settings={"weight": self.options.whole_weight},
+            settings={**report.settings, "weight": self.options.whole_weight},
             summary=[f"whole network {phrase}" for phrase in report.summary],
             warnings=[f"whole network: {warning}" for warning in report.warnings],
             doubts=[f"whole network: {doubt}" for doubt in report.doubts],
@@ -92,7 +92,7 @@ def read_whole(dense: DenseNetwork) -> WholeNetwork | None:
     if parts.classes is not None:
         raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone")
     check_companion(file, parts.channels, "projective", dense.parts.channels, "poses cannot be compared")
-    calibration = read_frames(frames, parts.frame_shape, dense.options.value_range)
+    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, dense.options))
     return WholeNetwork(file, dense.options, calibration, calibration, parts)
 
 

@@ -19,11 +19,13 @@ import tensorflow as tf
 
 from stn_rectify.converters.reading.foreign.borders import find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
-from stn_rectify.converters.reading.foreign.coordinates import MOST_RESIDUAL_PX, AffineMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.fitting import MOST_RESIDUAL_PX
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, constant, described, linear_source
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head
+from stn_rectify.models.network.keras_file import keras_reason
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
@@ -35,12 +37,13 @@ _NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan"
 _MOST_DIFFERENCE = 1e-3  # of pixel values in [0, 1]: float32 arithmetic in another order
 
 
-def split_saved_model(folder: Path, *, accept_border: bool = False) -> StnParts:
+def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | None = None) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer in the graph of the signature ``serving_default``.
 
     Args:
         folder: the SavedModel.
         accept_border: take the nearest of our paddings where the sampler's is none of them.
+        name: of the model, for messages; None: the folder's.
 
     Raises:
         DataError: if the folder cannot be loaded.
@@ -53,7 +56,7 @@ def split_saved_model(folder: Path, *, accept_border: bool = False) -> StnParts:
         raise DataError(
             f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
         ) from error
-    return _GraphReader(FrozenGraph(folder.name, function), accept_border).parts()
+    return _GraphReader(FrozenGraph(name or folder.name, function), accept_border).parts()
 
 
 def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> StnParts:
@@ -65,15 +68,19 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     name = str(model.name)
     if not isinstance(model, keras.Model) or not model.built:
         raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
-    shapes = [tuple(t.shape) for t in model.inputs or ()]
+    inputs = getattr(model, "inputs", None) or ()
+    shapes, dtype = [tuple(t.shape) for t in inputs], inputs[0].dtype if inputs else "float32"
+    if not shapes:  # a subclass of keras.Model: the shape that it was built with
+        built = (model.get_build_config() or {}).get("input_shape")
+        shapes = [tuple(built)] if isinstance(built, list | tuple) else []
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
         raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
     prepare_layers(model)
-    spec = tf.TensorSpec(shapes[0], model.inputs[0].dtype, name="frame")
+    spec = tf.TensorSpec(shapes[0], dtype, name="frame")
     try:
-        concrete = tf.function(lambda frame: model(frame, training=False)).get_concrete_function(spec)
+        concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
-        raise ModelFileError(f"{name}: cannot be traced: {first_line(error)}") from error
+        raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
 
 
@@ -104,6 +111,7 @@ class _GraphReader:
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
+        self._batch = self._working_batch()
 
     def parts(self) -> StnParts:
         graph = self.graph
@@ -119,8 +127,8 @@ class _GraphReader:
         whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
         convention = pose.convention
         if convention is not None:
-            kernel = np.float32(kernel @ convention.B.T)
-            bias = np.float32(convention.B @ bias + convention.b)
+            kernel = np.asarray(kernel @ convention.B.T, np.float32)
+            bias = np.asarray(convention.B @ bias + convention.b, np.float32)
             whole = _with_our_theta(whole, convention)
         parts = StnParts(
             trunk=graph.function(graph.frame, {"features": features, **score}),
@@ -134,13 +142,31 @@ class _GraphReader:
             output_size=site.size,
             channels=self.frame_shape[2],
             classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
-            batch=graph.frame.shape[0],
+            batch=self._batch,
             convention=convention,
             scaling=graph.scaling,
             notes=tuple(self._notes),
         )
         check_head(self.name, described(pose.theta), parts)
         return parts
+
+    def _working_batch(self) -> int | None:
+        """The batch size that the graph takes; None for any.
+
+        Raises:
+            ModelFileError: if it does not run.
+        """
+        stated = self.graph.frame.shape[0]
+        for count in (2, 1) if stated is None else (stated,):
+            try:
+                self.graph.run(
+                    [(self.graph.frame, np.zeros((count, *self.frame_shape), np.float32))], *self.graph.outputs
+                )
+            except tf.errors.OpError as error:
+                reason = first_line(error)
+            else:
+                return None if count == 2 and stated is None else count
+        raise ModelFileError(f"{self.name}: does not run on a black frame: {reason}")
 
     # Outputs
 
@@ -187,14 +213,14 @@ class _GraphReader:
             if tensor.op.type == "MatMul":
                 features = source
             tensor = self.graph.behind(source)
-        size = int(self.graph.shape(theta)[1])  # type: ignore[index]
+        size = self.graph.row_size(theta)
         if features is None:  # behind an activation: as it is
             self._refuse_float(theta)
             return np.eye(size, dtype=np.float32), np.zeros(size, np.float32), theta
         direct = self._dense(theta, features)
         if direct is not None:
             return *direct, features
-        count = int(self.graph.shape(features)[1])  # type: ignore[index]
+        count = self.graph.row_size(features)
         bias = self.graph.run([(features, np.zeros((1, count), np.float32))], theta)
         kernel = self.graph.run([(features, np.eye(count, dtype=np.float32))], theta) - bias
         return kernel, bias[0], features
@@ -234,17 +260,15 @@ class _GraphReader:
             if ours is not None:
                 return ours
         for theta in site.thetas:
-            probe = SamplerProbe(
-                self.name, self._sampler(theta, site.rectified), self.frame_shape, self.graph.frame.shape[0]
-            )
-            found = probe.affine_map(self._usual_theta(theta))
+            probe = SamplerProbe(self.name, self._sampler(theta, site.rectified), self.frame_shape, self._batch)
+            found = probe.pose_map(self._usual_theta(theta))
             if found is not None:
                 return self._folded(theta, site, probe, found)
             reasons.append(described(theta))
         raise ModelFileError(
             f"{self.name}: the places where its sampler reads are no linear function of {reasons[0]}, within "
-            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine transforms of any "
-            "convention can be converted, and grids of stn_rectify"
+            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine and projective "
+            "transforms of any convention can be converted, and grids of stn_rectify"
         )
 
     def _sampler(self, theta: Any, rectified: Any) -> Callable[[Array, Array], Array]:
@@ -258,13 +282,13 @@ class _GraphReader:
 
     def _usual_theta(self, theta: Any) -> Array:
         """The mean θ of some frames of noise, float64 [n]."""
-        count = self.graph.frame.shape[0] or 4
+        count = self._batch or 4
         frames = np.random.default_rng(2).random((count, *self.frame_shape), np.float32)
         return np.asarray(self.graph.run([(self.graph.frame, frames)], theta).mean(axis=0), np.float64)
 
     def _ours(self, theta: Any, site: SamplerSite, sample: Callable[[Array, Array], Array]) -> _Pose | None:
         """The transform and padding with which our layers give the same image, for random frames and poses."""
-        size = int(self.graph.shape(theta)[1])  # type: ignore[index]
+        size = self.graph.row_size(theta)
         transform = next((name for name, numbers in THETA_SIZE.items() if numbers == size), None)
         if transform is None:
             return None
@@ -272,10 +296,10 @@ class _GraphReader:
         rng = np.random.default_rng(0)
         identity = identity_theta(transform)
         difference = dict.fromkeys(PADDINGS, 0.0)
-        count = self.graph.frame.shape[0] or 1
+        count = self._batch or 1
         for _ in range(_POSES):
             frames = rng.random((count, *self.frame_shape), np.float32)
-            poses = np.float32(identity + rng.normal(0, 0.15, (count, len(identity))))
+            poses = np.asarray(identity + rng.normal(0, 0.15, (count, len(identity))), np.float32)
             theirs = sample(frames, poses)
             places = grid(poses)
             for padding in PADDINGS:
@@ -286,7 +310,14 @@ class _GraphReader:
         best = min(difference, key=lambda padding: difference[padding])
         return _Pose(theta, transform, best, None)
 
-    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: AffineMap) -> _Pose:
+    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: PoseMap) -> _Pose:
+        folded = fold(found, self.frame_shape[:2], site.size)
+        if folded is None:
+            raise ModelFileError(
+                f"{self.name}: its sampler is projective, but H[2, 2] in normalised coordinates depends on "
+                f"{described(theta)}: it would have to be divided by, which is not linear; give theta normalised from "
+                "-1 to 1 about the middle"
+            )
         border = find_border(probe, found)
         notes: tuple[str, ...] = ()
         if not border.exact:
@@ -300,10 +331,10 @@ class _GraphReader:
                 )
             notes = (f"{what}: {border.padding} was taken (--accept-border), and {share}",)
         input_size = self.frame_shape[:2]
-        B, b = fold(found, input_size, site.size)
+        B, b = folded
         name = convention_name(found, input_size, site.size)
         convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
-        return _Pose(theta, "affine", border.padding, convention)
+        return _Pose(theta, found.transform, border.padding, convention)
 
 
 def _unshaped(tensor: Any) -> Any:

@@ -21,7 +21,7 @@ from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
-from stn_rectify.runtime.sources import CapturedFrame, FrameSource, ImageSource
+from stn_rectify.runtime.sources import CapturedFrame, FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
@@ -44,6 +44,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
+    tell = _say_nothing if options.program.quiet else say
     summary = RunSummary(MissRule(options.target.min_score, options.target.on_miss))
 
     def failed(error: StnRectifyError) -> None:
@@ -98,19 +99,19 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         last = None
         try:
             with contextlib.suppress(Stopped), signals.stopping(source):
-                say(source.description)
-                say(model_line(pipeline.rectifier))
+                tell(source.description)
+                tell(model_line(pipeline.rectifier))
                 if finding.recognizer is not None:
-                    say(recognizer_line(finding.recognizer))
+                    tell(recognizer_line(finding.recognizer))
                 if web_view is not None:
-                    say(f"web view at {web_view.url}")
+                    tell(f"web view at {web_view.url}")
                 watch.begin(source)
-                last = _rectify_all(
-                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed, watch
-                )
+                last = _rectify_all(source, frames(), pipeline, sinks, web_view, summary, options, failed, watch)
             summary.end()
-            if web_view is not None and last is not None and options.results.frames is None:
-                _keep_open(web_view, source, pipeline, last, watch)
+            is_looked_at = web_view is not None and options.results.frames is None and not source.is_stopped
+            if web_view is not None and last is not None and is_looked_at:
+                tell("all frames are done; the web view stays open until Ctrl-C")
+                _keep_open(web_view, source, pipeline, last, watch, sinks)
             watch.end()
             outputs.close()
             watch.note_troubles()
@@ -120,10 +121,14 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             with contextlib.suppress(StnRectifyError, BrokenPipeError):
                 outputs.close()
             watch.note_troubles()
-            say(str(summary))
+            tell(str(summary))
             raise
-        say(str(summary))
+        tell(str(summary))
     return 1 if summary.failed or summary.unread or watch.is_failing else 0
+
+
+def _say_nothing(line: str) -> None:
+    """Takes a line that nobody wants."""
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
@@ -139,7 +144,7 @@ def _rectify_all(
     sinks: Sequence[ResultSink],
     web_view: WebView | None,
     summary: RunSummary,
-    limit: int | None,
+    options: RunOptions,
     failed: Callable[[StnRectifyError], None],
     watch: RunWatch,
 ) -> tuple[CapturedFrame, Processed] | None:
@@ -154,20 +159,30 @@ def _rectify_all(
         if not done.is_skipped:
             for sink in sinks:
                 sink.write_targets(done.frame, done.result, done.targets, done.rule)
-            if not sinks and isinstance(source, ImageSource):
+            if _has_line(options, done.frame):
                 for target in done.targets or (done.result,):
-                    say(result_line(done.frame, target))
+                    say(result_line(done.frame, target, verbose=options.program.verbose))
+        else:
+            for sink in sinks:
+                sink.skip(done.frame)
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
         watch.frame_done(frame)
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)
-        if summary.frames == limit:
+        if summary.frames == options.results.frames:
             break
         if any(sink.wants_stop for sink in sinks):
             source.stop()
     return last
+
+
+def _has_line(options: RunOptions, frame: CapturedFrame) -> bool:
+    """Tells whether people get a line about each target of a frame; of images they do, but for JSON's in its place."""
+    if options.program.quiet:
+        return False
+    return options.program.verbose or (frame.is_still and options.results.jsonl != "-")
 
 
 def _keep_open(
@@ -176,17 +191,19 @@ def _keep_open(
     pipeline: Pipeline,
     last: tuple[CapturedFrame, Processed],
     watch: RunWatch,
+    sinks: Sequence[ResultSink],
 ) -> None:
-    """Images and videos end before people have looked. Another model gets the last frame again."""
-    if source.is_stopped:
-        return
-    say("all frames are done; the web view stays open until Ctrl-C")
+    """Images and videos end before people have looked. Another model, or other settings, get the last frame again."""
     web_view.say_all_done()
     frame, done = last
     while not source.is_stopped:
-        if web_view.act(done):
+        is_other = web_view.act(done)
+        while is_other:
+            is_other = False
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
-                web_view.show(done)
+                is_other = web_view.show(done)  # which takes up what was asked for meanwhile
         watch.away()
+        for sink in sinks:
+            sink.settle()
         time.sleep(_STAY_POLL_S)

@@ -19,6 +19,7 @@ from stn_rectify.runtime.checks import check_flag, check_path, check_real
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, is_pipe_of_stdout, is_stdout_open
 from stn_rectify.runtime.results import MissRule, Rectification
+from stn_rectify.runtime.results.line import line_values
 from stn_rectify.runtime.sinks.result_sink import Job, OutputError, ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
@@ -34,51 +35,12 @@ def result_values(
         targets: all targets, best first; None where only one was looked for.
 
     Returns:
-        ``source``, ``frame`` (its index), ``page`` (only of files of several), ``timestamp`` (Unix seconds),
-        ``corners`` (four [x, y], frame pixels), ``score``, ``label``, ``label_score`` (None without a
-        recognizer, where the score is 0, and where the recognizer gives none), ``latency_ms``; ``labels``
-        (pairs of label and score, best first) where the best few were asked for; ``read`` (what the recognizer
-        said) where rules made another label of it, or none; ``track``, ``turn`` and ``turn_score`` where they
-        are known. With ``targets`` a list of that name: of each ``corners``, ``score``, ``label``,
-        ``label_score``, ``track``, ``turn`` (None where it is not known), and ``labels``, ``read`` and
-        ``turn_score`` as above.
+        The keys of `stn_rectify.runtime.results.line.ResultLine`, which says what they mean: ``source``, ``frame`` (its
+        index), ``page`` (only of files of several), ``timestamp``, ``corners``, ``score``, ``label``, ``label_score``,
+        ``latency_ms``; ``labels``, ``read``, ``turn_score``, ``track`` and ``turn`` where they are known; with
+        ``targets`` a list of that name. `Rectification.to_dict` gives the same.
     """
-    known = {"track": result.track, "turn": result.turn}
-    return {
-        "source": frame.source,
-        "frame": frame.index,
-        **({} if frame.page is None else {"page": frame.page}),
-        "timestamp": round(frame.timestamp, 6),
-        **_pose_values(result),
-        "latency_ms": round(result.latency_ms, 3),
-        **_more_values(result),
-        **{key: value for key, value in known.items() if value is not None},
-        **({} if targets is None else {"targets": [_target_values(target) for target in targets]}),
-    }
-
-
-def _target_values(target: Rectification) -> dict[str, Any]:
-    return {**_pose_values(target), "track": target.track, "turn": target.turn, **_more_values(target)}
-
-
-def _pose_values(target: Rectification) -> dict[str, Any]:
-    return {
-        "corners": [[round(x, 3), round(y, 3)] for x, y in target.corners.tolist()],
-        "score": round(target.score, 4),
-        "label": target.label,
-        "label_score": None if target.label_score is None else round(target.label_score, 4),
-    }
-
-
-def _more_values(target: Rectification) -> dict[str, Any]:
-    """What only some results have."""
-    labels = [[label, None if score is None else round(score, 4)] for label, score in target.top_labels]
-    turn_score = target.turn_score
-    return {
-        **({"labels": labels} if labels else {}),
-        **({} if target.read is None else {"read": target.read}),
-        **({} if turn_score is None else {"turn_score": round(turn_score, 4)}),
-    }
+    return line_values(result, frame, targets)
 
 
 _STDOUT = 1

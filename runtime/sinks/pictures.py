@@ -18,7 +18,7 @@ from stn_rectify.runtime.checks import check_choice, check_flag, check_instance,
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.group_commit import GroupCommit
-from stn_rectify.runtime.sinks.overview import draw_overview
+from stn_rectify.runtime.sinks.overview import Captions, draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
 from stn_rectify.runtime.sinks.result_sink import Job, ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
@@ -85,11 +85,12 @@ class SaveSink(ResultSink):
 
     ``NAME.rectified.png`` is the rectified image, ``NAME.overview.jpg`` the frame with the target marked
     beside it (see `draw_overview`). A file appears under its name only when it is complete and on the disk itself, so
-    that a power cut leaves none half written; what one left under a hidden name is removed by the next run. NAME is the
-    source's name and the frame's index, or with ``dated`` the source's name and the frame's UTC time, so that runs of a
-    camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is
-    ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an
-    earlier run found more in the same frame, its pictures of further ones are removed.
+    that a power cut leaves none half written; what one left under a hidden name is removed by the next run. NAME is
+    that of the image, ``photo``, and of its page, ``scan-page2``; of a further image of this name in a run, and of
+    frames of a video, with the frame's index, ``clip-000007``. With ``dated`` it is the source's name and the frame's
+    UTC time, so that runs of a camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of
+    several targets the best is ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview
+    marks all of them. Where an earlier run found more in the same frame, its pictures of further ones are removed.
 
     Args:
         folder: made if it does not exist.
@@ -100,6 +101,10 @@ class SaveSink(ResultSink):
             removed. Only with ``dated``: other names do not tell their age. None sets no limit.
         commit_s: how long pictures may wait for one another before they are brought to the disk and get their names,
             together, which spares SD cards; in the end none waits any more. 0: each at once.
+
+    Attributes:
+        folder: where they are.
+        saved: results that were written, those included that wait for their names.
 
     Raises:
         UsageError: if the folder is a file.
@@ -121,13 +126,14 @@ class SaveSink(ResultSink):
         limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
         check_instance("pace", pace, Pace | None, "a Pace or None")
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
-        self._folder = Path(folder)
+        self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
+        self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._commit = GroupCommit(self._folder, commit_s)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._commit = GroupCommit(self.folder, commit_s)
             self._commit.remove_orphans(_PARTIAL)
-            self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
+            self._limit = SizeLimit(self.folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
         except FileExistsError as error:
             raise UsageError(f"{folder} is a file: name a folder for the pictures") from error
         except OSError as error:
@@ -191,7 +197,9 @@ class SaveSink(ResultSink):
         try:
             self._commit.commit()
         except OSError as error:
-            raise cannot_write(error.filename or str(self._folder), error, lost=(waiting + 1) // 2) from error
+            lost = (waiting + 1) // 2
+            self.saved -= lost
+            raise cannot_write(error.filename or str(self.folder), error, lost=lost) from error
 
     def close(self) -> None:
         """Gives the last pictures their names.
@@ -204,29 +212,41 @@ class SaveSink(ResultSink):
     def _add(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule | None
     ) -> None:
-        name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
+        name = self._name(frame)
         quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
         options = quality if self._suffix == ".jpg" else ()
         self._write_file(f"{name}.rectified{self._suffix}", result.image, options)
         for number, target in enumerate(targets[1:], 2):
             self._write_file(f"{name}.{number}.rectified{self._suffix}", target.image, options)
         self._remove_further(name, max(1, len(targets)) + 1)
-        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result, targets, rule), quality)
+        overview = draw_overview(frame.image, result, targets, rule, self._captions.caption(frame))
+        self._write_file(f"{name}.overview.jpg", overview, quality)
+        self.saved += 1
         self.settle()
+
+    def _name(self, frame: CapturedFrame) -> str:
+        """What its pictures are called, up to the first dot that is ours."""
+        stem = _file_stem(frame.source)
+        if self._dated:
+            return f"{stem}-{_time(frame)}"
+        name = stem if frame.page is None else f"{stem}-page{frame.page}"
+        if not frame.is_still or self._owners.setdefault(name, frame.index) != frame.index:
+            return f"{stem}-{frame.index:06d}"
+        return name
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""
-        path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         try:
             while not self._dated and path.is_file():
                 path.unlink()
                 number += 1
-                path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+                path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         except OSError as error:
             raise cannot_write(str(path), error) from error
 
     def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
-        path = self._folder / name
+        path = self.folder / name
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:
             self._commit.write(name, encoded.tobytes())

@@ -17,7 +17,7 @@ from stn_rectify.runtime.checks import check_flag, check_path, check_positive, c
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.files import text_name
 from stn_rectify.runtime.results import MissRule, Rectification
-from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
+from stn_rectify.runtime.sinks.overview import Captions, boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import OutputError, ResultSink, cannot_write
 from stn_rectify.runtime.sinks.video_file import VideoFile, count_frames
 from stn_rectify.runtime.sources import CapturedFrame
@@ -80,7 +80,7 @@ class VideoSink(ResultSink):
             raise UsageError(f"{file} is no video file to write: its name ends with {', '.join(_FOURCC)}")
         self._file: VideoFile | None = self._claim()
         self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+        self._size, self._captions = (0, 0), Captions()
         self._count = 0
         self._clock_s, self._last_s = 0.0, 0.0
         self._committed_s = time.monotonic()
@@ -93,13 +93,13 @@ class VideoSink(ResultSink):
             StnRectifyError: if the picture cannot be written, for example because the disk is full. What was written
                 can be watched.
         """
-        self._add(frame, draw_overview(frame.image, result))
+        self._add(frame, draw_overview(frame.image, result, caption=self._captions.caption(frame)))
 
     def write_targets(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
     ) -> None:
         """Adds the picture; see `write`."""
-        self._add(frame, draw_overview(frame.image, result, targets, rule))
+        self._add(frame, draw_overview(frame.image, result, targets, rule, self._captions.caption(frame)))
 
     def settle(self) -> None:
         """Brings the pictures to the disk, where ``commit_s`` has passed.

@@ -1,4 +1,4 @@
-"""Cameras and streams by the names that the command line has for them."""
+"""Sources by the names that the command line has for them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
-from stn_rectify.runtime.checks import check_flag, check_path, check_whole
+from stn_rectify.runtime.checks import check_flag, check_path, check_whole, is_whole
 from stn_rectify.runtime.errors import SourceError, UsageError
-from stn_rectify.runtime.sources.addresses import is_url
+from stn_rectify.runtime.images.reading import MAX_PIXELS
+from stn_rectify.runtime.sources.addresses import is_url, local_file
 from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind
+from stn_rectify.runtime.sources.images import ImageSource
 from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.opening import open_in_thread
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
@@ -114,3 +117,86 @@ def open_video(
         on_event=on_event,
         on_waiting=on_waiting,
     )
+
+
+def open_source(
+    source: object,
+    *,
+    on_error: Callable[[SourceError], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    reconnect: bool = True,
+    reconnect_timeout_s: float | None = None,
+    on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
+    framerate: float | None = None,
+    **camera: Any,
+) -> FrameSource:
+    """Opens whatever the command line takes as a source, by its name alone.
+
+    Args:
+        source: a file, folder or glob of images, a video, an address, the number or device of a camera, ``"auto"``,
+            ``"picamera2"``, or ``"-"`` for images through standard input. Several of them in a list come one after the
+            other; of those one without an end, a camera or an address, may stand last only. An open `FrameSource` is
+            given back as it is.
+        on_error: called with the error of an image, or of one of several videos, that cannot be read, which is then
+            left out. None raises it.
+        max_pixels: see `ImageSource`.
+        reconnect: see `open_camera`; so ``reconnect_timeout_s``, ``on_event`` and ``on_waiting``.
+        reconnect_timeout_s: see there.
+        on_event: see there.
+        on_waiting: see there.
+        framerate: frames per second to ask a camera, or an address of single pictures, for.
+        **camera: ``width``, ``height`` and ``fourcc`` to ask a camera for, see `open_camera`.
+
+    Raises:
+        SourceError: if it cannot be opened.
+        UsageError: if there is no such thing; if an option does not fit the source.
+    """
+    if isinstance(source, FrameSource):
+        return source
+    names = _names(source)
+    again: dict[str, Any] = {
+        "reconnect": reconnect,
+        "reconnect_timeout_s": reconnect_timeout_s,
+        "on_event": on_event,
+        "on_waiting": on_waiting,
+    }
+
+    def opener(option: str, group: list[str]) -> Callable[[], FrameSource]:
+        name = group[0]
+        if option == "image":
+            return lambda: ImageSource([local_file(image) for image in group], on_error=on_error, max_pixels=max_pixels)
+        if option == "video":
+            return lambda: open_video(name, framerate=framerate if is_url(name) else None, **again)
+        if option == "demo":
+            raise UsageError("demo is the command's own sample: name a file of that name as ./demo")
+        asked = camera if framerate is None else {**camera, "framerate": framerate}
+        return lambda: open_camera(name, **again, **asked)
+
+    groups = grouped_by_kind(names)
+    if camera and not any(option == "camera" for option, _ in groups):
+        raise UsageError(f"{next(iter(camera))} is for cameras: leave it out")
+    if framerate is not None and not any(option == "camera" or is_url(group[0]) for option, group in groups):
+        raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
+    if len(groups) == 1:
+        return opener(*groups[0])()
+    # Each by itself: one that is missing takes no other with it.
+    openers = [opener(option, [name]) for option, group in groups for name in group]
+    return ChainedSource(openers, names, on_error=on_error)
+
+
+def _names(source: object) -> list[str]:
+    """The names in what was given as a source."""
+    if is_whole(source):
+        return [str(check_whole("source", source, 0))]
+    if isinstance(source, list | tuple):
+        names = [name for one in source for name in _names(one)]
+        if not names:
+            raise UsageError("source is empty: name files, folders, addresses or a camera")
+        return names
+    if not isinstance(source, str | bytes | PathLike):
+        raise UsageError(
+            f"source is {source!r:.80}: must be a path, an address, the number of a camera, a list of these, or a "
+            "FrameSource; one image is for rectify"
+        )
+    return [str(check_path("source", source, is_address=True))]

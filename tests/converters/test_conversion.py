@@ -142,7 +142,8 @@ def test_the_converter_feeds_a_file_what_the_device_feeds_it(tmp_path):
     spec = ModelFile.open(tmp_path / "stn.tflite").metadata.input
     ramp = np.resize(np.arange(256, dtype=np.uint8), (32, 32, 3))
     calibration = read_frames(frames, (32, 32, 3), (-1.0, 1.0))
-    assembly = assemble(read_stn(source), calibration, (-1.0, 1.0), pose_only=True, refit=False)
+    parts = read_stn(source, ConversionOptions(calibration=frames))
+    assembly = assemble(parts, calibration, (-1.0, 1.0), pose_only=True, refit=False)
     fed = assembly.quantize_frames((ramp / np.float32(127.5) - 1)[None])
     np.testing.assert_array_equal(fed, Preprocessor(spec).network_input(ramp[..., ::-1]))
     assert len(np.unique(fed)) >= 255

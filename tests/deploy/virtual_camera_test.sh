@@ -70,7 +70,7 @@ main() {
     step "no camera at the start: it is started again until there is one"
     systemctl stop $NAME
     echo vivid.0 >$VIVID/unbind
-    systemctl start $NAME
+    systemctl start --no-block $NAME # which would wait for a camera
     wait_for restarts 1
     said 'does not exist'
     rm -f $RESULTS
@@ -91,7 +91,22 @@ main() {
     wait_for frames 1
     [ "$(stat -c %s $RESULTS.1)" -le 4096 ] || fail "the file is larger than its limit"
     [ "$(stat -c %U $RESULTS.1)" = $NAME ] || fail "the moved file is not the user's"
-    rm -r /etc/systemd/system/$NAME.service.d
+    rm /etc/systemd/system/$NAME.service.d/limit.conf
+    systemctl daemon-reload
+    restart
+    wait_for frames 5
+
+    step "the process hangs: the watchdog ends it, and it begins anew"
+    printf '[Service]\nWatchdogSec=5\n' >/etc/systemd/system/$NAME.service.d/watchdog.conf
+    systemctl daemon-reload
+    restart
+    wait_for frames 5
+    pid=$(show MainPID)
+    kill -STOP "$pid"
+    wait_for restarts 1
+    wait_for state active
+    [ "$(show MainPID)" != "$pid" ] || fail "it is the process that hangs"
+    rm /etc/systemd/system/$NAME.service.d/watchdog.conf
     systemctl daemon-reload
     restart
     wait_for frames 5
@@ -112,7 +127,7 @@ main() {
     step "uninstall: configuration and data stay"
     "$INSTALL" --uninstall
     [ -e $CONF ] && [ -e $RESULTS ] || fail "configuration or data are gone"
-    nothing_left /opt/$NAME /etc/systemd/system/$NAME.service
+    nothing_left /opt/$NAME /etc/systemd/system/$NAME.service /etc/systemd/system/$NAME@.service
 
     step "uninstall with --purge"
     "$INSTALL" --uninstall --purge
@@ -125,7 +140,7 @@ main() {
 # Old results must not be taken for new ones.
 restart() {
     rm -f $RESULTS
-    systemctl restart $NAME
+    systemctl restart --no-block $NAME
 }
 
 v4l2() { v4l2-ctl -d "$camera" -c "$1"; }

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from stn_rectify.converters.reading.foreign.coordinates import AffineMap
+from stn_rectify.converters.reading.foreign.coordinates import PoseMap
 from stn_rectify.runtime.arrays import Array, FloatArray
-from stn_rectify.runtime.geometry import pixel_matrix_map
+from stn_rectify.runtime.geometry import normalised_to_pixels, pixel_matrix_map, pixels_to_normalised
 
 _NAMED_PX = 0.02  # a named convention is at most so far from the measured one, at the corners
+_CONSTANT = 1e-4  # how much of a number may change that must not
 _OTHER = "a linear function of its own"
 
 
@@ -26,8 +27,8 @@ class Convention:
         padding_differs: share of the pixels that this file's sampler makes otherwise, on poses that leave the frame; 0
             where its padding is one of ours.
         notes: further lines about the reading.
-        B: ours from its θ, ``B @ θ + b``, float64 [6, n].
-        b: float64 [6].
+        B: ours from its θ, ``B @ θ + b``, float64 [6 or 8, n].
+        b: float64 [6 or 8].
     """
 
     coordinates: str
@@ -52,20 +53,37 @@ class Convention:
         return f"{self.coordinates}, outside the frame {self.padding}; places within {self.residual_px:.1g} px"
 
 
-def fold(found: AffineMap, input_size: tuple[int, int], output_size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
-    """Our affine θ as a linear function of the sampler's own: B [6, n] and b [6], ``B @ θ + b``.
+def fold(
+    found: PoseMap, input_size: tuple[int, int], output_size: tuple[int, int]
+) -> tuple[FloatArray, FloatArray] | None:
+    """Our θ as a linear function of the sampler's own: B [6 or 8, n] and b [6 or 8], ``B @ θ + b``.
 
     Args:
         found: where the sampler reads.
         input_size: height and width of the frame.
         output_size: height and width of the rectified image.
+
+    Returns:
+        B and b; None for a projective θ whose H[2, 2], in our coordinates, is not the same for all θ: only divided by
+        it would θ be ours, and that is not linear.
     """
-    ours, offset = (part[:6] for part in pixel_matrix_map(6, input_size, output_size))
-    return np.linalg.solve(ours, found.K), np.linalg.solve(ours, found.k - offset)
+    if found.transform == "affine":
+        ours, offset = (part[:6] for part in pixel_matrix_map(6, input_size, output_size))
+        return np.linalg.solve(ours, found.K), np.linalg.solve(ours, found.k - offset)
+    to_frame = pixels_to_normalised(input_size[1], input_size[0])
+    from_image = normalised_to_pixels(output_size[1], output_size[0])
+    columns = [(to_frame @ column.reshape(3, 3) @ from_image).ravel() for column in (*found.K.T, found.k)]
+    K, k = np.stack(columns[:-1], axis=1), columns[-1]
+    scale = float(K[8] @ found.theta + k[8])
+    if np.abs(K[8] * found.spread).max() > _CONSTANT * abs(scale):
+        return None
+    return K[:8] / scale, (k[:8] + 0.0) / scale
 
 
-def convention_name(found: AffineMap, input_size: tuple[int, int], output_size: tuple[int, int]) -> str:
+def convention_name(found: PoseMap, input_size: tuple[int, int], output_size: tuple[int, int]) -> str:
     """Names the convention if it is one that is usual."""
+    if found.transform == "projective":
+        return f"projective, {_OTHER}"
     for name, (K, k) in _conventions(found.K.shape[1], input_size, output_size).items():
         difference = np.abs(np.c_[K, k] - np.c_[found.K, found.k]).reshape(2, 3, -1)
         # How far apart the two are at the image's far corner, for numbers of θ of 1.

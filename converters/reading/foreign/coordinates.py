@@ -1,19 +1,20 @@
 """Measures at which places of the frame a sampler reads, and how these follow from θ: by what it makes of ramps.
 
-A bilinear sampler that is shown the image I(x, y) = x gives the x at which it reads, exactly; shown y, the y; shown
-x·y, the product of the two, which neither the nearest pixel nor a cubic function gives. So a sampler tells its own
-coordinates, whatever it is made of, and a matrix M with (x, y) = M · (j, i, 1) is fitted to them for many θ, then M =
-K · θ + k to the matrices. Images are from 0 to 1, so that a sampler that holds its result there gives the same.
+A bilinear sampler that is shown the image I(x, y) = x gives the x at which it reads, exactly; shown y, the y. So a
+sampler tells its own coordinates, whatever it is made of, and a matrix M with (x, y) = M · (j, i, 1) is fitted to them
+for many θ, then M = K · θ + k to the matrices. Images are from 0 to 1, so that a sampler that holds its result there
+gives the same. That it is bilinear shows on noise (`borders`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.reading.foreign.fitting import AFFINE, MOST_RESIDUAL_PX, Places, fit_affine, fit_projective
 from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
@@ -21,23 +22,21 @@ from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 #: frames float32 [B, H, W, C] and θ float32 [B, n] → rectified images [B, h, w, C].
 SampleFunction = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], Array]
 
-#: A sampler whose coordinates are further from linear ones than this is another; float32 leaves 1/100 of it.
-MOST_RESIDUAL_PX = 0.005
 _STEP = 0.06  # of the frame's shorter side: how far a pose moves the image
 _EDGE_PX = 0.02
 _FLAT = 1e-3  # how far what comes of a white frame may be from white, where the sampler reads inside
 _LEAST_INSIDE = 0.05  # share of the pixels that must be read inside the frame
-_MOST_CURVED = 1e-3  # of x·y, in a frame from 0 to 1
-_DRAWS, _LEAST_AGREEING = 40, 0.4
+_ON_PIXELS_PX = 1e-3
+_LEAST_DEPTH = 1 / 8  # of that at the middle: docs/integer-sampler.md, the range of θ
 
 
 @dataclass(frozen=True)
-class AffineMap:
-    """(x, y) = M · (j, i, 1), in pixels, with M.ravel() = K · θ + k: from pixels of the rectified image to the frame's.
+class PoseMap:
+    """From pixels of the rectified image to pixels of the frame: (x, y, 1) ~ M · (j, i, 1), M.ravel() = K · θ + k.
 
     Attributes:
-        K: float64 [6, n].
-        k: float64 [6].
+        K: float64 [6, n], the first two rows of an affine M; or [9, n].
+        k: float64 [6 or 9].
         residual_px: the largest distance of a measured place from that, in the poses measured.
         theta: a θ whose image shows the inside of the frame, float64 [n].
         spread: how much of each number of θ moves the image by some percent of the frame, float64 [n].
@@ -49,22 +48,29 @@ class AffineMap:
     theta: FloatArray = field(repr=False)
     spread: FloatArray = field(repr=False)
 
-    def matrix(self, theta: FloatArray) -> FloatArray:
-        """M for one θ, [2, 3]."""
-        return np.asarray((self.K @ theta + self.k).reshape(2, 3))
-
-
-@dataclass(frozen=True)
-class _Places:
-    """What a sampler read for some θ: x and y [P, h, w], and where they are inside the frame, bool [P, h, w]."""
-
-    x: Array
-    y: Array
-    inside: npt.NDArray[np.bool_]
-
     @property
-    def share(self) -> float:
-        return float(self.inside.mean())
+    def transform(self) -> str:
+        """Affine or projective."""
+        return "affine" if len(self.k) == AFFINE else "projective"
+
+    def matrix(self, theta: FloatArray) -> FloatArray:
+        """M for one θ, [2, 3] or [3, 3]."""
+        return np.asarray((self.K @ theta + self.k).reshape(-1, 3))
+
+    def places(self, theta: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+        """x and y for every pixel of a rectified image, [h, w] each; NaN at and behind the camera.
+
+        Args:
+            theta: [n].
+            size: h and w.
+        """
+        i, j = np.mgrid[0 : size[0], 0 : size[1]]
+        mapped = np.stack([j, i, np.ones_like(i)], axis=-1) @ self.matrix(theta).T
+        if mapped.shape[-1] == 3:
+            depth = mapped[..., 2:] / np.median(mapped[..., 2])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                mapped = np.where(depth > _LEAST_DEPTH, mapped[..., :2] / mapped[..., 2:], np.nan)
+        return mapped[..., 0], mapped[..., 1]
 
 
 class SamplerProbe:
@@ -97,8 +103,8 @@ class SamplerProbe:
             made.append(np.asarray(self._sample(some, poses), np.float64)[: step - missing])
         return np.concatenate(made)
 
-    def affine_map(self, theta: FloatArray) -> AffineMap | None:
-        """Fits the places to θ; None if they are no linear function of it, or no affine image of the output's pixels.
+    def pose_map(self, theta: FloatArray) -> PoseMap | None:
+        """Fits the places to θ; None if no matrix that is a linear function of it puts the output's pixels there.
 
         Args:
             theta: one that the model itself gives, [n], to start from.
@@ -112,23 +118,12 @@ class SamplerProbe:
         thetas = start + rng.normal(0, 1, (24 + 4 * len(start), len(start))) * spread
         places = self._places(thetas)
         self._check_pixels(thetas, places)
-        matrices, kept = [], []
-        for number in range(len(thetas)):
-            matrix = _fitted_matrix(places.x[number], places.y[number], places.inside[number], rng)
-            if matrix is not None:
-                matrices.append(matrix)
-                kept.append(number)
-        if len(kept) < 2 * (len(start) + 1):
+        found = fit_affine(thetas, places, rng)
+        if found is None:
+            found = fit_projective(thetas, places, start, spread)
+        if found is None or not found.residual_px <= MOST_RESIDUAL_PX:
             return None
-        numbers = np.concatenate([thetas[kept], np.ones((len(kept), 1))], axis=1)
-        solution, *_ = np.linalg.lstsq(numbers, np.reshape(matrices, (len(kept), 6)), rcond=None)
-        fitted = (numbers @ solution).reshape(-1, 2, 3)
-        height, width = places.x.shape[1:]
-        ends = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1.0]])
-        residual = float(np.abs((fitted - matrices) @ ends.T).max())
-        if not residual <= MOST_RESIDUAL_PX:
-            return None
-        return AffineMap(solution[:-1].T, solution[-1], residual, start, spread)
+        return PoseMap(found.K, found.k, found.residual_px, start, spread)
 
     def _start(self, theta: FloatArray) -> FloatArray:
         """A θ that shows the inside of the frame: the middle of it, if the usual numbers do that."""
@@ -140,12 +135,23 @@ class SamplerProbe:
         shares = [self._places(start[None]).share for start in starts]
         best = int(np.argmax(shares))
         if shares[best] < _LEAST_INSIDE:
+            self._check_values(starts)
             raise ModelFileError(
                 f"{self.name}: its sampler shows nothing of the frame, neither at the theta that the model gives for "
                 "random frames nor at the usual ones: pixel values may be cut off (--value-range), or the model is "
                 "untrained"
             )
         return np.asarray(starts[best], np.float64)
+
+    def _check_values(self, thetas: list[FloatArray]) -> None:
+        """Refuses a sampler whose black is not black, or whose white is not white."""
+        black, white = (self.images(np.full(self.frame_shape, value), np.stack(thetas)) for value in (0.0, 1.0))
+        if np.abs(black).max() > _FLAT or white.max() > 1 + _FLAT:
+            raise ModelFileError(
+                f"{self.name}: its sampler does not read the frame itself: values 0 and 1 become "
+                f"{np.median(black):.3g} and {white.max():.3g}; let it read the frame before each channel is scaled or "
+                "shifted by numbers of its own, or do that by the same ones for all (Rescaling)"
+            )
 
     def _spread(self, start: FloatArray) -> FloatArray:
         """How much of each number of θ moves the image by `_STEP`."""
@@ -167,7 +173,7 @@ class SamplerProbe:
                     step /= 10
         return spread
 
-    def _places(self, thetas: Array) -> _Places:
+    def _places(self, thetas: Array) -> Places:
         height, width, _ = self.frame_shape
         y, x = (axis / max(1, n - 1) for axis, n in zip(np.mgrid[0:height, 0:width], (height, width), strict=True))
         white, at_x, at_y = (self.images(plane[..., None], thetas)[..., 0] for plane in (np.ones_like(x), x, y))
@@ -176,59 +182,14 @@ class SamplerProbe:
         for found, size in ((at_x, width), (at_y, height)):
             # The last pixel and the one before it may be where a sampler holds what lies outside.
             inside &= (found > _EDGE_PX) & (found < size - 1 - _EDGE_PX) & (np.abs(found - (size - 2)) > _EDGE_PX)
-        return _Places(at_x, at_y, inside)
+        return Places(at_x, at_y, inside, (height, width))
 
-    def _check_pixels(self, thetas: Array, places: _Places) -> None:
-        """Refuses what reads something else than the frame's own pixels, or not bilinearly."""
-        height, width, channels = self.frame_shape
-        black = self.images(np.zeros(self.frame_shape), thetas)
-        product = np.outer(np.arange(height) / max(1, height - 1), np.arange(width) / max(1, width - 1))[..., None]
-        shown = self.images(product, thetas)
+    def _check_pixels(self, thetas: Array, places: Places) -> None:
+        """Refuses what reads something else than the frame's own pixels, or the nearest ones."""
         inside = places.inside
-        if not inside.any():
-            return
-        if np.abs(black[inside]).max() > _FLAT:
+        self._check_values(list(thetas[:4]))
+        read = np.concatenate([places.x[inside], places.y[inside]])
+        if read.size and np.abs(read - np.rint(read)).max() < _ON_PIXELS_PX:
             raise ModelFileError(
-                f"{self.name}: its sampler does not read the frame itself: a black frame becomes "
-                f"{np.abs(black[inside]).max():.3g}; let it read the frame before pixel values are scaled or shifted"
+                f"{self.name}: its sampler reads the nearest pixel, and not between pixels; sample bilinearly"
             )
-        expected = places.x * places.y / max(1, (width - 1) * (height - 1))
-        curved = np.abs(shown - expected[..., None])[inside]
-        if curved.max() > _MOST_CURVED and np.percentile(curved, 75) > _MOST_CURVED / 4:
-            raise ModelFileError(
-                f"{self.name}: its sampler reads the frame, but not bilinearly: it is off by up to "
-                f"{curved.max():.3g} on x·y (the nearest pixel, or a cubic function?); sample bilinearly"
-            )
-        del channels
-
-
-def _fitted_matrix(x: Array, y: Array, inside: npt.NDArray[np.bool_], rng: np.random.Generator) -> FloatArray | None:
-    """M [2, 3] of one pose; None if the places are no affine image of the pixels.
-
-    Most of the places must agree, not all: where a sampler mirrors what lies outside they are inside, too.
-    """
-    i, j = np.nonzero(inside)
-    if len(i) < 12:
-        return None
-    pixels = np.stack([j, i, np.ones(len(i))], axis=1)
-    places = np.stack([x[inside], y[inside]], axis=1)
-    best: npt.NDArray[np.bool_] | None = None
-    for three in _triples(len(i), rng):
-        try:
-            matrix = np.linalg.solve(pixels[three], places[three])
-        except np.linalg.LinAlgError:
-            continue
-        agreeing = np.abs(pixels @ matrix - places).max(axis=1) < 4 * MOST_RESIDUAL_PX
-        if best is None or agreeing.sum() > best.sum():
-            best = agreeing
-            if agreeing.all():
-                break
-    if best is None or best.sum() < max(12, _LEAST_AGREEING * len(i)):
-        return None
-    solution, *_ = np.linalg.lstsq(pixels[best], places[best], rcond=None)
-    return np.asarray(solution.T)
-
-
-def _triples(count: int, rng: np.random.Generator) -> Iterator[Array]:
-    for _ in range(_DRAWS):
-        yield rng.choice(count, 3, replace=False)

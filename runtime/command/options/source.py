@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from stn_rectify.runtime import sources
 from stn_rectify.runtime.command.options.values import (
     Count,
     Region,
@@ -34,7 +35,10 @@ DEMO_IMAGE = Path(__file__).parents[2] / "data" / "demo.jpg"
 
 @dataclass(frozen=True)
 class SourceOptions(OptionGroup):
-    """The name of a source, or a wish for a list of cameras. None of it is required: a file may name it."""
+    """The name of a source, or a wish for a list of cameras. None of it is required: a file may name it.
+
+    What is named without an option becomes one of them (`inputs`).
+    """
 
     title: ClassVar[str] = "frames (one of)"
     is_choice: ClassVar[bool] = True
@@ -49,6 +53,10 @@ class SourceOptions(OptionGroup):
     )
     camera: str | None = option(
         None, "a V4L2 camera; picamera2[:N]; auto takes the first", metavar="N|DEVICE", once=True
+    )
+    input: tuple[str, ...] | None = texts(
+        "several of these, one after the other, each by its kind, as without an option; what need not end, last",
+        metavar="INPUT",
     )
     demo: bool = flag("the sample image that comes with the package")
     list_cameras: bool = flag("list cameras, formats and sizes; then end")
@@ -158,6 +166,9 @@ def open_source(
         "on_event": say,
         "on_waiting": on_waiting,
     }
+    if source.input is not None:
+        limit = images.max_pixels.number
+        return sources.open_source(source.input, on_error=failed, max_pixels=limit, **again, **camera.changed())
     if source.video is not None:
         return open_video(source.video, framerate=camera.framerate, **again)
     assert source.camera is not None, "parse_options takes care that a source is named"

@@ -84,10 +84,7 @@ class RunWatch(Closing):
         """Notes in the summary what outputs have not written, and what is wrong at the moment."""
         self._summary.unwritten = {output.name: output.dropped for output in self.outputs}
         self._summary.frozen_s = self._frozen.since_s
-        troubles = [f"{output.name}: {output.fault}" for output in self.outputs if output.fault is not None]
-        if self._frozen.since_s:
-            troubles.append(f"the picture has not changed for {self._frozen.since_s:.0f} s")
-        self._summary.troubles = tuple(troubles)
+        self._summary.faults = {output.name: output.fault for output in self.outputs if output.fault is not None}
 
     @property
     def is_failing(self) -> bool:
@@ -107,7 +104,7 @@ class RunWatch(Closing):
 
     def _trouble(self) -> str:
         unwritten = sum(self._summary.unwritten.values())
-        lines = (*self._summary.troubles, *([f"{unwritten} results not written"] if unwritten else []))
+        lines = [*self._summary.troubles(), *([f"{unwritten} results not written"] if unwritten else [])]
         return "".join(f"; {line}" for line in lines)
 
     def _say_of_source(self, line: str) -> None:

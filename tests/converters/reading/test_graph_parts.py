@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
-from stn_rectify.models import AffineGrid, BilinearSampler
-from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.converters.report.float_sampling import near_the_cut
+from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.runtime.errors import DataError, ModelFileError
 from tests.converters import foreign_layers as foreign
 from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
 
@@ -77,7 +77,7 @@ def _attention(frame):
     scale, x, y = theta[:, :1], theta[:, 1:2], theta[:, 2:]
     zero = ops.zeros_like(scale)
     return foreign.BilinearInterpolation(SIZE, "half", "zeros")(
-        [frame, ops.concatenate([scale, zero, x, zero, scale, y])]
+        [frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)]
     )
 
 
@@ -98,6 +98,21 @@ def _scaled_first(frame):
     return foreign.BilinearInterpolation(SIZE)([scaled, foreign.localization(SHAPE)(scaled)])
 
 
+def _projected(inputs):
+    frame, theta = inputs
+    matrix = tf.reshape(tf.concat([theta, tf.ones_like(theta[:, :1])], 1), (-1, 3, 3))
+    u, v = np.meshgrid(np.linspace(-1, 1, SIZE[1]), np.linspace(-1, 1, SIZE[0]))
+    points = np.stack([u.ravel(), v.ravel(), np.ones(u.size)]).astype(np.float32)
+    x, y, depth = tf.unstack(tf.einsum("bij,jn->bin", matrix, points), axis=1)
+    x, y = (x / depth + 1) / 2 * (SHAPE[1] - 1), (y / depth + 1) / 2 * (SHAPE[0] - 1)
+    return foreign.interpolate(frame, x, y, SIZE, "cut")
+
+
+def _projective(frame):
+    theta = foreign.localization(SHAPE, 8, [0.8, 0.05, 0.02, -0.04, 0.7, -0.03, 0.1, -0.1])(frame)
+    return layers.Lambda(_projected, output_shape=(*SIZE, 3))([frame, theta])
+
+
 def _with_a_grid_of_ours(frame):
     theta = layers.Dense(6, activation="sigmoid")(layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame)))
     return BilinearSampler("border")([frame, AffineGrid(SHAPE[:2], SIZE)(theta)])
@@ -116,6 +131,7 @@ STYLES = {
     "lambda": (_lambda, "(W - 1), corners aligned", "cut", 16),
     "attention": (_attention, "a linear function of its own", "zeros", 16),
     "two dense layers": (_two_dense_layers, "(W - 2)", "zeros", 16),
+    "projective": (_projective, "projective, a linear function of its own", "cut", 16),
     "bounded": (_bounded, "(W - 1), corners aligned", "cut", 6),
     "scaled first": (_scaled_first, "(W - 1), corners aligned", "cut", 16),
     "sigmoid before a grid of ours": (_with_a_grid_of_ours, None, "border", 6),
@@ -125,7 +141,8 @@ STYLES = {
 def check_against(parts, model, frames):
     """Our own layers at the θ that was read give what the model gives."""
     found = parts.run(frames)
-    grid = AffineGrid(parts.input_size, parts.output_size)(found["theta"])
+    kind = {"affine": AffineGrid, "projective": ProjectiveGrid}[parts.transform]
+    grid = kind(parts.input_size, parts.output_size)(found["theta"])
     ours = np.asarray(BilinearSampler(parts.padding)([frames, grid]))
     sure = np.ones(ours.shape[:3], bool)
     if parts.padding == "cut":
@@ -145,8 +162,9 @@ def test_an_stn_of_anybodys_making_is_read(build, coordinates, padding, features
     frame = keras.Input(SHAPE)
     model = keras.Model(frame, build(frame), name="theirs")
     parts = split_keras_graph(model)
-    assert (parts.transform, parts.padding, parts.output_size) == ("affine", padding, SIZE)
-    assert parts.kernel.shape == (features, 6)
+    transform = "projective" if build is _projective else "affine"
+    assert (parts.transform, parts.padding, parts.output_size) == (transform, padding, SIZE)
+    assert parts.kernel.shape == (features, 8 if build is _projective else 6)
     if coordinates is None:
         assert parts.convention is None
     else:
@@ -185,6 +203,28 @@ def test_a_model_of_bytes_is_read_behind_its_cast(tmp_path):
     np.testing.assert_allclose(found["rectified"], theirs["rectified"], atol=1e-5)
 
 
+class Hidden(keras.Model):
+    """A model whose layers are written into its call()."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.localization = foreign.localization(SHAPE)
+        self.sampler = foreign.BilinearInterpolation(SIZE, "W", "border")
+
+    def call(self, frame):
+        return self.sampler([frame, self.localization(frame)])
+
+
+def test_a_model_that_hides_its_layers_is_read_by_its_graph():
+    keras.utils.set_random_seed(1)
+    model = Hidden(name="theirs")
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    model(frames)
+    parts = split_keras_graph(model)
+    found = check_against(parts, model, frames)
+    np.testing.assert_allclose(found["rectified"], np.asarray(model(frames)), atol=1e-5)
+
+
 @pytest.mark.parametrize("padding", ["extrapolated", "mirrored"])
 def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
     keras.utils.set_random_seed(1)
@@ -221,15 +261,22 @@ def _of_features(frame, theta):
     return BilinearSampler()([seen, AffineGrid((16, 16), (16, 16))(theta)])
 
 
+def _twice(frame, theta):
+    once = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
+    again = foreign.localization((16, 16, 3), name="second")(once)
+    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(again)]) + once
+
+
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
+        (_twice, "has several samplers, each with a theta of its own"),
         (_of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
-        (_nearest, "reads the frame, but not bilinearly"),
+        (_nearest, "reads the nearest pixel, and not between pixels"),
         (_of_features, "samples the output of node '.*earlier.*, not the frame"),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
     ],
-    ids=["an angle", "nearest", "features", "no sampler"],
+    ids=["two samplers", "an angle", "nearest", "features", "no sampler"],
 )
 def test_what_cannot_be_carried_over_is_refused(outputs, message):
     frame = keras.Input((16, 16, 3))

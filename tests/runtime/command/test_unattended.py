@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -216,8 +217,11 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for(start: Callable[..., Run
 
 def test_a_disk_that_stays_full_leaves_no_video_and_a_status(start: Callable[..., Run], small_disk: Path) -> None:
     fill(small_disk)
-    run = start("--output", small_disk / "v.mkv")
+    run = start("--output", small_disk / "v.mkv", "--serve", "0")
     run.wait_for_words("results are dropped and counted")
+    (address,) = re.findall(r"web view at (\S+)", run.said())
+    warning = "ok\nwarning: an output cannot be written to (No space left on device)\n"
+    run.wait_for("a warning", lambda: urllib.request.urlopen(f"{address}healthz").read().decode() == warning)
     assert run.end() == 1
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
@@ -329,6 +333,25 @@ def test_a_run_that_hangs_gives_no_sign_of_life(
     assert run.end() in (0, 1)
 
 
+def test_a_driver_that_hangs_does_not_outlive_sigterm(start: Callable[..., Run], tmp_path: Path) -> None:
+    """A lock that is never given back: no signal gets the main thread out of it, and no Python runs there."""
+    lines = (
+        "import ctypes",
+        "def read(image):",
+        "    open('called', 'w').close()",
+        "    mutex = ctypes.create_string_buffer(64)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
+    )
+    (tmp_path / "hangs.py").write_text("\n".join(lines))
+    run = start("--recognizer", "hangs:read", "--min-score", "0", "--output", "a.mkv", PYTHONPATH=str(tmp_path))
+    run.wait_for("the recognizer", (tmp_path / "called").exists)
+    assert run.end() == 1
+    last = run.said().splitlines()[-1]
+    assert re.search(r"error: it has not ended 4 s after SIGTERM, and is cut off in read \(hangs.py:\d+\)", last)
+    assert not (tmp_path / "a.mkv").exists()
+
+
 def test_a_picture_that_stays_the_same_is_noticed(start: Callable[..., Run], server: StreamServer) -> None:
     server.is_frozen = True
     run = start("--frozen-after", "2")
@@ -338,3 +361,19 @@ def test_a_picture_that_stays_the_same_is_noticed(start: Callable[..., Run], ser
     server.is_frozen = False
     run.wait_for_words("the picture changes again, after ")
     assert run.end() == 0
+
+
+def test_messages_that_nobody_reads_do_not_outlive_sigterm(tmp_path: Path, server: StreamServer) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(4096))  # the first line finds no room
+    arguments = ["--video", f"{server.address}/camera", "--model", "fast", "--jsonl", "a.jsonl"]
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=writing)
+    try:
+        wait_for("the first line", (tmp_path / "a.jsonl").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 1
+    finally:
+        process.kill()
+        os.close(reading)
+        os.close(writing)

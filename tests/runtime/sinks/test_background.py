@@ -195,12 +195,27 @@ def test_opening_anew_happens_behind_what_waits(place: Place) -> None:
     assert place.is_reopened
 
 
+def test_a_sink_that_wants_to_hears_of_skipped_frames_in_their_order() -> None:
+    class Hearing(Place):
+        def skip(self, frame: CapturedFrame) -> None:
+            self.threads.add(threading.current_thread().name)
+            self.written.append(-frame.index)
+
+    place = Hearing()
+    with BackgroundSink(lambda: place, "place") as sink:
+        sink.write(captured(1), result())
+        sink.skip(captured(2))
+        sink.write(captured(3), result())
+    assert (place.written, place.threads) == ([1, -2, 3], {"output place"})
+
+
 def test_the_pace_is_that_of_the_frames(tmp_path: Path) -> None:
     with BackgroundSaveSink(lambda: SaveSink(tmp_path, pace=Pace(every=5), commit_s=60), "pictures") as sink:
         for index in range(20):
             sink.write(captured(index), result())
         sink.save(captured(33), result())  # asked for by hand: it is there at once, and so is what waited
-        assert len(list(tmp_path.glob("video0-*.png"))) == 5
+        assert len(list(tmp_path.glob("video0-*.png"))) == sink.saved == 5
+        assert sink.folder == tmp_path
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         f"video0-{index:06d}.rectified.png" for index in (0, 5, 10, 15, 33)
     ]
@@ -223,4 +238,4 @@ def test_pictures_that_waited_and_are_lost_are_counted(tmp_path: Path) -> None:
     folder.rename(tmp_path / "away")
     with pytest.raises(StnRectifyError, match="cannot write"):
         sink.close()
-    assert sink.dropped == 4
+    assert (sink.dropped, sink.saved) == (4, 0)

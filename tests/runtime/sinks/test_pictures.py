@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -38,6 +39,29 @@ def test_dated_pictures_of_two_runs_stand_side_by_side(tmp_path: Path) -> None:
         "video0-20261123T000841.123Z.overview.jpg",
         "video0-20261123T000841.123Z.rectified.png",
     ]
+
+
+def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
+    still = CapturedFrame("/a/photo.jpg", 0, START, np.zeros((8, 12, 3), np.uint8), is_still=True)
+    with SaveSink(tmp_path) as sink:
+        sink.write(still, result())
+        sink.write(replace(still, source="/a/scan.tif", index=1, page=1), result())
+        sink.write(replace(still, source="/a/scan.tif", index=2, page=2), result())
+        sink.write(replace(still, source="/b/photo.png", index=3), result(7))
+        sink.write(replace(still, source="/c/photo", index=4), result())
+    pictures = ["photo-000003", "photo-000004", "photo", "scan-page1", "scan-page2"]
+    assert [name for name in names(tmp_path) if "rectified" in name] == [f"{name}.rectified.png" for name in pictures]
+    assert cv2.imread(str(tmp_path / "photo-000003.rectified.png")).max() == 7
+    with SaveSink(tmp_path) as sink:
+        sink.write(replace(still, source="/b/photo.png", index=3), result(9))
+    assert cv2.imread(str(tmp_path / "photo.rectified.png")).max() == 9, "a second run replaces them"
+
+
+def test_another_video_begins_at_0_again(tmp_path: Path) -> None:
+    with SaveSink(tmp_path, pace=Pace(interval_s=5)) as sink:
+        for index, position_s in enumerate([0.0, 1.0, 6.0, 0.0, 1.0]):
+            sink.write(captured(index, position_s=position_s), result())
+    assert [int(name[7:13]) for name in names(tmp_path)[::2]] == [0, 2, 3]
 
 
 def test_jpeg(tmp_path: Path) -> None:
@@ -138,7 +162,7 @@ def test_the_options(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["--demo", "--model", "fast", "--save", str(out), "--save-format", "jpg"]
     assert main([*words, "--save-every", "2", "--save-interval", "0.5"]) == 0
-    assert names(out) == ["demo-000000.overview.jpg", "demo-000000.rectified.jpg"]
+    assert names(out) == ["demo.overview.jpg", "demo.rectified.jpg"]
     assert main([*words, "--save-limit", "1M"]) == 0
     assert len([name for name in names(out) if "Z." in name]) == 2
 

@@ -27,7 +27,8 @@ from stn_rectify.runtime import (
     StnRectifyError,
     UsageError,
 )
-from stn_rectify.runtime.web import WebView, live_state, server_thread
+from stn_rectify.runtime.process.board import MachineState, Throttling
+from stn_rectify.runtime.web import WebView, live_state, machine_watch, server_thread
 from tests.waiting import DEADLINE_S, wait_for
 
 LINE_KEYS = {"source", "frame", "timestamp", "corners", "score", "label", "label_score", "latency_ms"}
@@ -38,7 +39,7 @@ def test_the_page_needs_nothing_from_elsewhere(run: Any) -> None:
     assert status == 200
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "http" not in page
-    for file in ("/page.css", "/page.js", "/icon.svg", "/sign_in.js"):
+    for file in ("/page.css", "/page.js", "/pictures.js", "/readings.js", "/settings.js", "/icon.svg", "/sign_in.js"):
         assert f'"{file}"' in page or file == "/sign_in.js"
         assert run.request(file)[0] == 200
 
@@ -132,6 +133,37 @@ def test_health(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert run.request("/healthz")[2].startswith("no frame for ")
 
 
+def test_what_is_wrong_although_the_run_goes_on(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = MachineState("Raspberry Pi 4 Model B", 81.26, Throttling(0x50005), "/out", 700_000_000, 31_000_000_000)
+    monkeypatch.setattr(machine_watch, "machine_state", lambda folder: state)
+    with start_run() as run:
+        run.wait_for(lambda state: state["stats"]["frames"] > 0)
+        summary = run.view._summary
+        summary.unwritten, summary.faults = (
+            {"/secret/a.jsonl": 7, "b": 0},
+            {"/secret/a.jsonl": "No space left on device"},
+        )
+        summary.frozen_s = 61.4
+        wait_for("the machine's state", lambda: "under-voltage" in run.request("/healthz")[2])
+        assert run.request("/healthz")[0] == 200
+        assert run.request("/healthz")[2].splitlines() == [
+            "ok",
+            "warning: an output cannot be written to (No space left on device)",
+            "warning: the picture has not changed for 61 s",
+            "warning: the board: under-voltage, throttled",
+        ]
+        samples = {
+            (sample.name, sample.labels.get("output")): sample.value
+            for family in text_string_to_metric_families(run.request("/metrics")[2])
+            for sample in family.samples
+        }
+    assert samples["stn_rectify_results_unwritten_total", "/secret/a.jsonl"] == 7
+    assert samples["stn_rectify_results_unwritten_total", "b"] == 0
+    assert samples["stn_rectify_outputs_failing", None] == 1
+    assert samples["stn_rectify_frozen_seconds", None] == 61.4
+    assert samples["stn_rectify_under_voltage", None] == 1
+
+
 def test_metrics(run: Any) -> None:
     run.pause()
     frames = run.state()["stats"]["frames"]
@@ -148,6 +180,7 @@ def test_metrics(run: Any) -> None:
     assert samples["stn_rectify_latency_seconds_bucket", "5.0"] == frames
     assert 0 < samples["stn_rectify_latency_seconds_sum", None] < frames * 5
     assert 0 < samples["stn_rectify_score", None] <= 1
+    wait_for("the machine's state", lambda: "\nstn_rectify_disk_free_bytes " in run.request("/metrics")[2])
     for name in ("dropped", "misses", "failed", "reconnections"):
         assert samples[f"stn_rectify_{name}_total", None] == 0
 
