@@ -30,8 +30,8 @@ DEFAULT_MODEL = "general"
 #: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
 SIGNATURE = "serving_default"
 
-#: The SignatureDef of the network of a dense file that sees the whole frame once, in files that have one: of the subgraph
-#: behind the levels.
+#: The SignatureDef of the network of a dense file that sees the whole frame once, in files that have one: of the
+#: subgraph behind the levels.
 WHOLE_SIGNATURE = "whole"
 
 #: The SignatureDef of the network that improves a pose, in files that have one: of the last subgraph, but for the next.

@@ -62,7 +62,9 @@ class DenseSearch:
         whole: a look at the whole frame, which makes the scan surer, or finds what it has missed; None for none.
     """
 
-    def __init__(self, scan: DenseScan, network: CropReader | None, passes: int, whole: WholeLook | None = None) -> None:
+    def __init__(
+        self, scan: DenseScan, network: CropReader | None, passes: int, whole: WholeLook | None = None
+    ) -> None:
         self._scan, self._network, self._passes, self._whole = scan, network, passes, whole
 
     def find(self, frame: Image, max_targets: int) -> list[Found]:

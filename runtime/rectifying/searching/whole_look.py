@@ -90,7 +90,9 @@ def with_look(
         Best first; of equal scores the earlier one first.
     """
     together = list(candidates)
-    agreeing = [number for number, one in enumerate(together) if overlap(one.corners, look.corners) >= AGREEMENT_OVERLAP]
+    agreeing = [
+        number for number, one in enumerate(together) if overlap(one.corners, look.corners) >= AGREEMENT_OVERLAP
+    ]
     if agreeing:
         surest = max(agreeing, key=lambda number: together[number].score)
         both = math.sqrt(together[surest].score * look.score)

@@ -27,7 +27,7 @@ def box(x: float, y: float, width: float, height: float, score: float) -> Candid
 
 
 def scene(*blobs: tuple[int, int, float, int], look: float = 0.0) -> np.ndarray:
-    """A black BGR frame 256×192 with blobs, as ``test_dense_scan`` has them; ``look``: the score of the other network."""
+    """A black BGR frame 256×192 with blobs, as ``test_dense_scan`` has them; ``look``: the other network's score."""
     frame = np.zeros((192, 256, 3), np.uint8)
     frame[:2, :2, 2] = round(256 * look)
     for x, y, score, half in blobs:
