@@ -26,7 +26,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.interpreter import open_interpreter
 from stn_rectify.runtime.model.metadata import InputSpec
-from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, TURN_SIGNATURE
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, TURN_SIGNATURE, WHOLE_SIGNATURE
 from stn_rectify.runtime.rectifying.pixels.crops import COARSE_SUPERSAMPLING, FINE_SUPERSAMPLING, target_crop
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, resize_antialiased
 from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
@@ -123,6 +123,11 @@ def stage_calls(rectifier: Rectifier, frame: Image) -> dict[str, Call]:
     found = candidates()
     calls[f"candidates_{len(found)}"] = candidates
     calls["thinning"] = lambda: thinned(found, MAX_CANDIDATES)
+    if metadata.whole is not None:
+        look = Preprocessor(metadata.whole.input)
+        whole = look.network_input(frame, pyramid)
+        calls["whole_resize_and_quantize"] = lambda: look.network_input(frame, pyramid)
+        calls["whole_inference"] = lambda: interpreter.run_signature(WHOLE_SIGNATURE, whole)
     calls |= crop_calls(rectifier, frame, pyramid)
     return calls
 
