@@ -116,9 +116,7 @@ class _GraphReader:
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
                 "needs features of its own"
             )
-        whole = graph.function(
-            graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores}
-        )
+        whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
         convention = pose.convention
         if convention is not None:
             kernel = np.float32(kernel @ convention.B.T)
@@ -293,7 +291,9 @@ class _GraphReader:
         notes: tuple[str, ...] = ()
         if not border.exact:
             share = f"{100 * border.differs:.1f} % of the pixels differ on poses that leave the frame"
-            what = f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
+            what = (
+                f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
+            )
             if not self._accept_border:
                 raise ModelFileError(
                     f"{self.name}: {what}; with --accept-border the nearest, {border.padding}, is taken: {share}"

@@ -40,9 +40,7 @@ class Border:
         return self.known and self.name == self.padding
 
 
-def _neighbours(
-    image: Array, x: Array, y: Array, columns: tuple[Array, Array], rows: tuple[Array, Array]
-) -> Array:
+def _neighbours(image: Array, x: Array, y: Array, columns: tuple[Array, Array], rows: tuple[Array, Array]) -> Array:
     """Four pixels weighted by how far x and y are from ``columns[0]`` and ``rows[0]``, extrapolated beyond 0 and 1."""
     height, width, _ = image.shape
     fx, fy = (x - columns[0])[..., None], (y - rows[0])[..., None]

@@ -278,4 +278,3 @@ def _reader(tensor: Any) -> str:
         tensor = readers[0].outputs[0]
         readers = tensor.consumers()
     return str(readers[0].name if readers else tensor.op.name)
-

@@ -76,7 +76,9 @@ def _attention(frame):
     theta = foreign.localization(SHAPE, 3, [0.7, 0.1, -0.05])(frame)
     scale, x, y = theta[:, :1], theta[:, 1:2], theta[:, 2:]
     zero = ops.zeros_like(scale)
-    return foreign.BilinearInterpolation(SIZE, "half", "zeros")([frame, ops.concatenate([scale, zero, x, zero, scale, y])])
+    return foreign.BilinearInterpolation(SIZE, "half", "zeros")(
+        [frame, ops.concatenate([scale, zero, x, zero, scale, y])]
+    )
 
 
 def _two_dense_layers(frame):
