@@ -15,6 +15,7 @@ from keras.src.utils import python_utils
 from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
+_NOT_LOADED = "is not a Keras model that can be loaded"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -78,6 +79,10 @@ def _stored_kind(file: Path) -> str | None:
         return None
 
 
+class LegacyFileError(DataError):
+    """An .h5 file that Keras 3 cannot load; Keras 2 wrote it, and may."""
+
+
 def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
     """Loads a trained .keras file, or an .h5 file of a whole model.
 
@@ -103,7 +108,9 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
             file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=custom_objects is None
         )
     except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} {_reason(error)}") from error
+        problem = f"{file} {_reason(error)}"
+        only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)
+        raise (LegacyFileError if only_there else DataError)(problem) from error
 
 
 def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
@@ -132,4 +139,4 @@ def _reason(error: Exception) -> str:
             "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
             "uses (runs both), or export the model as a SavedModel"
         )
-    return f"is not a Keras model that can be loaded: {first_line(error)}"
+    return f"{_NOT_LOADED}: {first_line(error)}"
