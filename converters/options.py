@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from stn_rectify.converters.custom_code import CustomCode
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, pair, positionals, required
 from stn_rectify.runtime.command.parsing.parser import number, share, whole_number
 from stn_rectify.runtime.errors import UsageError
@@ -15,6 +16,9 @@ from stn_rectify.runtime.model.metadata import MAX_PASSES
 
 #: Refinement passes that a file asks for if nobody says otherwise.
 DEFAULT_PASSES = 3
+
+#: What a look at the whole frame counts where a dense network sees nothing, if nobody says otherwise.
+DEFAULT_WEIGHT = 0.45
 
 _GATE = "what a model must reach, or it fails and gets no .tflite"
 _MANY = "many models"
@@ -42,7 +46,11 @@ class ConversionOptions(OptionGroup):
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
+        custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
+        accept_border: take the nearest of our paddings for a sampler whose own is none of them.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
+        whole_weight: what the scores of a network that sees the whole frame count beside those of the dense network
+            in whose file it is.
         refit_head: fit θ's linear function to the quantized features, where that helps (`head_refit`).
         overwrite: replace existing files.
         validation: frames with known truth for the report's checks; None: the calibration frames.
@@ -71,11 +79,28 @@ class ConversionOptions(OptionGroup):
         metavar="SCORE",
     )
     latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
+    custom_objects: CustomCode | None = option(
+        None,
+        "classes and functions that a .keras or .h5 file needs; this RUNS THE CODE of FILE.py, and of Lambda layers in "
+        "the model: give it for models that you trust only",
+        CustomCode.read,
+        metavar="FILE.py",
+    )
+    accept_border: bool = flag(
+        "of a sampler that reads outside the frame as none of ours does, take the nearest; says how many pixels differ"
+    )
     refine_passes: int = option(
         DEFAULT_PASSES,
         "of the network NAME.refine.keras beside NAME.keras, that the file asks for (%(default)s)",
         whole_number(0, MAX_PASSES),
         metavar="N",
+    )
+    whole_weight: float = option(
+        DEFAULT_WEIGHT,
+        "of the network NAME.whole.keras beside a dense NAME.keras: what its scores count where the dense network sees "
+        "nothing, above 0 to 1 (%(default)s)",
+        number("a number above 0, at most 1", lambda value: 0 < value <= 1),
+        metavar="WEIGHT",
     )
     refit_head: bool = flag("fit theta's layer to the quantized features where that helps", default=True)
     overwrite: bool = flag("replace existing files that are not of an earlier run")
@@ -126,7 +151,7 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
+        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
         "'glob*patterns'",
         metavar="INPUT",
     )

@@ -38,6 +38,7 @@ def open_camera(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     **options: Any,
 ) -> FrameSource:
     """Opens a camera.
@@ -48,6 +49,7 @@ def open_camera(
         reconnect: whether it is opened again when it is lost; the same camera, even if it gets another number.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         **options: of `CameraSource` (``width``, ``height``, ``framerate``, ``fourcc``) or `PiCameraSource` (the same
             without ``fourcc``).
 
@@ -78,7 +80,7 @@ def open_camera(
 
     if not reconnect:
         return open_in_thread(open_it)
-    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
+    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event, on_waiting=on_waiting)
 
 
 def open_video(
@@ -87,6 +89,7 @@ def open_video(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     framerate: float | None = None,
 ) -> FrameSource:
     """Opens a video file, a stream, or an address of single pictures. What is live is opened again when it is lost.
@@ -96,6 +99,7 @@ def open_video(
         reconnect: whether it is opened again when it is lost.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         framerate: see `VideoSource`.
 
     Raises:
@@ -108,7 +112,10 @@ def open_video(
     if not reconnect or not is_url(str(video)):
         return open_in_thread(lambda: VideoSource(video, framerate=framerate))
     return ReconnectingSource(
-        lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
+        lambda: VideoSource(video, framerate=framerate),
+        timeout_s=reconnect_timeout_s,
+        on_event=on_event,
+        on_waiting=on_waiting,
     )
 
 
@@ -120,6 +127,7 @@ def open_source(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     framerate: float | None = None,
     **camera: Any,
 ) -> FrameSource:
@@ -133,9 +141,10 @@ def open_source(
         on_error: called with the error of an image, or of one of several videos, that cannot be read, which is then
             left out. None raises it.
         max_pixels: see `ImageSource`.
-        reconnect: see `open_camera`; so ``reconnect_timeout_s`` and ``on_event``.
+        reconnect: see `open_camera`; so ``reconnect_timeout_s``, ``on_event`` and ``on_waiting``.
         reconnect_timeout_s: see there.
         on_event: see there.
+        on_waiting: see there.
         framerate: frames per second to ask a camera, or an address of single pictures, for.
         **camera: ``width``, ``height`` and ``fourcc`` to ask a camera for, see `open_camera`.
 
@@ -147,8 +156,11 @@ def open_source(
         return source
     names = _names(source)
     again: dict[str, Any] = {
-        "reconnect": reconnect, "reconnect_timeout_s": reconnect_timeout_s, "on_event": on_event
-    }  # fmt: skip
+        "reconnect": reconnect,
+        "reconnect_timeout_s": reconnect_timeout_s,
+        "on_event": on_event,
+        "on_waiting": on_waiting,
+    }
 
     def opener(option: str, group: list[str]) -> Callable[[], FrameSource]:
         name = group[0]

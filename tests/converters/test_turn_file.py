@@ -19,7 +19,7 @@ from stn_rectify.converters.reading.model_files import companion_files, sha256_o
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import save_model as save_kind
-from stn_rectify.models.network.turn import plain_turn_network, turn_network
+from stn_rectify.models.network.turn import turn_network
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -37,7 +37,7 @@ def save_turn(folder, name="stn", shape=SHAPE, **known):
     head = model.get_layer("quarters")
     head.set_weights([np.random.default_rng(k).normal(0, 1.5, v.shape) for k, v in enumerate(head.weights)])
     file = folder / f"{name}.turn.keras"
-    save_kind(plain_turn_network(model), file, TURN)
+    save_kind(model, file, TURN)
     turns = model.predict(frames / np.float32(255), verbose=0).argmax(axis=1)
     np.savez(file.with_suffix(".calibration.npz"), frames=frames, labels=turns, **known)
     return file

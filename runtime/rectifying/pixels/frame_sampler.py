@@ -27,6 +27,8 @@ from stn_rectify.runtime.rectifying.pixels.splines import spline_map
 MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 _IDENTITY = identity_theta("projective")
+# A transparent border leaves alone what would need a pixel beyond the last one: the image is cut there.
+_BORDERS = {"border": cv2.BORDER_REPLICATE, "zeros": cv2.BORDER_CONSTANT, "cut": cv2.BORDER_TRANSPARENT}
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class FrameSampler:
     Attributes:
         output_size: width and height of all rectified images, pixels; a side of 0 follows from the other by the
             target's aspect. None for each target's own size in the frame.
-        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
+        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``;
+            ``"cut"``: the same, but from the centre of the last pixel on, and nothing fades.
         outside: a pixel value.
         margin: what the image shows beyond each edge of the target, as a share of the target's side; 0 for splines. A
             target whose margin would reach behind the camera gets none.
@@ -164,14 +167,17 @@ class FrameSampler:
         """
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self.sample(part, theta, homography, size))
-        border = cv2.BORDER_REPLICATE if self.padding == "border" else cv2.BORDER_CONSTANT
+        border = _BORDERS[self.padding]
         outside = (self.outside,) * OPENCV_CHANNELS
+        ground = None  # what pixels are where nothing of the frame is read
+        if border == cv2.BORDER_TRANSPARENT:
+            ground = np.full((size[1], size[0], *frame.shape[2:]), self.outside, np.uint8)
         if len(theta) == THETA_SIZE["tps"]:
             x, y = spline_map(theta, (frame.shape[1], frame.shape[0]), size)
-            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
+            warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, ground, borderMode=border, borderValue=outside)
         else:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=outside)
+            warped = cv2.warpPerspective(frame, homography, size, ground, flags, border, outside)
         return np.asarray(warped, np.uint8)
 
 
