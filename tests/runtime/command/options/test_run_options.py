@@ -12,7 +12,8 @@ from stn_rectify.runtime.command.options.run_options import RunOptions, parse_op
 
 # Together they set every option to something other than its default.
 COMMAND_LINES = (
-    "--config= --print-config --debug --quiet --list-models --print-schema --print-completion bash  --image a b --max-pixels 9M "
+    "--config= --print-config --debug --quiet --list-models --print-schema --print-completion bash "
+    "--image a b --max-pixels 9M --frozen-after 7 --commit-interval 7 "
     "--width 640 --height 480 --framerate 30 --fourcc MJPG --no-reconnect "
     "--reconnect-timeout 5 --hflip --vflip --rotation 90 --roi 0,0,1,0.5 --model fast --threads 2 --output frame a.mp4 "
     "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off --max-archive-bytes 2M --max-tensor-bytes 2G "
