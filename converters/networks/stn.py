@@ -173,7 +173,7 @@ class ScanNetwork(StnNetwork):
         report = super().report(file)
         if file is None or not isinstance(report.comparison, Comparison):
             return report
-        pictured = self.open(file), self.parts, self.validation, report.comparison
+        pictured = self.open(file).metadata.input, self.parts, self.validation, report.comparison
         return replace(
             report,
             pictures=take_pictures(*pictured),

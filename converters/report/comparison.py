@@ -21,7 +21,7 @@ from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
-from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, WHOLE_SIGNATURE, ModelFile
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
 
@@ -149,7 +149,8 @@ def compare(
     Raises:
         ModelFileError: if the interpreter refuses the file or dies of it.
     """
-    network = model.metadata.refine if signature == REFINE_SIGNATURE else model.metadata
+    further = {REFINE_SIGNATURE: model.metadata.refine, WHOLE_SIGNATURE: model.metadata.whole}
+    network = further.get(signature, model.metadata)
     if network is None or network.theta is None:
         raise ModelFileError(f"{model.path} has no network with the signature {signature!r} that gives a pose")
     with IsolatedInterpreter(package) as interpreter:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras.src.utils import python_utils
 
-from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, kind_by_name, partial_file
+from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
 _NOT_LOADED = "is not a Keras model that can be loaded"
@@ -44,7 +44,8 @@ def save_model(model: keras.Model, file: Path, kind: str) -> None:
 def network_kind(file: Path) -> str:
     """Reads what kind of network a .keras file holds; a file that does not say it is judged by its name.
 
-    Networks that belong together find each other by their names, so a stored kind must agree with the name.
+    Networks that belong together find each other by their names, so a stored kind must agree with the name. A scan
+    network may be called as one that goes into the file of a dense network.
 
     Raises:
         DataError: if its kind is damaged, unknown, or another than its name says. A file that cannot be read is judged
@@ -60,6 +61,8 @@ def network_kind(file: Path) -> str:
         )
     if NETWORK_SUFFIXES[stored] == NETWORK_SUFFIXES[named]:
         return stored
+    if (stored, named) == (SCAN, WHOLE):
+        return WHOLE
     name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
     raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
 

@@ -22,9 +22,10 @@ from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.hard_end import hard_end
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals, was_asked_to_stop
 from stn_rectify.runtime.sources import list_cameras
 from stn_rectify.runtime.sources.addresses import without_secrets
 from stn_rectify.runtime.sources.kinds import kind_of
@@ -33,7 +34,7 @@ from stn_rectify.runtime.sources.threaded import any_left
 
 def command() -> NoReturn:
     """The program: `main` on the words it was called with, then the end of the process."""
-    run_program(main, ends_hard=any_left)
+    run_program(main, ends_hard=lambda: any_left() or was_asked_to_stop())
 
 
 @warning_lines(PROGRAM)
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
             _opencv_log_level()(0)
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        with stop_signals() as signals:
+        with stop_signals() as signals, hard_end(PROGRAM):
             return (
                 _list_cameras() if options.source.list_cameras else run(options, signals, lambda: parse_options(words))
             )

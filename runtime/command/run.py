@@ -13,12 +13,14 @@ from stn_rectify.runtime.command.options.run_options import PROGRAM, RunOptions,
 from stn_rectify.runtime.command.options.source import open_source
 from stn_rectify.runtime.command.options.web import open_web_view
 from stn_rectify.runtime.command.upkeep.reloading import Reloader, reload_signal
+from stn_rectify.runtime.command.upkeep.watching import RunWatch
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
 from stn_rectify.runtime.sources import CapturedFrame, FrameSource, ImageSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
@@ -35,7 +37,8 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         read_options: reads the options anew when SIGHUP asks for it; None for those that it has.
 
     Returns:
-        The exit status: 1 if a frame failed, or a recognizer failed on a target, else 0.
+        The exit status: 1 if a frame failed, a recognizer failed on a target, or an output cannot be written to in the
+        end, else 0.
 
     Raises:
         StnRectifyError: if the run cannot begin, or cannot go on.
@@ -56,15 +59,21 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options, unread))
         pipeline, max_targets = finding.pipeline, options.target.max_targets
+        watch = stack.enter_context(RunWatch(summary, frozen_after_s=options.reconnection.frozen_after))
         source = stack.enter_context(
-            open_source(options.source, options.images, options.camera, options.reconnection, failed)
+            open_source(
+                options.source, options.images, options.camera, options.reconnection, failed, on_waiting=watch.away
+            )
         )
         # They make files only once frames can come.
         video, labels = options.model.video_file, finding.recognizer is not None
         asked_for = make_sinks(
             options.results, options.saving, options.mqtt, source, video=video, labels=labels, targets=max_targets > 1
         )
-        sinks, saving = _with_switch([stack.enter_context(sink) for sink in asked_for])
+        outputs = stack.enter_context(contextlib.ExitStack())
+        opened = [outputs.enter_context(sink) for sink in asked_for]
+        watch.outputs = [sink for sink in opened if isinstance(sink, BackgroundSink)]
+        sinks, saving = _with_switch(opened)
         web_view = open_web_view(
             options.web,
             pipeline,
@@ -82,7 +91,8 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         def frames() -> Iterator[CapturedFrame]:
             for frame in source:
                 if reload.take():
-                    reloader.reload()
+                    with watch.reloading():
+                        reloader.reload()
                 yield frame
 
         last = None
@@ -94,24 +104,31 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
                     say(recognizer_line(finding.recognizer))
                 if web_view is not None:
                     say(f"web view at {web_view.url}")
+                watch.begin(source)
                 last = _rectify_all(
-                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed
+                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed, watch
                 )
             summary.end()
             if web_view is not None and last is not None and options.results.frames is None:
-                _keep_open(web_view, source, pipeline, last)
+                _keep_open(web_view, source, pipeline, last, watch)
+            watch.end()
+            outputs.close()
+            watch.note_troubles()
         except BrokenPipeError:
             raise
         except BaseException:
+            with contextlib.suppress(StnRectifyError, BrokenPipeError):
+                outputs.close()
+            watch.note_troubles()
             say(str(summary))
             raise
         say(str(summary))
-    return 1 if summary.failed or summary.unread else 0
+    return 1 if summary.failed or summary.unread or watch.is_failing else 0
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
     """The sinks, that of ``--save`` behind a switch, and the switch."""
-    switches = {id(sink): SavingSwitch(sink) for sink in sinks if isinstance(sink, SaveSink)}
+    switches = {id(sink): SavingSwitch(sink) for sink in sinks if isinstance(sink, SaveSink | BackgroundSaveSink)}
     return [switches.get(id(sink), sink) for sink in sinks], next(iter(switches.values()), None)
 
 
@@ -124,6 +141,7 @@ def _rectify_all(
     summary: RunSummary,
     limit: int | None,
     failed: Callable[[StnRectifyError], None],
+    watch: RunWatch,
 ) -> tuple[CapturedFrame, Processed] | None:
     """Returns the last frame, as the source gave it and as it was processed."""
     last = None
@@ -141,6 +159,7 @@ def _rectify_all(
                     say(result_line(done.frame, target))
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
+        watch.frame_done(frame)
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)
@@ -152,7 +171,11 @@ def _rectify_all(
 
 
 def _keep_open(
-    web_view: WebView, source: FrameSource, pipeline: Pipeline, last: tuple[CapturedFrame, Processed]
+    web_view: WebView,
+    source: FrameSource,
+    pipeline: Pipeline,
+    last: tuple[CapturedFrame, Processed],
+    watch: RunWatch,
 ) -> None:
     """Images and videos end before people have looked. Another model gets the last frame again."""
     if source.is_stopped:
@@ -165,4 +188,5 @@ def _keep_open(
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
                 web_view.show(done)
+        watch.away()
         time.sleep(_STAY_POLL_S)

@@ -35,6 +35,7 @@ def open_camera(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     **options: Any,
 ) -> FrameSource:
     """Opens a camera.
@@ -45,6 +46,7 @@ def open_camera(
         reconnect: whether it is opened again when it is lost; the same camera, even if it gets another number.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         **options: of `CameraSource` (``width``, ``height``, ``framerate``, ``fourcc``) or `PiCameraSource` (the same
             without ``fourcc``).
 
@@ -75,7 +77,7 @@ def open_camera(
 
     if not reconnect:
         return open_in_thread(open_it)
-    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
+    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event, on_waiting=on_waiting)
 
 
 def open_video(
@@ -84,6 +86,7 @@ def open_video(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     framerate: float | None = None,
 ) -> FrameSource:
     """Opens a video file, a stream, or an address of single pictures. What is live is opened again when it is lost.
@@ -93,6 +96,7 @@ def open_video(
         reconnect: whether it is opened again when it is lost.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         framerate: see `VideoSource`.
 
     Raises:
@@ -105,5 +109,8 @@ def open_video(
     if not reconnect or not is_url(str(video)):
         return open_in_thread(lambda: VideoSource(video, framerate=framerate))
     return ReconnectingSource(
-        lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
+        lambda: VideoSource(video, framerate=framerate),
+        timeout_s=reconnect_timeout_s,
+        on_event=on_event,
+        on_waiting=on_waiting,
     )

@@ -14,6 +14,7 @@ from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.sources import CapturedFrame
 
 
@@ -28,7 +29,7 @@ class SavingSwitch(ResultSink):
         is_on: any thread may set it.
     """
 
-    def __init__(self, sink: SaveSink, *, is_on: bool = True) -> None:
+    def __init__(self, sink: SaveSink | BackgroundSaveSink, *, is_on: bool = True) -> None:
         self._sink = sink
         self.is_on = is_on
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.options.values import Count, Region, pixel_count, rate, region, seconds, video
+from stn_rectify.runtime.command.options.values import (
+    Count,
+    Region,
+    interval,
+    pixel_count,
+    rate,
+    region,
+    seconds,
+    video,
+)
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
@@ -90,6 +99,9 @@ class ReconnectionOptions(OptionGroup):
     reconnect_timeout: float | None = option(
         None, "give up after so long without a frame (never)", seconds, metavar="S"
     )
+    frozen_after: float = option(
+        60.0, "say so when its picture has not changed at all for so long; 0: never (60)", interval, metavar="S"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,8 +127,18 @@ def open_source(
     camera: CameraOptions,
     reconnection: ReconnectionOptions,
     failed: Callable[[StnRectifyError], None],
+    *,
+    on_waiting: Callable[[], None] | None = None,
 ) -> FrameSource:
-    """The source that the options name; ``failed`` is told of each image that cannot be read.
+    """The source that the options name.
+
+    Args:
+        source: options.
+        images: options.
+        camera: options.
+        reconnection: options.
+        failed: told of each image that cannot be read.
+        on_waiting: called again and again while a lost camera or stream is waited for.
 
     Raises:
         SourceError: if the source cannot be opened.
@@ -134,6 +156,7 @@ def open_source(
         "reconnect": reconnection.reconnect,
         "reconnect_timeout_s": reconnection.reconnect_timeout,
         "on_event": say,
+        "on_waiting": on_waiting,
     }
     if source.video is not None:
         return open_video(source.video, framerate=camera.framerate, **again)

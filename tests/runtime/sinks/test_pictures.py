@@ -74,14 +74,15 @@ def test_thousands_of_pictures_stay_below_the_limit_and_the_oldest_go(
     foreign = ["holiday.png", "video0-000001.rectified.png", "x-20261122T230841.000Z.png", "readme.rectified.png"]
     for name in foreign:
         (tmp_path / name).write_bytes(bytes(100_000))
-    with SaveSink(tmp_path, dated=True) as sink:  # an earlier run, without a limit
+    with SaveSink(tmp_path, dated=True, commit_s=60) as sink:  # an earlier run, without a limit
         for index in range(300):
             sink.write(captured(index, index - 1000), result())
-    with SaveSink(tmp_path, dated=True, limit_bytes=400 * 4096) as sink:
+    with SaveSink(tmp_path, dated=True, limit_bytes=400 * 4096, commit_s=60) as sink:
         monkeypatch.setattr(os, "scandir", None)  # the folder is read once
         for index in range(2000):
             sink.write(captured(index, index), result())
             if index == 50:
+                sink.commit()
                 kept = set(names(tmp_path)) - set(foreign)
                 assert len(kept) == 400
                 assert f"video0-{'20261122T225201.000Z'}.rectified.png" not in kept  # the oldest of the earlier run
