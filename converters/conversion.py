@@ -75,8 +75,9 @@ class Conversion:
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     """Converts one .keras file or SavedModel folder to ``out/NAME.tflite``, with its report.
 
-    A ``NAME.refine.keras`` and a ``NAME.turn.keras`` beside ``NAME.keras`` go into the same file; a
-    ``NAME.recognizer.keras`` becomes a file of its own, calibrated and labelled with what lies beside it
+    A ``NAME.refine.keras`` and a ``NAME.turn.keras`` beside ``NAME.keras`` go into the same file, and a
+    ``NAME.whole.keras`` beside a dense one; a ``NAME.recognizer.keras`` becomes a file of its own, calibrated and
+    labelled with what lies beside it
     (`reading.model_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
@@ -161,13 +162,15 @@ def _reported(
         options=asdict(first.options),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
+    pictured = next((number for number, network in enumerate(reports) if network.pictures), 0)
     write_report(
         model_file.path.parent,
         report,
-        reports[0].pictures,
-        reports[0].alignment,
+        reports[pictured].pictures,
+        reports[pictured].alignment,
         reports[0].sheets,
         [sheet for network in reports if network.kind == TURN for sheet in network.sheets],
+        pictured=pictured,
     )
     if report["failures"]:
         raise ModelFileError(f"{first.source}: {'; '.join(report['failures'])}")

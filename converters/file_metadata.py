@@ -27,6 +27,7 @@ from stn_rectify.runtime.model.metadata import (
     ScoreSpec,
     ThetaSpec,
     TurnSpec,
+    WholeSpec,
 )
 
 #: ``coordinates`` of a file without θ.
@@ -110,6 +111,27 @@ def refine_metadata(
         _score(assembly),
         margin,
         passes,
+        assembly.cost.parameters,
+        assembly.cost.macs,
+    )
+
+
+def whole_metadata(
+    parts: StnParts, assembly: Assembly, value_range: tuple[float, float], *, weight: float
+) -> WholeSpec:
+    """Gives what metadata.json says under ``whole``: what the runtime needs to know of a look at the whole frame.
+
+    Args:
+        parts: the float network.
+        assembly: what became of it.
+        value_range: what pixel values 0 and 255 are to it.
+        weight: what its scores count beside those of the dense network.
+    """
+    return WholeSpec(
+        _input(parts, assembly, value_range),
+        ThetaSpec(len(parts.bias), THETA_BITS),
+        _score(assembly),
+        weight,
         assembly.cost.parameters,
         assembly.cost.macs,
     )

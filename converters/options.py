@@ -17,6 +17,9 @@ from stn_rectify.runtime.model.metadata import MAX_PASSES
 #: Refinement passes that a file asks for if nobody says otherwise.
 DEFAULT_PASSES = 3
 
+#: What a look at the whole frame counts where a dense network sees nothing, if nobody says otherwise.
+DEFAULT_WEIGHT = 0.45
+
 _GATE = "what a model must reach, or it fails and gets no .tflite"
 _MANY = "many models"
 
@@ -46,6 +49,8 @@ class ConversionOptions(OptionGroup):
         custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
         accept_border: take the nearest of our paddings for a sampler whose own is none of them.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
+        whole_weight: what the scores of a network that sees the whole frame count beside those of the dense network
+            in whose file it is.
         refit_head: fit θ's linear function to the quantized features, where that helps (`head_refit`).
         overwrite: replace existing files.
         validation: frames with known truth for the report's checks; None: the calibration frames.
@@ -89,6 +94,13 @@ class ConversionOptions(OptionGroup):
         "of the network NAME.refine.keras beside NAME.keras, that the file asks for (%(default)s)",
         whole_number(0, MAX_PASSES),
         metavar="N",
+    )
+    whole_weight: float = option(
+        DEFAULT_WEIGHT,
+        "of the network NAME.whole.keras beside a dense NAME.keras: what its scores count where the dense network sees "
+        "nothing, above 0 to 1 (%(default)s)",
+        number("a number above 0, at most 1", lambda value: 0 < value <= 1),
+        metavar="WEIGHT",
     )
     refit_head: bool = flag("fit theta's layer to the quantized features where that helps", default=True)
     overwrite: bool = flag("replace existing files that are not of an earlier run")

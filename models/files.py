@@ -1,7 +1,7 @@
 """The files of the workstation: replaced in one step, called by what they hold, hashed.
 
-Networks that belong together are called ``NAME.keras``, ``NAME.refine.keras``, ``NAME.turn.keras`` and
-``NAME.recognizer.keras``.
+Networks that belong together are called ``NAME.keras``, ``NAME.whole.keras``, ``NAME.refine.keras``,
+``NAME.turn.keras`` and ``NAME.recognizer.keras``.
 """
 
 from __future__ import annotations
@@ -26,13 +26,20 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 #: Files of models that `stn_rectify.models.network.keras_file.load_model` reads.
 MODEL_SUFFIXES = (".keras", *HDF5_SUFFIXES)
 
+#: A scan network that looks at the whole frame beside the dense one of ``NAME.keras``.
+WHOLE_SUFFIX = ".whole.keras"
+
 #: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
 SCAN, DENSE, REFINE, TURN, RECOGNIZER = "scan", "dense", "refine", "turn", "recognizer"
+
+#: A scan network in the file of a dense one: its .keras file says `SCAN`, and its name that it is this.
+WHOLE = "whole"
 
 #: How a file is called by the kind of its network.
 NETWORK_SUFFIXES = {
     REFINE: REFINE_SUFFIX,
     TURN: TURN_SUFFIX,
+    WHOLE: WHOLE_SUFFIX,
     RECOGNIZER: RECOGNIZER_SUFFIX,
     SCAN: ".keras",
     DENSE: ".keras",
@@ -77,6 +84,16 @@ def is_turn_file(file: Path) -> bool:
 def scan_file_of_turn(turn: Path) -> Path:
     """The file of the network whose rectified targets a turn network looks at."""
     return turn.with_name(turn.name.removesuffix(TURN_SUFFIX) + ".keras")
+
+
+def whole_file_of(dense: Path) -> Path:
+    """The file of the scan network that goes into that of the dense ``NAME.keras``, which need not exist."""
+    return dense.with_name(dense.name.removesuffix(".keras") + WHOLE_SUFFIX)
+
+
+def companion_suffix(file: Path) -> str | None:
+    """How a network's file ends that goes into the file of ``NAME.keras``; None of any other."""
+    return next((s for s in (WHOLE_SUFFIX, REFINE_SUFFIX, TURN_SUFFIX) if file.name.endswith(s)), None)
 
 
 def negatives_of(recognizer: Path) -> Path:

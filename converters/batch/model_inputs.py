@@ -17,15 +17,15 @@ _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a mode
 def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     """The models that are named, lie in folders that are named, or match a pattern, in order and each once.
 
-    A ``NAME.refine.keras`` or ``NAME.turn.keras`` beside ``NAME.keras`` goes into the file of that one and is no model
-    of its own.
+    A ``NAME.whole.keras``, ``NAME.refine.keras`` or ``NAME.turn.keras`` beside ``NAME.keras`` goes into the file of
+    that one and is no model of its own.
 
     Args:
         inputs: .keras and .h5 files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
 
     Raises:
-        UsageError: if an input is missing or holds no model, two models would have the same output, or a refine or turn
-            network is named without the model that it lies beside.
+        UsageError: if an input is missing or holds no model, two models would have the same output, or such a network
+            is named without the model that it lies beside.
     """
     models: dict[Path, Path] = {}
     for argument in inputs:
@@ -62,7 +62,7 @@ def unusable_name(source: Path, out: Path) -> str | None:
 
 
 def _is_companion(file: Path, inputs: Mapping[Path, Path]) -> bool:
-    """Tells whether a file is the refine or turn network of one of the inputs.
+    """Tells whether a file is a network that goes into the file of one of the inputs.
 
     Raises:
         UsageError: if it is that of a model that is none of them.

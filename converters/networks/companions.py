@@ -1,4 +1,4 @@
-"""The common part of the networks that go into the file of another: the refine network and the turn network."""
+"""The common part of the networks that go into the file of another: a look at the whole frame, refining, turning."""
 
 from __future__ import annotations
 

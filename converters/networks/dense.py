@@ -17,6 +17,7 @@ from stn_rectify.converters.file_metadata import CORNERS_IN_PIXELS, colour_name,
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.stn import RefineNetwork
 from stn_rectify.converters.networks.turn import turn_spec
+from stn_rectify.converters.networks.whole import whole_spec
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import DenseReference, Reference
 from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
@@ -194,7 +195,7 @@ class DenseNetwork(Network):
         return quantize_frames(frames, self.options.value_range, self.assembly.image)
 
     def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> Metadata:
-        """The content of metadata.json, with that of the refine network if there is one."""
+        """The content of metadata.json, with that of the networks behind it."""
         assembly, options, channels = self.assembly, self.options, self.parts.channels
         image, levels = assembly.image, tuple(
             LevelSpec(level_signature(number, size), *size) for number, size in enumerate(self.levels)
@@ -220,6 +221,7 @@ class DenseNetwork(Network):
             macs=self._cost.macs,
             source_sha256=self.source_sha256,
             converter=versions(),
+            whole=whole_spec(others),
             refine=next((other.spec for other in others if isinstance(other, RefineNetwork)), None),
             turn=turn_spec(others),
             min_score=options.min_score,

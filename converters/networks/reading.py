@@ -10,9 +10,10 @@ from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.recognizer import read_recognizer
 from stn_rectify.converters.networks.stn import read_refine, read_scan
 from stn_rectify.converters.networks.turn import read_turn
+from stn_rectify.converters.networks.whole import read_whole, refuse_whole
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.model_files import own_options
-from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, scan_file_of_turn
+from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, WHOLE, scan_file_of_turn
 from stn_rectify.models.network.keras_file import network_kind
 from stn_rectify.runtime.errors import UsageError
 
@@ -37,18 +38,19 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
 
 
 def _scan_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
+    refuse_whole(source)
     scan = read_scan(source, options)
-    return _with_others(scan, scan.parts.transform, scan.parts.channels)
+    return _with_others(scan, None, scan.parts.transform, scan.parts.channels)
 
 
 def _dense_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     dense = read_dense(source, options)
-    return _with_others(dense, "projective", dense.parts.channels)
+    return _with_others(dense, read_whole(dense), "projective", dense.parts.channels)
 
 
-def _with_others(first: Network, transform: str, channels: int) -> tuple[Network, ...]:
+def _with_others(first: Network, whole: Network | None, transform: str, channels: int) -> tuple[Network, ...]:
     """A network that finds targets, and what lies beside it, in the order of the file's subgraphs."""
-    others = (read_refine(first, transform, channels), read_turn(first, transform, channels))
+    others = (whole, read_refine(first, transform, channels), read_turn(first, transform, channels))
     return (first, *(other for other in others if other is not None))
 
 
@@ -63,11 +65,12 @@ def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]
     return (read_recognizer(source, options),)
 
 
-#: A refine network without the model that it belongs to is converted as any STN.
+#: A refine network, or one that sees the whole frame, without the model that it belongs to is converted as any STN.
 _READERS: dict[str, Callable[[Path, ConversionOptions], tuple[Network, ...]]] = {
     SCAN: _scan_and_refine,
     DENSE: _dense_and_refine,
     REFINE: _scan_and_refine,
+    WHOLE: _scan_and_refine,
     TURN: _turn,
     RECOGNIZER: _recognizer,
 }

@@ -26,16 +26,18 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
-from stn_rectify.converters.reading.keras_parts import NotOurLayers, split_keras_model
-from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.reading.keras_2 import keras_2_export
+from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
+from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.verdict import class_doubts, pose_doubts, poses_check
+from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
-from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
@@ -114,6 +116,7 @@ class StnNetwork(Network):
         frames, classes = self.validation.frames, comparison.class_scores
         alike = bool((frames == frames[:1]).all())
         doubts = pose_doubts(comparison, self.parts.input_size, alike)
+        doubts = [*self._range_doubts(alike), *doubts]
         told_apart = poses_check(comparison, self.parts.input_size, alike)
         doubts += [] if classes is None else class_doubts(classes)
         return replace(
@@ -126,6 +129,19 @@ class StnNetwork(Network):
             thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
             summary=summary,
         )
+
+    def _range_doubts(self, alike: bool) -> list[str]:
+        """Says with which value range the poses would be plausible, where they are not."""
+        given, size = self.options.value_range, self.parts.input_size
+        least_px = STILL_SHARE * float(np.hypot(*size))
+        better = None if alike else better_value_range(self.parts, self.validation.frames, given, least_px)
+        if better is None:
+            return []
+        (low, high), spread, now = better
+        return [
+            f"with --value-range {given[0]:g} {given[1]:g} the corners vary by {now:.2g} px over the frames, with "
+            f"{low:g} {high:g} by {spread:.2g} px: it was probably trained with the latter"
+        ]
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The whole float model."""
@@ -157,7 +173,7 @@ class ScanNetwork(StnNetwork):
         report = super().report(file)
         if file is None or not isinstance(report.comparison, Comparison):
             return report
-        pictured = self.open(file), self.parts, self.validation, report.comparison
+        pictured = self.open(file).metadata.input, self.parts, self.validation, report.comparison
         return replace(
             report,
             pictures=take_pictures(*pictured),
@@ -224,10 +240,14 @@ def read_stn(source: Path, options: ConversionOptions) -> StnParts:
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
         return split_saved_model(source, accept_border=options.accept_border)
     code = options.custom_objects
-    model = load_model(source, None if code is None else code.run())
+    try:
+        model = load_model(source, None if code is None else code.run())
+    except LegacyFileError as error:
+        with keras_2_export(source, code, error) as folder:
+            return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
     try:
         return split_keras_model(model)
-    except NotOurLayers:
+    except ForeignLayersError:
         return split_keras_graph(model, accept_border=options.accept_border)
 
 

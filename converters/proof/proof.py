@@ -16,7 +16,13 @@ from stn_rectify.converters.tflite.builtin_operators import TFLITE_RUNTIME, VERS
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.model.model_file import LEVEL_SIGNATURE, REFINE_SIGNATURE, SIGNATURE, TURN_SIGNATURE
+from stn_rectify.runtime.model.model_file import (
+    LEVEL_SIGNATURE,
+    REFINE_SIGNATURE,
+    SIGNATURE,
+    TURN_SIGNATURE,
+    WHOLE_SIGNATURE,
+)
 
 
 @dataclass(frozen=True)
@@ -130,12 +136,9 @@ def inspect_file(flatbuffer: bytes, signatures: Sequence[str] | None = None) -> 
     """
     model = read_model(flatbuffer)
     if signatures is None:
-        levels = sorted(
-            (int(own.subgraphIndex), key)
-            for own in model.signatureDefs or []
-            if (key := own.signatureKey.decode()).startswith(LEVEL_SIGNATURE)
-        )
-        further = (REFINE_SIGNATURE, TURN_SIGNATURE)[: len(model.subgraphs) - len(levels) - 1]
+        places = {own.signatureKey.decode(): int(own.subgraphIndex) for own in model.signatureDefs or []}
+        levels = sorted((place, key) for key, place in places.items() if key.startswith(LEVEL_SIGNATURE))
+        further = [key for key in (WHOLE_SIGNATURE, REFINE_SIGNATURE, TURN_SIGNATURE) if key in places]
         signatures = (SIGNATURE, *(key for _, key in levels), *further)
     checks = list(_static_checks(model, signatures))
     if all(check.passed for check in checks):

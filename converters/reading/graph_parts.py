@@ -35,12 +35,13 @@ _NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan"
 _MOST_DIFFERENCE = 1e-3  # of pixel values in [0, 1]: float32 arithmetic in another order
 
 
-def split_saved_model(folder: Path, *, accept_border: bool = False) -> StnParts:
+def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | None = None) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer in the graph of the signature ``serving_default``.
 
     Args:
         folder: the SavedModel.
         accept_border: take the nearest of our paddings where the sampler's is none of them.
+        name: of the model, for messages; None: the folder's.
 
     Raises:
         DataError: if the folder cannot be loaded.
@@ -53,7 +54,7 @@ def split_saved_model(folder: Path, *, accept_border: bool = False) -> StnParts:
         raise DataError(
             f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
         ) from error
-    return _GraphReader(FrozenGraph(folder.name, function), accept_border).parts()
+    return _GraphReader(FrozenGraph(name or folder.name, function), accept_border).parts()
 
 
 def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> StnParts:
@@ -71,7 +72,7 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     prepare_layers(model)
     spec = tf.TensorSpec(shapes[0], model.inputs[0].dtype, name="frame")
     try:
-        concrete = tf.function(lambda frame: model(frame, training=False)).get_concrete_function(spec)
+        concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
         raise ModelFileError(f"{name}: cannot be traced: {first_line(error)}") from error
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
@@ -104,6 +105,7 @@ class _GraphReader:
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
+        self._batch = self._working_batch()
 
     def parts(self) -> StnParts:
         graph = self.graph
@@ -116,9 +118,7 @@ class _GraphReader:
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
                 "needs features of its own"
             )
-        whole = graph.function(
-            graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores}
-        )
+        whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
         convention = pose.convention
         if convention is not None:
             kernel = np.float32(kernel @ convention.B.T)
@@ -136,13 +136,31 @@ class _GraphReader:
             output_size=site.size,
             channels=self.frame_shape[2],
             classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
-            batch=graph.frame.shape[0],
+            batch=self._batch,
             convention=convention,
             scaling=graph.scaling,
             notes=tuple(self._notes),
         )
         check_head(self.name, described(pose.theta), parts)
         return parts
+
+    def _working_batch(self) -> int | None:
+        """The batch size that the graph takes; None for any.
+
+        Raises:
+            ModelFileError: if it does not run.
+        """
+        stated = self.graph.frame.shape[0]
+        for count in (2, 1) if stated is None else (stated,):
+            try:
+                self.graph.run(
+                    [(self.graph.frame, np.zeros((count, *self.frame_shape), np.float32))], *self.graph.outputs
+                )
+            except tf.errors.OpError as error:
+                reason = first_line(error)
+            else:
+                return None if count == 2 and stated is None else count
+        raise ModelFileError(f"{self.name}: does not run on a black frame: {reason}")
 
     # Outputs
 
@@ -236,9 +254,7 @@ class _GraphReader:
             if ours is not None:
                 return ours
         for theta in site.thetas:
-            probe = SamplerProbe(
-                self.name, self._sampler(theta, site.rectified), self.frame_shape, self.graph.frame.shape[0]
-            )
+            probe = SamplerProbe(self.name, self._sampler(theta, site.rectified), self.frame_shape, self._batch)
             found = probe.affine_map(self._usual_theta(theta))
             if found is not None:
                 return self._folded(theta, site, probe, found)
@@ -260,7 +276,7 @@ class _GraphReader:
 
     def _usual_theta(self, theta: Any) -> Array:
         """The mean θ of some frames of noise, float64 [n]."""
-        count = self.graph.frame.shape[0] or 4
+        count = self._batch or 4
         frames = np.random.default_rng(2).random((count, *self.frame_shape), np.float32)
         return np.asarray(self.graph.run([(self.graph.frame, frames)], theta).mean(axis=0), np.float64)
 
@@ -274,7 +290,7 @@ class _GraphReader:
         rng = np.random.default_rng(0)
         identity = identity_theta(transform)
         difference = dict.fromkeys(PADDINGS, 0.0)
-        count = self.graph.frame.shape[0] or 1
+        count = self._batch or 1
         for _ in range(_POSES):
             frames = rng.random((count, *self.frame_shape), np.float32)
             poses = np.float32(identity + rng.normal(0, 0.15, (count, len(identity))))
@@ -293,7 +309,9 @@ class _GraphReader:
         notes: tuple[str, ...] = ()
         if not border.exact:
             share = f"{100 * border.differs:.1f} % of the pixels differ on poses that leave the frame"
-            what = f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
+            what = (
+                f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
+            )
             if not self._accept_border:
                 raise ModelFileError(
                     f"{self.name}: {what}; with --accept-border the nearest, {border.padding}, is taken: {share}"

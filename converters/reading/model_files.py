@@ -1,9 +1,10 @@
 """The files of a model, by their names: what its outputs are called, and what beside it goes into them.
 
 ``NAME.refine.keras`` is the network that improves the poses of ``NAME.keras``, ``NAME.turn.keras`` the one that says
-which side of a target is up; ``NAME.refine.calibration.npz`` and ``NAME.turn.calibration.npz`` are frames to calibrate
-them with. ``NAME.recognizer.keras`` is a recognizer of its own; its images and classes are in
-``NAME.recognizer.calibration.npz`` and ``NAME.labels.txt``. Importing this does not import TensorFlow.
+which side of a target is up, ``NAME.whole.keras`` one that sees the whole frame beside a dense network;
+``NAME.refine.calibration.npz`` and so on are frames to calibrate them with. ``NAME.recognizer.keras`` is a recognizer
+of its own; its images and classes are in ``NAME.recognizer.calibration.npz`` and ``NAME.labels.txt``. Importing this
+does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,15 +14,13 @@ from pathlib import Path
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.files import (
     RECOGNIZER_SUFFIX,
-    is_refine_file,
-    is_turn_file,
+    companion_suffix,
     negatives_of,
     refine_file_of,
-    scan_file_of,
-    scan_file_of_turn,
     sha256_of,
     sha256_of_files,
     turn_file_of,
+    whole_file_of,
 )
 from stn_rectify.runtime.model.labels import read_labels
 
@@ -51,20 +50,26 @@ def turn_file(source: Path) -> Path | None:
     return _beside(source, turn_file_of(source))
 
 
+def whole_file(source: Path) -> Path | None:
+    """The network beside a .keras file that sees the whole frame; None if none lies there."""
+    return _beside(source, whole_file_of(source))
+
+
 def _beside(source: Path, other: Path) -> Path | None:
     return other if source.suffix == ".keras" and source.is_file() and other.is_file() else None
 
 
 def model_of_companion(file: Path) -> Path | None:
-    """The .keras file that a refine or turn network belongs to; None if it is neither, or a lone one."""
-    if not is_refine_file(file) and not is_turn_file(file):
+    """The .keras file into whose model file a network goes; None of one that does not, or a lone one."""
+    suffix = companion_suffix(file)
+    if suffix is None:
         return None
-    model = scan_file_of(file) if is_refine_file(file) else scan_file_of_turn(file)
+    model = file.with_name(file.name.removesuffix(suffix) + ".keras")
     return model if model.is_file() else None
 
 
 def calibration_of(network: Path) -> Path:
-    """Gives the file in which the calibration frames of a refine or turn network must lie, of a recognizer may."""
+    """Gives the file in which the frames of a network that goes into another's file must lie, of a recognizer may."""
     return network.with_name(f"{network.stem}.calibration.npz")
 
 
@@ -97,19 +102,19 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
 
 
 def companion_files(source: Path) -> tuple[Path, ...]:
-    """Gives the files that a conversion reads besides a model: its refine and turn network, and their frames, if there;
-    of a recognizer the images that show nothing it knows.
+    """Gives the files that a conversion reads besides a model: the networks that go into its file, and their frames, if
+    there; of a recognizer the images that show nothing it knows.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """
-    networks = [file for file in (refine_file(source), turn_file(source)) if file is not None]
+    networks = [file for file in (whole_file(source), refine_file(source), turn_file(source)) if file]
     frames = [calibration_of(file) for file in networks]
     frames += [negatives_of(source)] if is_recognizer(source) else []
     return (*networks, *(file for file in frames if file.is_file()))
 
 
 def sha256_of_model(source: Path) -> str:
-    """SHA-256 of a model's content, that of its refine and turn network and their frames included.
+    """SHA-256 of a model's content, that of the networks that go into its file and their frames included.
 
     Raises:
         OSError: if it cannot be read.

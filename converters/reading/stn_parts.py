@@ -56,7 +56,7 @@ class StnParts:
     classes: int | None
     batch: int | None = None
     convention: Convention | None = None
-    scaling: Scaling = Scaling()
+    scaling: Scaling = field(default_factory=Scaling)
     notes: tuple[str, ...] = ()
 
     @property

@@ -21,7 +21,7 @@ from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
 from stn_rectify.runtime.model.metadata import ScoreSpec
-from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, ModelFile
+from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, WHOLE_SIGNATURE, ModelFile
 
 _FILL_GRID = 48  # points along each side that the share filled by the target is counted on
 
@@ -149,7 +149,8 @@ def compare(
     Raises:
         ModelFileError: if the interpreter refuses the file or dies of it.
     """
-    network = model.metadata.refine if signature == REFINE_SIGNATURE else model.metadata
+    further = {REFINE_SIGNATURE: model.metadata.refine, WHOLE_SIGNATURE: model.metadata.whole}
+    network = further.get(signature, model.metadata)
     if network is None or network.theta is None:
         raise ModelFileError(f"{model.path} has no network with the signature {signature!r} that gives a pose")
     with IsolatedInterpreter(package) as interpreter:
@@ -186,7 +187,7 @@ def compare(
             if "class_scores" in of_file
             else None
         ),
-        poses_spread_px=_median_spread(corners_float),
+        poses_spread_px=median_spread(corners_float),
         known_targets=len(targets),
         true_spread_px=_mean_spread(validation.corners, targets),
         float_targets=_targets_kept(theta_float, parts, validation, targets),
@@ -245,7 +246,8 @@ def _annotated_frames(validation: FrameSet) -> list[int]:
     return [k for k, corners in enumerate(validation.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
 
 
-def _median_spread(corners: Array) -> float:
+def median_spread(corners: Array) -> float:
+    """Median distance of corners [N, 4, 2] from their median over the frames, pixels."""
     return float(np.median(np.linalg.norm(corners - np.median(corners, axis=0), axis=-1)))
 
 

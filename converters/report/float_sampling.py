@@ -64,8 +64,9 @@ def level_errors(
 
     Returns:
         float64 [N, 2]: mean and largest difference of each image, levels of 255. Pixels whose pose is beyond what the
-        integers hold count as 0, and so do those that fall on the line where a cut frame ends. A spline is sampled where its fitted functions put it, not where the spline itself
-        does: the fit's error is one of pixels, not of levels (docs/integer-sampler.md).
+        integers hold count as 0, and so do those that fall on the line where a cut frame ends. A spline is sampled
+        where its fitted functions put it, not where the spline itself does: the fit's error is one of pixels, not of
+        levels (docs/integer-sampler.md).
     """
     input_size = (frames.shape[1], frames.shape[2])
     output_size = (rectified.shape[1], rectified.shape[2])

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, write_sheet
+from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, frame_sheet
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, Image
@@ -30,8 +30,19 @@ def write_report(
     alignment: Sequence[AlignmentPicture] = (),
     sheets: Sequence[AlignmentPicture] = (),
     turns: Sequence[AlignmentPicture] = (),
+    *,
+    pictured: int = 0,
 ) -> None:
     """Writes ``NAME.report.json``, ``NAME.report.html`` and, if there are pictures, ``NAME.png``.
+
+    Args:
+        out: the folder.
+        report: of `report_dict`.
+        pictures: of `take_pictures`; none when the proof failed before.
+        alignment: of `take_alignment`; the same.
+        sheets: of `take_level_pictures`; the same.
+        turns: of `take_turn_pictures`; the same.
+        pictured: which of the report's networks ``pictures`` and ``alignment`` are of.
 
     Raises:
         DataError: if a file cannot be written.
@@ -40,11 +51,10 @@ def write_report(
     with partial_file(out / f"{name}.report.json") as partial:
         text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes
-    _write_html(out / f"{name}.report.html", report, pictures, alignment, sheets, turns)
-    if pictures:
-        write_sheet(out / f"{name}.png", pictures, alignment)
-    elif sheets:
-        drawing.write_png(out / f"{name}.png", drawing.below([sheet.image for sheet in sheets], gap=14))
+    _write_html(out / f"{name}.report.html", report, pictures, alignment, sheets, turns, pictured)
+    images = [sheet.image for sheet in sheets] + ([frame_sheet(pictures, alignment)] if pictures else [])
+    if images:
+        drawing.write_png(out / f"{name}.png", drawing.below(images, gap=14))
 
 
 def _write_html(
@@ -54,16 +64,9 @@ def _write_html(
     alignment: Sequence[AlignmentPicture],
     sheets: Sequence[AlignmentPicture],
     turns: Sequence[AlignmentPicture],
+    pictured: int,
 ) -> None:
-    """Writes the page.
-
-    Args:
-        file: where to.
-        report: of `report_dict`.
-        pictures: of `take_pictures`; none when the proof failed before.
-        alignment: of `take_alignment`; the same.
-        sheets: of `take_level_pictures`; the same.
-        turns: of `take_turn_pictures`; the same.
+    """Writes the page; arguments as of `write_report`.
 
     Raises:
         DataError: if the page cannot be written.
@@ -90,6 +93,7 @@ def _write_html(
         sheets=[(sheet.words, _encoded(sheet.image), sheet.image.shape) for sheet in sheets],
         turns=[(sheet.words, _encoded(sheet.image), sheet.image.shape) for sheet in turns],
         gain=DIFFERENCE_GAIN,
+        pictured=pictured,
     )
     with partial_file(file) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # paths can be any bytes

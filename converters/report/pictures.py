@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.evaluation.corner_errors import frame_errors
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.model.metadata import InputSpec
-from stn_rectify.runtime.model.model_file import ModelFile
 
 #: How many times the difference is enlarged; grey, 128, is none.
 DIFFERENCE_GAIN = 8
@@ -76,17 +74,16 @@ class AlignmentPicture:
 
 
 def take_pictures(
-    model: ModelFile, parts: StnParts, validation: FrameSet, comparison: Comparison
+    spec: InputSpec, parts: StnParts, validation: FrameSet, comparison: Comparison
 ) -> tuple[FramePicture, ...]:
     """Pictures of at most eight frames: best, median, worst by corner error float↔INT8, and some between.
 
     Args:
-        model: the file, for what its pixel values mean.
+        spec: of the network's input, for what its pixel values mean.
         parts: the float model.
         validation: the frames that were compared.
         comparison: of them.
     """
-    spec = model.metadata.input
     order = np.argsort(comparison.outputs.corner_error_px, kind="stable")
     places = {round(rank * (len(order) - 1)): words for rank, words in _RANKS.items()}
     return tuple(
@@ -126,7 +123,7 @@ def _picture(
 
 
 def take_alignment(
-    model: ModelFile, parts: StnParts, validation: FrameSet, comparison: Comparison
+    spec: InputSpec, parts: StnParts, validation: FrameSet, comparison: Comparison
 ) -> tuple[AlignmentPicture, ...]:
     """Do both models put all targets in the same place? Means over the frames, and histograms of the errors.
 
@@ -136,7 +133,7 @@ def take_alignment(
     corners = [None] * len(validation) if validation.corners is None else [_usable(c) for c in validation.corners]
     frames = KnownFrames(
         name="",
-        frames=tuple(_bgr(_levels(frame, model.metadata.input)) for frame in validation.frames),
+        frames=tuple(_bgr(_levels(frame, spec)) for frame in validation.frames),
         corners=tuple(corners),
         kinds=() if validation.labels is None else tuple("?" if n < 0 else str(n) for n in validation.labels),
     )
@@ -163,8 +160,8 @@ def _usable(corners: Array) -> Array | None:
     return corners if is_valid_quadrilateral(corners, min_area_px=1) else None
 
 
-def write_sheet(file: Path, pictures: Sequence[FramePicture], alignment: Sequence[AlignmentPicture] = ()) -> None:
-    """Writes all of them as one PNG, first the frames, a column each.
+def frame_sheet(pictures: Sequence[FramePicture], alignment: Sequence[AlignmentPicture] = ()) -> Image:
+    """All of them as one picture, first the frames, a column each.
 
     From above: frame with the borders (float green, INT8 red, true corners blue); rectified in float; in INT8; their
     difference eight times enlarged, grey where there is none.
@@ -173,10 +170,7 @@ def write_sheet(file: Path, pictures: Sequence[FramePicture], alignment: Sequenc
         "Frames from the best to the worst by corner error float to INT8: float green, INT8 red, true corners blue"
     )
     columns = drawing.beside([drawing.below(list(_cells(picture))) for picture in pictures])
-    drawing.write_png(
-        file,
-        drawing.below([drawing.text(heading, size=14), columns, *(picture.image for picture in alignment)], gap=14),
-    )
+    return drawing.below([drawing.text(heading, size=14), columns, *(picture.image for picture in alignment)], gap=14)
 
 
 def _cells(picture: FramePicture) -> Iterator[Image]:

@@ -12,9 +12,10 @@ from typing import Any
 import keras
 from keras.src.utils import python_utils
 
-from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, kind_by_name, partial_file
+from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
+_NOT_LOADED = "is not a Keras model that can be loaded"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -43,7 +44,8 @@ def save_model(model: keras.Model, file: Path, kind: str) -> None:
 def network_kind(file: Path) -> str:
     """Reads what kind of network a .keras file holds; a file that does not say it is judged by its name.
 
-    Networks that belong together find each other by their names, so a stored kind must agree with the name.
+    Networks that belong together find each other by their names, so a stored kind must agree with the name. A scan
+    network may be called as one that goes into the file of a dense network.
 
     Raises:
         DataError: if its kind is damaged, unknown, or another than its name says. A file that cannot be read is judged
@@ -59,6 +61,8 @@ def network_kind(file: Path) -> str:
         )
     if NETWORK_SUFFIXES[stored] == NETWORK_SUFFIXES[named]:
         return stored
+    if (stored, named) == (SCAN, WHOLE):
+        return WHOLE
     name = file.name.removesuffix(NETWORK_SUFFIXES[named]) + NETWORK_SUFFIXES[stored]
     raise DataError(f"{file} holds a {stored} network, but is called as a {named} network is: rename it to {name}")
 
@@ -73,6 +77,10 @@ def _stored_kind(file: Path) -> str | None:
         raise DataError(f"{file}: {_KIND_FILE} in it is damaged ({first_line(error)}): save the model again") from error
     except Exception:  # a damaged archive raises whatever its parts raise; `load_model` says what is wrong with it
         return None
+
+
+class LegacyFileError(DataError):
+    """An .h5 file that Keras 3 cannot load; Keras 2 wrote it, and may."""
 
 
 def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
@@ -100,7 +108,9 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
             file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=custom_objects is None
         )
     except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} {_reason(error)}") from error
+        problem = f"{file} {_reason(error)}"
+        only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)
+        raise (LegacyFileError if only_there else DataError)(problem) from error
 
 
 def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
@@ -129,4 +139,4 @@ def _reason(error: Exception) -> str:
             "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
             "uses (runs both), or export the model as a SavedModel"
         )
-    return f"is not a Keras model that can be loaded: {first_line(error)}"
+    return f"{_NOT_LOADED}: {first_line(error)}"

@@ -152,6 +152,32 @@ class RefineSpec(Struct, frozen=True):
         _check_theta(self.theta, "projective")
 
 
+class WholeSpec(Struct, frozen=True):
+    """The first look of a dense file: a network that sees the whole frame once, and finds one target, a large one.
+
+    Attributes:
+        input: of the whole frame.
+        theta: target → frame, the numbers of an affine map or of a homography.
+        score: is a target there? None if the network does not say.
+        weight: its scores count this much beside those of the dense network.
+        parameters: of the network.
+        macs: multiply-accumulates of a look.
+
+    Raises:
+        ValueError: if θ is not the numbers of such a map.
+    """
+
+    input: InputSpec
+    theta: ThetaSpec
+    score: ScoreSpec | None
+    weight: Annotated[float, Meta(gt=0, le=1)]
+    parameters: _Count
+    macs: _Count
+
+    def __post_init__(self) -> None:
+        _check_theta(self.theta, "affine" if self.theta.size == THETA_SIZE["affine"] else "projective")
+
+
 class TurnSpec(Struct, frozen=True):
     """The file's last network, which says which side of a rectified target is up.
 
@@ -249,6 +275,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     macs: _Count
     source_sha256: str
     converter: dict[str, str]
+    whole: WholeSpec | None = None  # of a dense file: a network that sees the frame once, besides
     refine: RefineSpec | None = None  # files of one network do not name it
     turn: TurnSpec | None = None  # nor this
     min_score: Annotated[float, Meta(ge=0, le=1)] | None = None  # from which on a target counts as found
@@ -263,6 +290,8 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
             self._check_dense(self.dense)
         if (self.kind == "in-graph") != (self.rectified is not None):
             raise ValueError("outputs.rectified must be an image in an in-graph file, and null in a pose-only one")
+        if self.whole is not None:
+            self._check_whole(self.whole.input)
         if self.refine is not None:
             self._check_refine(self.refine.input)
         if self.turn is not None:
@@ -275,6 +304,11 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         if self.transform != "projective":
             raise ValueError(f"transform is {self.transform}, but four corners are projective")
 
+    def _check_whole(self, frame: InputSpec) -> None:
+        if self.dense is None:
+            raise ValueError("there is a whole network, which has a place in dense files only")
+        self._check_colour("whole", frame)
+
     def _check_refine(self, crop: InputSpec) -> None:
         if self.transform == "tps":
             raise ValueError("there is a refine network for a thin-plate spline, which has no homography to refine")
@@ -286,7 +320,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         self._check_colour("turn", crop)
 
     def _check_colour(self, network: str, crop: InputSpec) -> None:
-        """A crop has the frame's channels: both networks must make do with them."""
+        """A crop, as a smaller copy, has the frame's channels: both networks must make do with them."""
         own = "OTHER" in (self.input.colour, crop.colour)
         if own and (crop.colour, crop.channels) != (self.input.colour, self.input.channels):
             raise ValueError(

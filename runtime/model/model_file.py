@@ -30,6 +30,10 @@ DEFAULT_MODEL = "general"
 #: The SignatureDef that names inputs and outputs; it stands for the first subgraph.
 SIGNATURE = "serving_default"
 
+#: The SignatureDef of the network of a dense file that sees the whole frame once, in files that have one: of the
+#: subgraph behind the levels.
+WHOLE_SIGNATURE = "whole"
+
 #: The SignatureDef of the network that improves a pose, in files that have one: of the last subgraph, but for the next.
 REFINE_SIGNATURE = "refine"
 
@@ -71,6 +75,7 @@ class ModelFile:
         refine_signature: the same of the refine network; None in files without one.
         level_signatures: the same of all levels of a dense network, finest first; empty without one.
         turn_signature: the same of the turn network; None in files without one.
+        whole_signature: the same of the network of a dense file that sees the whole frame once; None without one.
 
     Example:
         >>> model = ModelFile.open("general")  # doctest: +SKIP
@@ -87,14 +92,17 @@ class ModelFile:
     refine_signature: Signature | None = field(default=None, repr=False)
     level_signatures: tuple[Signature, ...] = field(default=(), repr=False)
     turn_signature: Signature | None = field(default=None, repr=False)
+    whole_signature: Signature | None = field(default=None, repr=False)
 
     @property
     def networks(self) -> int:
-        """The number of networks in the file: one, one that can refine a pose, one that says which side is up.
+        """The number of networks in the file: one; of a dense file one that sees the whole frame; one that can refine a
+        pose; one that says which side is up.
 
         Levels of one count once.
         """
-        return 1 + (self.refine_signature is not None) + (self.turn_signature is not None)
+        further = (self.whole_signature, self.refine_signature, self.turn_signature)
+        return 1 + sum(signature is not None for signature in further)
 
     @property
     def is_bundled(self) -> bool:
@@ -132,11 +140,12 @@ class ModelFile:
             levels = _check_levels(graph, metadata)
             signature = levels[0] if levels else _check_main(graph, metadata)
             refine_signature, turn_signature = _check_refine(graph, metadata), _check_turn(graph, metadata)
+            whole_signature = _check_whole(graph, metadata)
             classes = None if metadata.class_scores is None else metadata.class_scores.size
             labels = _labels(texts["labels.txt"], classes)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelFileError(f"model file {path}: {error}") from error
-        networks = (signature, refine_signature, levels, turn_signature)
+        networks = (signature, refine_signature, levels, turn_signature, whole_signature)
         return cls(path, len(content), flatbuffer, metadata, labels, *networks)
 
 
@@ -193,7 +202,7 @@ def _check_all_integer(graph: Graph) -> None:
 
 def _check_subgraphs(graph: Graph, metadata: Metadata) -> None:
     wanted = 1 if metadata.dense is None else len(metadata.dense.levels)
-    wanted += (metadata.refine is not None) + (metadata.turn is not None)
+    wanted += sum(network is not None for network in (metadata.whole, metadata.refine, metadata.turn))
     if len(graph.subgraphs) != wanted:
         raise DataError(
             f"has {len(graph.subgraphs)} subgraphs, but its metadata tells of {wanted}: convert the model again"
@@ -216,6 +225,16 @@ def _check_levels(graph: Graph, metadata: Metadata) -> tuple[Signature, ...]:
 def _check_main(graph: Graph, metadata: Metadata) -> Signature:
     assert metadata.outputs is not None  # the metadata have been checked: only dense files lack them
     return _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata.outputs))
+
+
+def _check_whole(graph: Graph, metadata: Metadata) -> Signature | None:
+    """The signature of a dense file's network that sees the whole frame, which is there if and only if the metadata
+    says so."""
+    whole, dense = metadata.whole, metadata.dense
+    if whole is None or dense is None:
+        return None
+    outputs = {"theta": _theta(whole.theta), "score": _score(whole.score)}
+    return _check_signature(graph, WHOLE_SIGNATURE, len(dense.levels), whole.input, outputs)
 
 
 def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:

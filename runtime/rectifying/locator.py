@@ -28,6 +28,7 @@ from stn_rectify.runtime.rectifying.refining.turn_network import TurnNetwork, up
 from stn_rectify.runtime.rectifying.searching.boxes import BoxStart
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, Scan
 from stn_rectify.runtime.rectifying.searching.dense_search import DenseSearch, found_at
+from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
 #: What a dense scan is less sure of than this share of a target's least score is not looked at.
@@ -47,7 +48,8 @@ class Locator:
         turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
 
     Raises:
-        ModelFileError: if the interpreter cannot run the refine network, the turn network or a level.
+        ModelFileError: if the interpreter cannot run the refine network, the turn network, the look at the whole
+            frame or a level.
     """
 
     def __init__(
@@ -79,7 +81,8 @@ class Locator:
             dense_scan = DenseScan(
                 metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=least_score
             )
-            self._search = DenseSearch(dense_scan, self._refine_network, passes)
+            whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
+            self._search = DenseSearch(dense_scan, self._refine_network, passes, whole)
 
     @property
     def refines(self) -> bool:

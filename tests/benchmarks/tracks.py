@@ -47,7 +47,7 @@ from stn_rectify.runtime import (
     TargetTracker,
 )
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.rectifying.tracking.tracks import overlap
+from stn_rectify.runtime.rectifying.searching.candidates import overlap
 from stn_rectify.runtime.sinks import VideoSink
 
 SIZE = (640, 480)

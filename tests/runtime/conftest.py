@@ -72,7 +72,8 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
     upright rectangle around that pixel, half of whose width, in pixels of the level, is half the green level, and half
     of whose height is a quarter of it. So a blob of one colour in the frame is a target at each of its cells.
 
-    ``levels`` are heights and widths, finest first; ``refine`` and ``turn`` as in ``make_model``; what else there is
+    ``levels`` are heights and widths, finest first; ``refine`` and ``turn`` as in ``make_model``; ``whole``: θ, shape,
+    score and weight of a network that sees the whole frame once, made as that of ``make_model``; what else there is
     goes into the metadata.
     """
     made: dict[str, Path] = {}
@@ -81,11 +82,12 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
         levels: tuple[tuple[int, int], ...] = ((96, 128), (48, 64)),
         *,
         channels: int = 3,
+        whole: dict[str, Any] | None = None,
         refine: dict[str, Any] | None = None,
         turn: float | None = None,
         **extra: Any,
     ) -> Path:
-        key = repr((levels, channels, refine, turn, extra))
+        key = repr((levels, channels, whole, refine, turn, extra))
         if key not in made:
             pytest.importorskip("tensorflow", reason="the test models are made with TensorFlow")
             from stn_rectify.converters.tflite.joining import join_subgraph
@@ -95,9 +97,12 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
             for name, level in zip(names[1:], levels[1:], strict=True):
                 flatbuffer = join_subgraph(flatbuffer, _convert_dense((*level, channels)), name)
             second: dict[str, Any] = {}
+            if whole is not None:
+                flatbuffer, spec = _with_whole(flatbuffer, **whole)
+                second |= {"whole": spec}
             if refine is not None:
                 flatbuffer, spec = _with_refine(flatbuffer, value_range=(0.0, 1.0), **refine)
-                second = {"refine": spec}
+                second |= {"refine": spec}
             if turn is not None:
                 flatbuffer, spec = _with_turn(flatbuffer, turn)
                 second |= {"turn": spec}
@@ -234,6 +239,24 @@ def _convert_dense(shape: tuple[int, int, int]) -> bytes:
         tf.saved_model.save(module, folder, signatures={"serving_default": network})
         flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
     return flatbuffer
+
+
+def _with_whole(
+    flatbuffer: bytes,
+    *,
+    theta: tuple[float, ...],
+    shape: tuple[int, int, int] = (96, 128, 3),
+    score: bool = True,
+    weight: float = 0.5,
+) -> tuple[bytes, dict[str, Any]]:
+    """The flatbuffer with a look at the whole frame in it, and what the metadata says of that."""
+    from stn_rectify.converters.tflite.joining import join_subgraph
+
+    other = _convert(theta, shape, False, score)
+    alone = _metadata(other, len(theta), shape, False, score, "zeros", (0.0, 1.0))
+    outputs = {name: alone["outputs"][name] for name in ("theta", "score")}
+    numbers = {"weight": weight, "parameters": 0, "macs": 0}
+    return join_subgraph(flatbuffer, other, "whole"), {"input": alone["input"], **outputs, **numbers}
 
 
 def _with_refine(

@@ -10,6 +10,7 @@ import numpy as np
 from stn_rectify.converters.reading.foreign.coordinates import AffineMap, SamplerProbe
 from stn_rectify.models.network.layers import PADDINGS
 from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.errors import ModelFileError
 
 #: Of pixel values from 0 to 1: float32 arithmetic in another order is tens of times nearer.
 MOST_DIFFERENCE = 1e-3
@@ -40,9 +41,7 @@ class Border:
         return self.known and self.name == self.padding
 
 
-def _neighbours(
-    image: Array, x: Array, y: Array, columns: tuple[Array, Array], rows: tuple[Array, Array]
-) -> Array:
+def _neighbours(image: Array, x: Array, y: Array, columns: tuple[Array, Array], rows: tuple[Array, Array]) -> Array:
     """Four pixels weighted by how far x and y are from ``columns[0]`` and ``rows[0]``, extrapolated beyond 0 and 1."""
     height, width, _ = image.shape
     fx, fy = (x - columns[0])[..., None], (y - rows[0])[..., None]
@@ -116,11 +115,15 @@ _BORDERS: dict[str, Callable[[Array, Array, Array], Array]] = {
 
 
 def find_border(probe: SamplerProbe, found: AffineMap) -> Border:
-    """Compares a sampler with all that are known here, on noise, at poses that leave the frame on every side."""
+    """Compares a sampler with all that are known here, on noise, at poses that leave the frame on every side.
+
+    Raises:
+        ModelFileError: if it is not bilinear inside the frame.
+    """
     rng = np.random.default_rng(1)
     height, width, _ = probe.frame_shape
     worst, visible = dict.fromkeys(_BORDERS, 0.0), dict.fromkeys(_BORDERS, 0.0)
-    outside = 0.0
+    bent = 0.0
     # Bent away from the middle: from a little over each edge to half of the frame beyond it.
     poses = found.theta + rng.normal(0, 1, (_POSES, len(found.theta))) * found.spread * rng.uniform(1, 12, (_POSES, 1))
     frames = rng.random((_POSES, *probe.frame_shape), np.float32)
@@ -130,11 +133,17 @@ def find_border(probe: SamplerProbe, found: AffineMap) -> Border:
     for frame, theta, image in zip(frames.astype(np.float64), poses, images, strict=True):
         x, y = np.moveaxis(pixels @ found.matrix(theta).T, -1, 0)
         sure = (np.abs(x - np.rint(x)) > _NEAR_PX) & (np.abs(y - np.rint(y)) > _NEAR_PX)
-        outside += float(((x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)).mean()) / _POSES
+        inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
+        bent = max(bent, float(np.abs(_held(frame, x, y) - image)[inside].max(initial=0)))
         for name, border in _BORDERS.items():
             difference = np.abs(border(frame, x, y) - image).max(axis=-1)[sure]
             worst[name] = max(worst[name], float(difference.max(initial=0)))
             visible[name] += float((difference > _VISIBLE).mean()) / _POSES if difference.size else 0
+    if bent > MOST_DIFFERENCE:
+        raise ModelFileError(
+            f"{probe.name}: its sampler reads between pixels, but not bilinearly: it is off by up to "
+            f"{255 * bent:.0f} of 255 levels on noise (a cubic function, or channels in another order?)"
+        )
     name = min(worst, key=lambda known: (worst[known] > MOST_DIFFERENCE, visible[known], worst[known]))
     padding = name if name in PADDINGS else min(PADDINGS, key=lambda known: visible[known])
     return Border(name, padding, visible[padding], worst[name] <= MOST_DIFFERENCE)

@@ -82,7 +82,11 @@ def _conventions(n: int, input_size: tuple[int, int], output_size: tuple[int, in
     (height, width), (rows, columns) = input_size, output_size
     centres = (np.array([2 / columns, 1 / columns - 1]), np.array([2 / rows, 1 / rows - 1]))
     lattice = (np.array([2 / max(1, columns - 1), -1]), np.array([2 / max(1, rows - 1), -1]))
-    named = {"normalised from edge to edge (align_corners=False)": _affine(centres, (width / 2, (width - 1) / 2), (height / 2, (height - 1) / 2))}
+    named = {
+        "normalised from edge to edge (align_corners=False)": _affine(
+            centres, (width / 2, (width - 1) / 2), (height / 2, (height - 1) / 2)
+        )
+    }
     for less, words in ((1, "(W - 1), corners aligned (align_corners=True)"), (0, "W"), (2, "(W - 2)")):
         sides = ((width - less) / 2,) * 2, ((height - less) / 2,) * 2
         named[f"x = (u + 1) / 2 · {words}, lattice from -1 to 1"] = _affine(lattice, *sides)
@@ -93,9 +97,7 @@ def _conventions(n: int, input_size: tuple[int, int], output_size: tuple[int, in
     return named
 
 
-def _affine(
-    lattice: tuple[Array, Array], of_x: tuple[float, float], of_y: tuple[float, float]
-) -> tuple[Array, Array]:
+def _affine(lattice: tuple[Array, Array], of_x: tuple[float, float], of_y: tuple[float, float]) -> tuple[Array, Array]:
     """K and k of x = factor · (θ · (u, v, 1)) + offset, with u and v linear in column and row."""
     (u, u0), (v, v0) = lattice
     K, k = np.zeros((6, 6)), np.zeros(6)

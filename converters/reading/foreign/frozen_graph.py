@@ -93,7 +93,16 @@ class FrozenGraph:
         graph = tf.Graph()
         with graph.as_default():
             tf.graph_util.import_graph_def(definition, name="")
-        return {t.name: t.shape for op in graph.get_operations() for t in op.outputs}
+        shapes = {t.name: t.shape for op in graph.get_operations() for t in op.outputs}
+        open_ones = [t for t in self.of_frame if not shapes[t.name].is_fully_defined()]
+        if open_ones:  # computed from other shapes: told by running it
+            one = np.zeros((self._input.shape[0] or 1, *self.frame.shape[1:]), np.float32)
+            try:
+                found = self.part([self.frame], open_ones)(tf.constant(one))
+            except (tf.errors.OpError, TypeError, ValueError):  # inside a loop nothing can be looked at
+                found = ()
+            shapes |= {t.name: value.shape for t, value in zip(open_ones, found, strict=False)}
+        return shapes
 
     def _scaled_input(self) -> tuple[Any, Scaling]:
         """The tensor that all the model is made from, and how its pixel values follow from those of the input.
@@ -175,9 +184,9 @@ class FrozenGraph:
 
         return named
 
-    def run(self, starts: Sequence[tuple[Any, Array]], end: Any) -> npt.NDArray[np.float32]:
-        """The numbers of a tensor for those of others, float32."""
-        (found,) = self.part([tensor for tensor, _ in starts], [end])(*(tf.constant(v) for _, v in starts))
+    def run(self, starts: Sequence[tuple[Any, Array]], *ends: Any) -> npt.NDArray[np.float32]:
+        """The numbers of a tensor for those of others, float32; of several, of the first."""
+        found, *_ = self.part([tensor for tensor, _ in starts], ends)(*(tf.constant(v) for _, v in starts))
         return np.asarray(found, np.float32)
 
     # Numbers
@@ -278,4 +287,3 @@ def _reader(tensor: Any) -> str:
         tensor = readers[0].outputs[0]
         readers = tensor.consumers()
     return str(readers[0].name if readers else tensor.op.name)
-

@@ -99,7 +99,8 @@ def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> Any:
             continue
         if not any(graph.depends([image], pixel) for pixel in pixels):
             continue
-        if not any(graph.depends(outputs, source, not_through=image) for source in (*pixels, theta)):
+        others = [source for source in (*pixels, theta) if source is not image]
+        if not any(graph.depends(outputs, source, not_through=image) for source in others):
             return image
     raise ModelFileError(
         f"{graph.name}: {described(pixels[0])} samples, but what comes of it is at no point an image of {channels} "

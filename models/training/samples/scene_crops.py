@@ -21,7 +21,7 @@ from stn_rectify.runtime.geometry import (
     transform_points,
 )
 from stn_rectify.runtime.rectifying.pixels.crops import target_crop
-from stn_rectify.runtime.rectifying.tracking.tracks import overlap
+from stn_rectify.runtime.rectifying.searching.candidates import overlap
 
 #: How often a crop is where the dense network sees a target, if that is known; how often of the others it is where
 #: there is none.

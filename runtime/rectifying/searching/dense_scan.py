@@ -82,6 +82,11 @@ class DenseScan:
         """The levels that are looked at, finest first."""
         return tuple(level for level, _ in self._levels)
 
+    @property
+    def least_score(self) -> float:
+        """What has a lower score is not looked at, 0 to 1."""
+        return self._least_score
+
     def candidates(self, frame: Image) -> list[Candidate]:
         """Finds where targets may be.
 

@@ -12,6 +12,7 @@ from stn_rectify.runtime.geometry import corners_to_homography, homography_to_co
 from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
 
 #: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
 _SPARE = 2
@@ -58,10 +59,13 @@ class DenseSearch:
         scan: finds candidates.
         network: looks at them; None to take them as they are.
         passes: refinement passes of each target, at most.
+        whole: a look at the whole frame, which makes the scan surer, or finds what it has missed; None for none.
     """
 
-    def __init__(self, scan: DenseScan, network: CropReader | None, passes: int) -> None:
-        self._scan, self._network, self._passes = scan, network, passes
+    def __init__(
+        self, scan: DenseScan, network: CropReader | None, passes: int, whole: WholeLook | None = None
+    ) -> None:
+        self._scan, self._network, self._passes, self._whole = scan, network, passes, whole
 
     def find(self, frame: Image, max_targets: int) -> list[Found]:
         """Finds the targets of a frame.
@@ -73,7 +77,7 @@ class DenseSearch:
         Returns:
             Best first; empty where the scan sees nothing.
         """
-        candidates = self._scan.candidates(frame)
+        candidates = self._candidates(frame)
         network, passes = self._network, self._passes
         if network is None or not passes:
             return [found_at(frame, candidate.corners, candidate.score) for candidate in candidates[:max_targets]]
@@ -81,6 +85,14 @@ class DenseSearch:
         stay = thinned([_as_candidate(one.found) for one in looked], max_targets)
         found = [self._finished(network, frame, looked[number]) for number in stay]
         return [found[number] for number in thinned([_as_candidate(one) for one in found])]
+
+    def _candidates(self, frame: Image) -> list[Candidate]:
+        """Where targets may be, best first."""
+        candidates = self._scan.candidates(frame)
+        look = None if self._whole is None else self._whole.candidate(frame)
+        if self._whole is None or look is None:
+            return candidates
+        return with_look(candidates, look, self._whole.weight, self._scan.least_score)
 
     def _first_passes(
         self, network: CropReader, frame: Image, candidates: Sequence[Candidate], max_targets: int

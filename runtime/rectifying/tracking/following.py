@@ -11,7 +11,8 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker, overlap
+from stn_rectify.runtime.rectifying.searching.candidates import overlap
+from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import Location, MissRule
 
 _SAME = 0.5  # overlap of two targets that are one, found from two places

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.checks import check_positive, check_real
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.geometry import mean_diagonal
-from stn_rectify.runtime.rectifying.searching.candidates import shared_area, shrunk
+from stn_rectify.runtime.rectifying.searching.candidates import overlap
 
 _LONGEST_PREDICTION_S = 0.25  # what moved on for longer has most likely turned
 _NEWEST_SHARE = 0.5  # of the last step in a velocity
@@ -140,18 +139,6 @@ class TargetTracker:
         near = self._reach * (size + other) / 2
         is_alike = 1 / _MOST_GROWTH < size / other < _MOST_GROWTH
         return 1 - distance / near if distance < near and is_alike else 0.0
-
-
-def overlap(a: FloatArray, b: FloatArray) -> float:
-    """Intersection over union of two convex quadrilaterals [4, 2] that turn alike, to a thousandth or two, 0 to 1."""
-    if (a.max(axis=0) < b.min(axis=0)).any() or (b.max(axis=0) < a.min(axis=0)).any():
-        return 0.0
-    origin = a[0]  # OpenCV computes in float32, which is finest around 0
-    first, second = (a - origin).astype(np.float32), (b - origin).astype(np.float32)
-    areas = float(cv2.contourArea(first)), float(cv2.contourArea(second))
-    shared = min(shared_area(first, shrunk(b - origin)), *areas)
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def _moved(track: _Track, corners: FloatArray, timestamp: float) -> _Track:

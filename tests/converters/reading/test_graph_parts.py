@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.report.float_sampling import near_the_cut
 from stn_rectify.models import AffineGrid, BilinearSampler
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.converters.report.float_sampling import near_the_cut
 from tests.converters import foreign_layers as foreign
 from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
 
@@ -77,7 +77,7 @@ def _attention(frame):
     scale, x, y = theta[:, :1], theta[:, 1:2], theta[:, 2:]
     zero = ops.zeros_like(scale)
     return foreign.BilinearInterpolation(SIZE, "half", "zeros")(
-        [frame, ops.concatenate([scale, zero, x, zero, scale, y])]
+        [frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)]
     )
 
 
@@ -225,7 +225,7 @@ def _of_features(frame, theta):
     ("outputs", "message"),
     [
         (_of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
-        (_nearest, "reads the frame, but not bilinearly"),
+        (_nearest, "reads the nearest pixel, and not between pixels"),
         (_of_features, "samples the output of node '.*earlier.*, not the frame"),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
     ],

@@ -176,7 +176,7 @@ def test_a_pose_only_file_is_compared_by_its_pose(pose_only):
     assert (comparison.levels_max, comparison.rectified_levels_mean, comparison.class_scores) == (None, None, None)
     assert comparison.corners_max_px > 0
     assert comparison.float_targets.coverage_min == pytest.approx(1)
-    pictures = take_pictures(pose_only.file, pose_only.parts, pose_only.validation, comparison)
+    pictures = take_pictures(pose_only.file.metadata.input, pose_only.parts, pose_only.validation, comparison)
     assert {picture.rectified_int8 is None for picture in pictures} == {True}
 
 
@@ -188,7 +188,7 @@ def test_the_numbers_can_be_written_as_json(recognizing):
 
 def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
     comparison = recognizing.exact
-    pictures = take_pictures(recognizing.file, recognizing.parts, recognizing.validation, comparison)
+    pictures = take_pictures(recognizing.file.metadata.input, recognizing.parts, recognizing.validation, comparison)
     errors = [picture.corner_error_px for picture in pictures]
     assert len(pictures) == 8
     assert errors == sorted(errors)
@@ -206,16 +206,16 @@ def test_pictures_go_from_the_best_frame_to_the_worst(recognizing):
 def test_alignment_pictures_follow_what_is_known(recognizing):
     """Without truth: two means and what lies between the models. With it one more in each line, and its histograms."""
     file, parts = recognizing.file, recognizing.parts
-    plain = take_alignment(file, parts, recognizing.validation, recognizing.plain)
+    plain = take_alignment(file.metadata.input, parts, recognizing.validation, recognizing.plain)
     with_truth = replace(recognizing.validation, corners=recognizing.float_corners)
-    exact = take_alignment(file, parts, with_truth, recognizing.exact)
+    exact = take_alignment(file.metadata.input, parts, with_truth, recognizing.exact)
     assert len(plain) == 3
     assert len(exact) == 4
     below_heading, beyond_int8 = slice(35, None), slice(312, 420)  # where the means by the true corners are
     assert (plain[0].image[below_heading, beyond_int8] == 255).all()
     assert (exact[0].image[below_heading, beyond_int8] < 230).any()
     labelled = replace(with_truth, labels=np.arange(COUNT) % 2)
-    by_label = take_alignment(file, parts, labelled, recognizing.exact)
+    by_label = take_alignment(file.metadata.input, parts, labelled, recognizing.exact)
     assert by_label[0].image.shape[0] > 2 * exact[0].image.shape[0]
     for picture in (*plain, *exact, *by_label):
         assert 0.02 < (picture.image < 230).any(axis=2).mean() < 0.98
@@ -224,7 +224,7 @@ def test_alignment_pictures_follow_what_is_known(recognizing):
 def test_few_frames_give_few_pictures_and_each_frame_once(recognizing):
     some = replace(recognizing.validation, frames=recognizing.validation.frames[:3])
     comparison = compare(recognizing.file, recognizing.parts, some, recognizing.quantized[:3])
-    pictures = take_pictures(recognizing.file, recognizing.parts, some, comparison)
+    pictures = take_pictures(recognizing.file.metadata.input, recognizing.parts, some, comparison)
     assert sorted(picture.number for picture in pictures) == [0, 1, 2]
     assert (pictures[0].rank, pictures[-1].rank) == ("best", "worst")
 

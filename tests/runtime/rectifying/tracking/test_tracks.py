@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import TargetTracker, UsageError
-from stn_rectify.runtime.rectifying.tracking.tracks import overlap
+from stn_rectify.runtime.rectifying.searching.candidates import overlap
 
 FRAME_S = 1 / 30
 PLATE = np.array([[100, 100], [200, 100], [200, 140], [100, 140]], np.float64)
