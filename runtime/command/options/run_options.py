@@ -148,6 +148,8 @@ def check_options(options: RunOptions) -> None:
     following += [key for key in OF_FOLLOWING_FRAMES if key in options.schedule.changed()]
     if following and not source.frames_follow:
         raise UsageError(f"--{following[0]} needs --camera or --video: images do not follow one another")
+    if "smooth-cutoff" in options.target.changed() and not options.target.smooth:
+        raise UsageError("--smooth-cutoff needs --smooth")
     options.saving.check_needed("--save", is_there=options.saving.save is not None)
     options.mqtt.check_needed("--mqtt", is_there=options.mqtt.address is not None)
     options.web.check_needed("--serve", is_there=options.web.serve is not None)
