@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stn_rectify.converters.custom_code import CustomCode
-from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, pair, positionals, required
+from stn_rectify.runtime.command.parsing.option_groups import (
+    OptionGroup,
+    choice,
+    flag,
+    option,
+    pair,
+    positionals,
+    required,
+)
 from stn_rectify.runtime.command.parsing.parser import number, share, whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.labels import read_labels
@@ -46,6 +54,7 @@ class ConversionOptions(OptionGroup):
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
+        channels: the order of the model's three channels, ``"rgb"`` or ``"bgr"``.
         custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
         accept_border: take the nearest of our paddings for a sampler whose own is none of them.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
@@ -68,6 +77,9 @@ class ConversionOptions(OptionGroup):
     pose_only: bool = flag("leave the sampler out; the runtime warps the full-resolution frame")
     value_range: tuple[float, float] = pair(
         (0.0, 1.0), "what pixel values 0 and 255 are to the Keras model (default 0 1)", float, metavar=("LOW", "HIGH")
+    )
+    channels: str = choice(
+        ("rgb", "bgr"), "order in which the Keras model was trained to see three channels; bgr as cv2.imread gives them"
     )
     labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
     description: str = option("", "one line for the metadata", _text)

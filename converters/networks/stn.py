@@ -234,7 +234,15 @@ def read_stn(source: Path, options: ConversionOptions) -> StnParts:
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
         ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
+        UsageError: if it has not three channels, but is to see them as BGR.
     """
+    parts = _read_parts(source, options)
+    if options.channels == "bgr" and parts.channels != 3:
+        raise UsageError(f"{source}: --channels bgr is for models of 3 channels, this one has {parts.channels}")
+    return replace(parts, is_bgr=options.channels == "bgr")
+
+
+def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
     if source.is_dir():
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
@@ -263,9 +271,11 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
     value_range = _range_of_parts(source, parts, options)
-    calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range)
+    calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)
     if options.validation is not None:
-        validation = read_frames(options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES)
+        validation = read_frames(
+            options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=parts.is_bgr
+        )
     refuse_unknown_labels(options.validation or options.calibration, validation, parts.classes)
     return ScanNetwork(source, options, calibration, validation, parts, sha256)
 

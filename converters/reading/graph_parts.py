@@ -121,8 +121,8 @@ class _GraphReader:
         whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
         convention = pose.convention
         if convention is not None:
-            kernel = np.float32(kernel @ convention.B.T)
-            bias = np.float32(convention.B @ bias + convention.b)
+            kernel = np.asarray(kernel @ convention.B.T, np.float32)
+            bias = np.asarray(convention.B @ bias + convention.b, np.float32)
             whole = _with_our_theta(whole, convention)
         parts = StnParts(
             trunk=graph.function(graph.frame, {"features": features, **score}),
@@ -207,14 +207,14 @@ class _GraphReader:
             if tensor.op.type == "MatMul":
                 features = source
             tensor = self.graph.behind(source)
-        size = int(self.graph.shape(theta)[1])  # type: ignore[index]
+        size = self.graph.row_size(theta)
         if features is None:  # behind an activation: as it is
             self._refuse_float(theta)
             return np.eye(size, dtype=np.float32), np.zeros(size, np.float32), theta
         direct = self._dense(theta, features)
         if direct is not None:
             return *direct, features
-        count = int(self.graph.shape(features)[1])  # type: ignore[index]
+        count = self.graph.row_size(features)
         bias = self.graph.run([(features, np.zeros((1, count), np.float32))], theta)
         kernel = self.graph.run([(features, np.eye(count, dtype=np.float32))], theta) - bias
         return kernel, bias[0], features
@@ -282,7 +282,7 @@ class _GraphReader:
 
     def _ours(self, theta: Any, site: SamplerSite, sample: Callable[[Array, Array], Array]) -> _Pose | None:
         """The transform and padding with which our layers give the same image, for random frames and poses."""
-        size = int(self.graph.shape(theta)[1])  # type: ignore[index]
+        size = self.graph.row_size(theta)
         transform = next((name for name, numbers in THETA_SIZE.items() if numbers == size), None)
         if transform is None:
             return None
@@ -293,7 +293,7 @@ class _GraphReader:
         count = self._batch or 1
         for _ in range(_POSES):
             frames = rng.random((count, *self.frame_shape), np.float32)
-            poses = np.float32(identity + rng.normal(0, 0.15, (count, len(identity))))
+            poses = np.asarray(identity + rng.normal(0, 0.15, (count, len(identity))), np.float32)
             theirs = sample(frames, poses)
             places = grid(poses)
             for padding in PADDINGS:

@@ -41,6 +41,7 @@ class StnParts:
             our own layers.
         scaling: what the model does to pixel values first. Frames here are what comes of it.
         notes: what of the model is not in the file, a line each.
+        is_bgr: whether its three channels are blue, green and red, as OpenCV has them.
     """
 
     trunk: TensorFunction = field(repr=False)
@@ -58,6 +59,7 @@ class StnParts:
     convention: Convention | None = None
     scaling: Scaling = field(default_factory=Scaling)
     notes: tuple[str, ...] = ()
+    is_bgr: bool = False
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -122,6 +122,15 @@ def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
         vars(python_utils).setdefault(name, value)
 
 
+def _unknown_name(error: BaseException | None) -> str | None:
+    """The name that code of a Lambda layer does not find; Keras hides that behind errors of its own."""
+    while error is not None:
+        if isinstance(error, NameError) and error.name:
+            return str(error.name)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _reason(error: Exception) -> str:
     """Gives the reason why a file cannot be loaded, and what to do, in one line."""
     message = str(error)
@@ -132,6 +141,9 @@ def _reason(error: Exception) -> str:
             f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
             "it (runs its code), or export the model as a SavedModel"
         )
+    unknown = _unknown_name(error)
+    if unknown is not None:
+        return f"uses the name {unknown!r}: define it in the file of --custom-objects"
     if "No model config found" in message:
         return "holds weights alone, no model: give the file that model.save(...) wrote"
     if "safe_mode=False" in message or "unsafe" in message:

@@ -36,6 +36,8 @@ _TYPESET_SHARE = 0.7
 _LONG_SIDE_PX = (56.0, 420.0)
 _PLATE_SIDE_PX = (60.0, 260.0)
 _LEAST_FRAME_PX = 64
+#: Of the targets of which something may lie outside their frame.
+_CUT_OFF = 0.06
 
 #: Of the samples that show a square detail of a target.
 _DETAIL_SHARE = 0.62
@@ -128,7 +130,7 @@ class UprightSynthesiser:
         bank = self._material.bank
         longer = math.exp(rng.uniform(*np.log(_DETAILED_PX)))
         target = self._target(rng, max(LONG_SIDE, round(longer)))
-        scene, corners = _scene(rng, bank, target, (longer, longer))
+        scene, corners = _scene(rng, bank, target, (longer, longer), cut_off=0.0)
         width, height = scene.shape[1], scene.shape[0]
         whole = corners_to_homography(corners, width, height)
         pose = whole @ _printed_part(rng, target.image, _mean_sides(corners))
@@ -172,14 +174,14 @@ def _contrast(picture: Image, place: FloatArray, extent: FloatArray) -> float:
 
 
 def _scene(
-    rng: np.random.Generator, bank: Bank, target: TargetTexture, sides: tuple[float, float]
+    rng: np.random.Generator, bank: Bank, target: TargetTexture, sides: tuple[float, float], cut_off: float = _CUT_OFF
 ) -> tuple[Image, Points]:
     """A square scene that the target nearly fills, its longer side in a range, pixels, and its corners."""
     aspect = float(np.clip(target.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
     longer, extent = math.exp(rng.uniform(*np.log(sides))), rng.uniform(0.6, 0.92)
     side = max(_LEAST_FRAME_PX, round(longer / extent))
     extent = min(extent, longer / side)
-    corners = draw_pose(rng, aspect, (side, side), extent=(extent, extent + 0.01), cut_off=0.06, least_edge=0.04)
+    corners = draw_pose(rng, aspect, (side, side), extent=(extent, extent + 0.01), cut_off=cut_off, least_edge=0.04)
     scene = draw_background(rng, bank, (side, side))
     scene = np.ascontiguousarray(np.rot90(scene, int(rng.integers(4))))  # a photograph has a way up, too
     outer = target_outline(corners, target)

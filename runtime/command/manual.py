@@ -60,7 +60,8 @@ def completion(shell: str) -> str:
     _complete(parser, shtab)
     words = " ".join(bundled_models())
     preamble = {name: text.format(function=_MODEL_FUNCTION, models=words) for name, text in _PREAMBLE.items()}
-    script: str = shtab.complete(parser, shell, preamble=preamble)
+    complete: Any = shtab.complete  # whose annotation knows a text only
+    script: str = complete(parser, shell, preamble=preamble)
     # Where no command begins like the first word, it is a file.
     return script.replace("complete -o bashdefault", "complete -o bashdefault -o default")
 

@@ -111,7 +111,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             is_looked_at = web_view is not None and options.results.frames is None and not source.is_stopped
             if web_view is not None and last is not None and is_looked_at:
                 tell("all frames are done; the web view stays open until Ctrl-C")
-                _keep_open(web_view, source, pipeline, last, watch)
+                _keep_open(web_view, source, pipeline, last, watch, sinks)
             watch.end()
             outputs.close()
             watch.note_troubles()
@@ -162,6 +162,9 @@ def _rectify_all(
             if _has_line(options, done.frame):
                 for target in done.targets or (done.result,):
                     say(result_line(done.frame, target, verbose=options.program.verbose))
+        else:
+            for sink in sinks:
+                sink.skip(done.frame)
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
         watch.frame_done(frame)
@@ -188,14 +191,19 @@ def _keep_open(
     pipeline: Pipeline,
     last: tuple[CapturedFrame, Processed],
     watch: RunWatch,
+    sinks: Sequence[ResultSink],
 ) -> None:
-    """Images and videos end before people have looked. Another model gets the last frame again."""
+    """Images and videos end before people have looked. Another model, or other settings, get the last frame again."""
     web_view.say_all_done()
     frame, done = last
     while not source.is_stopped:
-        if web_view.act(done):
+        is_other = web_view.act(done)
+        while is_other:
+            is_other = False
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
-                web_view.show(done)
+                is_other = web_view.show(done)  # which takes up what was asked for meanwhile
         watch.away()
+        for sink in sinks:
+            sink.settle()
         time.sleep(_STAY_POLL_S)

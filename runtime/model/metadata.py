@@ -29,7 +29,7 @@ MAX_DETAILS = 16
 #: A turn counts from this probability on, unless the file says otherwise.
 TURN_THRESHOLD = 0.7
 
-_CHANNELS = {"RGB": 3, "GREY": 1}
+_CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}
 _TURNS = 4
 
 

@@ -24,6 +24,7 @@ from stn_rectify.runtime.geometry import (
 from stn_rectify.runtime.images.given import ImageLike, given_image
 from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
+from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.trial import open_tried
 from stn_rectify.runtime.process.sharing import NotCopied, OneAtATime
@@ -175,6 +176,18 @@ class Rectifier(Closing, NotCopied):
     def margin(self) -> float:
         """What the rectified image shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
+
+    def set_margin(self, margin: float) -> None:
+        """Shows more, or less, around the targets, from the next image on.
+
+        Args:
+            margin: as of the class.
+
+        Raises:
+            UsageError: if it is out of range, or the model, or ``output``, allows none; then it stays as it was.
+        """
+        self._margin = check_margin(margin, self._output, self._model)
+        self._sampler = replace(self._sampler, margin=self._margin)
 
     def rectify(self, frame: ImageLike, *, boxes: object = None) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
@@ -414,6 +427,14 @@ class Rectifier(Closing, NotCopied):
             return with_aspect(wanted, own)
 
         return self._sampler.rectified_at(checked, theta, corners, size_of)
+
+    def check_takes_margin(self) -> None:
+        """Checks that images can show something around their targets.
+
+        Raises:
+            UsageError: as `set_margin` raises it.
+        """
+        check_margin(MAX_MARGIN, self._output, self._model)
 
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stn_rectify.runtime.checks import check_positive, check_whole
 from stn_rectify.runtime.errors import StnRectifyError
@@ -142,6 +143,12 @@ class BackgroundSink(ResultSink):
         job = sink.job(frame, result, targets, rule)
         if job is not None:
             self._put(_Waiting(job, sink.weight(frame, result, targets)))
+
+    def skip(self, frame: CapturedFrame) -> None:
+        """Has the sink hear of the frame in the thread, if it is one that wants to."""
+        sink = self._sink
+        if sink is not None and type(sink).skip is not ResultSink.skip:
+            self._put(_Waiting(lambda: sink.skip(frame)))
 
     def do_soon(self, job: Job, *, wait_s: float = _BUTTON_S) -> None:
         """Has something else done in the thread, behind what waits already.
@@ -336,6 +343,16 @@ class BackgroundSink(ResultSink):
 
 class BackgroundSaveSink(BackgroundSink):
     """The same for a `SaveSink`, of whose pictures some are asked for by hand."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures are."""
+        return self._sink.folder if isinstance(self._sink, SaveSink) else Path(self.name)
+
+    @property
+    def saved(self) -> int:
+        """Results that were written; see `SaveSink`."""
+        return self._sink.saved if isinstance(self._sink, SaveSink) else 0
 
     def save(
         self,

@@ -102,6 +102,10 @@ class SaveSink(ResultSink):
         commit_s: how long pictures may wait for one another before they are brought to the disk and get their names,
             together, which spares SD cards; in the end none waits any more. 0: each at once.
 
+    Attributes:
+        folder: where they are.
+        saved: results that were written, those included that wait for their names.
+
     Raises:
         UsageError: if the folder is a file.
         StnRectifyError: if the folder cannot be made or read.
@@ -122,14 +126,14 @@ class SaveSink(ResultSink):
         limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
         check_instance("pace", pace, Pace | None, "a Pace or None")
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
-        self._folder = Path(folder)
+        self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._commit = GroupCommit(self._folder, commit_s)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._commit = GroupCommit(self.folder, commit_s)
             self._commit.remove_orphans(_PARTIAL)
-            self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
+            self._limit = SizeLimit(self.folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
         except FileExistsError as error:
             raise UsageError(f"{folder} is a file: name a folder for the pictures") from error
         except OSError as error:
@@ -193,7 +197,9 @@ class SaveSink(ResultSink):
         try:
             self._commit.commit()
         except OSError as error:
-            raise cannot_write(error.filename or str(self._folder), error, lost=(waiting + 1) // 2) from error
+            lost = (waiting + 1) // 2
+            self.saved -= lost
+            raise cannot_write(error.filename or str(self.folder), error, lost=lost) from error
 
     def close(self) -> None:
         """Gives the last pictures their names.
@@ -215,6 +221,7 @@ class SaveSink(ResultSink):
         self._remove_further(name, max(1, len(targets)) + 1)
         overview = draw_overview(frame.image, result, targets, rule, self._captions.caption(frame))
         self._write_file(f"{name}.overview.jpg", overview, quality)
+        self.saved += 1
         self.settle()
 
     def _name(self, frame: CapturedFrame) -> str:
@@ -229,17 +236,17 @@ class SaveSink(ResultSink):
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""
-        path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         try:
             while not self._dated and path.is_file():
                 path.unlink()
                 number += 1
-                path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+                path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         except OSError as error:
             raise cannot_write(str(path), error) from error
 
     def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
-        path = self._folder / name
+        path = self.folder / name
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:
             self._commit.write(name, encoded.tobytes())

@@ -75,6 +75,15 @@ class ResultSink(Closing):
         """
         self.write(frame, result)
 
+    def skip(self, frame: CapturedFrame) -> None:
+        """Hears of a frame that shows no target where such frames are skipped (``--on-miss skip``).
+
+        Most sinks do nothing then: nothing of it is passed on. One that says whether a target is there needs to know.
+
+        Args:
+            frame: as it is seen through the view.
+        """
+
     def job(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
     ) -> Job | None:

@@ -34,8 +34,8 @@ def save_turn(folder, name="stn", shape=SHAPE, **known):
     keras.utils.set_random_seed(2)
     model = turn_network(shape, width=0.5)
     frames = smooth_frames(shape, 40, seed=4)
-    head = model.get_layer("quarters")
-    head.set_weights([np.random.default_rng(k).normal(0, 1.5, v.shape) for k, v in enumerate(head.weights)])
+    head = model.get_layer("uprightness")
+    head.set_weights([np.random.default_rng(k).normal(0, 6, v.shape) for k, v in enumerate(head.weights)])
     file = folder / f"{name}.turn.keras"
     save_kind(model, file, TURN)
     turns = model.predict(frames / np.float32(255), verbose=0).argmax(axis=1)
@@ -108,7 +108,7 @@ def test_the_proof_fails_where_a_score_differs(three):
     right = TurnReference(turn.quantized(turn.calibration.frames[:5]), turn.assembly.alone)
     flatbuffer = ModelFile.open(folder / "out" / "stn.tflite").flatbuffer
     other = read_networks(folder / "stn.keras", options(folder))[2]
-    keras_weights = other.model.get_layer("quarters")
+    keras_weights = other.model.get_layer("uprightness")
     keras_weights.set_weights([-w for w in keras_weights.get_weights()])
     with IsolatedInterpreter() as interpreter:
         assert right.differences(flatbuffer, "turn", interpreter) == []

@@ -140,12 +140,23 @@ class SamplerProbe:
         shares = [self._places(start[None]).share for start in starts]
         best = int(np.argmax(shares))
         if shares[best] < _LEAST_INSIDE:
+            self._check_values(starts)
             raise ModelFileError(
                 f"{self.name}: its sampler shows nothing of the frame, neither at the theta that the model gives for "
                 "random frames nor at the usual ones: pixel values may be cut off (--value-range), or the model is "
                 "untrained"
             )
         return np.asarray(starts[best], np.float64)
+
+    def _check_values(self, thetas: list[FloatArray]) -> None:
+        """Refuses a sampler whose black is not black, or whose white is not white."""
+        black, white = (self.images(np.full(self.frame_shape, value), np.stack(thetas)) for value in (0.0, 1.0))
+        if np.abs(black).max() > _FLAT or white.max() > 1 + _FLAT:
+            raise ModelFileError(
+                f"{self.name}: its sampler does not read the frame itself: values 0 and 1 become "
+                f"{np.median(black):.3g} and {white.max():.3g}; let it read the frame before each channel is scaled or "
+                "shifted by numbers of its own, or do that by the same ones for all (Rescaling)"
+            )
 
     def _spread(self, start: FloatArray) -> FloatArray:
         """How much of each number of θ moves the image by `_STEP`."""
@@ -181,12 +192,7 @@ class SamplerProbe:
     def _check_pixels(self, thetas: Array, places: _Places) -> None:
         """Refuses what reads something else than the frame's own pixels, or the nearest ones."""
         inside = places.inside
-        black = self.images(np.zeros(self.frame_shape), thetas)
-        if np.abs(black[inside]).max(initial=0) > _FLAT:
-            raise ModelFileError(
-                f"{self.name}: its sampler does not read the frame itself: a black frame becomes "
-                f"{np.abs(black[inside]).max():.3g}; let it read the frame before pixel values are scaled or shifted"
-            )
+        self._check_values(list(thetas[:4]))
         read = np.concatenate([places.x[inside], places.y[inside]])
         if read.size and np.abs(read - np.rint(read)).max() < _ON_PIXELS_PX:
             raise ModelFileError(

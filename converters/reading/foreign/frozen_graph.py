@@ -82,6 +82,13 @@ class FrozenGraph:
         found = self._shapes.get(tensor.name, tensor.shape)
         return None if found.rank is None else tuple(found.as_list())
 
+    def row_size(self, tensor: Any) -> int:
+        """How many numbers a tensor [B, n] has for each frame."""
+        shape = self.shape(tensor)
+        assert shape is not None
+        assert shape[1] is not None
+        return shape[1]
+
     @cached_property
     def _shapes(self) -> dict[str, Any]:
         """Shapes by the names of tensors for a batch of one: of many, only the rank is known with an open batch."""

@@ -63,7 +63,7 @@ class Turn(Subcommand):
         if not is_turn_file(out):
             raise UsageError(f"--out {out}: a turn network is called NAME{TURN_SUFFIX}")
         height, width, _ = network.input_shape
-        if height != width or height % 8:
+        if height != width or height % 16:
             raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 16")
         if self.evaluation.sheet:
             raise UsageError("--sheet: a turn network has no verification sheet: leave it out")

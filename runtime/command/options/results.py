@@ -22,7 +22,7 @@ MQTT_VARIABLE = "STN_RECTIFY_MQTT"
 
 _OFF = "off"
 _FRAMERATE = 25.0  # of a video, where the source has none
-_MQTT_INTERVAL_S = 1.0  # of cameras; of files each result is sent
+_MQTT_INTERVAL_S, _MQTT_PICTURE_INTERVAL_S = 1.0, 10.0  # of cameras; of files each result is sent
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,13 @@ class MqttOptions(OptionGroup):
         None,
         "at most one result in S seconds, and those with another label than the last (1 of a camera or stream, 0 "
         "of files)",
+        interval,
+        metavar="S",
+    )
+    mqtt_pictures: bool = flag("send the rectified picture of a target, too", default=True)
+    mqtt_picture_interval: float | None = option(
+        None,
+        "at most one picture of the same target in S seconds (10 of a camera or stream, 0 of files)",
         interval,
         metavar="S",
     )
@@ -144,9 +151,13 @@ def make_sinks(
     address = mqtt.address
     if address is not None:
         usual = _MQTT_INTERVAL_S if source.is_live else 0.0
+        picture_interval_s = mqtt.mqtt_picture_interval
+        if picture_interval_s is None:
+            picture_interval_s = _MQTT_PICTURE_INTERVAL_S if source.is_live else 0.0
         yield MqttSink(
             address,
             interval_s=usual if mqtt.mqtt_interval is None else mqtt.mqtt_interval,
+            picture_interval_s=picture_interval_s if mqtt.mqtt_pictures else None,
             discovery_prefix=None if mqtt.mqtt_discovery == _OFF else mqtt.mqtt_discovery,
             labels=labels,
             targets=targets,

@@ -200,6 +200,8 @@ def check_options(options: RunOptions) -> None:
     if following and not source.frames_follow:
         several = " alone: several inputs" if source.input else ": images"
         raise UsageError(f"--{following[0]} needs --camera or --video{several} do not follow one another")
+    if "smooth-cutoff" in options.target.changed() and not options.target.smooth:
+        raise UsageError("--smooth-cutoff needs --smooth")
     options.saving.check_needed("--save", is_there=options.saving.save is not None)
     options.mqtt.check_needed("--mqtt", is_there=options.mqtt.address is not None)
     options.web.check_needed("--serve", is_there=options.web.serve is not None)

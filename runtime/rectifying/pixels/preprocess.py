@@ -143,6 +143,8 @@ class Preprocessor:
         small = resize_antialiased(frame, spec.width, spec.height, pyramid)
         if spec.colour == "RGB":
             small = _colour(small, cv2.COLOR_GRAY2RGB if small.ndim == 2 else cv2.COLOR_BGR2RGB)
+        elif spec.colour == "BGR" and small.ndim == 2:
+            small = _colour(small, cv2.COLOR_GRAY2BGR)
         elif spec.colour == "GREY" and small.ndim == 3:
             small = _colour(small, cv2.COLOR_BGR2GRAY)
         levels = (small ^ 128).view(np.int8) if self._is_direct else self._table[small]

@@ -15,12 +15,14 @@ SHAPE = (48, 48, 1)
 
 @pytest.fixture(scope="module")
 def model():
-    """A network whose weights and statistics are all something, as after a training."""
+    """A network with statistics and a head, as after a training."""
     model = turn_network(SHAPE, width=0.5)
     rng = np.random.default_rng(3)
     for variable in model.variables:
-        values = rng.normal(0.1, 0.3, variable.shape)
-        variable.assign(np.abs(values) + 0.2 if "variance" in variable.path else values)
+        if "moving_mean" in variable.path:
+            variable.assign(rng.normal(0, 0.1, variable.shape))
+        elif "uprightness" in variable.path:
+            variable.assign(rng.normal(0, 2, variable.shape))
     return model
 
 

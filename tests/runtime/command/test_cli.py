@@ -119,11 +119,12 @@ def test_smooth(model: Path, frame: np.ndarray, tmp_path: Path) -> None:
         writer.write(frame)
     writer.release()
     places = []
-    for options in ((), ("--smooth",)):
+    for options in ((), ("--smooth",), ("--smooth", "--smooth-cutoff", "0.2")):
         done = run("--video", path, "--model", model, "--jsonl", "-", *options)
         assert done.returncode == 0, done.stderr
         places.append([json.loads(line)["corners"][0][0] for line in done.stdout.splitlines()])
-    raw, smooth = np.array(places)
+    raw, smooth, smoother = np.array(places)
+    assert abs(smoother[10] - smoother[9]) < abs(smooth[10] - smooth[9])
     assert smooth[9] == pytest.approx(raw[9], abs=0.1)
     assert raw[9] + 1 < smooth[10] < raw[10] - 1
     assert smooth[29] == pytest.approx(raw[29], abs=0.5)

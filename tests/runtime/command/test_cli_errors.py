@@ -60,6 +60,10 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
         pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
         pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
+        pytest.param(["--video", "a.mp4", "--smooth-cutoff", "2"], 2, "--smooth-cutoff needs --smooth", id="no smooth"),
+        pytest.param(
+            ["--video", "a.mp4", "--smooth", "--smooth-cutoff", "0"], 2, "'0' is not a number of Hz", id="no cutoff"
+        ),
         pytest.param(
             ["--demo", "--scan-every", "5"], 2, "--scan-every needs --camera or --video", id="followed images"
         ),

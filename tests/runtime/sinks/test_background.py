@@ -200,7 +200,8 @@ def test_the_pace_is_that_of_the_frames(tmp_path: Path) -> None:
         for index in range(20):
             sink.write(captured(index), result())
         sink.save(captured(33), result())  # asked for by hand: it is there at once, and so is what waited
-        assert len(list(tmp_path.glob("video0-*.png"))) == 5
+        assert len(list(tmp_path.glob("video0-*.png"))) == sink.saved == 5
+        assert sink.folder == tmp_path
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         f"video0-{index:06d}.rectified.png" for index in (0, 5, 10, 15, 33)
     ]
@@ -223,4 +224,4 @@ def test_pictures_that_waited_and_are_lost_are_counted(tmp_path: Path) -> None:
     folder.rename(tmp_path / "away")
     with pytest.raises(StnRectifyError, match="cannot write"):
         sink.close()
-    assert sink.dropped == 4
+    assert (sink.dropped, sink.saved) == (4, 0)

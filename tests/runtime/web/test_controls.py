@@ -25,7 +25,10 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
             f"video0-{index:06d}.rectified.png",
         ]
         assert run.post("/api/saving", '{"on": true}')[0] == 202
-        assert run.state()["saving"] == {"is_on": True, "impossible_because": None}
+        state = run.state()["saving"]
+        saved = state.pop("saved")
+        assert state == {"is_on": True, "impossible_because": None, "folder": str(tmp_path), "fault": None}
+        assert saved >= 1
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 5)
         assert run.post("/api/saving", '{"on": false}')[0] == 202
@@ -33,6 +36,7 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 2)
         saved = set(tmp_path.iterdir())
+        assert run.state()["saving"]["saved"] == len(saved) / 2
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 7)
         assert set(tmp_path.iterdir()) == saved
 

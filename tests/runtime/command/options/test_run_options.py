@@ -18,12 +18,12 @@ COMMAND_LINES = (
     "--reconnect-timeout 5 --hflip --vflip --rotation 90 --roi 0,0,1,0.5 --model fast --threads 2 --output frame a.mp4 "
     "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off --max-archive-bytes 2M --max-tensor-bytes 2G "
     "--recognizer-sha256 00 "
-    "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --scan-every 5 --recognizer digits --labels a.txt "
-    "--recognizer-command x --recognizer-timeout 3 --text block --label-characters A-Z --known a.txt "
+    "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --smooth-cutoff 2 --scan-every 5 --recognizer digits "
+    "--labels a.txt --recognizer-command x --recognizer-timeout 3 --text block --label-characters A-Z --known a.txt "
     "--known-distance 2 --min-label-length 4 --label-format [A-Z]+ --no-lookalikes --label-map a.txt "
     "--top-k 3 --beam-width 2 --every 3 --recognize-when steady --vote 5 --jsonl - --show --frames 5 --save out "
     "--save-every 2 --save-interval 1 --save-format jpg --save-limit 2G --mqtt mqtt://me@host/topic --mqtt-interval 1 "
-    "--mqtt-discovery off --serve 8080 --token secret --serve-models fast",
+    "--mqtt-discovery off --no-mqtt-pictures --mqtt-picture-interval 5 --serve 8080 --token secret --serve-models fast",
     "--video a.mp4",
     "--camera 0",
     "--demo",
