@@ -195,6 +195,20 @@ def test_opening_anew_happens_behind_what_waits(place: Place) -> None:
     assert place.is_reopened
 
 
+def test_a_sink_that_wants_to_hears_of_skipped_frames_in_their_order() -> None:
+    class Hearing(Place):
+        def skip(self, frame: CapturedFrame) -> None:
+            self.threads.add(threading.current_thread().name)
+            self.written.append(-frame.index)
+
+    place = Hearing()
+    with BackgroundSink(lambda: place, "place") as sink:
+        sink.write(captured(1), result())
+        sink.skip(captured(2))
+        sink.write(captured(3), result())
+    assert (place.written, place.threads) == ([1, -2, 3], {"output place"})
+
+
 def test_the_pace_is_that_of_the_frames(tmp_path: Path) -> None:
     with BackgroundSaveSink(lambda: SaveSink(tmp_path, pace=Pace(every=5), commit_s=60), "pictures") as sink:
         for index in range(20):

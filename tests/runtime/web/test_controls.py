@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stn_rectify.runtime import CornerSmoother, ModelFileError, Rectifier, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.web import SavingSwitch
 
 
@@ -57,6 +58,19 @@ def test_a_snapshot_that_cannot_be_written_is_a_line_and_the_run_goes_on(start_r
         assert state["notice"]["is_error"]
         assert state["notice"]["text"].startswith("cannot write ")
         run.wait_for(lambda later: later["stats"]["frames"] > state["stats"]["frames"])
+
+
+def test_a_folder_that_takes_no_pictures_is_said_and_so_is_its_return(start_run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    with (
+        BackgroundSaveSink(lambda: SaveSink(folder), str(folder)) as sink,
+        start_run(saving=SavingSwitch(sink)) as run,
+    ):
+        run.wait_for(lambda state: state["saving"]["saved"] >= 2 and state["saving"]["fault"] is None)
+        folder.rename(tmp_path / "away")
+        assert "No such file" in run.wait_for(lambda state: state["saving"]["fault"] is not None)["saving"]["fault"]
+        (tmp_path / "away").rename(folder)
+        run.wait_for(lambda state: state["saving"]["fault"] is None)
 
 
 def test_the_model_is_changed_between_frames(start_run: Any) -> None:
