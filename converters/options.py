@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from stn_rectify.converters.custom_code import CustomCode
 from stn_rectify.runtime.command.parsing.option_groups import (
@@ -140,6 +141,12 @@ class ConversionOptions(OptionGroup):
         metavar="SHARE",
         section=_GATE,
     )
+
+    def summary(self) -> dict[str, Any]:
+        """The options by name, for JSON; code by its file and hash alone."""
+        code = self.custom_objects
+        named = None if code is None else {"file": code.file, "sha256": code.sha256}
+        return {**asdict(self), "custom_objects": named}
 
     def __post_init__(self) -> None:
         low, high = self.value_range

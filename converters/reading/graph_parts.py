@@ -24,6 +24,7 @@ from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, con
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head
+from stn_rectify.models.network.keras_file import keras_reason
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
@@ -66,15 +67,18 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     name = str(model.name)
     if not isinstance(model, keras.Model) or not model.built:
         raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
-    shapes = [tuple(t.shape) for t in model.inputs or ()]
+    shapes, dtype = [tuple(t.shape) for t in model.inputs or ()], model.inputs[0].dtype if model.inputs else "float32"
+    if not shapes:  # a subclass of keras.Model: the shape that it was built with
+        built = (model.get_build_config() or {}).get("input_shape")
+        shapes = [tuple(built)] if isinstance(built, list | tuple) else []
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
         raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
     prepare_layers(model)
-    spec = tf.TensorSpec(shapes[0], model.inputs[0].dtype, name="frame")
+    spec = tf.TensorSpec(shapes[0], dtype, name="frame")
     try:
         concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
-        raise ModelFileError(f"{name}: cannot be traced: {first_line(error)}") from error
+        raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
 
 

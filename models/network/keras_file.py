@@ -122,6 +122,12 @@ def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
         vars(python_utils).setdefault(name, value)
 
 
+def keras_reason(error: Exception) -> str:
+    """The reason of an error of Keras in one line: not in which call it was, which Keras puts before it in bold."""
+    bold = re.search(r"\x1b\[1m(.+?)\x1b\[0m", str(error), re.DOTALL)
+    return first_line(error) if bold is None else " ".join(bold[1].split())
+
+
 def _unknown_name(error: BaseException | None) -> str | None:
     """The name that code of a Lambda layer does not find; Keras hides that behind errors of its own."""
     while error is not None:
@@ -151,4 +157,4 @@ def _reason(error: Exception) -> str:
             "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
             "uses (runs both), or export the model as a SavedModel"
         )
-    return f"{_NOT_LOADED}: {first_line(error)}"
+    return f"{_NOT_LOADED}: {keras_reason(error)}"

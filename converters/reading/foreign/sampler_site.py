@@ -17,6 +17,7 @@ _READS_AT = {
     "ImageProjectiveTransformV2": 1,
     "ImageProjectiveTransformV3": 1,
 }
+_CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhile", "If", "StatelessIf", "Case")
 #: θ has at least and at most so many numbers: scale and shift; the 16 control points of a spline, and then some.
 _FEWEST, _MOST = 2, 64
 
@@ -44,6 +45,7 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
         ModelFileError: if there is none, it reads something else than the frame, or nothing lies between the frame and
             the places that could be θ; the message says which.
     """
+    _refuse_loops(graph)
     known = {t.ref() for t in graph.of_frame}
     reads = [
         op
@@ -70,6 +72,11 @@ def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     above = graph.ancestors(places)
     rows = [t for t in graph.of_frame if t.ref() in above and _is_row(graph, t)]
     gates = list(graph.gates(places, rows, graph.frame))
+    if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
+        raise ModelFileError(
+            f"{graph.name}: has several samplers, each with a theta of its own; one can be converted: save the part of "
+            "the model up to the first one's image as a model"
+        )
     if not gates:
         raise ModelFileError(
             f"{graph.name}: the places that {described(places[0])} gives are not made from a row of {_FEWEST} to "
@@ -107,6 +114,16 @@ def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> Any:
         "channels and fixed size that all that follows is made from; save the model with the rectified image as an "
         "output, and nothing else that depends on theta"
     )
+
+
+def _refuse_loops(graph: FrozenGraph) -> None:
+    """Refuses loops and branches that depend on the frame: parts of their inside cannot be run alone."""
+    for tensor in graph.of_frame:
+        if tensor.op.type in _CONTROL:
+            raise ModelFileError(
+                f"{graph.name}: {described(tensor)} is of a loop or a branch (tf.map_fn, tf.while_loop, tf.cond), for "
+                "which there is no INT8 operator; write it for the whole batch at once"
+            )
 
 
 def _refuse_features(graph: FrozenGraph, images: Sequence[Any]) -> None:

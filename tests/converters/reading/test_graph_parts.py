@@ -185,6 +185,28 @@ def test_a_model_of_bytes_is_read_behind_its_cast(tmp_path):
     np.testing.assert_allclose(found["rectified"], theirs["rectified"], atol=1e-5)
 
 
+class Hidden(keras.Model):
+    """A model whose layers are written into its call()."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.localization = foreign.localization(SHAPE)
+        self.sampler = foreign.BilinearInterpolation(SIZE, "W", "border")
+
+    def call(self, frame):
+        return self.sampler([frame, self.localization(frame)])
+
+
+def test_a_model_that_hides_its_layers_is_read_by_its_graph():
+    keras.utils.set_random_seed(1)
+    model = Hidden(name="theirs")
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    model(frames)
+    parts = split_keras_graph(model)
+    found = check_against(parts, model, frames)
+    np.testing.assert_allclose(found["rectified"], np.asarray(model(frames)), atol=1e-5)
+
+
 @pytest.mark.parametrize("padding", ["extrapolated", "mirrored"])
 def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
     keras.utils.set_random_seed(1)
@@ -221,15 +243,22 @@ def _of_features(frame, theta):
     return BilinearSampler()([seen, AffineGrid((16, 16), (16, 16))(theta)])
 
 
+def _twice(frame, theta):
+    once = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
+    again = foreign.localization((16, 16, 3), name="second")(once)
+    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(again)]) + once
+
+
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
+        (_twice, "has several samplers, each with a theta of its own"),
         (_of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
         (_nearest, "reads the nearest pixel, and not between pixels"),
         (_of_features, "samples the output of node '.*earlier.*, not the frame"),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
     ],
-    ids=["an angle", "nearest", "features", "no sampler"],
+    ids=["two samplers", "an angle", "nearest", "features", "no sampler"],
 )
 def test_what_cannot_be_carried_over_is_refused(outputs, message):
     frame = keras.Input((16, 16, 3))
