@@ -77,7 +77,8 @@ def assemble(
     trunk = quantize(parts.trunk, calibration.frames, value_range, "localization network")
     recognizer = None
     if parts.recognizer is not None and not pose_only:
-        recognizer = quantize(parts.recognizer, floats["rectified"], value_range, "recognizer")
+        seen = np.clip(floats["rectified"], *value_range)  # a sampler that is not ours may round beyond it
+        recognizer = quantize(parts.recognizer, seen, value_range, "recognizer")
     graph = FlatbufferGraph(trunk)
     frame, ends = _ends(graph)
     features = ends["features"]

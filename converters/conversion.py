@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ def _reported(
         delegations=find_delegations(model_file.flatbuffer) if measured else [],
         latencies=latencies,
         metadata=metadata,
-        options=asdict(first.options),
+        options=first.options.summary(),
         compared_on="the calibration frames" if first.options.validation is None else "the validation frames",
     )
     pictured = next((number for number, network in enumerate(reports) if network.pictures), 0)

@@ -170,7 +170,7 @@ def _class_scores(parts: StnParts, assembly: Assembly) -> ClassScoresSpec | None
 
 
 def _input(parts: StnParts, assembly: Assembly, value_range: tuple[float, float]) -> InputSpec:
-    frame, colour = assembly.quantizations["frame"], colour_name(parts.channels)
+    frame, colour = assembly.quantizations["frame"], "BGR" if parts.is_bgr else colour_name(parts.channels)
     return InputSpec(*parts.input_size, parts.channels, colour, value_range, frame.scale, frame.zero_point)
 
 

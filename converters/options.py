@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, pair, positionals, required
+from stn_rectify.converters.custom_code import CustomCode
+from stn_rectify.runtime.command.parsing.option_groups import (
+    OptionGroup,
+    choice,
+    flag,
+    option,
+    pair,
+    positionals,
+    required,
+)
 from stn_rectify.runtime.command.parsing.parser import number, share, whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.labels import read_labels
@@ -45,6 +55,9 @@ class ConversionOptions(OptionGroup):
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
+        channels: the order of the model's three channels, ``"rgb"`` or ``"bgr"``.
+        custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
+        accept_border: take the nearest of our paddings for a sampler whose own is none of them.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
         whole_weight: what the scores of a network that sees the whole frame count beside those of the dense network
             in whose file it is.
@@ -66,6 +79,9 @@ class ConversionOptions(OptionGroup):
     value_range: tuple[float, float] = pair(
         (0.0, 1.0), "what pixel values 0 and 255 are to the Keras model (default 0 1)", float, metavar=("LOW", "HIGH")
     )
+    channels: str = choice(
+        ("rgb", "bgr"), "order in which the Keras model was trained to see three channels; bgr as cv2.imread gives them"
+    )
     labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
     description: str = option("", "one line for the metadata", _text)
     min_score: float | None = option(
@@ -76,6 +92,16 @@ class ConversionOptions(OptionGroup):
         metavar="SCORE",
     )
     latency: bool = flag("measure it for the report; leaving it out saves seconds", default=True)
+    custom_objects: CustomCode | None = option(
+        None,
+        "classes and functions that a .keras or .h5 file needs; this RUNS THE CODE of FILE.py, and of Lambda layers in "
+        "the model: give it for models that you trust only",
+        CustomCode.read,
+        metavar="FILE.py",
+    )
+    accept_border: bool = flag(
+        "of a sampler that reads outside the frame as none of ours does, take the nearest; says how many pixels differ"
+    )
     refine_passes: int = option(
         DEFAULT_PASSES,
         "of the network NAME.refine.keras beside NAME.keras, that the file asks for (%(default)s)",
@@ -116,6 +142,12 @@ class ConversionOptions(OptionGroup):
         section=_GATE,
     )
 
+    def summary(self) -> dict[str, Any]:
+        """The options by name, for JSON; code by its file and hash alone."""
+        code = self.custom_objects
+        named = None if code is None else {"file": code.file, "sha256": code.sha256}
+        return {**asdict(self), "custom_objects": named}
+
     def __post_init__(self) -> None:
         low, high = self.value_range
         if not -math.inf < low <= 0 <= high < math.inf or not low < high:
@@ -138,7 +170,7 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of both, "
+        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
         "'glob*patterns'",
         metavar="INPUT",
     )

@@ -7,6 +7,7 @@ unset PYTHONPATH PYTHONHOME
 export PIP_ROOT_USER_ACTION=ignore
 
 NAME=stn-rectify
+RESTART_STEPS_VERSION=254 # of systemd; older ones have a line in the journal for each key that they do not know
 HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 
 usage() {
@@ -106,11 +107,16 @@ uninstall_all() {
     if [ -z "$root" ]; then
         need_root
         if [ -e "$units/$NAME.service" ] && has systemctl; then
+            systemctl stop --quiet "$NAME@*.service" || say "systemctl could not stop all services, see above"
             systemctl disable --now --quiet "$NAME" || say "systemctl could not disable the service, see above"
         fi
     fi
     [ ! -d "$home" ] || lock_installation
-    rm -f "$units/$NAME.service"
+    rm -f "$units/$NAME.service" "$units/$NAME@.service" "$units"/*.target.wants/"$NAME"@*.service
+    for unit in "$NAME.service" "$NAME@.service"; do
+        rm -f "$units/$unit.d/10-restart-steps.conf"
+        rmdir "$units/$unit.d" 2>/dev/null || true
+    done
     for link in "$commands/$NAME" "$commands/$NAME-install"; do
         [ "$(readlink "$link" 2>/dev/null)" != "$home/bin/${link##*/}" ] || rm -f "$link"
     done
@@ -121,7 +127,7 @@ uninstall_all() {
         ! id "$NAME" >/dev/null 2>&1 || userdel "$NAME"
     fi
     if [ $purge = yes ]; then
-        rm -rf "${conf%/*}" "$data" "$units/$NAME.service.d"
+        rm -rf "${conf%/*}" "$data" "$units/$NAME.service.d" "$units/$NAME@.service.d"
         say "removed, with configuration and data"
     else
         say "removed; kept (as far as they were there): ${conf%/*} and $data (--uninstall --purge removes them)"
@@ -141,8 +147,9 @@ check_extras() {
 # What must hold before anything is changed; each line says what to do.
 check_system() {
     [ -n "$root" ] || need_root
-    [ -f "$HERE/$NAME.service" ] && [ -f "$HERE/$NAME.conf" ] && [ -f "$HERE/requirements.txt" ] ||
-        die "$NAME.service, $NAME.conf or requirements.txt is not beside this script: copy the whole folder deploy/"
+    for file in "$NAME.service" "$NAME@.service" "$NAME.conf" restart-steps.conf requirements.txt; do
+        [ -f "$HERE/$file" ] || die "$file is not beside this script: copy the whole folder deploy/"
+    done
     case $(uname -m) in
         aarch64 | x86_64) ;;
         *) die "this is a $(uname -m) machine: stn-rectify needs a 64-bit system (aarch64 or x86_64)" ;;
@@ -202,6 +209,14 @@ install_files() {
     mkdir -p "${conf%/*}" "$units" "$commands"
     [ -e "$conf" ] || put_file "$HERE/$NAME.conf" "$conf"
     put_file "$HERE/$NAME.service" "$units/$NAME.service"
+    put_file "$HERE/$NAME@.service" "$units/$NAME@.service"
+    for unit in "$NAME.service" "$NAME@.service"; do
+        rm -f "$units/$unit.d/10-restart-steps.conf"
+        if [ "$(systemd_version)" -ge $RESTART_STEPS_VERSION ]; then
+            mkdir -p "$units/$unit.d"
+            put_file "$HERE/restart-steps.conf" "$units/$unit.d/10-restart-steps.conf"
+        fi
+    done
     for command in "$NAME" "$NAME-install"; do
         # What somebody else has put there stays.
         [ -e "$commands/$command" ] || [ -L "$commands/$command" ] || ln -s "$home/bin/$command" "$commands/$command"
@@ -219,9 +234,17 @@ enable_service() {
     systemctl enable --quiet "$NAME" || die "could not enable the service: see above"
 }
 
+# It is active once camera and model are open; without a camera it is started again and again.
 start_service() {
-    systemctl restart "$NAME" || die "the service does not start: systemctl status $NAME"
-    sleep 5
+    systemctl restart --no-block "$NAME" || die "the service does not start: systemctl status $NAME"
+    for instance in $(systemctl list-units --plain --no-legend "$NAME@*.service" | cut -d' ' -f1); do
+        systemctl restart --no-block "$instance" || die "$instance does not start: systemctl status $instance"
+    done
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        sleep 5
+        ! systemctl is-active --quiet "$NAME" || break
+        [ "$(systemctl show -P SubState "$NAME")" != auto-restart ] || break
+    done
     if systemctl is-active --quiet "$NAME"; then
         say "the service runs: journalctl -fu $NAME"
     else
@@ -232,6 +255,7 @@ start_service() {
 }
 
 need_root() { [ "$(id -u)" = 0 ] || die "this needs root: sudo $0"; }
+systemd_version() { systemctl --version 2>/dev/null | awk 'NR == 1 && $2 ~ /^[0-9]+$/ { v = $2 } END { print v + 0 }'; }
 systemd_runs() { [ -d /run/systemd/system ]; }
 has() { command -v "$1" >/dev/null 2>&1; }
 

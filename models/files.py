@@ -21,6 +21,11 @@ from stn_rectify.runtime.files import partial_file as partial_file  # handed on
 #: of that is up.
 REFINE_SUFFIX, RECOGNIZER_SUFFIX, TURN_SUFFIX = ".refine.keras", ".recognizer.keras", ".turn.keras"
 
+#: In such files Keras 2 kept whole models; Keras 3 reads them.
+HDF5_SUFFIXES = (".h5", ".hdf5")
+#: Files of models that `stn_rectify.models.network.keras_file.load_model` reads.
+MODEL_SUFFIXES = (".keras", *HDF5_SUFFIXES)
+
 #: A scan network that looks at the whole frame beside the dense one of ``NAME.keras``.
 WHOLE_SUFFIX = ".whole.keras"
 

@@ -3,12 +3,14 @@
     from stn_rectify.runtime import Rectifier
 
     with Rectifier() as rectifier:
-        result = rectifier.rectify(frame)  # BGR uint8 [H, W, 3]
-        if result.score > 0.5:
-            text = read(result.image)
+        result = rectifier.rectify("photo.jpg")  # or a frame of OpenCV, BGR uint8 [H, W, 3]
+        if result.found:
+            result.save("upright.png")
 
 Importing this package loads NumPy, OpenCV and Pillow. The interpreter is loaded with the first `Rectifier`.
 """
+
+from typing import Any
 
 from stn_rectify.runtime.errors import (
     DataError,
@@ -50,6 +52,7 @@ from stn_rectify.runtime.sources import (
     VideoSource,
     list_cameras,
     open_camera,
+    open_source,
     open_video,
 )
 
@@ -91,10 +94,23 @@ __all__ = [
     "TesseractRecognizer",
     "UsageError",
     "VideoSource",
+    "__version__",
     "bundled_models",
     "draw_overview",
     "list_cameras",
     "load_recognizer",
     "open_camera",
+    "open_source",
     "open_video",
 ]
+
+__version__: str
+
+
+def __getattr__(name: str) -> Any:
+    """The version is looked up when somebody asks for it."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from stn_rectify.runtime.process.installation import installed_version
+
+    return installed_version()

@@ -1,8 +1,10 @@
-"""Parts of a sheet: pictures with captions and outlines, put beside and below each other."""
+"""What is drawn into pictures: targets and words; and parts of a sheet, put beside and below each other."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -23,18 +25,110 @@ Colour = tuple[int, int, int]
 
 #: Colours of what the float model, the INT8 file and the truth say, BGR.
 FLOAT, INT8, TRUTH = (58, 158, 10), (32, 32, 224), (255, 119, 34)
+#: Colours of what counts as found, and of what does not, BGR.
+FOUND, MISSED = (80, 220, 60), (60, 60, 230)
 _PAPER, _INK, _FAINT, _PANEL = (255, 255, 255), (36, 31, 27), (112, 101, 91), (238, 241, 243)
 _GAP_PX = 8
 _SUBPIXEL_BITS = 4
+_DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie anywhere
+_LEGIBLE_PX = 64  # smaller pictures get no words
+_SMALLEST_LETTERS_PX = 11
+_LETTERS_SHARE = 1 / 36  # of a picture's shorter side
+# Pillow's own typeface has ASCII's letters; these are looked for where a line has others.
+_TYPEFACES = (
+    "NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf"
+)  # fmt: skip
+
+
+def marked(picture: Image, corners: Array, caption: str = "", *, is_found: bool) -> Image:
+    """A copy of a picture with a target marked in it; see `mark`.
+
+    Args:
+        picture: uint8 [H, W, 3] BGR or [H, W] grey.
+        corners: of the target, [4, 2], pixels; anywhere.
+        caption: stands beside it.
+        is_found: whether it is drawn as found, or as missed.
+
+    Returns:
+        uint8 [H, W, 3] BGR.
+    """
+    view = bgr(picture).copy()
+    mark(view, corners, caption, is_found=is_found)
+    return view
+
+
+def mark(picture: Image, corners: Array, caption: str = "", *, is_found: bool) -> None:
+    """Draws a target into a picture [H, W, 3]: its outline, a dot at the top-left corner, a caption above or below."""
+    thickness = max(1, round(max(picture.shape[:2]) / 320))
+    colour = FOUND if is_found else MISSED
+    points = np.clip(np.rint(corners), -_DRAWABLE, _DRAWABLE).astype(np.int32)
+    cv2.polylines(picture, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
+    cv2.circle(picture, (int(points[0, 0]), int(points[0, 1])), 3 * thickness, colour, cv2.FILLED, cv2.LINE_AA)
+    if caption:
+        gap, height = 4 * thickness, round(1.3 * letters_px(picture))
+        top, bottom = int(points[:, 1].min()) - gap - height, int(points[:, 1].max()) + gap
+        fits_above, fits_below = top >= 0, bottom + height <= picture.shape[0]
+        letter(picture, caption, (int(points[:, 0].min()), top if fits_above or not fits_below else bottom), colour)
+
+
+def letters_px(picture: Image) -> int:
+    """The size of letters in a picture, pixels."""
+    return max(_SMALLEST_LETTERS_PX, round(min(picture.shape[:2]) * _LETTERS_SHARE))
+
+
+def letter(picture: Image, line: str, place: tuple[int, int], colour: Colour) -> None:
+    """Writes a line into a picture [H, W, 3] with a dark rim; it is moved, and in the end cut, to lie within.
+
+    Args:
+        picture: is changed; one of fewer than 64 pixels along a side stays as it is.
+        line: in whatever script; letters that no typeface of this machine has are written as the nearest ones of ASCII,
+            or left out.
+        place: its left and upper edge, pixels.
+        colour: of the letters, BGR.
+    """
+    if min(picture.shape[:2]) < _LEGIBLE_PX:
+        return
+    size, (height, width) = letters_px(picture), picture.shape[:2]
+    font, rim = _font(size, line.isascii()), max(1, round(size / 9))
+    if font is _font(size, True):  # the machine has no typeface of other letters
+        line = unicodedata.normalize("NFKD", line).encode("ascii", "ignore").decode() if not line.isascii() else line
+    line = _cut(line, font, width - 4 * rim)
+    needed = (int(np.ceil(font.getlength(line))) + 4 * rim, round(1.3 * size) + 2 * rim)
+    left, top = (min(max(0, place[k]), max(0, (width, height)[k] - needed[k])) for k in range(2))
+    part = picture[top : top + needed[1], left : left + needed[0]]
+    paper = Pillow.fromarray(np.ascontiguousarray(part))  # its colours are exchanged, and so are the letters'
+    ImageDraw.Draw(paper).text((2 * rim, rim), line, fill=colour, font=font, stroke_width=rim, stroke_fill=(0, 0, 0))
+    part[:] = np.asarray(paper)
+
+
+def _cut(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
+    """The line, or as much of its beginning as fits, with dots."""
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(f"{line}...") > width:
+        line = line[:-1]
+    return f"{line}..."
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, is_ascii: bool) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    for name in () if is_ascii else _TYPEFACES:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size=size) if is_ascii else _font(size, True)
+
+
+def bgr(picture: Image) -> Image:
+    """The picture in colours, [H, W, 3]; a copy of a grey one."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8) if picture.ndim == 2 else picture
 
 
 def text(line: str, width: int | None = None, *, size: int = 13, colour: Colour = _INK) -> Image:
     """A line of text; with ``width`` cut to it, and filled up to it with white."""
-    font = ImageFont.load_default(size=size)
-    if width is not None and font.getlength(line) > width:
-        while line and font.getlength(line + "...") > width:
-            line = line[:-1]
-        line += "..."
+    font = _font(size, True)
+    line = line if width is None else _cut(line, font, width)
     needed = int(np.ceil(font.getlength(line))) + 1
     paper = Pillow.new("RGB", (width or needed, round(1.5 * size)), _PAPER)
     ImageDraw.Draw(paper).text((0, round(0.15 * size)), line, fill=colour[::-1], font=font)

@@ -88,11 +88,30 @@ def _check_regular(mode: int, file: str | PathLike[str]) -> None:
         raise OSError(errno.EINVAL, f"it is {kind}, not a file", os.fspath(file))
 
 
+def sync(path: str | PathLike[str]) -> None:
+    """Brings a file's content, or the names in a folder, to the disk itself.
+
+    A file's before it is renamed: the new name may reach the disk earlier, and is that of an empty file then.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def partial_file(file: Path) -> Iterator[Path]:
     """Gives a name beside ``file`` to write to; what was written replaces ``file`` at the end of the block.
 
-    After an error nothing of it is left, and ``file`` is as it was. A pipe or a device, which nothing can replace, is
+    It is on the disk itself by then, so that a power cut leaves the old file or the new one. After an error nothing of
+    it is left, and ``file`` is as it was. A pipe or a device, which nothing can replace, is
     written to itself.
 
     Raises:
@@ -103,7 +122,9 @@ def partial_file(file: Path) -> Iterator[Path]:
     try:
         yield partial
         if not is_itself:
+            sync(partial)
             os.replace(partial, file)
+            sync(file.parent)
     except OSError as error:
         raise DataError(
             f"{file} cannot be written ({error.strerror or error}): make room for it, then run the same command again"

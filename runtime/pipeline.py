@@ -34,6 +34,8 @@ class Processed:
         is_skipped: whether it shall not be passed on: it shows no target, and such frames are skipped.
         targets: all targets that are no miss, best first; the first one is `result`. Empty where the frame shows none.
         rule: the rule that told misses from targets, with the model's own lowest score where nobody gave one.
+        captured: the frame as the source gave it, before the view; None where nobody says.
+        view: what of it was looked at.
     """
 
     frame: CapturedFrame
@@ -41,6 +43,8 @@ class Processed:
     is_skipped: bool
     targets: tuple[Rectification, ...] = ()
     rule: MissRule = field(default_factory=MissRule)
+    captured: CapturedFrame | None = field(default=None, repr=False)
+    view: FrameView = field(default_factory=FrameView)
 
     @property
     def is_found(self) -> bool:
@@ -167,6 +171,21 @@ class Pipeline:
         return self._rule
 
     @property
+    def asked_rule(self) -> MissRule:
+        """The rule as somebody gave it: without a ``min_score`` where that is the model's."""
+        return self._asked_rule
+
+    @property
+    def smoother(self) -> CornerSmoother | None:
+        """Smooths the corners of one target; those of several have copies of it. None where nothing is smoothed."""
+        return self._stages.smoother
+
+    @property
+    def view(self) -> FrameView:
+        """The part of each frame that is looked at, and which way up."""
+        return self._view
+
+    @property
     def max_targets(self) -> int:
         """Targets that are looked for in a frame, at most."""
         return self._max_targets
@@ -182,13 +201,45 @@ class Pipeline:
         """
         self._check(rectifier)
         self._lose_targets()
-        if self._tracker is not None:
-            self._tracker.reset()
-        if self._follower is not None:
-            self._follower.reset()
         old, self._rectifier = self._rectifier, rectifier
         self._rule = self._rule_for(rectifier)
         return old
+
+    def set_rule(self, rule: MissRule) -> None:
+        """Takes another rule from the next frame on; from the thread that calls `process`, as all of these.
+
+        Raises:
+            UsageError: if it is none, or names a lowest score and the model gives no score.
+        """
+        check_instance("rule", rule, MissRule, "a MissRule")
+        _check_score(rule, self._rectifier)
+        self._asked_rule = rule
+        self._rule = self._rule_for(self._rectifier)
+
+    def set_smoother(self, smoother: CornerSmoother | None) -> None:
+        """Smooths otherwise, or no longer, from the next frame on. Smoothed targets are numbered, as ever.
+
+        Raises:
+            UsageError: if it is no smoother, or images cannot be taken from other corners than the network's.
+        """
+        check_instance("smoother", smoother, CornerSmoother | None, "a CornerSmoother or None")
+        if smoother is not None:
+            self._rectifier.check_takes_corners()
+            self._tracker = self._tracker or TargetTracker()
+        self._stages = replace(self._stages, smoother=smoother)
+        for number, stages in self._stages_of_track.items():
+            own = None if smoother is None else smoother.for_another()
+            self._stages_of_track[number] = replace(stages, smoother=own)
+
+    def set_view(self, view: FrameView) -> None:
+        """Looks at another part of each frame from the next one on, where all targets are new.
+
+        Raises:
+            UsageError: if it is none.
+        """
+        check_instance("view", view, FrameView, "a FrameView")
+        self._view = view
+        self._lose_targets()
 
     def become(self, other: Pipeline) -> Rectifier:
         """Takes all of another one's parts and settings from the next frame on, and forgets its own targets.
@@ -216,22 +267,19 @@ class Pipeline:
         found = self._numbered(found, _seconds(frame))
         if not found:
             location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
-            return self._missed(frame, location)
-        targets = [self._finished(frame, location) for location in found]
+            return self._missed(captured, frame, location)
+        targets = [replace(self._finished(frame, found_one), rule=self._rule, frame=frame) for found_one in found]
         if self._max_targets > 1:
             latency_ms = _ms_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
-        return Processed(frame, targets[0], False, tuple(targets), self._rule)
+        return Processed(frame, targets[0], False, tuple(targets), self._rule, captured, self._view)
 
     def _check(self, rectifier: Rectifier) -> None:
         if self._stages.smoother is not None:
             rectifier.check_takes_corners()
         if self._follower is not None:
             self._follower.check(rectifier)
-        if self._asked_rule.min_score is not None and rectifier.model.metadata.score is None:
-            raise UsageError(
-                f"model {rectifier.model.metadata.name!r} gives no score: leave min_score (--min-score) out"
-            )
+        _check_score(self._asked_rule, rectifier)
 
     def _rule_for(self, rectifier: Rectifier) -> MissRule:
         metadata = rectifier.model.metadata
@@ -258,14 +306,15 @@ class Pipeline:
             self._follower.remember(numbered)
         return numbered
 
-    def _missed(self, frame: CapturedFrame, location: Location) -> Processed:
+    def _missed(self, captured: CapturedFrame, frame: CapturedFrame, location: Location) -> Processed:
         if self._max_targets == 1:
             self._stages.reset()
         is_skipped = self._rule.on_miss == "skip"
         # The model's own score throws nothing away: corners and score stay for who knows better.
         is_passed_whole = not is_skipped and self._asked_rule.min_score is not None
         result = (self._rectifier.unrectified if is_passed_whole else self._rectifier.sample)(frame.image, location)
-        return Processed(frame, result, is_skipped, (), self._rule)
+        result = replace(result, rule=self._rule, frame=frame)
+        return Processed(frame, result, is_skipped, (), self._rule, captured, self._view)
 
     def _finished(self, frame: CapturedFrame, location: Location) -> Rectification:
         """One target, made upright, with its label."""
@@ -296,6 +345,16 @@ class Pipeline:
         self._stages.reset()
         self._stages_of_track.clear()
         self._turn_votes.clear()
+        if self._tracker is not None:
+            self._tracker.reset()
+        if self._follower is not None:
+            self._follower.reset()
+
+
+def _check_score(rule: MissRule, rectifier: Rectifier) -> None:
+    """Raises UsageError if the rule wants a score, and the model gives none."""
+    if rule.min_score is not None and rectifier.model.metadata.score is None:
+        raise UsageError(f"model {rectifier.model.metadata.name!r} gives no score: leave min_score (--min-score) out")
 
 
 def _smooth(smoother: CornerSmoother | None, frame: CapturedFrame, location: Location) -> FloatArray | None:

@@ -83,6 +83,10 @@ class RunSummary:
         unread: targets on which the recognizer failed; the caller counts them.
         dropped: frames that the source dropped; the caller sets it.
         reconnections: how often the source was opened again; the caller sets it.
+        unwritten: results that outputs have not written, by the outputs' names; the caller sets it.
+        frozen_s: for how long a live picture has stayed the same, seconds, 0 as long as that is short; the caller sets
+            it.
+        troubles: what is wrong at the moment, a line each; the caller sets them.
         misses: frames without a target, so far.
     """
 
@@ -92,6 +96,9 @@ class RunSummary:
         self.unread = 0
         self.dropped = 0
         self.reconnections = 0
+        self.unwritten: dict[str, int] = {}
+        self.frozen_s = 0.0
+        self.troubles: tuple[str, ...] = ()
         self.misses = 0
         self._rule = rule or MissRule()
         # The model's own score, which comes with the results, leaves pictures and corners as they were found.
@@ -162,6 +169,8 @@ class RunSummary:
         counts += f", {self.failed} failed" if self.failed else ""
         counts += f", recognizer failed on {self.unread}" if self.unread else ""
         counts += f", source opened again {self.reconnections}×" if self.reconnections else ""
+        unwritten = ", ".join(f"{count} to {name}" for name, count in self.unwritten.items() if count)
+        counts += f", results not written: {unwritten}" if unwritten else ""
         if not self.frames:
             return counts
         p50, p99 = self.latency_ms(50), self.latency_ms(99)

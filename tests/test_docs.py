@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 import types
@@ -60,11 +61,13 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setitem(importlib.import_module("sys").modules, "pytesseract", tesseract)
     monkeypatch.setattr(runtime, "CameraSource", _Camera)
     (frame,) = runtime.ImageSource(DEMO)
+    rectifier = runtime.Rectifier("fast")
+    (tmp_path / "results.jsonl").write_text(json.dumps(rectifier.rectify(DEMO).to_dict()) + "\n")
     return {
         "__name__": "page",
         "frame": frame.image,
         "frames": np.zeros((2, 64, 64, 3), np.float32),
-        "rectifier": runtime.Rectifier("fast"),
+        "rectifier": rectifier,
         "read": lambda image: f"{image.shape[0]} rows",
     }
 
@@ -73,6 +76,8 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_block_runs(code: str, around: dict[str, Any]) -> None:
     if '"rapidocr"' in code:
         pytest.importorskip("rapidocr_onnxruntime", reason="the extra ocr is not installed")
+    if "import pandas" in code:
+        pytest.importorskip("pandas")
     free_port = code.replace('"8080"', '"0"')
     exec(compile(free_port, "page", "exec"), around)  # what it needs and does not import must be in the text around it
 

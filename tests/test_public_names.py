@@ -18,7 +18,7 @@ PUBLIC = {
         Pipeline Processed RapidOcrRecognizer Recognition TesseractRecognizer load_recognizer RecognitionSchedule
         RecognitionStage Recognizer ReconnectingSource Rectification Rectifier ResultSink SaveSink
         SourceError StnRectifyError StnRectifyWarning TargetTracker UsageError VideoSource bundled_models
-        draw_overview list_cameras open_camera open_video
+        draw_overview list_cameras open_camera open_source open_video __version__
     """,
     "runtime.annotations": "AnnotatedFrame AnnotatedTarget Annotations has_annotations read_annotations",
     "runtime.geometry": """

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def installed_versions() -> dict[str, str]:
 
 def options_summary(options: ConversionOptions) -> dict[str, Any]:
     """The options that change the result, for JSON."""
-    values = {name: value for name, value in asdict(options).items() if name not in _NOT_IN_THE_RESULT}
+    values = {name: value for name, value in options.summary().items() if name not in _NOT_IN_THE_RESULT}
     return dict(json.loads(json.dumps(values)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stn_rectify.converters.reading.model_files import is_saved_model, model_of_companion, output_name
-from stn_rectify.models.files import kind_by_name
+from stn_rectify.models.files import MODEL_SUFFIXES, kind_by_name
 from stn_rectify.runtime.errors import UsageError
 
 _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
@@ -21,7 +21,7 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     that one and is no model of its own.
 
     Args:
-        inputs: .keras files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
+        inputs: .keras and .h5 files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
 
     Raises:
         UsageError: if an input is missing or holds no model, two models would have the same output, or such a network
@@ -80,7 +80,7 @@ def _models_of(argument: str) -> list[Path]:
     if path.is_dir():
         models = list(_in_folder(path))
         if not models:
-            raise UsageError(f"{path}: no .keras files and no SavedModel folders in this folder")
+            raise UsageError(f"{path}: no .keras or .h5 files and no SavedModel folders in this folder")
         return models
     if path.exists():
         return [path]
@@ -90,10 +90,10 @@ def _models_of(argument: str) -> list[Path]:
     for match in map(Path, sorted(glob.glob(argument, recursive=True))):
         if match.is_dir():
             models += _in_folder(match)
-        elif match.suffix == ".keras":
+        elif _is_model_file(match):
             models.append(match)
     if not models:
-        raise UsageError(f"{argument}: this pattern matches no .keras file, SavedModel folder or folder of them")
+        raise UsageError(f"{argument}: this pattern matches no .keras or .h5 file, SavedModel folder or folder of them")
     return models
 
 
@@ -102,5 +102,10 @@ def _in_folder(folder: Path) -> Iterator[Path]:
         yield folder
         return
     for path in sorted(folder.iterdir()):
-        if (path.suffix == ".keras" and path.is_file()) or is_saved_model(path):
+        if (_is_model_file(path) and path.is_file()) or is_saved_model(path):
             yield path
+
+
+def _is_model_file(path: Path) -> bool:
+    """Tells by its name whether a file holds a model: not only weights, as NAME.weights.h5 does."""
+    return path.suffix in MODEL_SUFFIXES and not path.name.endswith(".weights.h5")

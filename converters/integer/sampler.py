@@ -18,6 +18,7 @@ from stn_rectify.converters.integer.grid import build_grid
 from stn_rectify.converters.integer.sampler_plan import GRID_BITS, SamplerPlan
 from stn_rectify.converters.tflite.builder import Tensor
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.runtime.arrays import IntArray
 
 _ONE = 1 << GRID_BITS  # interpolation weights add up to this
 
@@ -34,10 +35,8 @@ def build_sampler(graph: FlatbufferGraph, frame: Tensor, coefficients: Tensor, p
     Returns:
         int8 [1, h, w, C], quantized as the frame is.
     """
-    points = plan.output_size[0] * plan.output_size[1]
     (column, fx), (row, fy) = _whole_and_fraction(graph, build_grid(graph, coefficients, plan), plan)
-    width = graph.fill((points,), plan.table_size[1])
-    index = graph.add(graph.multiply(graph.kept(row), graph.kept(width)), column)
+    index = _indices(graph, column, row, plan)
     fx0 = graph.subtract(graph.fill(fx.shape, _ONE), fx)
     products = []
     for pixels, weight in zip(_neighbours(graph, frame, index, plan), (fx0, fx), strict=True):
@@ -71,6 +70,39 @@ def _whole_and_fraction(graph: FlatbufferGraph, grid: Tensor, plan: SamplerPlan)
     return [(cut(k, byte + 1, "int16", (points,)), cut(k, byte, "uint8", (1, points))) for k in (0, 1)]
 
 
+def _indices(graph: FlatbufferGraph, column: Tensor, row: Tensor, plan: SamplerPlan) -> Tensor:
+    """The place of each pixel's upper left neighbour in the table, row by row, int32 [N].
+
+    Where the image is cut, columns and rows are looked up: what lies before the first pixel's centre or from the last
+    one's on is read from the middle of a margin of two, where all four neighbours are zero, whatever the fraction.
+    """
+    width = _stored_size(plan)[1]
+    if plan.padding != "cut":
+        factor = graph.fill(column.shape, width)
+        return graph.add(graph.multiply(graph.kept(row), graph.kept(factor)), column)
+    columns, rows = (_places_when_cut(size) for size in (plan.input_size[1], plan.input_size[0]))
+    places = (graph.gather(graph.constant(rows * width), row), graph.gather(graph.constant(columns), column))
+    return graph.add(*places)
+
+
+def _places_when_cut(size: int) -> IntArray:
+    """For each column of the grid's table, of which the frame begins at 1: the column that is stored, int [size + 2].
+
+    The frame is stored from 2 on, with two columns of zeros on either side.
+    """
+    places = np.arange(size + 2) + 1
+    places[0] = 0  # before the first pixel
+    places[size:] = size + 2  # from the last one on
+    return places
+
+
+def _stored_size(plan: SamplerPlan) -> tuple[int, int]:
+    """Rows and columns of the frame as it is stored, its margin included."""
+    if plan.padding != "cut":
+        return plan.table_size
+    return plan.input_size[0] + 4, plan.input_size[1] + 4
+
+
 def _row_weights(graph: FlatbufferGraph, fraction: Tensor) -> Tensor:
     """f → f + (256 - f) · 2^32, int64 [1, N]: made with the two 16 bits apart, then widened."""
     shape = fraction.shape
@@ -87,8 +119,8 @@ def _every_channel(graph: FlatbufferGraph, weight: Tensor, plan: SamplerPlan) ->
 
 def _neighbours(graph: FlatbufferGraph, frame: Tensor, index: Tensor, plan: SamplerPlan) -> Iterator[Tensor]:
     """The pixels at each index, then those to their right, int32 [N, C]: each with the pixel below in the high half."""
-    (height, width), (rows, columns) = plan.input_size, plan.table_size
-    margin, channels, points = plan.margin, plan.channels, index.size
+    (height, width), (rows, columns) = plan.input_size, _stored_size(plan)
+    margin, channels, points = (rows - height) // 2, plan.channels, index.size
     # As a matrix, because PAD is slow on a short last axis. Two spare rows: one is below the last row, and one more
     # pixel is read beside the last column, both with weight zero.
     flat = graph.reshape(frame, (height, width * channels))

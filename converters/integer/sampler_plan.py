@@ -38,7 +38,7 @@ class SamplerPlan:
 
     Attributes:
         transform: ``"affine"``, ``"projective"`` or ``"tps"``.
-        padding: ``"zeros"`` or ``"border"``.
+        padding: ``"zeros"``, ``"border"`` or ``"cut"``.
         input_size: height and width of the frame.
         output_size: height and width of the rectified image.
         channels: of both.
@@ -62,8 +62,11 @@ class SamplerPlan:
 
     @property
     def margin(self) -> int:
-        """Pixels around the frame in the table: one of zeros, or none."""
-        return 1 if self.padding == "zeros" else 0
+        """Pixels around the frame in the table: one of zeros, or none.
+
+        Of ``"cut"`` the one says only on which side of the frame's edge a place lies: nothing is faded with it.
+        """
+        return 0 if self.padding == "border" else 1
 
     @property
     def table_size(self) -> tuple[int, int]:

@@ -26,16 +26,18 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
-from stn_rectify.converters.reading.keras_parts import split_keras_model
+from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.reading.keras_2 import keras_2_export
+from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
-from stn_rectify.converters.reading.saved_model_parts import split_saved_model
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparison import Comparison, compare, gate
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.verdict import class_doubts, pose_doubts
+from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
-from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
@@ -54,6 +56,11 @@ class StnNetwork(Network):
 
     parts: StnParts = field(repr=False)
 
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """What pixel values 0 and 255 are to its parts, behind what the model first makes of them itself."""
+        return self.parts.scaling.value_range(self.options.value_range)
+
     @cached_property
     def assembly(self) -> Assembly:
         """The network in integers; takes seconds.
@@ -61,8 +68,8 @@ class StnNetwork(Network):
         Raises:
             ModelFileError: if a part cannot become integers.
         """
-        value_range, pose_only, refit = self.options.value_range, self.options.pose_only, self.options.refit_head
-        return assemble(self.parts, self.calibration, value_range, pose_only=pose_only, refit=refit)
+        pose_only, refit = self.options.pose_only, self.options.refit_head
+        return assemble(self.parts, self.calibration, self.value_range, pose_only=pose_only, refit=refit)
 
     @property
     def flatbuffer(self) -> bytes:
@@ -87,8 +94,11 @@ class StnNetwork(Network):
     def report(self, file: Path | None) -> NetworkReport:
         """Corners, what the sampler gives, classes of a recognizer behind it; thresholds."""
         warnings = frame_warnings(self.calibration, self.validation)
+        convention = self.parts.convention
+        warnings += [*self.parts.notes, *(() if convention is None else convention.notes)]
         report = NetworkReport(
             self.kind, self.signature, self.source, self.assembly.cost, warnings,
+            settings={} if convention is None else {"convention": convention.summary()},
             theta_readout=self.assembly.refit.table(),
         )  # fmt: skip
         if file is None:
@@ -101,8 +111,13 @@ class StnNetwork(Network):
             summary.insert(0, f"corners {comparison.int8_targets.corners_mean_px:.2f} px from the true ones")
         if comparison.class_scores is not None:
             summary.append(f"same class in {100 * comparison.class_scores.top1_agreement:.1f} %")
+        if convention is not None:
+            summary.append(f"sampler read as {convention}")
         frames, classes = self.validation.frames, comparison.class_scores
-        doubts = pose_doubts(comparison, self.parts.input_size, bool((frames == frames[:1]).all()))
+        alike = bool((frames == frames[:1]).all())
+        doubts = pose_doubts(comparison, self.parts.input_size, alike)
+        doubts = [*self._range_doubts(alike), *doubts]
+        told_apart = poses_check(comparison, self.parts.input_size, alike)
         doubts += [] if classes is None else class_doubts(classes)
         return replace(
             report,
@@ -110,10 +125,23 @@ class StnNetwork(Network):
             warnings=[*warnings, *doubts],
             doubts=doubts,
             truth_is_known=comparison.known_targets > 0 or (classes is not None and classes.labelled > 0),
-            checks=_sampler_checks(comparison),
+            checks=[*_sampler_checks(comparison), *([] if told_apart is None else [told_apart])],
             thresholds=gate(comparison, self.options.max_corner_error, self.options.min_coverage),
             summary=summary,
         )
+
+    def _range_doubts(self, alike: bool) -> list[str]:
+        """Says with which value range the poses would be plausible, where they are not."""
+        given, size = self.options.value_range, self.parts.input_size
+        least_px = STILL_SHARE * float(np.hypot(*size))
+        better = None if alike else better_value_range(self.parts, self.validation.frames, given, least_px)
+        if better is None:
+            return []
+        (low, high), spread, now = better
+        return [
+            f"with --value-range {given[0]:g} {given[1]:g} the corners vary by {now:.2g} px over the frames, with "
+            f"{low:g} {high:g} by {spread:.2g} px: it was probably trained with the latter"
+        ]
 
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The whole float model."""
@@ -135,7 +163,7 @@ class ScanNetwork(StnNetwork):
         """The content of metadata.json, with that of the refine network if there is one."""
         options = self.options
         return file_metadata(
-            output_name(self.source), options.description, self.parts, self.assembly, options.value_range,
+            output_name(self.source), options.description, self.parts, self.assembly, self.value_range,
             self.source_sha256, flatbuffer, next((o.spec for o in others if isinstance(o, RefineNetwork)), None),
             options.min_score, turn_spec(others),
         )  # fmt: skip
@@ -180,15 +208,15 @@ class RefineNetwork(StnNetwork):
     @property
     def spec(self) -> RefineSpec:
         """The content of metadata.json under ``refine``."""
-        value_range, passes = self.options.value_range, self.options.refine_passes
-        return refine_metadata(self.parts, self.assembly, value_range, margin=self.margin, passes=passes)
+        passes = self.options.refine_passes
+        return refine_metadata(self.parts, self.assembly, self.value_range, margin=self.margin, passes=passes)
 
     def report(self, file: Path | None) -> NetworkReport:
         """The same in pixels of the crop; phrases, warnings and thresholds say whose they are."""
         report = super().report(file)
         return replace(
             report,
-            settings={"margin": self.margin, "passes": self.options.refine_passes},
+            settings={**report.settings, "margin": self.margin, "passes": self.options.refine_passes},
             summary=[f"refine network {phrase}" for phrase in report.summary],
             warnings=[f"refine network: {warning}" for warning in report.warnings],
             doubts=[f"refine network: {doubt}" for doubt in report.doubts],
@@ -196,18 +224,39 @@ class RefineNetwork(StnNetwork):
         )
 
 
-def read_stn(source: Path) -> StnParts:
-    """Reads a model and takes it apart.
+def read_stn(source: Path, options: ConversionOptions) -> StnParts:
+    """Reads a model and takes it apart: by its layers if the sampler is ours, else by its graph.
+
+    Args:
+        source: a .keras or .h5 file, or a SavedModel.
+        options: of the conversion.
 
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
         ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
+        UsageError: if it has not three channels, but is to see them as BGR.
     """
+    parts = _read_parts(source, options)
+    if options.channels == "bgr" and parts.channels != 3:
+        raise UsageError(f"{source}: --channels bgr is for models of 3 channels, this one has {parts.channels}")
+    return replace(parts, is_bgr=options.channels == "bgr")
+
+
+def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
     if source.is_dir():
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
-        return split_saved_model(source)
-    return split_keras_model(load_model(source))
+        return split_saved_model(source, accept_border=options.accept_border)
+    code = options.custom_objects
+    try:
+        model = load_model(source, None if code is None else code.run())
+    except LegacyFileError as error:
+        with keras_2_export(source, code, error) as folder:
+            return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
+    try:
+        return split_keras_model(model)
+    except ForeignLayersError:
+        return split_keras_graph(model, accept_border=options.accept_border)
 
 
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
@@ -218,12 +267,15 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
         ModelFileError: if it is no STN that can be converted.
         UsageError: if the options contradict the model.
     """
-    parts = read_stn(source)
+    parts = read_stn(source, options)
     sha256 = sha256_of(source)
     _check_options(source, parts, options)
-    calibration = validation = read_frames(options.calibration, parts.frame_shape, options.value_range)
+    value_range = _range_of_parts(source, parts, options)
+    calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)
     if options.validation is not None:
-        validation = read_frames(options.validation, parts.frame_shape, options.value_range, VALIDATION_FRAMES)
+        validation = read_frames(
+            options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=parts.is_bgr
+        )
     refuse_unknown_labels(options.validation or options.calibration, validation, parts.classes)
     return ScanNetwork(source, options, calibration, validation, parts, sha256)
 
@@ -245,13 +297,28 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
         return None
     frames = companion_frames(file, scan, "crops to calibrate it with (stn-train writes them)")
     network_kind(file)
-    parts = read_stn(file)
+    parts = read_stn(file, scan.options)
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
-    calibration = read_frames(frames, parts.frame_shape, options.value_range)
+    calibration = read_frames(frames, parts.frame_shape, _range_of_parts(file, parts, options))
     return RefineNetwork(
         file, options, calibration, calibration, parts, stored_number(frames, "margin", REFINE_MARGIN, MAX_MARGIN)
     )
+
+
+def _range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
+    """What pixel values 0 and 255 are to the parts of a model.
+
+    Raises:
+        ModelFileError: if 0, which is what lies outside the frame, is not among them.
+    """
+    low, high = parts.scaling.value_range(options.value_range)
+    if not low <= 0 <= high:
+        raise ModelFileError(
+            f"{source}: first makes {low:g} to {high:g} of the frame's pixel values; 0 must be among them, because it "
+            "is what lies outside the frame (--value-range says what the model is given)"
+        )
+    return low, high
 
 
 def _check_options(source: Path, parts: StnParts, options: ConversionOptions) -> None:

@@ -27,7 +27,7 @@ from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.turn import TURNS
 from stn_rectify.runtime.errors import DataError, ModelFileError
-from stn_rectify.runtime.model.metadata import TURN_THRESHOLD, ClassScoresSpec, TurnSpec
+from stn_rectify.runtime.model.metadata import MAX_DETAILS, TURN_THRESHOLD, ClassScoresSpec, TurnSpec
 from stn_rectify.runtime.model.model_file import TURN_SIGNATURE, ModelFile
 
 
@@ -37,9 +37,11 @@ class TurnNetwork(ClassifierNetwork):
 
     Attributes:
         threshold: the probability from which on a turn counts.
+        details: how many details of each size of a target it is shown as well, at most.
     """
 
     threshold: float
+    details: int
     kind: ClassVar[str] = TURN
     label: ClassVar[str] = "turn network"
     image_name: ClassVar[str] = "frame"
@@ -72,6 +74,7 @@ class TurnNetwork(ClassifierNetwork):
             ClassScoresSpec(size=TURNS, scale=scores.scale, zero_point=scores.zero_point, activation=self.activation),
             self.threshold,
             *network_cost(self.flatbuffer),
+            self.details,
         )
 
     def open(self, file: Path) -> ModelFile:
@@ -83,7 +86,12 @@ class TurnNetwork(ClassifierNetwork):
         cost = StnCost((StageCost("turn network", *network_cost(self.flatbuffer)),))
         warnings = [f"turn network: {warning}" for warning in calibration_warnings(self.calibration)]
         report = NetworkReport(
-            self.kind, self.signature, self.source, cost, warnings, settings={"threshold": self.threshold}
+            self.kind,
+            self.signature,
+            self.source,
+            cost,
+            warnings,
+            settings={"threshold": self.threshold, "details": self.details},
         )
         if file is None:
             return report
@@ -133,9 +141,9 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)
     if calibration.labels is not None and not (-1 <= calibration.labels.min() <= calibration.labels.max() < TURNS):
         raise DataError(f"{frames}: labels must be quarters, 0 to {TURNS - 1}, or -1 where they are not known")
-    return TurnNetwork(
-        file, options, calibration, calibration, model, stored_number(frames, "threshold", TURN_THRESHOLD, 1.0)
-    )
+    threshold = stored_number(frames, "threshold", TURN_THRESHOLD, 1.0)
+    details = round(stored_number(frames, "details", 0, MAX_DETAILS))
+    return TurnNetwork(file, options, calibration, calibration, model, threshold, details)
 
 
 def _check(file: Path, model: keras.Model, transform: str, channels: int) -> None:

@@ -84,7 +84,7 @@ def read_whole(dense: DenseNetwork) -> WholeNetwork | None:
         return None
     frames = companion_frames(file, dense, "frames to calibrate it with (stn-train writes them)")
     network_kind(file)
-    parts = read_stn(file)
+    parts = read_stn(file, dense.options)
     if parts.transform == "tps":
         raise ModelFileError(
             f"{file}: its transform is tps, but beside a dense network it must be affine or projective"

@@ -88,4 +88,15 @@ def reference_sampler(
 
     upper, lower = interpolated(row), interpolated(row + 1)
     # Two lanes share one number: a negative upper one takes one unit of 2^-16 levels.
-    return np.asarray((upper * (one - fy) + lower * fy - ((upper < 0) & (fy > 0))) >> 16, np.int8)
+    blended = (upper * (one - fy) + lower * fy - ((upper < 0) & (fy > 0))) >> 16
+    if plan.padding == "cut":
+        height, width = plan.input_size
+        inside = (column >= 1) & (column < width) & (row >= 1) & (row < height)
+        blended = np.where(inside[..., None], blended, _blank(plan.zero_point, fy))
+    return np.asarray(blended, np.int8)
+
+
+def _blank(level: int, fy: Integers) -> Integers:
+    """Gives what four equal pixels are blended to, the lanes' unit included."""
+    upper = np.full(fy.shape, level * (1 << GRID_BITS) + (1 << GRID_BITS) // 2)
+    return np.asarray((upper * (1 << GRID_BITS) - ((upper < 0) & (fy > 0))) >> 16)

@@ -46,7 +46,12 @@ class FrameSet:
 
 
 def read_frames(
-    source: Path, input_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int = CALIBRATION_FRAMES
+    source: Path,
+    input_shape: tuple[int, int, int],
+    value_range: tuple[float, float],
+    limit: int = CALIBRATION_FRAMES,
+    *,
+    is_bgr: bool = False,
 ) -> FrameSet:
     """Reads frames as the network sees them on a device.
 
@@ -58,6 +63,7 @@ def read_frames(
         input_shape: height, width, channels.
         value_range: what pixel values 0 and 255 are to the model.
         limit: more frames than this are thinned out evenly.
+        is_bgr: whether the network's three channels are blue, green and red. Arrays in an .npz are taken as they are.
 
     Raises:
         DataError: if nothing usable is there.
@@ -68,6 +74,8 @@ def read_frames(
         frame_set = reader(source, input_shape, limit)
     said = dict.fromkeys(first_line(one.message) for one in warned if isinstance(one.message, StnRectifyWarning))
     frame_set = replace(frame_set, notes=(*frame_set.notes, *said))
+    if is_bgr and source.is_dir():
+        frame_set = replace(frame_set, frames=np.ascontiguousarray(frame_set.frames[..., ::-1]))
     low, high = value_range
     return replace(frame_set, frames=frame_set.frames * np.float32(high - low) + np.float32(low))
 

@@ -17,24 +17,31 @@ from stn_rectify.runtime.errors import ModelFileError
 _TRANSFORMS: dict[type, str] = {AffineGrid: "affine", ProjectiveGrid: "projective", ThinPlateSplineGrid: "tps"}
 
 
+class ForeignLayersError(ModelFileError):
+    """A model that is not made of the grids and the sampler of stn_rectify, or hides its layers."""
+
+
 def split_keras_model(model: keras.Model) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer.
 
     Raises:
+        ForeignLayersError: if grid, sampler or the layer that gives θ is not one of ours; its graph may tell more.
         ModelFileError: if the model is not an STN at its input that can be converted; the message says which layer and
             why.
     """
+    if isinstance(model, keras.Model) and model.built and not isinstance(model, keras.Function | keras.Sequential):
+        raise ForeignLayersError(f"{model.name}: its layers are hidden in the call() of class {type(model).__name__}")
     trace = KerasTrace(model)
     sampler = _the_sampler(model.name, trace)
     image, grid = sampler.inputs
     if image is not trace.frame:
         maker = trace.maker(image).description
-        raise ModelFileError(f"{model.name}: {sampler.description} samples the output of {maker}, not the frame")
+        raise ForeignLayersError(f"{model.name}: {sampler.description} samples the output of {maker}, not the frame")
     generator = trace.maker(grid)
     transform = _TRANSFORMS.get(type(generator.operation))
     if transform is None:
         names = ", ".join(kind.__name__ for kind in _TRANSFORMS)
-        raise ModelFileError(f"{model.name}: {generator.description} makes the grid; {names} can be converted")
+        raise ForeignLayersError(f"{model.name}: {generator.description} makes the grid; {names} can be converted")
     height, width, channels = (int(n) for n in trace.frame.shape[1:])
     if generator.operation.input_size != (height, width):
         sizes = f"{generator.operation.input_size}, the frame is {(height, width)}"
@@ -43,7 +50,7 @@ def split_keras_model(model: keras.Model) -> StnParts:
     head = trace.maker(theta)
     dense = head.operation
     if not isinstance(dense, keras.layers.Dense) or dense.activation is not keras.activations.linear:
-        raise ModelFileError(
+        raise ForeignLayersError(
             f"{model.name}: {head.description} gives theta; it must be a Dense layer without activation "
             "(an activation such as sigmoid cannot even reach every pose)"
         )
@@ -79,6 +86,8 @@ def split_keras_model(model: keras.Model) -> StnParts:
 
 def _the_sampler(name: str, trace: KerasTrace) -> TracedCall:
     samplers = [step for step in trace.steps if isinstance(step.operation, BilinearSampler)]
+    if not samplers:
+        raise ForeignLayersError(f"{name}: has no BilinearSampler layer")
     if len(samplers) != 1:
         raise ModelFileError(
             f"{name}: has {len(samplers)} BilinearSampler layers, exactly one is needed; a recognizer of its own "

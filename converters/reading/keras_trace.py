@@ -67,7 +67,7 @@ class KerasTrace:
             )
         if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or None in model.inputs[0].shape[1:]:
             raise ModelFileError(f"{model.name}: needs one input [batch, height, width, channels] of fixed size")
-        _prepare_layers(model)
+        prepare_layers(model)
         batch, *shape = model.inputs[0].shape
         # A model made for one frame may have that baked into a reshape.
         self.frame: Any = keras.Input(batch_shape=(1 if batch == 1 else None, *shape), name="frame")
@@ -138,7 +138,7 @@ def _changes_nothing(operation: Any, inputs: list[Any]) -> bool:
     return type(operation).__name__ == "Cast" and operation.dtype == inputs[0].dtype
 
 
-def _prepare_layers(model: keras.Model) -> None:
+def prepare_layers(model: keras.Model) -> None:
     """Refuses layers whose weights are no numbers; makes all others compute in float32, as their weights are."""
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.Model):

@@ -14,6 +14,7 @@ from stn_rectify.converters.reading.keras_trace import TracedCall
 from stn_rectify.converters.tflite.builtin_operators import TFLITE_RUNTIME, VERSIONS
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 from stn_rectify.converters.tflite.quantizer import quantize, to_tflite
+from stn_rectify.models.network.turn import QuarterTurns, TurnsApart
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.operators import ALLOWED
 
@@ -24,7 +25,7 @@ _KNOWN = (
     layers.DepthwiseConv2D, layers.Flatten, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D,
     layers.LeakyReLU, layers.MaxPooling2D, layers.Maximum, layers.Minimum, layers.Multiply, layers.Normalization,
     layers.Permute, layers.ReLU, layers.Rescaling, layers.Reshape, layers.Resizing, layers.SeparableConv2D,
-    layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D,
+    layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D, QuarterTurns, TurnsApart,
 )  # fmt: skip
 _KNOWN_ACTIVATIONS = (
     "linear", "relu", "relu6", "sigmoid", "softmax", "tanh", "leaky_relu", "silu", "hard_sigmoid", "hard_silu",

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from stn_rectify.converters.reading.foreign.frozen_graph import Scaling
 from stn_rectify.runtime.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from stn_rectify.converters.reading.foreign.convention import Convention
     from stn_rectify.converters.tflite.quantizer import TensorFunction
 
 _BATCH = 64
@@ -29,12 +31,17 @@ class StnParts:
         kernel: of the linear function that gives θ, float32 [F, 6, 8 or 32].
         bias: float32 [6, 8 or 32].
         transform: ``"affine"``, ``"projective"`` or ``"tps"``.
-        padding: ``"zeros"`` or ``"border"``.
+        padding: ``"zeros"``, ``"border"`` or ``"cut"``.
         input_size: height and width of the frame.
         output_size: height and width of the rectified image.
         channels: of both.
         classes: K, or None.
         batch: the batch size that ``whole`` takes; None for any.
+        convention: of a sampler that is not ours: what was measured of it, and how its θ became the one above; None of
+            our own layers.
+        scaling: what the model does to pixel values first. Frames here are what comes of it.
+        notes: what of the model is not in the file, a line each.
+        is_bgr: whether its three channels are blue, green and red, as OpenCV has them.
     """
 
     trunk: TensorFunction = field(repr=False)
@@ -49,6 +56,10 @@ class StnParts:
     channels: int
     classes: int | None
     batch: int | None = None
+    convention: Convention | None = None
+    scaling: Scaling = field(default_factory=Scaling)
+    notes: tuple[str, ...] = ()
+    is_bgr: bool = False
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -187,7 +187,7 @@ def compare(
             if "class_scores" in of_file
             else None
         ),
-        poses_spread_px=_median_spread(corners_float),
+        poses_spread_px=median_spread(corners_float),
         known_targets=len(targets),
         true_spread_px=_mean_spread(validation.corners, targets),
         float_targets=_targets_kept(theta_float, parts, validation, targets),
@@ -246,7 +246,8 @@ def _annotated_frames(validation: FrameSet) -> list[int]:
     return [k for k, corners in enumerate(validation.corners) if is_valid_quadrilateral(corners, min_area_px=1)]
 
 
-def _median_spread(corners: Array) -> float:
+def median_spread(corners: Array) -> float:
+    """Median distance of corners [N, 4, 2] from their median over the frames, pixels."""
     return float(np.median(np.linalg.norm(corners - np.median(corners, axis=0), axis=-1)))
 
 

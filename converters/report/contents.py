@@ -94,6 +94,8 @@ def _plain(value: Any) -> Any:
     """An option as JSON has it."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 

@@ -195,9 +195,10 @@ def _height(image: Image) -> int:
 
 
 def _levels(values: Array, spec: InputSpec) -> Array:
-    """The model's values as levels of 255."""
+    """The model's values as levels of 255, colours in the order RGB."""
     low, high = spec.value_range
-    return np.asarray((values - low) / (high - low) * 255)
+    levels = np.asarray((values - low) / (high - low) * 255)
+    return levels[..., ::-1] if spec.colour == "BGR" else levels
 
 
 def _bgr(levels: Array) -> Image:

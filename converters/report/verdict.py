@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.report.class_agreement import ClassAgreement
 from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.network_report import NetworkReport
@@ -99,6 +100,27 @@ def pose_doubts(comparison: Comparison, input_size: tuple[int, int], frames_are_
             "give calibration frames as the device will see them, or tune it (stn-train tune)"
         )
     return doubts
+
+
+def poses_check(comparison: Comparison, input_size: tuple[int, int], frames_are_alike: bool) -> Check | None:
+    """The check that the file tells poses apart: INT8 moves them by less than they differ.
+
+    Args:
+        comparison: of the file with the float network.
+        input_size: height and width of the network's input, pixels.
+        frames_are_alike: whether all frames are the same one, so that all poses must be.
+
+    Returns:
+        The check; None where the poses cannot differ, or hardly do (a doubt of its own) and INT8 keeps them.
+    """
+    moved, spread = comparison.corners_mean_px, comparison.poses_spread_px
+    small = STILL_SHARE * float(np.hypot(*input_size))
+    if frames_are_alike or comparison.frames < 2 or (spread < small and moved < small):
+        return None
+    finding = f"INT8 moves the corners by {moved:.2f} px on average, and over the frames they vary by {spread:.2f} px"
+    if moved >= spread:
+        finding += "; give calibration frames as the device will see them, check --value-range, or tune it"
+    return Check("corner error smaller than the spread of poses", moved < max(spread, small), finding)
 
 
 def class_doubts(classes: ClassAgreement) -> list[str]:

@@ -2,20 +2,17 @@
 
 import sys
 
-import cv2
+from stn_rectify.runtime import Rectifier, StnRectifyError
 
-from stn_rectify.runtime import Rectifier
-
-frame = cv2.imread(sys.argv[1])
-if frame is None:
-    sys.exit(f"cannot read {sys.argv[1]}")
-
-with Rectifier() as rectifier:
-    result = rectifier.rectify(frame)
+try:
+    with Rectifier() as rectifier:
+        result = rectifier.rectify(sys.argv[1])
+except StnRectifyError as error:
+    sys.exit(str(error))
 
 print("score", round(result.score, 3))
 for name, (x, y) in zip(("top left", "top right", "bottom right", "bottom left"), result.corners, strict=True):
     print(f"{name}: {x:.1f}, {y:.1f}")
-if result.score < 0.5:
+if not result.found:
     sys.exit("no target found")
-cv2.imwrite(sys.argv[2], result.image)
+result.save(sys.argv[2])

@@ -1,6 +1,6 @@
 """Counts the words of the sample page that Tesseract reads in a picture of it.
 
-python docs/sample/count_words.py runtime/data/demo.jpg out/demo-000000.rectified.png
+python docs/sample/count_words.py runtime/data/demo.jpg out/demo.rectified.png
 """
 
 from __future__ import annotations

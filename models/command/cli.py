@@ -13,6 +13,7 @@ from stn_rectify.models.command.subcommands.dense import Dense
 from stn_rectify.models.command.subcommands.evaluate import Evaluate
 from stn_rectify.models.command.subcommands.pose import Pose
 from stn_rectify.models.command.subcommands.prune import Prune
+from stn_rectify.models.command.subcommands.reader import Reader
 from stn_rectify.models.command.subcommands.recognizer import Recognizer
 from stn_rectify.models.command.subcommands.tune import Tune
 from stn_rectify.models.command.subcommands.turn import Turn
@@ -20,7 +21,7 @@ from stn_rectify.models.command.workstation import run_command
 from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.process.program import run_program
 
-_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Prune, Tune, Evaluate)
+_SUBCOMMANDS: tuple[type[Subcommand], ...] = (Pose, Dense, Turn, Recognizer, Reader, Prune, Tune, Evaluate)
 
 #: Options that said what to do before there were subcommands; of several the first one here decides.
 _FORMER_OPTIONS: dict[str, type[Subcommand]] = {

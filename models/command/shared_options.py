@@ -73,7 +73,7 @@ class NetworkOptions(OptionGroup):
         positive_number,
         metavar="FACTOR",
     )
-    padding: str = choice(("zeros", "border"), "what lies around a frame")
+    padding: str = choice(("zeros", "border", "cut"), "what lies around a frame")
 
 
 @dataclass(frozen=True, kw_only=True)

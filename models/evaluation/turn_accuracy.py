@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.models.evaluation.known_frames import KnownFrames, network_input
-from stn_rectify.models.network.turn import TURNS
-from stn_rectify.runtime.arrays import IntArray
+from stn_rectify.models.network.turn import TURN_DETAILS, TURNS
+from stn_rectify.runtime.arrays import FloatArray, IntArray
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
-from stn_rectify.runtime.rectifying.pixels.crops import target_crop
-from stn_rectify.runtime.rectifying.refining.turning import aspect_of, letterbox_size, letterboxed
-
-_BATCH = 256
+from stn_rectify.runtime.rectifying.refining.target_looks import target_looks
+from stn_rectify.runtime.rectifying.refining.turn_network import joint_probabilities
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class TurnAccuracy:
 
 def turn_accuracy(
     name: str,
-    probabilities: npt.NDArray[np.float32],
+    probabilities: npt.NDArray[np.float32] | FloatArray,
     turns: npt.NDArray[np.int32] | IntArray,
     threshold: float = TURN_THRESHOLD,
 ) -> TurnAccuracy:
@@ -67,17 +65,18 @@ def turn_accuracy(
     return TurnAccuracy(name, len(turns), float((best == turns).mean()), float(sure.mean()), wrong, threshold)
 
 
-def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames]) -> list[TurnAccuracy]:
+def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames], details: int = TURN_DETAILS) -> list[TurnAccuracy]:
     """Tries a turn network on frames with known corners, each target in all four turns.
 
     Args:
         model: the network.
         sets: the frames; those without a target are left out, and so are sets of nothing else.
+        details: of each target, see `stn_rectify.runtime.rectifying.refining.target_looks`.
     """
     accuracies = []
-    side, _, channels = model.input_shape[1:]
+    shape = model.input_shape[1:]
     for known in sets:
-        crops, turns = [], []
+        probabilities, turns = [], []
         for frame, corners in zip(known.frames, known.corners, strict=True):
             if corners is None:
                 continue
@@ -85,10 +84,9 @@ def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames]) -> list[Turn
                 # Corners in the order in which a target turned so would be found.
                 seen = np.roll(corners, -turn, axis=0)
                 pose = corners_to_homography(seen, frame.shape[1], frame.shape[0])
-                crop = target_crop(frame, pose, size=letterbox_size(aspect_of(seen), side), margin=0.0)
-                crops.append(network_input(letterboxed(crop, side), (side, side, channels)))
+                looks = np.stack([network_input(look, shape) for look in target_looks(frame, pose, shape[0], details)])
+                probabilities.append(joint_probabilities(model.predict(looks, verbose=0).astype(np.float64)))
                 turns.append(turn)
-        if crops:
-            probabilities = np.asarray(model.predict(np.stack(crops), batch_size=_BATCH, verbose=0))
-            accuracies.append(turn_accuracy(known.name, probabilities, np.array(turns)))
+        if turns:
+            accuracies.append(turn_accuracy(known.name, np.stack(probabilities), np.array(turns)))
     return accuracies

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
+from keras.src.utils import python_utils
 
-from stn_rectify.models.files import NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
+from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
 from stn_rectify.runtime.errors import DataError, first_line
 
+_NOT_LOADED = "is not a Keras model that can be loaded"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -75,8 +79,17 @@ def _stored_kind(file: Path) -> str | None:
         return None
 
 
-def load_model(file: Path) -> keras.Model:
-    """Loads a trained .keras file.
+class LegacyFileError(DataError):
+    """An .h5 file that Keras 3 cannot load; Keras 2 wrote it, and may."""
+
+
+def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> keras.Model:
+    """Loads a trained .keras file, or an .h5 file of a whole model.
+
+    Args:
+        file: the file.
+        custom_objects: classes and functions that it needs, by name. Code in the file itself (of Lambda layers) is run
+            then, too; None: none is.
 
     Raises:
         DataError: if it is missing, truncated, or not a Keras model that can be loaded.
@@ -84,14 +97,44 @@ def load_model(file: Path) -> keras.Model:
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     with file.open("rb") as stream:
-        if stream.read(len(_HDF5)) == _HDF5:
-            raise DataError(f"{file} is an HDF5 file: load it in Keras and save it again as NAME.keras")
-    if not zipfile.is_zipfile(file):
+        is_hdf5 = stream.read(len(_HDF5)) == _HDF5
+    if is_hdf5 and file.suffix not in HDF5_SUFFIXES:
+        raise DataError(f"{file} is an HDF5 file: rename it to {file.stem}.h5")
+    if not is_hdf5 and not zipfile.is_zipfile(file):
         raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
     try:
-        return keras.models.load_model(file, compile=False)
+        _lend_to_lambdas(custom_objects or {})
+        return keras.models.load_model(
+            file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=custom_objects is None
+        )
     except Exception as error:  # Keras raises whatever its parts raise
-        raise DataError(f"{file} {_reason(error)}") from error
+        problem = f"{file} {_reason(error)}"
+        only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)
+        raise (LegacyFileError if only_there else DataError)(problem) from error
+
+
+def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
+    """Lets the code of Lambda layers find names: Keras keeps the code of a function without what surrounded it.
+
+    It gives that code the names of one of its own modules, for as long as the layer lives.
+    """
+    for name, value in objects.items():
+        vars(python_utils).setdefault(name, value)
+
+
+def keras_reason(error: Exception) -> str:
+    """The reason of an error of Keras in one line: not in which call it was, which Keras puts before it in bold."""
+    bold = re.search(r"\x1b\[1m(.+?)\x1b\[0m", str(error), re.DOTALL)
+    return first_line(error) if bold is None else " ".join(bold[1].split())
+
+
+def _unknown_name(error: BaseException | None) -> str | None:
+    """The name that code of a Lambda layer does not find; Keras hides that behind errors of its own."""
+    while error is not None:
+        if isinstance(error, NameError) and error.name:
+            return str(error.name)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _reason(error: Exception) -> str:
@@ -101,12 +144,17 @@ def _reason(error: Exception) -> str:
     if missing is not None:
         kind, name = missing.groups()
         return (
-            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: build the model from Keras layers, "
-            "or export it as a SavedModel"
+            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
+            "it (runs its code), or export the model as a SavedModel"
         )
-    if "safe_mode=False" in message:
+    unknown = _unknown_name(error)
+    if unknown is not None:
+        return f"uses the name {unknown!r}: define it in the file of --custom-objects"
+    if "No model config found" in message:
+        return "holds weights alone, no model: give the file that model.save(...) wrote"
+    if "safe_mode=False" in message or "unsafe" in message:
         return (
-            "has a Lambda layer, whose code cannot be loaded safely: replace it by keras.ops, or export the model as a "
-            "SavedModel"
+            "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
+            "uses (runs both), or export the model as a SavedModel"
         )
-    return f"is not a Keras model that can be loaded: {first_line(error)}"
+    return f"{_NOT_LOADED}: {keras_reason(error)}"

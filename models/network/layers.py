@@ -130,7 +130,7 @@ class ThinPlateSplineGrid(SizedGrid):
         return constant(unmoved) + ops.reshape(offset, (-1, rows, columns, 2))
 
 
-PADDINGS = ("zeros", "border")
+PADDINGS = ("zeros", "border", "cut")
 
 
 @keras.saving.register_keras_serializable(package="stn_rectify")
@@ -142,8 +142,9 @@ class BilinearSampler(keras.layers.Layer):
     is widened, because the grid cannot be narrowed.
 
     Args:
-        padding: the values outside the image: ``"zeros"``, or ``"border"``, the nearest pixel of the edge. With zeros
-            the image fades out over one pixel, as with any bilinear sampler.
+        padding: the values outside the image: ``"zeros"``; ``"border"``, the nearest pixel of the edge; or ``"cut"``,
+            zero from the centre of the last pixel on, 0 ≤ x < W - 1 and 0 ≤ y < H - 1 being inside. With zeros the
+            image fades out over one pixel, as with any bilinear sampler; cut, it ends, as in many tutorials.
     """
 
     def __init__(self, padding: str = "zeros", *, dtype: Any = None, **kwargs: Any) -> None:
@@ -167,6 +168,8 @@ class BilinearSampler(keras.layers.Layer):
             grid = grid + 1.0
         batch = ops.shape(image)[0]
         height, width, channels = image.shape[1:]
+        if self.padding == "cut":
+            inside = ops.logical_and(self._between(grid[..., 0], width), self._between(grid[..., 1], height))
         x = ops.clip(grid[..., 0], 0.0, width - 1.0)
         y = ops.clip(grid[..., 1], 0.0, height - 1.0)
         left, top = ops.floor(x), ops.floor(y)
@@ -182,4 +185,12 @@ class BilinearSampler(keras.layers.Layer):
 
         upper = pixels(y0, x0) * (1.0 - fx) + pixels(y0, x1) * fx
         lower = pixels(y1, x0) * (1.0 - fx) + pixels(y1, x1) * fx
-        return upper * (1.0 - fy) + lower * fy
+        read = upper * (1.0 - fy) + lower * fy
+        if self.padding == "cut":
+            return ops.where(ops.expand_dims(inside, -1), read, 0.0)
+        return read
+
+    @staticmethod
+    def _between(places: Any, size: int) -> Any:
+        """Tells which places lie between the centres of the first and the last pixel, bool."""
+        return ops.logical_and(places >= 0.0, places < size - 1.0)

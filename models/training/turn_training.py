@@ -13,7 +13,7 @@ import numpy as np
 from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accuracy
 from stn_rectify.models.files import TURN, sha256_of_file
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.network.turn import plain_turn_network, quarter_weights, turn_network
+from stn_rectify.models.network.turn import TURN_DETAILS, turn_network
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
 from stn_rectify.models.training.course.curve import write_curve
@@ -46,7 +46,7 @@ class TurnRecipe(Course):
     weights: str | None = None
 
     def model(self) -> keras.Model:
-        """The network before this training, its filters in one orientation.
+        """The network before this training.
 
         Raises:
             DataError: if ``weights`` cannot be read, or is another network.
@@ -54,13 +54,13 @@ class TurnRecipe(Course):
         keras.utils.set_random_seed(self.seed)
         model = turn_network(self.input_shape, width=self.width)
         if self.weights is not None:
-            trained, plain = load_model(Path(self.weights)), plain_turn_network(model)
-            if [(v.name, v.shape) for v in trained.variables] != [(v.name, v.shape) for v in plain.variables]:
+            trained = load_model(Path(self.weights))
+            if [(v.name, v.shape) for v in trained.variables] != [(v.name, v.shape) for v in model.variables]:
                 raise DataError(
                     f"{self.weights} is another network than the one asked for: give a turn network of the same "
                     "--input-shape and --width"
                 )
-            quarter_weights(model, trained)
+            model.set_weights(trained.get_weights())
         return model
 
     def turn_batches(self, pool: TurnPool, epoch: int, *, first: int = 0) -> Iterator[TurnBatch]:
@@ -81,7 +81,7 @@ def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
         jobs: processes that synthesise targets.
 
     Returns:
-        The trained model, of ordinary convolutions.
+        The trained model.
 
     Raises:
         DataError: if the folder holds a run with other settings, or a file cannot be read or written.
@@ -96,12 +96,11 @@ def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
     checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
     train_epochs(model, pool, recipe, checkpoint, _truth, batches=recipe.turn_batches)
-    plain = plain_turn_network(model)
     _write_calibration(pool, recipe, out)
     write_curve(out, [checkpoint.curve_file])
-    save_model(plain, out, TURN)
+    save_model(model, out, TURN)
     shutil.rmtree(work)
-    return plain
+    return model
 
 
 def held_out_accuracy(model: keras.Model, recipe: TurnRecipe, count: int, work: Path, *, jobs: int = 1) -> TurnAccuracy:
@@ -135,8 +134,9 @@ def _truth(batch: TurnBatch) -> Targets:
 
 
 def _write_calibration(pool: TurnPool, recipe: TurnRecipe, out: Path) -> None:
-    """``NAME.turn.calibration.npz``: rectified targets for stn-convert as the network sees them, and their turns."""
+    """``NAME.turn.calibration.npz``: what the network sees, for stn-convert, the turns of it, and `TURN_DETAILS`."""
     count = min(_CALIBRATION_FRAMES, len(pool))
     shape = recipe.input_shape
     batch = next(turn_batches(pool, recipe.epochs, input_shape=shape, batch_size=count, seed=recipe.seed))
-    write_calibration(out, frames=np.round(batch.frames * 255).astype(np.uint8), labels=batch.turns)
+    frames = np.round(batch.frames * 255).astype(np.uint8)
+    write_calibration(out, frames=frames, labels=batch.turns, details=np.float64(TURN_DETAILS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 import cv2
 
-from stn_rectify.runtime.command.messages import camera_lines, warning_lines
+from stn_rectify.runtime.command.messages import bundled_lines, camera_lines, warning_lines
 from stn_rectify.runtime.command.options.run_options import (
     PROGRAM,
     RunOptions,
@@ -19,21 +20,20 @@ from stn_rectify.runtime.command.options.run_options import (
     parse_options,
 )
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
-from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.process.hard_end import hard_end
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals, was_asked_to_stop
+from stn_rectify.runtime.results.line import line_schema
 from stn_rectify.runtime.sources import list_cameras
-from stn_rectify.runtime.sources.addresses import without_secrets
-from stn_rectify.runtime.sources.kinds import kind_of
 from stn_rectify.runtime.sources.threaded import any_left
 
 
 def command() -> NoReturn:
     """The program: `main` on the words it was called with, then the end of the process."""
-    run_program(main, ends_hard=any_left)
+    run_program(main, ends_hard=lambda: any_left() or was_asked_to_stop())
 
 
 @warning_lines(PROGRAM)
@@ -42,16 +42,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words  # as long as the options have not been read
     try:
-        if words and words[0] and words[0][0] != "-":
-            return _command_named(words[0])(words[1:])
-        options = parse_options(words)
-        debug = options.program.debug
-        if options.program.print_config:
+        if words and words[0] in _COMMANDS:
+            return _COMMANDS[words[0]](words[1:])
+        options = parse_options(words, _COMMANDS)
+        program = options.program
+        debug = program.debug
+        if program.print_config:
             return _print_config(options)
+        if program.list_models:
+            return _list_models()
+        if program.print_schema:
+            write_stdout(f"{json.dumps(line_schema(), indent=2)}\n")
+            return 0
+        if program.print_completion is not None:
+            return _print_completion(program.print_completion)
         if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
             _opencv_log_level()(0)
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        with stop_signals() as signals:
+        with stop_signals() as signals, hard_end(PROGRAM):
             return (
                 _list_cameras() if options.source.list_cameras else run(options, signals, lambda: parse_options(words))
             )
@@ -91,18 +99,9 @@ def _models(words: Sequence[str]) -> int:
     return models(words)
 
 
-# What a first word without dashes names. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
+# What a first word may name instead of a source. Not argparse's subparsers: in `--jsn out.jsonl` they would take the value of
 # the misspelt option for a command, and complain about that instead.
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
-
-
-def _command_named(word: str) -> Callable[[Sequence[str]], int]:
-    if word in _COMMANDS:
-        return _COMMANDS[word]
-    kind = kind_of(word)
-    named = f"--{kind.option} {kind.value or without_secrets(word)}" if kind else "--image FILE"
-    meant = did_you_mean(word, _COMMANDS) or f": frames are named by an option, such as {named}"
-    raise UsageError(f"unknown command {without_secrets(word)!r}{meant} (see {PROGRAM} --help)")
 
 
 def _opencv_log_level() -> Callable[[int], object]:
@@ -115,6 +114,19 @@ def _opencv_log_level() -> Callable[[int], object]:
 def _print_config(options: RunOptions) -> int:
     check_options(options)
     write_stdout(options_as_toml(options))
+    return 0
+
+
+def _list_models() -> int:
+    for line in bundled_lines():
+        write_stdout(f"{line}\n")
+    return 0
+
+
+def _print_completion(shell: str) -> int:
+    from stn_rectify.runtime.command.manual import completion
+
+    write_stdout(completion(shell))
     return 0
 
 

@@ -9,7 +9,6 @@ import getpass
 import os
 import shutil
 import struct
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ import numpy as np
 from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
+from stn_rectify.runtime.process.board import SOFT_LIMIT, UNDER_VOLTAGE, Throttling, this_board, throttled
 from stn_rectify.runtime.process.installation import install_command, pip_command
 from stn_rectify.runtime.process.standard_streams import escaped, write_stdout
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 
-_BOARD = Path("/proc/device-tree/model")
-_THROTTLED = "soc*/*firmware/get_throttled"
 _TARGET_SCORE = 0.5
 
 
@@ -44,17 +42,21 @@ def doctor(words: Sequence[str], *, sample: Path) -> int:
     Returns:
         The exit status: 1 if there is a problem, else 0.
     """
-    parser = OneLineParser(
-        prog="stn-rectify doctor",
-        description="Examines this machine: what is installed, cameras, disk, and on a Raspberry Pi its state.",
-        epilog="Ends with status 1 if there is a problem.",
-    )
-    parser.parse_args(words)
+    doctor_parser().parse_args(words)
     statuses = []
     for check in examine(sample):
         write_stdout(f"{escaped(str(check))}\n")
         statuses.append(check.status)
     return 1 if "problem" in statuses else 0
+
+
+def doctor_parser() -> OneLineParser:
+    """The command's parser."""
+    return OneLineParser(
+        prog="stn-rectify doctor",
+        description="Examines this machine: what is installed, cameras, disk, and on a Raspberry Pi its state.",
+        epilog="Ends with status 1 if there is a problem.",
+    )
 
 
 def examine(sample: Path) -> Iterator[Check]:
@@ -111,32 +113,13 @@ def _model(sample: Path) -> Check:
 
 def _raspberry_pi() -> Iterator[Check]:
     """Nothing on other machines."""
-    try:
-        board = board_name(_BOARD.read_bytes())
-    except OSError:
-        return
+    board = this_board()
     if board is None:
         return
     yield Check("board", "ok", board)
-    yield throttling_check(_throttling())
+    yield throttling_check(throttled())
     in_isolated_venv = sys.prefix != sys.base_prefix and not _sees_system_packages(Path(sys.prefix) / "pyvenv.cfg")
     yield picamera2_check(picamera2_import_error(), in_isolated_venv=in_isolated_venv)
-
-
-def _throttling() -> int | None:
-    try:
-        done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
-        value = throttling_value(done.stdout)
-    except (OSError, subprocess.SubprocessError):
-        value = None
-    if value is not None:
-        return value
-    for file in Path("/sys/devices/platform").glob(_THROTTLED):
-        try:
-            return throttling_value(file.read_text())
-        except OSError:
-            continue
-    return None
 
 
 def _sees_system_packages(settings: Path) -> bool:
@@ -225,50 +208,27 @@ def disk_check(folder: str, free_bytes: int) -> Check:
     return Check("disk", status, finding, "make room before --save and --jsonl fill it, or name another folder")
 
 
-# Bits of get_throttled (Raspberry Pi documentation, vcgencmd); the same 16 places further up: since it was switched on.
-_UNDER_VOLTAGE = 0x1
-_STATES = {_UNDER_VOLTAGE: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
-_SINCE_START = 16
-
 _POWER = "use a power supply and a cable made for this board"
 _COOLING = "give it a heat sink or a fan"
 
 
-def board_name(model: bytes) -> str | None:
-    """The name in the device tree's ``model``, such as ``Raspberry Pi 4 Model B Rev 1.4``; None on other machines."""
-    name = model.rstrip(b"\0\n").decode("ascii", "replace")
-    return name if name.startswith("Raspberry Pi") else None
-
-
-def throttling_value(text: str) -> int | None:
-    """The number in what ``vcgencmd get_throttled`` prints or the kernel's file of that name holds; None if none."""
-    try:
-        return int(text.strip().removeprefix("throttled="), 16)
-    except ValueError:
-        return None
-
-
-def throttling_check(value: int | None) -> Check:
-    """Checks that the board runs as fast as it can, by the bits of get_throttled; None if they cannot be read."""
-    if value is None:
+def throttling_check(throttling: Throttling | None) -> Check:
+    """Checks that the board runs as fast as it can; None if it does not tell."""
+    if throttling is None:
         mend = "sudo usermod -aG video $USER, log in again and see what vcgencmd get_throttled prints"
         return Check("throttling", "warning", "cannot be read", mend)
-    now, earlier = _states(value), _states(value >> _SINCE_START)
+    now, earlier = throttling.now, throttling.since_start
     if not now and not earlier:
         return Check("throttling", "ok", "none since the start")
     finding = "; ".join(
         [*([f"now {', '.join(now)}"] if now else []), *([f"since the start {', '.join(earlier)}"] if earlier else [])]
     )
-    states = value | value >> _SINCE_START
+    states = {*now, *earlier}
     # Low voltage makes a board throttle as well, so that heat is only blamed where voltage was never low.
-    mend = _POWER if states & _UNDER_VOLTAGE else _COOLING
-    if states & _UNDER_VOLTAGE and states & 0x8:
+    mend = _POWER if UNDER_VOLTAGE in states else _COOLING
+    if {UNDER_VOLTAGE, SOFT_LIMIT} <= states:
         mend = f"{_POWER}, and {_COOLING}"
-    return Check("throttling", "problem" if value & _UNDER_VOLTAGE else "warning", finding, mend)
-
-
-def _states(bits: int) -> list[str]:
-    return [name for bit, name in _STATES.items() if bits & bit]
+    return Check("throttling", "problem" if UNDER_VOLTAGE in now else "warning", finding, mend)
 
 
 #: The packages of PyPI that hold the module ``cv2``.

@@ -68,6 +68,17 @@ class EvaluateOptions(OptionGroup):
     debug: bool = flag("print a traceback with an error")
 
 
+def evaluate_parser() -> OneLineParser:
+    """The command's parser."""
+    parser = OneLineParser(
+        prog=_PROGRAM,
+        description="Looks for the targets of annotated frames, and says how well they were found.",
+        epilog="Ctrl-C ends it with the tables of what was done. Status 1 if a frame could not be read.",
+    )
+    EvaluateOptions.add_to(parser)
+    return parser
+
+
 def evaluate(words: Sequence[str]) -> int:
     """Runs ``stn-rectify evaluate``: prints the tables of each folder.
 
@@ -80,12 +91,7 @@ def evaluate(words: Sequence[str]) -> int:
     Raises:
         StnRectifyError: if the evaluation cannot begin, or its files cannot be written.
     """
-    parser = OneLineParser(
-        prog=_PROGRAM,
-        description="Looks for the targets of annotated frames, and says how well they were found.",
-        epilog="Ctrl-C ends it with the tables of what was done. Status 1 if a frame could not be read.",
-    )
-    EvaluateOptions.add_to(parser)
+    parser = evaluate_parser()
     options = EvaluateOptions.of(vars(parser.parse_args(words)))
     if not options.folders and not options.empty:
         parser.error("name a folder of annotated frames, or frames without targets by --empty DIR")

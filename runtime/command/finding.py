@@ -82,7 +82,7 @@ class Finding(Closing):
                 max_targets=target.max_targets,
                 view=FrameView(view.hflip, view.vflip, view.rotation, view.roi),
                 rule=MissRule(target.min_score, target.on_miss),
-                smoother=CornerSmoother() if target.smooth else None,
+                smoother=CornerSmoother(target.smooth_cutoff) if target.smooth else None,
                 recognizer=recognition_stage(self.recognizer, label_rules(options.recognition), options.schedule),
                 tracker=TargetTracker() if target.max_targets > 1 and options.source.frames_follow else None,
                 scan_every=target.scan_every,

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stn_rectify.runtime.errors import StnRectifyWarning, first_line
-from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.model.model_file import DEFAULT_MODEL, ModelFile, bundled_models
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.recognition.readers.guarded import GuardedRecognizer
 from stn_rectify.runtime.recognition.recognizer import Recognizer
+from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_KIND, RecognizerFile
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import CameraInfo, CapturedFrame
@@ -38,6 +39,19 @@ def model_description(model: ModelFile) -> str:
     return f"{model.metadata.name} (INT8, {model.metadata.kind}, {networks}{model.size_bytes / 1000:.0f} KB)"
 
 
+def bundled_lines() -> Iterator[str]:
+    """The models and recognizers that come with the package: names, kinds, sizes, and what they are for."""
+    names = [*bundled_models(), *RECOGNIZER_KIND.bundled()]
+    width = max(map(len, names))
+    for name in bundled_models():
+        metadata = ModelFile.open(name).metadata
+        mark = " (default)" if name == DEFAULT_MODEL else ""
+        about = f": {metadata.description}" if metadata.description else ""
+        yield f"model       {name:<{width}}  {model_description(ModelFile.open(name)).partition(' ')[2]}{mark}{about}"
+    for name in RECOGNIZER_KIND.bundled():
+        yield f"recognizer  {name:<{width}}  {_recognizer_description(RecognizerFile.open(name))}"
+
+
 def model_line(rectifier: Rectifier) -> str:
     """The model, the interpreter and how both are used."""
     metadata = rectifier.model.metadata
@@ -55,20 +69,44 @@ def recognizer_line(recognizer: Recognizer | GuardedRecognizer) -> str:
     """The recognizer and how many classes or characters it knows, or what it says of itself."""
     if isinstance(recognizer, GuardedRecognizer):
         return f"recognizer {recognizer.description}"
-    file = recognizer.file
+    return f"recognizer {recognizer.file.name} {_recognizer_description(recognizer.file)}"
+
+
+def _recognizer_description(file: RecognizerFile) -> str:
     kind = f"{'INT8' if file.is_integer else 'float'}, {file.size_bytes / 1000:.0f} KB"
     knows = f"{file.classes} classes" if file.sequence is None else f"texts of {file.classes - 1} characters"
-    return f"recognizer {file.name} ({kind}, {knows})"
+    return f"({kind}, {knows})"
 
 
-def result_line(frame: CapturedFrame, result: Rectification) -> str:
-    """The pose and, if there is one, the label that were found in one frame."""
+def result_line(frame: CapturedFrame, result: Rectification, *, verbose: bool = False) -> str:
+    """The pose and, if there is one, the label that were found in one frame.
+
+    Args:
+        frame: as it is seen through the view.
+        result: of a target in it.
+        verbose: whether number of the frame, size of the rectified image, track and turn are said as well.
+    """
     corners = " ".join(f"({x:.1f}, {y:.1f})" for x, y in result.corners)
     label = _label_phrase(result.label, result.label_score)
     if result.read is not None:
         label += f" (read {_one_line(result.read)!r})"
     page = "" if frame.page is None else f" page {frame.page}"
-    return f"{frame.source}{page}: corners {corners} · score {result.score:.2f}{label} · {result.latency_ms:.1f} ms"
+    number = f" frame {frame.index}" if verbose else ""
+    more = "".join(f" · {part}" for part in _more(result)) if verbose else ""
+    score = f"score {result.score:.2f}{label}"
+    return f"{frame.source}{page}{number}: corners {corners} · {score} · {result.latency_ms:.1f} ms{more}"
+
+
+def _more(result: Rectification) -> Iterator[str]:
+    """What is said of a result only when somebody asks for more."""
+    height, width = result.image.shape[:2]
+    yield f"{width}x{height} px"
+    if result.track is not None:
+        yield f"track {result.track}"
+    if result.turn is not None:
+        yield f"turned by {90 * result.turn}°"
+    if not result.found:
+        yield "not found"
 
 
 def _label_phrase(label: str | None, score: float | None) -> str:

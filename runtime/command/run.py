@@ -13,13 +13,15 @@ from stn_rectify.runtime.command.options.run_options import PROGRAM, RunOptions,
 from stn_rectify.runtime.command.options.source import open_source
 from stn_rectify.runtime.command.options.web import open_web_view
 from stn_rectify.runtime.command.upkeep.reloading import Reloader, reload_signal
+from stn_rectify.runtime.command.upkeep.watching import RunWatch
 from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
-from stn_rectify.runtime.sources import CapturedFrame, FrameSource, ImageSource
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
+from stn_rectify.runtime.sources import CapturedFrame, FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
 
@@ -35,12 +37,14 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         read_options: reads the options anew when SIGHUP asks for it; None for those that it has.
 
     Returns:
-        The exit status: 1 if a frame failed, or a recognizer failed on a target, else 0.
+        The exit status: 1 if a frame failed, a recognizer failed on a target, or an output cannot be written to in the
+        end, else 0.
 
     Raises:
         StnRectifyError: if the run cannot begin, or cannot go on.
     """
     check_options(options)
+    tell = _say_nothing if options.program.quiet else say
     summary = RunSummary(MissRule(options.target.min_score, options.target.on_miss))
 
     def failed(error: StnRectifyError) -> None:
@@ -56,15 +60,21 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options, unread))
         pipeline, max_targets = finding.pipeline, options.target.max_targets
+        watch = stack.enter_context(RunWatch(summary, frozen_after_s=options.reconnection.frozen_after))
         source = stack.enter_context(
-            open_source(options.source, options.images, options.camera, options.reconnection, failed)
+            open_source(
+                options.source, options.images, options.camera, options.reconnection, failed, on_waiting=watch.away
+            )
         )
         # They make files only once frames can come.
         video, labels = options.model.video_file, finding.recognizer is not None
         asked_for = make_sinks(
             options.results, options.saving, options.mqtt, source, video=video, labels=labels, targets=max_targets > 1
         )
-        sinks, saving = _with_switch([stack.enter_context(sink) for sink in asked_for])
+        outputs = stack.enter_context(contextlib.ExitStack())
+        opened = [outputs.enter_context(sink) for sink in asked_for]
+        watch.outputs = [sink for sink in opened if isinstance(sink, BackgroundSink)]
+        sinks, saving = _with_switch(opened)
         web_view = open_web_view(
             options.web,
             pipeline,
@@ -82,36 +92,48 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         def frames() -> Iterator[CapturedFrame]:
             for frame in source:
                 if reload.take():
-                    reloader.reload()
+                    with watch.reloading():
+                        reloader.reload()
                 yield frame
 
         last = None
         try:
             with contextlib.suppress(Stopped), signals.stopping(source):
-                say(source.description)
-                say(model_line(pipeline.rectifier))
+                tell(source.description)
+                tell(model_line(pipeline.rectifier))
                 if finding.recognizer is not None:
-                    say(recognizer_line(finding.recognizer))
+                    tell(recognizer_line(finding.recognizer))
                 if web_view is not None:
-                    say(f"web view at {web_view.url}")
-                last = _rectify_all(
-                    source, frames(), pipeline, sinks, web_view, summary, options.results.frames, failed
-                )
+                    tell(f"web view at {web_view.url}")
+                watch.begin(source)
+                last = _rectify_all(source, frames(), pipeline, sinks, web_view, summary, options, failed, watch)
             summary.end()
-            if web_view is not None and last is not None and options.results.frames is None:
-                _keep_open(web_view, source, pipeline, last)
+            is_looked_at = web_view is not None and options.results.frames is None and not source.is_stopped
+            if web_view is not None and last is not None and is_looked_at:
+                tell("all frames are done; the web view stays open until Ctrl-C")
+                _keep_open(web_view, source, pipeline, last, watch, sinks)
+            watch.end()
+            outputs.close()
+            watch.note_troubles()
         except BrokenPipeError:
             raise
         except BaseException:
-            say(str(summary))
+            with contextlib.suppress(StnRectifyError, BrokenPipeError):
+                outputs.close()
+            watch.note_troubles()
+            tell(str(summary))
             raise
-        say(str(summary))
-    return 1 if summary.failed or summary.unread else 0
+        tell(str(summary))
+    return 1 if summary.failed or summary.unread or watch.is_failing else 0
+
+
+def _say_nothing(line: str) -> None:
+    """Takes a line that nobody wants."""
 
 
 def _with_switch(sinks: Sequence[ResultSink]) -> tuple[list[ResultSink], SavingSwitch | None]:
     """The sinks, that of ``--save`` behind a switch, and the switch."""
-    switches = {id(sink): SavingSwitch(sink) for sink in sinks if isinstance(sink, SaveSink)}
+    switches = {id(sink): SavingSwitch(sink) for sink in sinks if isinstance(sink, SaveSink | BackgroundSaveSink)}
     return [switches.get(id(sink), sink) for sink in sinks], next(iter(switches.values()), None)
 
 
@@ -122,8 +144,9 @@ def _rectify_all(
     sinks: Sequence[ResultSink],
     web_view: WebView | None,
     summary: RunSummary,
-    limit: int | None,
+    options: RunOptions,
     failed: Callable[[StnRectifyError], None],
+    watch: RunWatch,
 ) -> tuple[CapturedFrame, Processed] | None:
     """Returns the last frame, as the source gave it and as it was processed."""
     last = None
@@ -136,33 +159,51 @@ def _rectify_all(
         if not done.is_skipped:
             for sink in sinks:
                 sink.write_targets(done.frame, done.result, done.targets, done.rule)
-            if not sinks and isinstance(source, ImageSource):
+            if _has_line(options, done.frame):
                 for target in done.targets or (done.result,):
-                    say(result_line(done.frame, target))
+                    say(result_line(done.frame, target, verbose=options.program.verbose))
+        else:
+            for sink in sinks:
+                sink.skip(done.frame)
         summary.add(done.result, targets=len(done.targets) if pipeline.max_targets > 1 else None, rule=done.rule)
         summary.dropped, summary.reconnections = source.dropped, source.reconnections
+        watch.frame_done(frame)
         last = (frame, done)
         if web_view is not None:
             web_view.show(done)
-        if summary.frames == limit:
+        if summary.frames == options.results.frames:
             break
         if any(sink.wants_stop for sink in sinks):
             source.stop()
     return last
 
 
+def _has_line(options: RunOptions, frame: CapturedFrame) -> bool:
+    """Tells whether people get a line about each target of a frame; of images they do, but for JSON's in its place."""
+    if options.program.quiet:
+        return False
+    return options.program.verbose or (frame.is_still and options.results.jsonl != "-")
+
+
 def _keep_open(
-    web_view: WebView, source: FrameSource, pipeline: Pipeline, last: tuple[CapturedFrame, Processed]
+    web_view: WebView,
+    source: FrameSource,
+    pipeline: Pipeline,
+    last: tuple[CapturedFrame, Processed],
+    watch: RunWatch,
+    sinks: Sequence[ResultSink],
 ) -> None:
-    """Images and videos end before people have looked. Another model gets the last frame again."""
-    if source.is_stopped:
-        return
-    say("all frames are done; the web view stays open until Ctrl-C")
+    """Images and videos end before people have looked. Another model, or other settings, get the last frame again."""
     web_view.say_all_done()
     frame, done = last
     while not source.is_stopped:
-        if web_view.act(done):
+        is_other = web_view.act(done)
+        while is_other:
+            is_other = False
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
-                web_view.show(done)
+                is_other = web_view.show(done)  # which takes up what was asked for meanwhile
+        watch.away()
+        for sink in sinks:
+            sink.settle()
         time.sleep(_STAY_POLL_S)

@@ -116,6 +116,22 @@ def read_image(
         return reader.page(opened, pages[0])
 
 
+def pixels_of(image: Image.Image, name: str) -> arrays.Image:
+    """Gives the pixels of an image that Pillow has open: upright, with all that `read_pages` does to a file's.
+
+    Args:
+        image: of which the frame is taken that it shows. It is not changed, but loaded.
+        name: what an error calls it.
+
+    Returns:
+        uint8 [H, W, 3] BGR, or [H, W] for grey images.
+
+    Raises:
+        SourceError: if its file cannot be read any more, or it has too many pixels.
+    """
+    return _Reader(name, None, may_reduce=False).open_image(image)
+
+
 def image_size(file: Path) -> tuple[int, int]:
     """The width and height of an image file in pixels, upright as its EXIF orientation says; not decoded if it can be.
 
@@ -259,13 +275,23 @@ class _Reader:
                 is_first = number == 0 or opened.format == "TIFF"
                 if is_first and opencv_images.knows(content):
                     return self._checked(opencv_images.read_turned(content, number, orientation))
-            bits, kind = _declared_bits(opened), _sample_kind(opened)
-            opened.load()
-            # It makes a copy, which large images should be spared.
-            image = opened if orientation == 1 else ImageOps.exif_transpose(opened)
-            if image.mode[0] in "IF":
-                return self._checked(np.asarray(image, kind), bits)
-            return self._seen(image, has_lost_depth=is_deep)
+            return self._loaded(opened, orientation, has_lost_depth=is_deep)
+
+    def open_image(self, image: Image.Image) -> arrays.Image:
+        """The pixels of an image that somebody else has opened."""
+        with self.failing():
+            self._refuse_too_large(*image.size)
+            return self._loaded(image, _orientation(image), has_lost_depth=False)
+
+    def _loaded(self, opened: Image.Image, orientation: int, *, has_lost_depth: bool) -> arrays.Image:
+        """The pixels of the frame that it shows."""
+        bits, kind = _declared_bits(opened), _sample_kind(opened)
+        opened.load()
+        # It makes a copy, which large images should be spared.
+        image = opened if orientation == 1 else ImageOps.exif_transpose(opened)
+        if image.mode[0] in "IF":
+            return self._checked(np.asarray(image, kind), bits)
+        return self._seen(image, has_lost_depth=has_lost_depth)
 
     def with_opencv(self, content: bytes) -> arrays.Image:
         """The pixels of an image that Pillow does not know."""

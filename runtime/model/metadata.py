@@ -24,10 +24,12 @@ RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
 MAX_PASSES = 100
 MAX_MARGIN = 4.0
 
+#: More details of each size of a target than this no turn network may look at.
+MAX_DETAILS = 16
 #: A turn counts from this probability on, unless the file says otherwise.
 TURN_THRESHOLD = 0.7
 
-_CHANNELS = {"RGB": 3, "GREY": 1}
+_CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}
 _TURNS = 4
 
 
@@ -181,11 +183,12 @@ class TurnSpec(Struct, frozen=True):
 
     Attributes:
         input: of the rectified target, a square: the target without a margin, with its aspect (at most 4), in the
-            middle of grey pixels of the value 128.
+            middle of grey pixels of the value 128; or a square detail of it.
         scores: of the four classes: 0, 1, 2 or 3 quarters clockwise make the target upright.
         threshold: a class counts from this probability on; below it nothing is known.
         parameters: of the network.
         macs: multiply-accumulates of one look.
+        details: how many details of each size are looked at, at most; 0: only the whole target is.
 
     Raises:
         ValueError: if there are not four classes of one look, or the input is no square.
@@ -196,6 +199,7 @@ class TurnSpec(Struct, frozen=True):
     threshold: Annotated[float, Meta(ge=0, le=1)]
     parameters: _Count
     macs: _Count
+    details: Annotated[int, Meta(ge=0, le=MAX_DETAILS)] = 0
 
     def __post_init__(self) -> None:
         if self.scores.size != _TURNS or self.scores.steps is not UNSET:
@@ -262,7 +266,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     description: str
     kind: Annotated[str, _one_of("in-graph", "pose-only", "dense")]
     transform: Annotated[str, _one_of(*THETA_SIZE)]
-    padding: Annotated[str, _one_of("zeros", "border")]
+    padding: Annotated[str, _one_of("zeros", "border", "cut")]
     coordinates: str
     input: InputSpec
     outputs: OutputsSpec | None = None  # of a network that sees the frame once

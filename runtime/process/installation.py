@@ -19,6 +19,14 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _OF_EXTRA = re.compile(r"""(?:\band\s+)?\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
+def package_version() -> str | None:
+    """The version of this package as it is installed; None if it runs without being installed."""
+    try:
+        return metadata.version(_NAME)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def pip_command(*words: str) -> str:
     """A command line of pip for the interpreter that runs, such as ``/opt/venv/bin/python -m pip install numpy``.
 
@@ -42,6 +50,14 @@ def install_command(*extras: str, again: bool = False) -> str:
     """
     force = ("--force-reinstall", "--no-deps") if again else ()
     return pip_command("install", *force, *_origin(extras))
+
+
+def installed_version() -> str:
+    """The version of this package, such as ``0.1.0``; ``(not installed)`` of a checkout that nobody has installed."""
+    try:
+        return metadata.version(_NAME)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def _origin(extras: Sequence[str]) -> Sequence[str]:

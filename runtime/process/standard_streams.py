@@ -106,12 +106,26 @@ def is_stdout_open() -> bool:
 
 
 def is_pipe_of_stdout(descriptor: int) -> bool:
-    """Tells whether a descriptor is standard output, or the same pipe, as with ``/dev/stdout``."""
+    """Tells whether a descriptor is a shell's pipe as standard output, or the same pipe, as with ``/dev/stdout``.
+
+    Its reader is the next program of a line, which ends when it has what it wanted. A pipe with a name of its own is
+    there for a reader that comes back.
+    """
     try:
         own, stdout = os.fstat(descriptor), os.fstat(_STDOUT)
     except OSError:
         return False
-    return stat.S_ISFIFO(own.st_mode) and os.path.samestat(own, stdout)
+    return stat.S_ISFIFO(own.st_mode) and os.path.samestat(own, stdout) and not _has_name(own)
+
+
+def _has_name(pipe: os.stat_result) -> bool:
+    """Tells whether a pipe lies in a folder, by its device: those without a name have one of the kernel's."""
+    reading, writing = os.pipe()
+    try:
+        return os.fstat(reading).st_dev != pipe.st_dev
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def leave_stdout() -> None:

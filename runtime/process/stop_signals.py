@@ -14,6 +14,7 @@ INTERRUPTED = 130
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 1.0  # for what is going on to look whether it shall stop; a second more is left to the end
+_received: list[int] = []  # by any of this process; a lock has no place in a signal handler
 
 
 class Stoppable(Protocol):
@@ -57,6 +58,7 @@ class StopSignals:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        _received.append(number)
         if self._work is None or self._received:
             raise KeyboardInterrupt
         self._received = True
@@ -67,6 +69,11 @@ class StopSignals:
     def _handle_alarm(self, number: int, frame: FrameType | None) -> None:
         if self._received and not self._is_over:
             raise Stopped
+
+
+def was_asked_to_stop() -> bool:
+    """Tells whether a signal has come to any `StopSignals` of this process."""
+    return bool(_received)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
 from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork, final_score, refine_pose
-from stn_rectify.runtime.rectifying.refining.turning import TurnNetwork, upright
+from stn_rectify.runtime.rectifying.refining.turn_network import TurnNetwork, upright
 from stn_rectify.runtime.rectifying.searching.boxes import BoxStart
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, Scan
 from stn_rectify.runtime.rectifying.searching.dense_search import DenseSearch, found_at

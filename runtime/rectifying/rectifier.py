@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from os import PathLike
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from stn_rectify.runtime.arrays import Array, FloatArray, Image
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import DataError, UsageError
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError, warn
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
     identity_theta,
     is_valid_quadrilateral,
 )
+from stn_rectify.runtime.images.given import ImageLike, given_image
 from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
+from stn_rectify.runtime.model.metadata import MAX_MARGIN
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.trial import open_tried
 from stn_rectify.runtime.process.sharing import NotCopied, OneAtATime
@@ -37,10 +41,11 @@ from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.rectifying.searching.boxes import box_starts
-from stn_rectify.runtime.results import Location, Rectification
+from stn_rectify.runtime.results import Location, MissRule, Rectification
+from stn_rectify.runtime.sources import CapturedFrame, open_source
 
 #: What a `Rectification` takes over from its `Location` as it is.
-_KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box")
+_KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box", "rule", "frame")
 
 
 class Rectifier(Closing, NotCopied):
@@ -129,6 +134,8 @@ class Rectifier(Closing, NotCopied):
             turns=self.turns,
         )
         self._use = OneAtATime("Rectifier", locator, blocking=blocking)
+        metadata = self._model.metadata
+        self._rule = MissRule().with_default(None if metadata.score is None else metadata.min_score)
 
     @property
     def model(self) -> ModelFile:
@@ -170,25 +177,42 @@ class Rectifier(Closing, NotCopied):
         """What the rectified image shows beyond each edge of the target, as a share of the target's side."""
         return self._margin
 
-    def rectify(self, frame: Array, *, boxes: object = None) -> Rectification:
+    def set_margin(self, margin: float) -> None:
+        """Shows more, or less, around the targets, from the next image on.
+
+        Args:
+            margin: as of the class.
+
+        Raises:
+            UsageError: if it is out of range, or the model, or ``output``, allows none; then it stays as it was.
+        """
+        self._margin = check_margin(margin, self._output, self._model)
+        self._sampler = replace(self._sampler, margin=self._margin)
+
+    def rectify(self, frame: ImageLike, *, boxes: object = None) -> Rectification:
         """Finds the target in a frame and makes it upright: `locate`, then `sample`.
 
         Args:
-            frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. It is not changed.
+            frame: BGR uint8 [H, W, 3] as OpenCV gives it, or grey [H, W]; any size. Or an image: the path of a file,
+                its bytes, an open file or a Pillow image, upright as its EXIF orientation says. It is not changed.
             boxes: where to look for it, see `locate_all`.
 
         Returns:
             The rectified image, where it was in the frame, and how sure the model is; of several targets the best one.
-            All arrays are new.
+            All arrays are new. Of an image that is no array ``frame`` holds its pixels.
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            SourceError: if an image cannot be read.
             UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
                 another thread is using it.
         """
-        return self.sample(frame, self.locate(frame, boxes=boxes))
+        location = self.locate(frame, boxes=boxes)
+        return self.sample(_pixels(frame, location), location)
 
-    def rectify_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Rectification]:
+    def rectify_all(
+        self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None
+    ) -> list[Rectification]:
         """Finds the targets in a frame and makes each upright: `locate_all`, then `sample`.
 
         Args:
@@ -202,11 +226,13 @@ class Rectifier(Closing, NotCopied):
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            SourceError: if an image cannot be read.
             UsageError: as `locate_all` raises it.
         """
-        return [self.sample(frame, location) for location in self.locate_all(frame, max_targets, boxes=boxes)]
+        locations = self.locate_all(frame, max_targets, boxes=boxes)
+        return [self.sample(_pixels(frame, location), location) for location in locations]
 
-    def locate(self, frame: Array, *, boxes: object = None) -> Location:
+    def locate(self, frame: ImageLike, *, boxes: object = None) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
@@ -218,16 +244,19 @@ class Rectifier(Closing, NotCopied):
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
+            SourceError: if an image cannot be read.
             UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
                 another thread is using it.
         """
         if boxes is not None:
-            best = self.locate_all(frame, 1, boxes=boxes)
-            return best[0] if best else nowhere(frame)
+            checked, captured = self._given(frame)
+            best = self.locate_all(checked, 1, boxes=boxes)
+            return replace(best[0] if best else self._told(nowhere(checked)), frame=captured)
+        checked, captured = self._given(frame)
         with self._use.turn() as locator:
-            return locator.locate(check_frame(frame, self._model.metadata.input))
+            return self._told(locator.locate(checked), captured)
 
-    def locate_all(self, frame: Array, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+    def locate_all(self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
         """Finds the targets in a frame, without making them upright.
 
         A file of one look (`ModelFile.metadata.kind` is not ``"dense"``) finds one at most; with boxes one in each.
@@ -248,21 +277,79 @@ class Rectifier(Closing, NotCopied):
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape; if a box is not finite or has its
                 corners in another order.
+            SourceError: if an image cannot be read.
             UsageError: if ``max_targets`` is no whole number from 1; if there are boxes, and nothing to refine them
                 with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
         count = None if max_targets is None else check_whole("max_targets", max_targets, 1)
+        checked, captured = self._given(frame)
         with self._use.turn() as locator:
-            checked = check_frame(frame, self._model.metadata.input)
             if boxes is None:
-                return locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
-            if not locator.refines:
+                found = locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
+            elif not locator.refines:
                 raise UsageError(self._no_boxes())
-            return locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]
+            else:
+                found = locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]
+            return [self._told(location, captured) for location in found]
+
+    def stream(
+        self,
+        source: object,
+        *,
+        on_error: Callable[[StnRectifyError], None] | None = None,
+        **options: Any,
+    ) -> Iterator[Rectification]:
+        """Rectifies the frames of a source one after the other, as they come.
+
+        Args:
+            source: what the command line takes: a file, folder or glob of images, a video, an address, the number or
+                device of a camera, ``"picamera2"``, ``"-"`` for images through standard input; several of them in a
+                list; or an open `FrameSource`, which stays open. See `open_source`.
+            on_error: is told of each image of several, and each video, that cannot be read or rectified, and the
+                others go on. None issues a `StnRectifyWarning` instead. Where nothing at all could be rectified the
+                last error is raised.
+            **options: of `open_source`.
+
+        Yields:
+            As `rectify` gives it; ``frame`` is the frame, with its source, number and time. It holds all pixels: take
+            what you need of a long stream, rather than a list of all results.
+
+        Raises:
+            SourceError: if the source cannot be opened, or is lost.
+            DataError: if the frames are none that the model takes.
+            UsageError: if ``source`` or an option is something else.
+
+        Example:
+            >>> for result in rectifier.stream("photos/"):  # doctest: +SKIP
+            ...     result.save(f"upright/{Path(result.frame.source).stem}.png")
+        """
+        last: StnRectifyError | None = None
+        has_result = False
+
+        def failed(error: StnRectifyError) -> None:
+            nonlocal last
+            last = error
+            if on_error is None:
+                warn(str(error))
+            else:
+                on_error(error)
+
+        opened = open_source(source, on_error=failed, **options)
+        with contextlib.nullcontext(opened) if opened is source else opened:
+            for frame in opened:
+                try:
+                    result = replace(self.rectify(frame.image), frame=frame)
+                except DataError as error:
+                    failed(DataError(f"{frame.source}: {error}"))
+                    continue
+                has_result = True
+                yield result
+        if last is not None and not has_result:
+            raise last
 
     def sample(
         self,
-        frame: Array,
+        frame: ImageLike,
         location: Location,
         *,
         corners: FloatArray | None = None,
@@ -284,12 +371,15 @@ class Rectifier(Closing, NotCopied):
         """
         started = time.perf_counter()
         check_instance("location", location, Location, "what Rectifier.locate gave")
-        checked = check_frame(frame, self._model.metadata.input)
+        checked, captured = self._given(frame)
+        if captured is not None:
+            location = replace(location, frame=captured)
         if corners is not None:
             theta = self._theta(corners, checked)
         elif location.theta is None:
             image, corners, homography = self._whole(checked)
-            return Rectification(image, corners, homography, 0.0, location.latency_ms + _milliseconds_since(started))
+            latency_ms = location.latency_ms + _milliseconds_since(started)
+            return Rectification(image, corners, homography, 0.0, latency_ms, rule=location.rule, frame=location.frame)
         else:
             theta, corners = location.theta, location.corners
         image, homography = self._sampler.rectified(checked, theta, corners, location.image)
@@ -299,7 +389,7 @@ class Rectifier(Closing, NotCopied):
 
     def sample_at(
         self,
-        frame: Array,
+        frame: ImageLike,
         location: Location,
         size: tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]],
         *,
@@ -324,7 +414,7 @@ class Rectifier(Closing, NotCopied):
                 `check_takes_corners` refuses them.
         """
         check_instance("location", location, Location, "what Rectifier.locate gave")
-        checked = check_frame(frame, self._model.metadata.input)
+        checked, _ = self._given(frame)
         if corners is not None:
             theta = self._theta(corners, checked)
         elif location.theta is None:
@@ -337,6 +427,14 @@ class Rectifier(Closing, NotCopied):
             return with_aspect(wanted, own)
 
         return self._sampler.rectified_at(checked, theta, corners, size_of)
+
+    def check_takes_margin(self) -> None:
+        """Checks that images can show something around their targets.
+
+        Raises:
+            UsageError: as `set_margin` raises it.
+        """
+        check_margin(MAX_MARGIN, self._output, self._model)
 
     def check_takes_corners(self) -> None:
         """Checks that the target can be taken from other corners than the network's.
@@ -354,7 +452,7 @@ class Rectifier(Closing, NotCopied):
                 "tell: leave smoothing (--smooth) out, or use an affine or projective model"
             )
 
-    def unrectified(self, frame: Array, result: Rectification | Location) -> Rectification:
+    def unrectified(self, frame: ImageLike, result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
 
         Args:
@@ -369,9 +467,12 @@ class Rectifier(Closing, NotCopied):
             DataError: if the frame has the wrong type, dtype or shape.
         """
         started = time.perf_counter()
-        image, corners, homography = self._whole(check_frame(frame, self._model.metadata.input))
+        checked, captured = self._given(frame)
+        image, corners, homography = self._whole(checked)
         latency_ms = result.latency_ms + _milliseconds_since(started)
-        return Rectification(image, corners, homography, result.score, latency_ms)
+        return Rectification(
+            image, corners, homography, result.score, latency_ms, rule=result.rule, frame=captured or result.frame
+        )
 
     def close(self) -> None:
         """Lets the model go. Closing twice does no harm.
@@ -388,6 +489,23 @@ class Rectifier(Closing, NotCopied):
         refine = f", refine={self._passes}" if metadata.refine is not None else ""
         refine += f", scan={self._scan!r}" if metadata.dense is not None else ""
         return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
+
+    def _given(self, frame: ImageLike) -> tuple[Image, CapturedFrame | None]:
+        """The pixels of a frame that the model takes; and, of an image that was read for it, where it comes from.
+
+        Raises:
+            DataError: if it is no frame for this model.
+            SourceError: if an image cannot be read.
+        """
+        given = given_image(frame)
+        if given is None:
+            return check_frame(frame, self._model.metadata.input), None
+        checked = check_frame(given.pixels, self._model.metadata.input)
+        return checked, CapturedFrame(given.name, 0, time.time(), checked, is_still=True)
+
+    def _told(self, location: Location, frame: CapturedFrame | None = None) -> Location:
+        """The location with what is known beside it."""
+        return replace(location, rule=self._rule, frame=frame)
 
     def _no_boxes(self) -> str:
         """Why boxes cannot be refined."""
@@ -419,3 +537,8 @@ class Rectifier(Closing, NotCopied):
 
 def _milliseconds_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
+
+
+def _pixels(frame: ImageLike, location: Location) -> ImageLike:
+    """The pixels of a frame that has been read already, rather than its path."""
+    return frame if location.frame is None else location.frame.image

@@ -6,17 +6,26 @@ Videos and windows want pictures of one size: `boxed` puts them into it.
 from __future__ import annotations
 
 import math
+import time
+from collections import deque
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.checks import check_instance
-from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.drawing import FOUND, bgr, letter, mark
+from stn_rectify.runtime.process.standard_streams import escaped
 from stn_rectify.runtime.results import MissRule, Rectification
+from stn_rectify.runtime.results.target import checked_picture, target_caption
+from stn_rectify.runtime.sources import CapturedFrame
+from stn_rectify.runtime.sources.addresses import is_url
 
 _BACKGROUND = 32
+_CAPTION_COLOUR = (230, 230, 230)
+_RATE_FRAMES = 64  # the rate is that of so many frames, a few seconds
 
 
 def overview_size(frame: Image) -> tuple[int, int]:
@@ -45,16 +54,15 @@ def boxed(picture: Image, size: tuple[int, int]) -> Image:
     return box
 
 
-_TARGET_COLOUR, _MISS_COLOUR = (80, 220, 60), (60, 60, 230)  # BGR
-_DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie anywhere
-
-
 _ONE_COLUMN = 3  # as many rectified images stand below one another
-_TEXT_HEIGHT = 21  # of OpenCV's font at scale 1, pixels
 
 
 def draw_overview(
-    frame: Array, result: Rectification, targets: Sequence[Rectification] = (), rule: MissRule | None = None
+    frame: Array,
+    result: Rectification,
+    targets: Sequence[Rectification] = (),
+    rule: MissRule | None = None,
+    caption: str = "",
 ) -> Image:
     """Draws the corners into a copy of the frame and puts the rectified image beside it.
 
@@ -63,29 +71,57 @@ def draw_overview(
         result: what `Rectifier.rectify` gave for it, or the best of several targets.
         targets: all targets of the frame, best first. Of two and more all are drawn.
         rule: says what counts as found; None for a score above 0.5.
+        caption: is written into the frame's lower left corner, such as where it comes from (`Captions`).
 
     Returns:
         uint8 [H, W + w, 3] BGR. The rectified image is scaled to fit, w is at most W. The quadrilateral is
-        green where the target counts as found, else red; a dot marks its top-left corner. Several rectified images
-        stand below one another, from four on in two and more columns; they and their quadrilaterals have the track's
-        number, or without tracks the place in the order of scores.
+        green where the target counts as found, else red; a dot marks its top-left corner, score and label stand above
+        or below it. Several rectified images stand below one another, from four on in two and more columns; they and
+        their quadrilaterals have the track's number, or without tracks the place in the order of scores.
 
     Raises:
         DataError: if the frame is no picture.
         UsageError: if ``result`` or ``rule`` is something else.
     """
-    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3) or frame.dtype != np.uint8:
-        raise DataError(f"the frame is {type(frame).__name__}, no picture: pass BGR uint8 [H, W, 3] or grey [H, W]")
+    view = bgr(checked_picture(frame)).copy()
     check_instance("result", result, Rectification, "what Rectifier.rectify gave")
     check_instance("rule", rule, MissRule | None, "a MissRule or None")
-    view, rule = _bgr(frame).copy(), rule or MissRule()
+    rule = rule or MissRule()
     if len(targets) < 2:
-        _mark(view, result, is_found=rule.is_found(result))
-        return np.hstack([view, _fit(_bgr(result.image), view.shape[1], view.shape[0])])
-    names = target_names(targets)
-    for target, name in zip(targets, names, strict=True):
-        _mark(view, target, is_found=rule.is_found(target), name=name)
-    return np.hstack([view, draw_targets(targets, view.shape[1], view.shape[0])])
+        mark(view, result.corners, target_caption(result), is_found=rule.is_found(result))
+        rectified = _fit(bgr(result.image), view.shape[1], view.shape[0])
+    else:
+        for target, name in zip(targets, target_names(targets), strict=True):
+            mark(view, target.corners, f"{name}: {target_caption(target)}", is_found=rule.is_found(target))
+        rectified = draw_targets(targets, view.shape[1], view.shape[0])
+    if caption:
+        letter(view, caption, (0, view.shape[0]), _CAPTION_COLOUR)
+    return np.hstack([view, rectified])
+
+
+class Captions:
+    """The captions of a run's pictures, one after the other: source and page, or number and frames per second."""
+
+    def __init__(self) -> None:
+        self._times_s: deque[float] = deque(maxlen=_RATE_FRAMES)
+
+    def caption(self, frame: CapturedFrame) -> str:
+        """The caption of the next picture.
+
+        Args:
+            frame: whose result is drawn. Of cameras and videos the rate is that at which such frames come here.
+
+        Returns:
+            ``photo.jpg``, ``scan.tif page 2``, ``video0 frame 17, 24.8 fps``; without the rate as long as it is not
+            known.
+        """
+        name = frame.source if is_url(frame.source) else PurePath(frame.source).name
+        if frame.is_still:
+            return escaped(name if frame.page is None else f"{name} page {frame.page}")
+        self._times_s.append(time.monotonic())
+        taken_s = self._times_s[-1] - self._times_s[0]
+        rate = f", {(len(self._times_s) - 1) / taken_s:.1f} fps" if taken_s > 0 else ""
+        return escaped(f"{name} frame {frame.index}{rate}")
 
 
 def target_names(targets: Sequence[Rectification]) -> list[str]:
@@ -109,8 +145,8 @@ def draw_targets(targets: Sequence[Rectification], max_width: int, height: int) 
     cell_width, cell_height = max(1, max_width // columns), max(1, height // rows)
     cells = []
     for target, name in zip(targets, target_names(targets), strict=True):
-        cell = _fit(_bgr(target.image), cell_width, cell_height)
-        _write(cell, name, (2, 2), _TARGET_COLOUR)
+        cell = _fit(bgr(target.image), cell_width, cell_height)
+        letter(cell, name, (2, 2), FOUND)
         cells.append(cell)
     picture = np.full((height, max_width, 3), _BACKGROUND, np.uint8)
     left = 0
@@ -122,28 +158,6 @@ def draw_targets(targets: Sequence[Rectification], max_width: int, height: int) 
     return picture[:, :left]
 
 
-def _mark(view: Image, target: Rectification, *, is_found: bool, name: str | None = None) -> None:
-    """Draws the target's corners into the picture."""
-    thickness = max(1, round(max(view.shape[:2]) / 320))
-    colour = _TARGET_COLOUR if is_found else _MISS_COLOUR
-    points = np.clip(np.rint(target.corners), -_DRAWABLE, _DRAWABLE).astype(np.int32)
-    cv2.polylines(view, [points], isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
-    first = (int(points[0, 0]), int(points[0, 1]))
-    cv2.circle(view, first, 3 * thickness, colour, cv2.FILLED, cv2.LINE_AA)
-    if name is not None:
-        _write(view, name, (first[0] + 4 * thickness, first[1] + 2 * thickness), colour)
-
-
-def _write(picture: Image, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    """Writes a text into the picture, its top left at ``place``, with a dark outline."""
-    scale = max(0.5, picture.shape[0] / 600)
-    origin = (place[0], place[1] + round(_TEXT_HEIGHT * scale))
-    for ink, width in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(
-            picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, max(1, round(width * scale)), cv2.LINE_AA
-        )
-
-
 def _fit(image: Image, max_width: int, height: int) -> Image:
     """The image scaled to lie in the middle of a dark column of this height."""
     scale = min(max_width / image.shape[1], height / image.shape[0])
@@ -153,7 +167,3 @@ def _fit(image: Image, max_width: int, height: int) -> Image:
     shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     column[top : top + h] = cv2.resize(image, (w, h), interpolation=shrinks)
     return column
-
-
-def _bgr(image: Image) -> Image:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8) if image.ndim == 2 else image

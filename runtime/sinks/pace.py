@@ -28,8 +28,13 @@ class Pace:
         return number % self._every == 0 and self._interval_is_over(frame)
 
     def _interval_is_over(self, frame: CapturedFrame) -> bool:
-        now = time.monotonic() if frame.position_s is None else frame.position_s  # Unix time may be set back
-        if self._last_s is not None and now - self._last_s < self._interval_s:
+        now = seconds_of(frame)
+        if self._last_s is not None and 0 <= now - self._last_s < self._interval_s:  # another video begins at 0 again
             return False
         self._last_s = now
         return True
+
+
+def seconds_of(frame: CapturedFrame) -> float:
+    """The time by which sinks keep their pace, seconds from any beginning; in a video file its own."""
+    return time.monotonic() if frame.position_s is None else frame.position_s  # Unix time may be set back

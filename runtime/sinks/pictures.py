@@ -7,21 +7,24 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from functools import partial
 from os import PathLike
 from pathlib import Path, PurePath
 
 import cv2
 
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.checks import check_choice, check_flag, check_instance, check_path, check_whole
+from stn_rectify.runtime.checks import check_choice, check_flag, check_instance, check_path, check_real, check_whole
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.results import MissRule, Rectification
-from stn_rectify.runtime.sinks.overview import draw_overview
+from stn_rectify.runtime.sinks.group_commit import GroupCommit
+from stn_rectify.runtime.sinks.overview import Captions, draw_overview
 from stn_rectify.runtime.sinks.pace import Pace
-from stn_rectify.runtime.sinks.result_sink import ResultSink, cannot_write
+from stn_rectify.runtime.sinks.result_sink import Job, ResultSink, cannot_write
 from stn_rectify.runtime.sources import CapturedFrame
 
 _BLOCK = 4096  # what the smallest file takes on most disks
+_WAITING_SHARE = 0.25  # of a size limit that may be without a name
 
 
 class SizeLimit:
@@ -37,10 +40,13 @@ class SizeLimit:
 
     Raises:
         OSError: if the folder cannot be read.
+
+    Attributes:
+        limit_bytes: as given.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, pattern: re.Pattern[str]) -> None:
-        self._folder, self._limit = folder, limit_bytes
+        self._folder, self.limit_bytes = folder, limit_bytes
         dated_files = []
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -58,7 +64,7 @@ class SizeLimit:
         """
         self._total += _on_disk(size_bytes) - self._files.pop(name, 0)
         self._files[name] = _on_disk(size_bytes)
-        while self._total > self._limit and len(self._files) > 1:
+        while self._total > self.limit_bytes and len(self._files) > 1:
             oldest = next(iter(self._files))
             (self._folder / oldest).unlink(missing_ok=True)
             self._total -= self._files.pop(oldest)
@@ -69,19 +75,22 @@ def _on_disk(size_bytes: int) -> int:
 
 
 _JPEG_QUALITY = 90
-# Our own dated pictures, and what a power cut left of one.
-_DATED = re.compile(r"\.?.+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)(\.partial)?")
+_DATED = re.compile(r".+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)")
+# What an interrupted run left of our own pictures.
+_PARTIAL = re.compile(r"\..+\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)\.partial")
 
 
 class SaveSink(ResultSink):
     """Two pictures per frame, and one for each further target.
 
     ``NAME.rectified.png`` is the rectified image, ``NAME.overview.jpg`` the frame with the target marked
-    beside it (see `draw_overview`). A file appears under its name only when it is complete. NAME is the source's name
-    and the frame's index, or with ``dated`` the source's name and the frame's UTC time, so that runs of a camera do not
-    overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is
-    ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an
-    earlier run found more in the same frame, its pictures of further ones are removed.
+    beside it (see `draw_overview`). A file appears under its name only when it is complete and on the disk itself, so
+    that a power cut leaves none half written; what one left under a hidden name is removed by the next run. NAME is
+    that of the image, ``photo``, and of its page, ``scan-page2``; of a further image of this name in a run, and of
+    frames of a video, with the frame's index, ``clip-000007``. With ``dated`` it is the source's name and the frame's
+    UTC time, so that runs of a camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of
+    several targets the best is ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview
+    marks all of them. Where an earlier run found more in the same frame, its pictures of further ones are removed.
 
     Args:
         folder: made if it does not exist.
@@ -90,6 +99,12 @@ class SaveSink(ResultSink):
         dated: whether names have the time in place of the index.
         limit_bytes: what the dated pictures in the folder may take, those of earlier runs included. The oldest are
             removed. Only with ``dated``: other names do not tell their age. None sets no limit.
+        commit_s: how long pictures may wait for one another before they are brought to the disk and get their names,
+            together, which spares SD cards; in the end none waits any more. 0: each at once.
+
+    Attributes:
+        folder: where they are.
+        saved: results that were written, those included that wait for their names.
 
     Raises:
         UsageError: if the folder is a file.
@@ -104,16 +119,21 @@ class SaveSink(ResultSink):
         pace: Pace | None = None,
         dated: bool = False,
         limit_bytes: int | None = None,
+        commit_s: float = 0.0,
     ) -> None:
+        commit_s = check_real("commit_s", commit_s, "a number of seconds from 0", least=0)
         folder, dated = check_path("folder", folder), check_flag("dated", dated)
         limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
         check_instance("pace", pace, Pace | None, "a Pace or None")
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
-        self._folder = Path(folder)
+        self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
+        self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._limit = SizeLimit(self._folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._commit = GroupCommit(self.folder, commit_s)
+            self._commit.remove_orphans(_PARTIAL)
+            self._limit = SizeLimit(self.folder, limit_bytes, _DATED) if dated and limit_bytes is not None else None
         except FileExistsError as error:
             raise UsageError(f"{folder} is a file: name a folder for the pictures") from error
         except OSError as error:
@@ -121,15 +141,21 @@ class SaveSink(ResultSink):
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Saves the result if it is its turn; see `save`."""
-        if self._pace.is_due(frame):
-            self.save(frame, result)
+        self.write_targets(frame, result, (), None)
 
     def write_targets(
-        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule | None
     ) -> None:
         """Saves the results if it is their turn; see `save`."""
-        if self._pace.is_due(frame):
-            self.save(frame, result, targets, rule)
+        job = self.job(frame, result, targets, rule)
+        if job is not None:
+            job()
+
+    def job(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule | None
+    ) -> Job | None:
+        """Looks whether it is the results' turn; encoding and writing are left."""
+        return partial(self._add, frame, result, targets, rule) if self._pace.is_due(frame) else None
 
     def save(
         self,
@@ -138,7 +164,7 @@ class SaveSink(ResultSink):
         targets: Sequence[Rectification] = (),
         rule: MissRule | None = None,
     ) -> None:
-        """Writes the pictures.
+        """Writes the pictures at once, whatever the pace, and all that wait.
 
         Args:
             frame: as it is seen through the view.
@@ -149,36 +175,84 @@ class SaveSink(ResultSink):
         Raises:
             StnRectifyError: if the pictures cannot be written, for example because the disk is full.
         """
-        name = f"{_file_stem(frame.source)}-{_time(frame) if self._dated else f'{frame.index:06d}'}"
+        self._add(frame, result, targets, rule)
+        self.commit()
+
+    def settle(self) -> None:
+        """Brings the pictures to the disk and gives them their names, where they have waited long enough.
+
+        Raises:
+            StnRectifyError: if the disk does not take them.
+        """
+        if self._commit.is_due:
+            self.commit()
+
+    def commit(self) -> None:
+        """Brings the pictures to the disk and gives them their names, now.
+
+        Raises:
+            StnRectifyError: if the disk does not take them.
+        """
+        waiting = len(self._commit)  # two of a result, mostly
+        try:
+            self._commit.commit()
+        except OSError as error:
+            lost = (waiting + 1) // 2
+            self.saved -= lost
+            raise cannot_write(error.filename or str(self.folder), error, lost=lost) from error
+
+    def close(self) -> None:
+        """Gives the last pictures their names.
+
+        Raises:
+            StnRectifyError: if the disk does not take them.
+        """
+        self.commit()
+
+    def _add(
+        self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule | None
+    ) -> None:
+        name = self._name(frame)
         quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
         options = quality if self._suffix == ".jpg" else ()
         self._write_file(f"{name}.rectified{self._suffix}", result.image, options)
         for number, target in enumerate(targets[1:], 2):
             self._write_file(f"{name}.{number}.rectified{self._suffix}", target.image, options)
         self._remove_further(name, max(1, len(targets)) + 1)
-        self._write_file(f"{name}.overview.jpg", draw_overview(frame.image, result, targets, rule), quality)
+        overview = draw_overview(frame.image, result, targets, rule, self._captions.caption(frame))
+        self._write_file(f"{name}.overview.jpg", overview, quality)
+        self.saved += 1
+        self.settle()
+
+    def _name(self, frame: CapturedFrame) -> str:
+        """What its pictures are called, up to the first dot that is ours."""
+        stem = _file_stem(frame.source)
+        if self._dated:
+            return f"{stem}-{_time(frame)}"
+        name = stem if frame.page is None else f"{stem}-page{frame.page}"
+        if not frame.is_still or self._owners.setdefault(name, frame.index) != frame.index:
+            return f"{stem}-{frame.index:06d}"
+        return name
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""
-        path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+        path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         try:
             while not self._dated and path.is_file():
                 path.unlink()
                 number += 1
-                path = self._folder / f"{name}.{number}.rectified{self._suffix}"
+                path = self.folder / f"{name}.{number}.rectified{self._suffix}"
         except OSError as error:
             raise cannot_write(str(path), error) from error
 
     def _write_file(self, name: str, image: Image, options: tuple[int, ...]) -> None:
-        path, partial = self._folder / name, self._folder / f".{name}.partial"
+        path = self.folder / name
         encoded = cv2.imencode(path.suffix, image, options)[1]
         try:
-            try:
-                partial.write_bytes(encoded.tobytes())
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            self._commit.write(name, encoded.tobytes())
             if self._limit is not None:
+                if self._commit.size_bytes > self._limit.limit_bytes * _WAITING_SHARE:
+                    self.commit()  # what has no name yet cannot be removed
                 self._limit.add(name, encoded.nbytes)
         except OSError as error:
             raise cannot_write(str(path), error) from error

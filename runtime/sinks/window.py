@@ -12,7 +12,7 @@ from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.results import MissRule, Rectification
-from stn_rectify.runtime.sinks.overview import boxed, draw_overview, overview_size
+from stn_rectify.runtime.sinks.overview import Captions, boxed, draw_overview, overview_size
 from stn_rectify.runtime.sinks.result_sink import ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
 
@@ -41,7 +41,7 @@ class ShowSink(ResultSink):
 
     def __init__(self, *, hold: bool = False, is_stopped: Callable[[], bool] | None = None) -> None:
         self._hold, self._is_stopped = hold, is_stopped or (lambda: False)
-        self._size = (0, 0)
+        self._size, self._captions = (0, 0), Captions()
         if not _has_windows():
             remove = pip_command("uninstall", "-y", "opencv-python-headless")
             install = pip_command("install", f"opencv-python=={cv2.__version__}.*")
@@ -58,13 +58,13 @@ class ShowSink(ResultSink):
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
         """Shows the picture."""
-        self._show(frame, draw_overview(frame.image, result))
+        self._show(frame, draw_overview(frame.image, result, caption=self._captions.caption(frame)))
 
     def write_targets(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
     ) -> None:
         """Shows the picture."""
-        self._show(frame, draw_overview(frame.image, result, targets, rule))
+        self._show(frame, draw_overview(frame.image, result, targets, rule, self._captions.caption(frame)))
 
     def _show(self, frame: CapturedFrame, overview: Image) -> None:
         size = overview_size(frame.image)

@@ -4,7 +4,7 @@ In: paths, URLs, devices. Out: `CapturedFrame`, BGR uint8, the newest one where 
 is iterated once and closed. Nothing here knows of models.
 """
 
-from stn_rectify.runtime.sources.by_name import list_cameras, open_camera, open_video
+from stn_rectify.runtime.sources.by_name import list_cameras, open_camera, open_source, open_video
 from stn_rectify.runtime.sources.camera import CameraSource
 from stn_rectify.runtime.sources.frame_view import FrameView
 from stn_rectify.runtime.sources.images import ImageSource
@@ -26,5 +26,6 @@ __all__ = [
     "VideoSource",
     "list_cameras",
     "open_camera",
+    "open_source",
     "open_video",
 ]

@@ -1,4 +1,4 @@
-"""Cameras and streams by the names that the command line has for them."""
+"""Sources by the names that the command line has for them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
-from stn_rectify.runtime.checks import check_flag, check_path, check_whole
+from stn_rectify.runtime.checks import check_flag, check_path, check_whole, is_whole
 from stn_rectify.runtime.errors import SourceError, UsageError
-from stn_rectify.runtime.sources.addresses import is_url
+from stn_rectify.runtime.images.reading import MAX_PIXELS
+from stn_rectify.runtime.sources.addresses import is_url, local_file
 from stn_rectify.runtime.sources.camera import CameraSource
+from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind
+from stn_rectify.runtime.sources.images import ImageSource
 from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.opening import open_in_thread
 from stn_rectify.runtime.sources.pi_camera import INSTALL, PiCameraSource, list_pi_cameras, pi_camera_number
@@ -35,6 +38,7 @@ def open_camera(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     **options: Any,
 ) -> FrameSource:
     """Opens a camera.
@@ -45,6 +49,7 @@ def open_camera(
         reconnect: whether it is opened again when it is lost; the same camera, even if it gets another number.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         **options: of `CameraSource` (``width``, ``height``, ``framerate``, ``fourcc``) or `PiCameraSource` (the same
             without ``fourcc``).
 
@@ -75,7 +80,7 @@ def open_camera(
 
     if not reconnect:
         return open_in_thread(open_it)
-    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event)
+    return ReconnectingSource(open_it, timeout_s=reconnect_timeout_s, on_event=on_event, on_waiting=on_waiting)
 
 
 def open_video(
@@ -84,6 +89,7 @@ def open_video(
     reconnect: bool = True,
     reconnect_timeout_s: float | None = None,
     on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
     framerate: float | None = None,
 ) -> FrameSource:
     """Opens a video file, a stream, or an address of single pictures. What is live is opened again when it is lost.
@@ -93,6 +99,7 @@ def open_video(
         reconnect: whether it is opened again when it is lost.
         reconnect_timeout_s: without a frame for so long it gives up; None never does.
         on_event: see `ReconnectingSource`.
+        on_waiting: see `ReconnectingSource`.
         framerate: see `VideoSource`.
 
     Raises:
@@ -105,5 +112,88 @@ def open_video(
     if not reconnect or not is_url(str(video)):
         return open_in_thread(lambda: VideoSource(video, framerate=framerate))
     return ReconnectingSource(
-        lambda: VideoSource(video, framerate=framerate), timeout_s=reconnect_timeout_s, on_event=on_event
+        lambda: VideoSource(video, framerate=framerate),
+        timeout_s=reconnect_timeout_s,
+        on_event=on_event,
+        on_waiting=on_waiting,
     )
+
+
+def open_source(
+    source: object,
+    *,
+    on_error: Callable[[SourceError], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    reconnect: bool = True,
+    reconnect_timeout_s: float | None = None,
+    on_event: Callable[[str], None] | None = None,
+    on_waiting: Callable[[], None] | None = None,
+    framerate: float | None = None,
+    **camera: Any,
+) -> FrameSource:
+    """Opens whatever the command line takes as a source, by its name alone.
+
+    Args:
+        source: a file, folder or glob of images, a video, an address, the number or device of a camera, ``"auto"``,
+            ``"picamera2"``, or ``"-"`` for images through standard input. Several of them in a list come one after the
+            other; of those one without an end, a camera or an address, may stand last only. An open `FrameSource` is
+            given back as it is.
+        on_error: called with the error of an image, or of one of several videos, that cannot be read, which is then
+            left out. None raises it.
+        max_pixels: see `ImageSource`.
+        reconnect: see `open_camera`; so ``reconnect_timeout_s``, ``on_event`` and ``on_waiting``.
+        reconnect_timeout_s: see there.
+        on_event: see there.
+        on_waiting: see there.
+        framerate: frames per second to ask a camera, or an address of single pictures, for.
+        **camera: ``width``, ``height`` and ``fourcc`` to ask a camera for, see `open_camera`.
+
+    Raises:
+        SourceError: if it cannot be opened.
+        UsageError: if there is no such thing; if an option does not fit the source.
+    """
+    if isinstance(source, FrameSource):
+        return source
+    names = _names(source)
+    again: dict[str, Any] = {
+        "reconnect": reconnect,
+        "reconnect_timeout_s": reconnect_timeout_s,
+        "on_event": on_event,
+        "on_waiting": on_waiting,
+    }
+
+    def opener(option: str, group: list[str]) -> Callable[[], FrameSource]:
+        name = group[0]
+        if option == "image":
+            return lambda: ImageSource([local_file(image) for image in group], on_error=on_error, max_pixels=max_pixels)
+        if option == "video":
+            return lambda: open_video(name, framerate=framerate if is_url(name) else None, **again)
+        if option == "demo":
+            raise UsageError("demo is the command's own sample: name a file of that name as ./demo")
+        asked = camera if framerate is None else {**camera, "framerate": framerate}
+        return lambda: open_camera(name, **again, **asked)
+
+    groups = grouped_by_kind(names)
+    if camera and not any(option == "camera" for option, _ in groups):
+        raise UsageError(f"{next(iter(camera))} is for cameras: leave it out")
+    if framerate is not None and not any(option == "camera" or is_url(group[0]) for option, group in groups):
+        raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
+    openers = [opener(option, group) for option, group in groups]
+    return openers[0]() if len(openers) == 1 else ChainedSource(openers, names, on_error=on_error)
+
+
+def _names(source: object) -> list[str]:
+    """The names in what was given as a source."""
+    if is_whole(source):
+        return [str(check_whole("source", source, 0))]
+    if isinstance(source, list | tuple):
+        names = [name for one in source for name in _names(one)]
+        if not names:
+            raise UsageError("source is empty: name files, folders, addresses or a camera")
+        return names
+    if not isinstance(source, str | bytes | PathLike):
+        raise UsageError(
+            f"source is {source!r:.80}: must be a path, an address, the number of a camera, a list of these, or a "
+            "FrameSource; one image is for rectify"
+        )
+    return [str(check_path("source", source, is_address=True))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -60,6 +60,33 @@ class FrameView:
         x, y, width, height = self.roi
         if not width or not height or x + width > 1 + _SLACK or y + height > 1 + _SLACK:
             raise UsageError(f"roi is {numbers}: width and height must be above 0, and x+width and y+height at most 1")
+
+    @property
+    def whole(self) -> FrameView:
+        """The same view without a region."""
+        return replace(self, roi=(0.0, 0.0, 1.0, 1.0))
+
+    def whole_size(self, image: Array) -> tuple[int, int]:
+        """Width and height of a frame as it is seen, without a region: flipped and rotated.
+
+        Args:
+            image: uint8 [H, W, 3] or [H, W], as the source gave it.
+        """
+        height, width = image.shape[:2]
+        return (height, width) if self.rotation % 180 == _QUARTER_TURN else (width, height)
+
+    def region_in(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The region in the frame as it is seen: flipped, rotated and whole.
+
+        Args:
+            width: of the frame as it is seen, pixels.
+            height: of it, pixels.
+
+        Returns:
+            x, y, width and height, pixels: what `apply` gives is that part of it.
+        """
+        (left, right), (top, bottom) = _span(self.roi[0], self.roi[2], width), _span(self.roi[1], self.roi[3], height)
+        return left, top, right - left, bottom - top
 
     def apply(self, image: Array) -> Image:
         """The frame as seen through the view; corners that are found in it are pixels of it, not of ``image``.

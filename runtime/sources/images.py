@@ -89,7 +89,7 @@ class ImageSource(FrameSource):
                     if isinstance(page.image, SourceError):
                         yield page.image
                     else:
-                        yield CapturedFrame(name, 0, time.time(), page.image, page=page.number)
+                        yield CapturedFrame(name, 0, time.time(), page.image, page=page.number, is_still=True)
             except SourceError as error:
                 yield error
 

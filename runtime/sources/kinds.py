@@ -80,6 +80,43 @@ def check_kind(option: str, name: str) -> None:
     raise UsageError(f"{shown} is {kind.words}: use {use}{also}{instead}")
 
 
+def option_for(name: str) -> str:
+    """The option that takes a source by its name, where nothing but the name was given.
+
+    Args:
+        name: a file, folder, glob, address, number or device of a camera, ``"-"``, ``"demo"``.
+
+    Returns:
+        ``"image"``, ``"video"``, ``"camera"`` or ``"demo"``. An animation is taken for images, a file that is no image
+        as far as its beginning tells for a video.
+
+    Raises:
+        UsageError: if there is no such thing, and the name tells no kind.
+    """
+    kind = kind_of(name)
+    if kind is not None:
+        if kind.value is not None:
+            raise UsageError(f"{without_secrets(name)} is {kind.words}: write {kind.value}")
+        return kind.option
+    local = local_file(name)
+    if glob.has_magic(local) and not os.path.lexists(local):
+        return "image"
+    if not os.path.lexists(local):
+        raise UsageError(
+            f"{name!r} is nothing to rectify: there is no such file or folder, and it is no address, pattern or camera"
+        )
+    # What is called an image and is none is named as such when it is read.
+    return "image" if called_image(Path(local).suffix.lower()) or _is_animation(local) else "video"
+
+
+def _is_animation(name: str) -> bool:
+    try:
+        with open_file(name) as file, library_messages(), PILLOW_LIMIT.lifted():
+            return bool(getattr(Image.open(file), "is_animated", False))
+    except Exception:  # Pillow's decoders raise nearly anything
+        return False
+
+
 def _kind_of_missing(name: str) -> Kind | None:
     """Of a name that no file has: as it is written."""
     suffix = Path(name).suffix.lower()

@@ -33,6 +33,7 @@ class ReconnectingSource(FrameSource):
         timeout_s: without a frame for so long it gives up; None never does.
         on_event: called with a line for people when the source is lost, why it is still gone if the reason changes,
             and when a frame came again. Called by whoever iterates.
+        on_waiting: called about ten times a second while the source is lost, by whoever iterates.
         first_delay_s: wait before the first try. It doubles with each, and starts afresh when frames came for 5 s.
         longest_delay_s: where it stops doubling.
         open_timeout_s: longest wait for ``open_source``.
@@ -51,20 +52,21 @@ class ReconnectingSource(FrameSource):
         *,
         timeout_s: float | None = None,
         on_event: Callable[[str], None] | None = None,
+        on_waiting: Callable[[], None] | None = None,
         first_delay_s: float = 0.5,
         longest_delay_s: float = 10.0,
         open_timeout_s: float = 30.0,
     ) -> None:
         super().__init__()
-        for name, value in (("open_source", open_source), ("on_event", on_event)):
-            if not callable(value) and (name, value) != ("on_event", None):
+        for name, value in (("open_source", open_source), ("on_event", on_event), ("on_waiting", on_waiting)):
+            if not callable(value) and (name == "open_source" or value is not None):
                 raise UsageError(f"{name} is {value!r:.80}: must be a function")
         timeout_s = None if timeout_s is None else check_positive("timeout_s", timeout_s, infinite=True)
         first_delay_s = check_positive("first_delay_s", first_delay_s)
         longest_delay_s = check_positive("longest_delay_s", longest_delay_s)
         open_timeout_s = check_positive("open_timeout_s", open_timeout_s)
         self._open_source, self._timeout_s, self._open_timeout_s = open_source, timeout_s, open_timeout_s
-        self._on_event = on_event or (lambda line: None)
+        self._on_event, self._on_waiting = on_event or (lambda line: None), on_waiting or (lambda: None)
         self._delay_s, self._first_delay_s, self._longest_delay_s = first_delay_s, first_delay_s, longest_delay_s
         self._left_behind: list[Opening | ThreadedSource] = []
         self._reason = ""
@@ -159,6 +161,7 @@ class ReconnectingSource(FrameSource):
                 raise SourceError(f"{self._reason}; given up after {self._timeout_s:g} s without a frame")
             if now >= end:
                 return True
+            self._on_waiting()
             time.sleep(min(_POLL_S, end - now))
         return False
 
@@ -170,6 +173,7 @@ class ReconnectingSource(FrameSource):
             while not self._stopping and time.monotonic() < deadline:
                 if opening.wait(_POLL_S):
                     return opening.take()
+                self._on_waiting()
         finally:
             opening.leave()
         if self._stopping:

@@ -22,6 +22,7 @@ class CapturedFrame:
         image: uint8 [H, W, 3] BGR or [H, W] grey.
         position_s: where it is in a video file, seconds from the file's start; None elsewhere.
         page: of a file of several pages, or an animation of several frames, which one, from 1; None elsewhere.
+        is_still: whether it is an image by itself, of a file or a pipe, and none of a camera or video.
     """
 
     source: str
@@ -30,6 +31,7 @@ class CapturedFrame:
     image: Array = field(repr=False)
     position_s: float | None = None
     page: int | None = None
+    is_still: bool = False
 
 
 class FrameSource(Closing):

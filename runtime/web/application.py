@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.images.encoding import png, preview_jpeg
 from stn_rectify.runtime.web.access import Guard, add_headers, json_error
 from stn_rectify.runtime.web.broadcast import Broadcast
 from stn_rectify.runtime.web.controls import Controls
@@ -23,11 +26,15 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/pictures.js": ("pictures.js", "text/javascript"),
+    "/readings.js": ("readings.js", "text/javascript"),
+    "/settings.js": ("settings.js", "text/javascript"),
     "/sign_in.js": ("sign_in.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _MOST_WATCHERS = 16
 _MOST_BYTES = 4096  # of a request's body
+_THUMBNAIL_PX = 320
 
 
 def make_application(state: LiveState, controls: Controls, guard: Guard, *, stalled_s: float) -> web.Application:
@@ -47,6 +54,10 @@ def make_application(state: LiveState, controls: Controls, guard: Guard, *, stal
     application.router.add_get("/stream", pages.stream)
     application.router.add_get("/api/latest", pages.latest)
     application.router.add_get("/api/state", pages.state)
+    application.router.add_get("/api/readings", pages.readings)
+    application.router.add_get(r"/api/readings/{number:[0-9]{1,9}}.jpg", pages.thumbnail)
+    application.router.add_get(r"/api/readings/{number:[0-9]{1,9}}.png", pages.picture)
+    application.router.add_post("/api/settings", pages.settings)
     application.router.add_post("/api/saving", pages.saving)
     application.router.add_post("/api/snapshot", pages.snapshot)
     application.router.add_post("/api/model", pages.model)
@@ -113,11 +124,34 @@ class _Pages:
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def readings(self, _: web.Request) -> web.Response:
+        readings = self._state.readings
+        return web.json_response({"revision": readings.revision, "readings": readings.newest_first()})
+
+    async def thumbnail(self, request: web.Request) -> web.Response:
+        return await self._picture(request, "image/jpeg", partial(preview_jpeg, longest_px=_THUMBNAIL_PX))
+
+    async def picture(self, request: web.Request) -> web.Response:
+        response = await self._picture(request, "image/png", png)
+        if response.status == 200:
+            response.headers["Content-Disposition"] = "attachment"  # whose name the page gives
+        return response
+
+    async def _picture(self, request: web.Request, kind: str, encode: Callable[[Image], bytes]) -> web.Response:
+        image = self._state.readings.picture(int(request.match_info["number"]))
+        if image is None:
+            return json_error(404, "no such picture, or it is not kept any more")
+        body = await asyncio.get_running_loop().run_in_executor(None, encode, image)
+        return web.Response(body=body, content_type=kind)
+
+    async def settings(self, request: web.Request) -> web.Response:
+        return await self._do(request, None, dict, self._controls.ask_settings)
+
     async def saving(self, request: web.Request) -> web.Response:
         return await self._do(request, "on", bool, self._controls.switch_saving)
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        return await self._do(request, None, bool, lambda _: self._controls.ask_snapshot())
+        return await self._do(request, None, dict, lambda _: self._controls.ask_snapshot())
 
     async def model(self, request: web.Request) -> web.Response:
         return await self._do(request, "name", str, self._controls.open_model)
@@ -134,9 +168,10 @@ class _Pages:
             return json_error(408, "the request did not arrive in full")
         except (ValueError, LookupError, RecursionError):  # LookupError: of a charset that there is not
             return json_error(400, "that is no JSON")
-        value = asked.get(key) if isinstance(asked, dict) else None
-        if key is not None and not isinstance(value, kind):
-            return json_error(400, f'send {{"{key}": {"true" if kind is bool else "..."}}}')
+        value = (asked if key is None else asked.get(key)) if isinstance(asked, dict) else None
+        if not isinstance(value, kind):
+            wanted = "{...}" if key is None else f'{{"{key}": {"true" if kind is bool else "..."}}}'
+            return json_error(400, f"send {wanted}")
         try:  # in a thread: opening a model takes a while
             await asyncio.get_running_loop().run_in_executor(None, action, value)
         except StnRectifyError as error:

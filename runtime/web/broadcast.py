@@ -8,19 +8,15 @@ import logging
 import struct
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.images.encoding import preview_jpeg
 from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.sinks.overview import draw_targets
-from stn_rectify.runtime.web.live_state import LiveState
+from stn_rectify.runtime.web.live_state import LiveState, picture
 
 _LOG = logging.getLogger(__name__)
 _FRAMES_PER_S = 15.0
 _IDLE_S = 0.5  # a page hears of numbers and buttons this often when no frame comes
 _LONGEST_PX = 960
-_JPEG_QUALITY = 80
 # Bytes of the JSON and of the frame's JPEG; then the JSON, the frame and the rectified image.
 _HEAD = struct.Struct(">II")
 
@@ -100,16 +96,8 @@ def _message(text: bytes, frame: bytes, rectified: bytes) -> bytes:
 
 
 def _encode_both(done: Processed) -> tuple[bytes, bytes]:
-    frame = done.frame.image
+    frame = picture(done)
     if len(done.targets) < 2:
-        return _jpeg(frame), _jpeg(done.result.image)
-    return _jpeg(frame), _jpeg(draw_targets(done.targets, frame.shape[1], frame.shape[0]))
-
-
-def _jpeg(image: Image) -> bytes:
-    height, width = image.shape[:2]
-    scale = _LONGEST_PX / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1])
+        return preview_jpeg(frame, _LONGEST_PX), preview_jpeg(done.result.image, _LONGEST_PX)
+    rectified = draw_targets(done.targets, done.frame.image.shape[1], done.frame.image.shape[0])
+    return preview_jpeg(frame, _LONGEST_PX), preview_jpeg(rectified, _LONGEST_PX)

@@ -1,4 +1,4 @@
-"""The buttons of the web view: saving on and off, a snapshot, another model.
+"""The buttons of the web view: saving on and off, a snapshot, another model, other settings.
 
 The server threads ask; the thread of the run does it, between two frames.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.sources import CapturedFrame
+from stn_rectify.runtime.web.settings import Change, checked_changes, settings_values
 
 
 class SavingSwitch(ResultSink):
@@ -25,11 +28,12 @@ class SavingSwitch(ResultSink):
         is_on: whether it is on to begin with.
 
     Attributes:
+        sink: what saves.
         is_on: any thread may set it.
     """
 
-    def __init__(self, sink: SaveSink, *, is_on: bool = True) -> None:
-        self._sink = sink
+    def __init__(self, sink: SaveSink | BackgroundSaveSink, *, is_on: bool = True) -> None:
+        self.sink = sink
         self.is_on = is_on
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
@@ -39,14 +43,18 @@ class SavingSwitch(ResultSink):
             StnRectifyError: if the result cannot be written; the message says why.
         """
         if self.is_on:
-            self._sink.write(frame, result)
+            self.sink.write(frame, result)
 
     def write_targets(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
     ) -> None:
         """Saves the results if saving is on and it is their turn; see `write`."""
         if self.is_on:
-            self._sink.write_targets(frame, result, targets, rule)
+            self.sink.write_targets(frame, result, targets, rule)
+
+    def settle(self) -> None:
+        """Has the sink bring what waits to the disk, also while saving is off; see `ResultSink.settle`."""
+        self.sink.settle()
 
     def snapshot(
         self,
@@ -60,11 +68,11 @@ class SavingSwitch(ResultSink):
         Raises:
             StnRectifyError: if they cannot be written; the message says why.
         """
-        self._sink.save(frame, result, targets, rule)
+        self.sink.save(frame, result, targets, rule)
 
     def close(self) -> None:
         """Closes the sink."""
-        self._sink.close()
+        self.sink.close()
 
 
 _NO_SAVING = "there is nowhere to save to: start stn-rectify with --save DIR"
@@ -92,19 +100,27 @@ class Controls:
         pipeline: whose rectifier is replaced.
         saving: what is switched, and where snapshots go; None where nothing can be saved.
         models: what may be chosen: names, and what opens them.
+        frames_follow: whether the source's frames follow one another.
 
     Attributes:
         notice: the newest line.
     """
 
     def __init__(
-        self, pipeline: Pipeline, saving: SavingSwitch | None, models: Mapping[str, Callable[[], Rectifier]]
+        self,
+        pipeline: Pipeline,
+        saving: SavingSwitch | None,
+        models: Mapping[str, Callable[[], Rectifier]],
+        *,
+        frames_follow: bool = True,
     ) -> None:
         self.notice = Notice()
         self._pipeline, self._saving, self._models = pipeline, saving, models
         self._model, self._named = pipeline.rectifier.model.metadata.name, pipeline.rectifier
         self._lock = threading.Lock()
+        self._frames_follow = frames_follow
         self._snapshot_asked = False
+        self._changes: dict[str, Change] = {}
         self._opened: tuple[str, Rectifier] | None = None
 
     @property
@@ -124,15 +140,25 @@ class Controls:
         model = self.model
         return [*([] if model in self._models else [model]), *self._models]
 
-    @property
-    def no_saving(self) -> str | None:
-        """Gives the reason why nothing can be saved; None if results can be."""
-        return _NO_SAVING if self._saving is None else None
+    def saving_values(self) -> dict[str, Any]:
+        """Whether results are being saved, how many were and where; or why none can be; in types that JSON has.
 
-    @property
-    def is_saving(self) -> bool:
-        """Tells whether results are being saved."""
-        return self._saving is not None and self._saving.is_on
+        ``fault`` is why the place does not take them at the moment, None where it does.
+        """
+        if self._saving is None:
+            return {"is_on": False, "impossible_because": _NO_SAVING, "folder": None, "saved": 0, "fault": None}
+        sink = self._saving.sink
+        return {
+            "is_on": self._saving.is_on,
+            "impossible_because": None,
+            "folder": str(sink.folder),
+            "saved": sink.saved,
+            "fault": sink.fault if isinstance(sink, BackgroundSaveSink) else None,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as they are; see `settings_values`."""
+        return settings_values(self._pipeline, frames_follow=self._frames_follow)
 
     def switch_saving(self, is_on: bool) -> None:
         """Saves from now on, or no longer.
@@ -173,6 +199,22 @@ class Controls:
         if unused is not None:
             unused[1].close()
 
+    def ask_settings(self, asked: Mapping[str, object]) -> None:
+        """Has other settings taken up before the next frame.
+
+        Args:
+            asked: see `checked_changes`.
+
+        Raises:
+            UsageError: if a setting is unknown, out of range, or goes with nothing in this run; then none changes.
+        """
+        changes = checked_changes(asked)
+        if "smooth" in changes and asked["smooth"] is not None and not self._frames_follow:
+            raise UsageError("smooth: images do not follow one another")
+        with self._lock:
+            self._changes |= changes
+        self._say("settings: taken up with the next frame")
+
     def act(self, done: Processed) -> bool:
         """Does what was asked for; called by the thread of the run, between two frames.
 
@@ -180,16 +222,18 @@ class Controls:
             done: the newest frame, for a snapshot.
 
         Returns:
-            True if another model was taken up.
+            True if another model or another setting was taken up.
         """
         if self._snapshot_asked:
             self._snapshot_asked = False
             self._snapshot(done)
-        if self._opened is None:
+        if self._opened is None and not self._changes:
             return False
         with self._lock:
             opened, self._opened = self._opened, None
-        return opened is not None and self._take_up(*opened)
+            changes, self._changes = self._changes, {}
+        is_other = opened is not None and self._take_up(*opened)
+        return self._change(changes) or is_other
 
     def close(self) -> None:
         """Closes a model that was opened and never taken up."""
@@ -211,8 +255,23 @@ class Controls:
         else:
             self._say(f"frame {done.frame.index} saved")
 
+    def _change(self, changes: Mapping[str, Change]) -> bool:
+        """Takes settings up; each that the model does not go with is a line."""
+        texts = []
+        for change in changes.values():
+            try:
+                change.apply(self._pipeline)
+            except StnRectifyError as error:
+                self._say(str(error), is_error=True)
+            else:
+                texts.append(change.text)
+        if texts:
+            self._say("; ".join(texts))
+        return bool(texts)
+
     def _take_up(self, name: str, rectifier: Rectifier) -> bool:
         try:
+            rectifier.set_margin(self._pipeline.rectifier.margin)  # which the page may have set
             old = self._pipeline.replace_rectifier(rectifier)
         except StnRectifyError as error:
             rectifier.close()

@@ -6,11 +6,16 @@ import math
 import time
 from typing import Any
 
+import numpy as np
+
+from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunCounts, RunSummary
 from stn_rectify.runtime.web.controls import Controls
+from stn_rectify.runtime.web.machine_watch import MachineWatch
+from stn_rectify.runtime.web.readings import Readings
 
 _HEALTHY_S = 10.0  # a camera that hangs is noticed and opened again within this time
 
@@ -21,18 +26,22 @@ class LiveState:
     Args:
         source: where the frames come from.
         summary: the numbers of the run.
-        controls: saving and models.
+        controls: saving, models and settings.
+        machine: the state of the machine.
 
     Attributes:
         newest: number of the newest frame from 1, and the frame; None before the first.
         passed_on: the newest one that was not skipped.
         all_done: whether no further frame will come.
+        readings: the last ones.
+        machine: the state of the machine.
     """
 
-    def __init__(self, source: FrameSource, summary: RunSummary, controls: Controls) -> None:
+    def __init__(self, source: FrameSource, summary: RunSummary, controls: Controls, machine: MachineWatch) -> None:
         self.newest: tuple[int, Processed] | None = None
         self.passed_on: Processed | None = None
         self.all_done = False
+        self.readings, self.machine = Readings(), machine
         self._source, self._summary, self._controls = source, summary, controls
         self._shown_s = time.monotonic()
         self._baseline: RunCounts | None = None
@@ -42,6 +51,7 @@ class LiveState:
         self.newest = (1 if self.newest is None else self.newest[0] + 1, done)
         if not done.is_skipped:
             self.passed_on = done
+        self.readings.add(done)
         self._shown_s = time.monotonic()
 
     def start_latencies_anew(self) -> None:
@@ -83,18 +93,26 @@ class LiveState:
         """
         done = None if newest is None else newest[1]
         height, width = (0, 0) if done is None else done.frame.image.shape[:2]
+        size, region = (width, height), (0, 0, width, height)
+        if done is not None and done.captured is not None:
+            size = done.view.whole_size(done.captured.image)
+            region = done.view.region_in(*size)
         controls = self._controls
         return {
             "latest": None if done is None else self.result(done),
             "found": done is not None and done.is_found,
             "skipped": done is not None and done.is_skipped,
             "frame_size": [width, height],
+            "picture": {"size": list(size), "region": list(region)},
             "all_done": self.all_done,
             "silent_s": round(time.monotonic() - self._shown_s, 1),
             "source": self._source.description,
             "model": controls.model,
             "models": controls.models,
-            "saving": {"is_on": controls.is_saving, "impossible_because": controls.no_saving},
+            "saving": controls.saving_values(),
+            "settings": controls.settings(),
+            "readings": self.readings.revision,
+            "machine": self.machine.values(),
             "notice": vars(controls.notice),
             "stats": self._stats(),
         }
@@ -115,3 +133,14 @@ class LiveState:
             "elapsed_s": round(counts.elapsed_s, 1),
             **({"targets": counts.targets} if self._controls.has_several_targets else {}),
         }
+
+
+def picture(done: Processed) -> Image:
+    """The frame as it is shown: flipped and rotated, and whole, also where only a region of it is looked at.
+
+    Returns:
+        uint8 [H, W, 3] BGR or [H, W] grey.
+    """
+    if done.captured is None or done.view.whole == done.view:
+        return np.asarray(done.frame.image, np.uint8)
+    return done.view.whole.apply(done.captured.image)

@@ -41,6 +41,16 @@ class _RunCollector(Collector):
             buckets=[*buckets, ("+Inf", counts.frames)],
             sum_value=counts.latency_sum_ms / 1000,
         )
+        machine = self._state.machine.newest()
+        if machine is not None:
+            now = None if machine.throttling is None else int(bool(machine.throttling.now))
+            for name, text, number in (
+                ("processor_temperature_celsius", "Temperature of the processor", machine.temperature_c),
+                ("throttled", "Whether the Raspberry Pi is slowed down at this moment", now),
+                ("disk_free_bytes", "Room on the disk of --save, or of the run's folder", machine.disk_free_bytes),
+            ):
+                if number is not None:
+                    yield GaugeMetricFamily(f"stn_rectify_{name}", text, value=number)
         if newest is not None:
             yield GaugeMetricFamily("stn_rectify_score", "Score of the newest frame", value=newest[1].result.score)
             yield GaugeMetricFamily("stn_rectify_targets", "Targets of the newest frame", value=len(newest[1].targets))

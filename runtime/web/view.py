@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.sources import FrameSource
+from stn_rectify.runtime.sources import FrameSource, ImageSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress
 from stn_rectify.runtime.web.controls import Controls, SavingSwitch
 from stn_rectify.runtime.web.live_state import LiveState
+from stn_rectify.runtime.web.machine_watch import MachineWatch
 
 
 class WebView(Closing):
     """Serves a page with the live frame, the rectified image and the numbers of a run; a context manager.
 
-    The server has a thread of its own. `show` only hands over references, so frames must not be overwritten
-    afterwards; pictures are encoded in the server, once for all who watch, and only while somebody does.
+    The page shows the last readings and changes settings of ``pipeline``, too. The server has a thread of its own.
+    `show` only hands over references, so frames must not be overwritten afterwards; pictures are encoded in the server,
+    once for all who watch, and only while somebody does.
 
     Args:
         pipeline: what the frames go through. Its rectifier is replaced when another model is chosen in the page.
@@ -70,8 +73,11 @@ class WebView(Closing):
         if token is not None:
             check_token(token)
         self._adds, self._summary = summary is None, summary or RunSummary(pipeline.rule)
-        self._controls = Controls(pipeline, saving, models or {})
-        self._state = LiveState(source, self._summary, self._controls)
+        self._pipeline = pipeline
+        follow = not isinstance(source, ImageSource)
+        self._controls = Controls(pipeline, saving, models or {}, frames_follow=follow)
+        machine = MachineWatch(Path.cwd() if saving is None else saving.sink.folder)
+        self._state = LiveState(source, self._summary, self._controls, machine)
         place = ServeAddress.parse(address)
         listening = place.listen(has_token=token is not None)
         self.url = place.url(listening)
@@ -87,7 +93,8 @@ class WebView(Closing):
             done: what `Pipeline.process` gave, skipped or not.
 
         Returns:
-            True if the next frame will be another model's. What goes wrong with a button is a line in the page.
+            True if the next frame will be found by another model, or with other settings. What goes wrong with a button
+            is a line in the page.
         """
         if self._adds:
             targets = len(done.targets) if self._controls.has_several_targets else None
@@ -102,10 +109,11 @@ class WebView(Closing):
             done: the newest one.
 
         Returns:
-            True if another model was taken up.
+            True if another model was taken up, or another setting.
         """
+        before = self._pipeline.rectifier
         is_other = self._controls.act(done)
-        if is_other:
+        if self._pipeline.rectifier is not before:
             self._state.start_latencies_anew()
         return is_other
 

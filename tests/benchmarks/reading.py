@@ -1,13 +1,14 @@
 """Texts read behind the rectifier, and by OCR engines on the whole frame: how many are right, and what a frame takes.
 
-    python tests/benchmarks/reading.py FOLDER --model plates [--margin M] [--format REGEX] [--tesseract]
+    python tests/benchmarks/reading.py FOLDER --model plates [--own plates] [--margin M] [--format REGEX] [--tesseract]
     python tests/benchmarks/reading.py --page LICENSE --model general [--tesseract]
 
 The first takes the texts of annotated frames: a line each, of which letters and digits are compared as capitals; right
 is who has all of them, of the whole frame in any line. The second lays pages of a text file into frames, at angles, and
 counts the words of three letters or more that are read (each as often as it is there). All in one process, one thread,
-by turns; times are medians of processor time, as machines are busy. Needs the extra ``ocr``, and with
-``--tesseract`` that one.
+by turns; times are medians of processor time, as machines are busy. ``--own`` is a network of ours, which is tried
+behind the rectifier alone; what it reads is counted once more with O and 0, I and 1 as one, which plates write alike.
+Needs the extra ``ocr`` (not with ``--own-alone``), and with ``--tesseract`` that one.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from stn_rectify.runtime import LabelRules, RapidOcrRecognizer, Rectifier, TesseractRecognizer
+from stn_rectify.runtime import LabelRules, RapidOcrRecognizer, Recognizer, Rectifier, TesseractRecognizer
 from stn_rectify.runtime.evaluation.known_folder import read_folder
 from stn_rectify.runtime.images.reading import read_image
 
 PAGES = 6
-_Reader = RapidOcrRecognizer | TesseractRecognizer
+_Engine = RapidOcrRecognizer | TesseractRecognizer
+_ALIKE = str.maketrans("OI", "01")
 
 
 def plain(text: str) -> str:
@@ -72,12 +74,13 @@ def annotated_frames(folder: Path) -> Iterator[tuple[np.ndarray, str]]:
         yield read_image(annotated.path), next((target.text or "" for target in annotated.targets), "")
 
 
-def rectified_text(rectifier: Rectifier, reader: _Reader, frame: np.ndarray) -> str:
-    found = reader.recognize(rectifier.sample_at(frame, rectifier.locate(frame), reader.image_size))
+def rectified_text(rectifier: Rectifier, reader: _Engine | Recognizer, frame: np.ndarray) -> str:
+    size = reader.input_size if isinstance(reader, Recognizer) else reader.image_size
+    found = reader.recognize(rectifier.sample_at(frame, rectifier.locate(frame), size))
     return "" if found is None else found.label
 
 
-def whole_text(reader: _Reader, frame: np.ndarray) -> str:
+def whole_text(reader: _Engine, frame: np.ndarray) -> str:
     found = reader.recognize(frame)
     return "" if found is None else found.label
 
@@ -98,13 +101,21 @@ def main() -> None:
     parser.add_argument("--no-whole", action="store_true", help="leave the whole frame out")
     parser.add_argument("--every", type=int, default=1, help="take every K-th frame only")
     parser.add_argument("--tesseract", action="store_true")
+    parser.add_argument("--own", help="a bundled recognizer, or the path of one")
+    parser.add_argument("--own-alone", action="store_true", help="leave the engines out")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     is_page = arguments.page is not None
-    engines: dict[str, type[RapidOcrRecognizer] | type[TesseractRecognizer]] = {"rapidocr": RapidOcrRecognizer}
+    engines: dict[str, type[RapidOcrRecognizer] | type[TesseractRecognizer]] = {}
+    if not arguments.own_alone:
+        engines["rapidocr"] = RapidOcrRecognizer
     if arguments.tesseract:
         engines["tesseract"] = TesseractRecognizer
-    readers = {name: engine(text="block" if is_page else "line") for name, engine in engines.items()}
+    readers: dict[str, _Engine | Recognizer] = {
+        name: engine(text="block" if is_page else "line") for name, engine in engines.items()
+    }
+    if arguments.own:
+        readers["own"] = Recognizer(arguments.own)
     whole = {name: engine(text="block") for name, engine in engines.items()}
     rules = LabelRules(format=arguments.format)
     right: dict[str, list[int]] = {}
@@ -118,8 +129,9 @@ def main() -> None:
     with Rectifier(arguments.model, margin=arguments.margin) as rectifier:
         frames = page_frames(arguments.page) if is_page else annotated_frames(arguments.folder)
         for frame, truth in itertools.islice(frames, 0, None, arguments.every):
-            for name in engines:
-                for where in ("rectified",) if arguments.no_whole else ("rectified", "whole frame"):
+            for name in readers:
+                is_engine = name in whole
+                for where in ("rectified", "whole frame") if is_engine and not arguments.no_whole else ("rectified",):
                     key, started = f"{name}, {where}", processor_ms()
                     if where == "rectified":
                         text = rectified_text(rectifier, readers[name], frame)
@@ -131,6 +143,8 @@ def main() -> None:
                         continue
                     is_right = plain(truth) in map(plain, [text, *text.split("\n")])
                     judge(key, is_right)
+                    if not is_engine:
+                        judge(f"{key}, O as 0 and I as 1", plain(truth).translate(_ALIKE) == text.translate(_ALIKE))
                     if arguments.format and where == "rectified" and re.fullmatch(arguments.format, plain(truth)):
                         judge(f"{key}, texts of the format", is_right)
                         judge(f"{key}, these with --label-format", rules.label(plain(text)) == plain(truth))

@@ -19,7 +19,7 @@ from stn_rectify.converters.reading.model_files import companion_files, sha256_o
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter, installed_packages
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import save_model as save_kind
-from stn_rectify.models.network.turn import plain_turn_network, turn_network
+from stn_rectify.models.network.turn import turn_network
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import TURN_THRESHOLD
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -34,10 +34,10 @@ def save_turn(folder, name="stn", shape=SHAPE, **known):
     keras.utils.set_random_seed(2)
     model = turn_network(shape, width=0.5)
     frames = smooth_frames(shape, 40, seed=4)
-    head = model.get_layer("quarters")
-    head.set_weights([np.random.default_rng(k).normal(0, 1.5, v.shape) for k, v in enumerate(head.weights)])
+    head = model.get_layer("uprightness")
+    head.set_weights([np.random.default_rng(k).normal(0, 6, v.shape) for k, v in enumerate(head.weights)])
     file = folder / f"{name}.turn.keras"
-    save_kind(plain_turn_network(model), file, TURN)
+    save_kind(model, file, TURN)
     turns = model.predict(frames / np.float32(255), verbose=0).argmax(axis=1)
     np.savez(file.with_suffix(".calibration.npz"), frames=frames, labels=turns, **known)
     return file
@@ -108,7 +108,7 @@ def test_the_proof_fails_where_a_score_differs(three):
     right = TurnReference(turn.quantized(turn.calibration.frames[:5]), turn.assembly.alone)
     flatbuffer = ModelFile.open(folder / "out" / "stn.tflite").flatbuffer
     other = read_networks(folder / "stn.keras", options(folder))[2]
-    keras_weights = other.model.get_layer("quarters")
+    keras_weights = other.model.get_layer("uprightness")
     keras_weights.set_weights([-w for w in keras_weights.get_weights()])
     with IsolatedInterpreter() as interpreter:
         assert right.differences(flatbuffer, "turn", interpreter) == []

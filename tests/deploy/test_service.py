@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import shutil
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from stn_rectify.runtime import CameraSource, PiCameraSource, VideoSource
 from stn_rectify.runtime.command import cli
 from stn_rectify.runtime.command.options.run_options import make_parser, parse_options
+from stn_rectify.runtime.process.hard_end import LIMIT_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICE = DEPLOY / "stn-rectify.service"
@@ -76,6 +79,52 @@ def test_systemd_takes_the_unit_without_a_warning(tmp_path: Path) -> None:
     assert str(program) in unit.read_text()
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+# What the template has of its own; all else is the service's.
+_OF_INSTANCE = {
+    "Description=Make what the camera sees upright (stn-rectify)": (
+        "Description=Make what the camera %i sees upright (stn-rectify)"
+    ),
+    "EnvironmentFile=/etc/stn-rectify/stn-rectify.conf": "EnvironmentFile=/etc/stn-rectify/%i.conf",
+    "EnvironmentFile=-/etc/stn-rectify/secrets": (
+        "EnvironmentFile=-/etc/stn-rectify/secrets\nEnvironmentFile=-/etc/stn-rectify/%i.secrets"
+    ),
+    "StateDirectory=stn-rectify": "StateDirectory=stn-rectify/%i",
+    "WorkingDirectory=/var/lib/stn-rectify": "WorkingDirectory=/var/lib/stn-rectify/%i",
+}
+
+
+def _without_comments(unit: Path) -> list[str]:
+    return [line for line in unit.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def test_the_template_is_the_service_for_each_of_several_cameras() -> None:
+    wanted = "\n".join(_OF_INSTANCE.get(line, line) for line in _without_comments(SERVICE))
+    assert "\n".join(_without_comments(DEPLOY / "stn-rectify@.service")) == wanted
+
+
+@pytest.mark.parametrize("unit", [SERVICE, DEPLOY / "stn-rectify@.service"], ids=lambda unit: unit.name)
+def test_little_is_left_open(unit: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    (exposure,) = re.findall(r"exposure level for \S+: ([0-9.]+)", said)
+    assert float(exposure) <= 1.5
+
+
+def test_the_end_of_a_run_comes_before_systemd_loses_its_patience() -> None:
+    assert float(_settings()["TimeoutStopSec"]) > LIMIT_S
+
+
+def test_a_silent_source_is_noticed_before_the_watchdog_bites() -> None:
+    """Until then it is not known to be away, and gives no sign of life."""
+    slowest_s = max(
+        inspect.signature(source).parameters["timeout_s"].default
+        for source in (CameraSource, PiCameraSource, VideoSource)
+    )
+    assert float(_settings()["WatchdogSec"]) >= 4 * slowest_s
 
 
 @pytest.mark.parametrize(

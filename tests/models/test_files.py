@@ -28,8 +28,8 @@ class Unregistered(layers.Layer):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (Unregistered(), "needs the class 'Unregistered', which is not part of Keras or stn_rectify: build"),
-        (layers.Lambda(lambda x: x * 2), "has a Lambda layer, whose code cannot be loaded safely: replace it"),
+        (Unregistered(), "needs the class 'Unregistered', which is not part of Keras or stn_rectify: give --custom-"),
+        (layers.Lambda(lambda x: x * 2), "has a Lambda layer, whose code is not run unasked: give --custom"),
     ],
     ids=["custom class", "lambda"],
 )
@@ -43,10 +43,33 @@ def test_code_that_is_not_in_the_file_is_named(tmp_path, layer, message):
     assert "\n" not in str(refused.value)
 
 
-def test_an_hdf5_file_is_told_what_to_become(tmp_path):
-    keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save(tmp_path / "old.h5")
-    with pytest.raises(DataError, match=r"is an HDF5 file: load it .* save it again as NAME\.keras"):
-        load_model(tmp_path / "old.h5")
+def test_an_hdf5_file_is_loaded_by_its_own_name(tmp_path):
+    model = tiny_model()
+    model.save(tmp_path / "old.h5")
+    loaded = load_model(tmp_path / "old.h5")
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+    (tmp_path / "old.h5").rename(tmp_path / "old.keras")
+    with pytest.raises(DataError, match=r"is an HDF5 file: rename it to old\.h5"):
+        load_model(tmp_path / "old.keras")
+
+
+def test_weights_alone_are_no_model(tmp_path):
+    tiny_model().save_weights(tmp_path / "only.weights.h5")
+    with pytest.raises(DataError, match=r"holds weights alone, no model: give the file that model\.save"):
+        load_model(tmp_path / "only.weights.h5")
+
+
+def test_code_that_was_given_is_run(tmp_path):
+    frame = keras.Input((4,))
+    keras.Model(frame, Unregistered()(frame)).save(tmp_path / "odd.keras")
+    assert load_model(tmp_path / "odd.keras", {"Unregistered": Unregistered}).layers
+    globals()["given_factor"] = 3  # as where the model was built; the file does not have it
+    keras.Model(frame, layers.Lambda(lambda x: x * given_factor)(frame)).save(tmp_path / "lambda.keras")  # noqa: F821
+    del globals()["given_factor"]
+    with pytest.raises(DataError, match="uses the name 'given_factor': define it in the file of --custom-objects"):
+        load_model(tmp_path / "lambda.keras", {"another": 3})
+    loaded = load_model(tmp_path / "lambda.keras", {"given_factor": 3})
+    np.testing.assert_array_equal(loaded.predict(np.ones((1, 4)), verbose=0), np.full((1, 4), 3))
 
 
 def tiny_model():

@@ -18,6 +18,7 @@ from stn_rectify.runtime import (
     UsageError,
 )
 from stn_rectify.runtime.geometry import transform_points
+from stn_rectify.runtime.sinks import result_values
 
 MakeModel = Callable[..., Path]
 HALF_TURN = (-1.0, 0, 0, 0, -1, 0, 0, 0)
@@ -54,6 +55,16 @@ def test_corners_are_pixels_of_the_frame_as_it_is_seen(rectifier: Rectifier, fra
     np.testing.assert_array_equal(done.result.corners, expected.corners)
     np.testing.assert_array_equal(done.result.image, expected.image)
     assert (done.frame.source, done.frame.timestamp) == ("test", 1000)
+
+
+def test_results_know_their_frame_and_by_which_rule_they_count(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, rule=MissRule(0.3))
+    for score, found in ((100, True), (20, False)):
+        done = pipeline.process(captured(scored(frame, score), 5))
+        assert done.result.frame is done.frame
+        assert done.result.found is done.is_found is found
+        assert done.result.to_dict() == result_values(done.frame, done.result)
+        assert all(target.frame is done.frame for target in done.targets)
 
 
 def test_a_frame_below_the_least_score_is_passed_on_whole(rectifier: Rectifier, frame: np.ndarray) -> None:
@@ -223,3 +234,56 @@ def test_a_number_of_targets_that_is_none_is_refused(rectifier: Rectifier, wrong
 def test_following_needs_a_refine_network(rectifier: Rectifier) -> None:
     with pytest.raises(UsageError, match=r"scan_every \(--scan-every\) follows targets by refinement passes"):
         Pipeline(rectifier, scan_every=5)
+
+
+def test_a_rule_is_taken_up_with_the_next_frame(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier)
+    image = captured(scored(frame, 100))
+    pipeline.set_rule(MissRule(0.5, "skip"))
+    assert pipeline.process(image).is_skipped
+    assert pipeline.asked_rule == MissRule(0.5, "skip")
+    pipeline.set_rule(MissRule())
+    assert not pipeline.process(image).is_skipped
+    with pytest.raises(UsageError, match="rule"):
+        pipeline.set_rule(0.5)  # type: ignore[arg-type]
+
+
+def test_smoothing_is_taken_up_with_the_next_frame_and_ended(rectifier: Rectifier, frame: np.ndarray) -> None:
+    """As a pipeline that had it from the beginning does it, numbers of targets included."""
+    images = [captured(shifted(frame, 128 * (index % 2)), index) for index in range(6)]
+    from_now_on, from_the_start = Pipeline(rectifier), Pipeline(rectifier, smoother=CornerSmoother(0.5))
+    assert from_now_on.process(images[0]).result.track is None
+    from_now_on.set_smoother(CornerSmoother(0.5))
+    for image in images[1:4]:
+        ours, theirs = from_now_on.process(image).result, from_the_start.process(image).result
+        np.testing.assert_array_equal(ours.corners, theirs.corners)
+        assert ours.track == theirs.track == 1
+    assert from_now_on.smoother is not None
+    assert from_now_on.smoother.min_cutoff == 0.5
+    from_now_on.set_smoother(None)
+    raw = rectifier.rectify(images[4].image)
+    np.testing.assert_array_equal(from_now_on.process(images[4]).result.corners, raw.corners)
+
+
+def test_a_model_whose_image_is_its_own_is_not_smoothed_later_either() -> None:
+    with Rectifier("digits", output="model") as rectifier:
+        pipeline = Pipeline(rectifier)
+        with pytest.raises(UsageError, match="--output frame"):
+            pipeline.set_smoother(CornerSmoother())
+        assert pipeline.smoother is None
+        with pytest.raises(UsageError, match="margin needs"):
+            rectifier.set_margin(0.1)
+        assert rectifier.margin == 0
+
+
+def test_another_view_makes_all_targets_new(rectifier: Rectifier, frame: np.ndarray) -> None:
+    pipeline = Pipeline(rectifier, tracker=TargetTracker())
+    assert [pipeline.process(captured(frame, index)).result.track for index in (0, 1)] == [1, 1]
+    view = FrameView(roi=(0.1, 0.1, 0.8, 0.8))
+    pipeline.set_view(view)
+    done = pipeline.process(captured(frame, 2))
+    assert done.result.track == 2
+    assert (done.view, pipeline.view) == (view, view)
+    assert done.captured is not None
+    np.testing.assert_array_equal(done.captured.image, frame)
+    np.testing.assert_array_equal(done.frame.image, view.apply(frame))

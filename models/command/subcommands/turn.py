@@ -28,7 +28,7 @@ class TurnNetworkOptions(OptionGroup):
 
     input_shape: tuple[int, int, int] = option(
         (96, 96, 1),
-        "of the rectified target; both sides the same multiple of 8, C is 1 or 3 (default %(default)s)",
+        "of the rectified target; both sides the same multiple of 16, C is 1 or 3 (default %(default)s)",
         frame_shape,
         metavar="HxWxC",
     )
@@ -63,8 +63,8 @@ class Turn(Subcommand):
         if not is_turn_file(out):
             raise UsageError(f"--out {out}: a turn network is called NAME{TURN_SUFFIX}")
         height, width, _ = network.input_shape
-        if height != width or height % 8:
-            raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 8")
+        if height != width or height % 16:
+            raise UsageError(f"--input-shape {height}x{width}: both sides must be the same multiple of 16")
         if self.evaluation.sheet:
             raise UsageError("--sheet: a turn network has no verification sheet: leave it out")
         arguments = course_arguments(frames, course)

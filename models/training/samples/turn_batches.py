@@ -13,7 +13,7 @@ from stn_rectify.models.training.samples.frame_batches import network_colours
 from stn_rectify.models.training.samples.refine_crops import perturbation
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.rectifying.pixels.crops import COARSE_SUPERSAMPLING, target_crop
-from stn_rectify.runtime.rectifying.refining.turning import letterbox_size, letterboxed
+from stn_rectify.runtime.rectifying.refining.target_looks import letterbox_size, letterboxed
 
 #: Standard deviation of the corners' errors, as a share of the target's side: those of the last refinement pass.
 _SIGMA = (0.003, 0.05)

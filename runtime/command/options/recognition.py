@@ -47,8 +47,9 @@ class RecognitionOptions(OptionGroup):
     recognizer: str | None = option(
         None,
         "says what the rectified image shows: rapidocr or tesseract (extras ocr, tesseract); a .tflite (a classifier, "
-        "or a CTC network that reads a text), or a bundled one (digits), which without --output and --output-size gets "
-        "the image at the size it reads; PACKAGE.MODULE:FUNCTION; a name that another package has brought",
+        "or a CTC network that reads a text), or a bundled one (digits, plates), which without --output and "
+        "--output-size gets the image at the size it reads; PACKAGE.MODULE:FUNCTION; a name that another package has "
+        "brought",
         metavar="NAME|FILE",
     )
     recognizer_command: str | None = option(

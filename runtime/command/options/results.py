@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import ClassVar, Literal
 
 from stn_rectify.runtime.command.options.values import Count, byte_count, interval, mqtt_address
@@ -14,13 +14,15 @@ from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink, TimeToEnd
+from stn_rectify.runtime.sinks.video_file import dated_name, salvage
 from stn_rectify.runtime.sources import FrameSource, ImageSource
 
 MQTT_VARIABLE = "STN_RECTIFY_MQTT"
 
 _OFF = "off"
 _FRAMERATE = 25.0  # of a video, where the source has none
-_MQTT_INTERVAL_S = 1.0  # of cameras; of files each result is sent
+_MQTT_INTERVAL_S, _MQTT_PICTURE_INTERVAL_S = 1.0, 10.0  # of cameras; of files each result is sent
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class ResultOptions(OptionGroup):
     jsonl: str | None = option(None, "append one JSON object per frame; - is standard output", metavar="FILE|-")
     show: bool = flag("show the frames in a window; Q, Esc or closing it stops")
     frames: int | None = option(None, "stop after N frames", whole_number(1), metavar="N")
+    commit_interval: float = option(
+        5.0,
+        "bring results to the disk itself every S seconds, which spares SD cards; 0: each (5)",
+        interval,
+        metavar="S",
+    )
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,13 @@ class MqttOptions(OptionGroup):
         interval,
         metavar="S",
     )
+    mqtt_pictures: bool = flag("send the rectified picture of a target, too", default=True)
+    mqtt_picture_interval: float | None = option(
+        None,
+        "at most one picture of the same target in S seconds (10 of a camera or stream, 0 of files)",
+        interval,
+        metavar="S",
+    )
     mqtt_discovery: str = option(
         "homeassistant", "where Home Assistant looks for devices (homeassistant)", metavar="PREFIX|off"
     )
@@ -104,6 +119,8 @@ def make_sinks(
 ) -> Iterator[ResultSink]:
     """The sinks that the options ask for, made one after the other; each is a context manager.
 
+    Those that write files do so in threads of their own if the source does not wait.
+
     Args:
         results: options.
         saving: options.
@@ -116,21 +133,31 @@ def make_sinks(
     Raises:
         StnRectifyError: if a sink cannot be made.
     """
+    is_live, end = source.is_live, TimeToEnd(lambda: source.is_stopped)
+
+    def writing(name: str, open_sink: Callable[[], ResultSink]) -> ResultSink:
+        return BackgroundSink(open_sink, name, report=say, end=end) if is_live else open_sink()
+
     if results.show:  # first: it fails most easily, and leaves nothing behind
         yield ShowSink(hold=isinstance(source, ImageSource), is_stopped=lambda: source.is_stopped)
     if results.jsonl is not None:
-        yield JsonlSink(results.jsonl, targets=targets)
+        name = "standard output" if results.jsonl == "-" else results.jsonl
+        yield writing(name, partial(_jsonl_sink, results.jsonl, results, targets, is_live))
     if saving.save is not None:
-        yield _save_sink(saving.save, saving, source)
+        open_sink = partial(_save_sink, saving.save, saving, results, source)
+        yield BackgroundSaveSink(open_sink, saving.save, report=say, end=end) if is_live else open_sink()
     if video is not None:
-        name = datetime.now().strftime(video) if "%" in video else video
-        yield VideoSink(name, framerate=source.framerate or _FRAMERATE, real_time=source.is_live)
+        yield writing(video, partial(_video_sink, video, results, source))
     address = mqtt.address
     if address is not None:
         usual = _MQTT_INTERVAL_S if source.is_live else 0.0
+        picture_interval_s = mqtt.mqtt_picture_interval
+        if picture_interval_s is None:
+            picture_interval_s = _MQTT_PICTURE_INTERVAL_S if source.is_live else 0.0
         yield MqttSink(
             address,
             interval_s=usual if mqtt.mqtt_interval is None else mqtt.mqtt_interval,
+            picture_interval_s=picture_interval_s if mqtt.mqtt_pictures else None,
             discovery_prefix=None if mqtt.mqtt_discovery == _OFF else mqtt.mqtt_discovery,
             labels=labels,
             targets=targets,
@@ -139,7 +166,11 @@ def make_sinks(
         )
 
 
-def _save_sink(folder: str, saving: SavingOptions, source: FrameSource) -> SaveSink:
+def _jsonl_sink(file: str, results: ResultOptions, targets: bool, is_live: bool) -> JsonlSink:
+    return JsonlSink(file, targets=targets, waits=not is_live, commit_s=results.commit_interval)
+
+
+def _save_sink(folder: str, saving: SavingOptions, results: ResultOptions, source: FrameSource) -> SaveSink:
     limit = saving.save_limit
     return SaveSink(
         folder,
@@ -147,4 +178,20 @@ def _save_sink(folder: str, saving: SavingOptions, source: FrameSource) -> SaveS
         pace=Pace(saving.save_every, saving.save_interval),
         dated=source.is_live or limit is not None,
         limit_bytes=None if limit is None else limit.number,
+        commit_s=results.commit_interval,
+    )
+
+
+def _video_sink(video: str, results: ResultOptions, source: FrameSource) -> VideoSink:
+    try:
+        salvage(video, say)
+    except OSError as error:
+        say(f"what earlier runs have left of {video} stays: {error}")
+    return VideoSink(
+        dated_name(video),
+        framerate=source.framerate or _FRAMERATE,
+        real_time=source.is_live,
+        numbered=source.is_live,
+        commit_s=results.commit_interval,
+        report=say,
     )

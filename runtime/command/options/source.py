@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stn_rectify.runtime.command.options.values import Count, Region, pixel_count, rate, region, seconds, video
+from stn_rectify.runtime import sources
+from stn_rectify.runtime.command.options.values import (
+    Count,
+    Region,
+    interval,
+    pixel_count,
+    rate,
+    region,
+    seconds,
+    video,
+)
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, flag, option, texts
 from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import StnRectifyError
@@ -25,7 +35,10 @@ DEMO_IMAGE = Path(__file__).parents[2] / "data" / "demo.jpg"
 
 @dataclass(frozen=True)
 class SourceOptions(OptionGroup):
-    """The name of a source, or a wish for a list of cameras. None of it is required: a file may name it."""
+    """The name of a source, or a wish for a list of cameras. None of it is required: a file may name it.
+
+    What is named without an option becomes one of them (`inputs`).
+    """
 
     title: ClassVar[str] = "frames (one of)"
     is_choice: ClassVar[bool] = True
@@ -40,6 +53,10 @@ class SourceOptions(OptionGroup):
     )
     camera: str | None = option(
         None, "a V4L2 camera; picamera2[:N]; auto takes the first", metavar="N|DEVICE", once=True
+    )
+    input: tuple[str, ...] | None = texts(
+        "several of these, one after the other, each by its kind, as without an option; what need not end, last",
+        metavar="INPUT",
     )
     demo: bool = flag("the sample image that comes with the package")
     list_cameras: bool = flag("list cameras, formats and sizes; then end")
@@ -90,6 +107,9 @@ class ReconnectionOptions(OptionGroup):
     reconnect_timeout: float | None = option(
         None, "give up after so long without a frame (never)", seconds, metavar="S"
     )
+    frozen_after: float = option(
+        60.0, "say so when its picture has not changed at all for so long; 0: never (60)", interval, metavar="S"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,8 +135,18 @@ def open_source(
     camera: CameraOptions,
     reconnection: ReconnectionOptions,
     failed: Callable[[StnRectifyError], None],
+    *,
+    on_waiting: Callable[[], None] | None = None,
 ) -> FrameSource:
-    """The source that the options name; ``failed`` is told of each image that cannot be read.
+    """The source that the options name.
+
+    Args:
+        source: options.
+        images: options.
+        camera: options.
+        reconnection: options.
+        failed: told of each image that cannot be read.
+        on_waiting: called again and again while a lost camera or stream is waited for.
 
     Raises:
         SourceError: if the source cannot be opened.
@@ -134,7 +164,11 @@ def open_source(
         "reconnect": reconnection.reconnect,
         "reconnect_timeout_s": reconnection.reconnect_timeout,
         "on_event": say,
+        "on_waiting": on_waiting,
     }
+    if source.input is not None:
+        limit = images.max_pixels.number
+        return sources.open_source(source.input, on_error=failed, max_pixels=limit, **again, **camera.changed())
     if source.video is not None:
         return open_video(source.video, framerate=camera.framerate, **again)
     assert source.camera is not None, "parse_options takes care that a source is named"

@@ -10,6 +10,7 @@ from stn_rectify.runtime.command.options.values import (
     Count,
     Size,
     byte_count,
+    cutoff,
     output,
     size,
     target_margin,
@@ -25,7 +26,7 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
 
 #: The options that frames which do not follow one another have no use for.
-OF_FOLLOWING_TARGETS = ("smooth", "scan-every")
+OF_FOLLOWING_TARGETS = ("smooth", "smooth-cutoff", "scan-every")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,12 @@ class TargetOptions(OptionGroup):
         choices=("pass", "skip"),
     )
     smooth: bool = flag("smooth the corners from frame to frame")
+    smooth_cutoff: float = option(
+        1.0,
+        "cutoff of --smooth where the target rests, Hz: lower trembles less and follows later (1)",
+        cutoff,
+        metavar="HZ",
+    )
     scan_every: int = option(
         1,
         "scan every K-th frame for targets; in between follow those that there are, which takes less (1)",

@@ -60,6 +60,8 @@ rate = number("a number of frames per second", lambda value: 0 < value < 10000)
 seconds = number("a number of seconds above 0", lambda value: 0 < value < math.inf)
 #: A time between two things, 0 for none.
 interval = number("a number of seconds from 0", lambda value: 0 <= value < math.inf)
+#: A frequency, Hz.
+cutoff = number("a number of Hz above 0", lambda value: 0 < value < math.inf)
 
 #: What an image shows around its target, as a share of the target's sides.
 target_margin = number(f"a number from 0 to {MAX_MARGIN:g}", lambda value: 0 <= value <= MAX_MARGIN)

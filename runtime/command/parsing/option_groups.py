@@ -55,10 +55,16 @@ def option(
     return field(default=default, metadata=argument, repr=not secret)
 
 
-def flag(help_text: str, *, default: bool = False) -> bool:
-    """A field that takes no value; where it is on by default, ``--no-NAME`` turns it off."""
+def flag(help_text: str, *, default: bool = False, short: str | None = None) -> bool:
+    """A field that takes no value; where it is on by default, ``--no-NAME`` turns it off.
+
+    Args:
+        help_text: for ``--help``.
+        default: the value of an option that is left out.
+        short: a name of one letter that it has as well, such as ``-q``.
+    """
     action = argparse.BooleanOptionalAction if default else "store_true"
-    return field(default=default, metadata={"help": help_text, "action": action})
+    return field(default=default, metadata={"help": help_text, "action": action, "short": short})
 
 
 def pair(
@@ -189,11 +195,12 @@ class OptionGroup:
                 argument["help"] = argument["help"].replace("%(default)s", _text(default))
                 if argument.get("action") == "append":  # which argparse does to a list only
                     default = list(default)
-                named = argument.pop("section", None)
+                named, short = argument.pop("section", None), argument.pop("short", None)
                 if named is not None and named not in sections:
                     sections[named] = parser.add_argument_group(named)
                 place = target if named is None else sections[named]
-                place.add_argument(f"--{_name(item.name)}", default=default, **argument)
+                names = [f"--{_name(item.name)}", *([] if short is None else [short])]
+                place.add_argument(*names, default=default, **argument)
 
     @classmethod
     def of(cls: type[_Group], parsed: Mapping[str, Any]) -> _Group:

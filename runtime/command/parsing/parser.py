@@ -55,7 +55,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def _unknown_option(self, words: Sequence[str]) -> str | None:
         """Names the first option among the words that this parser does not have; None if it has them all."""
-        known = re.findall(r"-{1,2}[a-z][a-z-]*", self.format_usage())
+        known = list(self._option_string_actions)
         options = (word.partition("=")[0] for word in words if re.match(r"-{1,2}[A-Za-z]", word))
         option = next((option for option in options if option not in known), None)
         return None if option is None else f"unrecognized option {option}{did_you_mean(option, known)}"

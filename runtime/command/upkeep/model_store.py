@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.files import sync
 from stn_rectify.runtime.model.model_file import ModelFile
 
 _DIGITS = 16  # of the SHA-256 in a name
@@ -125,12 +126,12 @@ class ModelStore:
         note = file.with_suffix(".before")
         _write_through(note.with_name(f".{note.name}"), b"" if in_use is None else in_use.name.encode())
         os.replace(note.with_name(f".{note.name}"), note)
-        _sync_folder(self._versions)
+        sync(self._versions)
         link = self.folder / ".current"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("versions") / file.name)
         os.replace(link, self.current)
-        _sync_folder(self.folder)
+        sync(self.folder)
 
     def _clear_away(self) -> None:
         """Removes what is neither the model in use nor the one before, left-overs of interrupted runs included."""
@@ -166,11 +167,3 @@ def _write_through(file: Path, content: bytes) -> None:
         opened.flush()
         os.fchmod(opened.fileno(), 0o644)  # root installs it, the service reads it
         os.fsync(opened.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

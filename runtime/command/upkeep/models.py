@@ -109,6 +109,13 @@ def models(words: Sequence[str]) -> int:
     Raises:
         StnRectifyError: if a model cannot be swapped in; the one in use stays.
     """
+    parsed = vars(models_parser().parse_args(words))
+    options, act, _ = _acts()[parsed["verb"]]
+    return act(options.of(parsed))
+
+
+def models_parser() -> OneLineParser:
+    """The command's parser, with one of its own for each verb."""
     parser = OneLineParser(
         prog=_PROGRAM,
         description="Lists models, proves model files, and changes the one in use.",
@@ -116,19 +123,21 @@ def models(words: Sequence[str]) -> int:
         "new one and go on.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|verify|install|rollback")
-    acts: Mapping[str, tuple[type[OptionGroup], Callable[[Any], int], str]] = {
+    for verb, (options, _, text) in _acts().items():
+        one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        options.add_to(one)
+        one.add_argument("--debug", action="store_true", help="print a traceback with an error")
+    return parser
+
+
+def _acts() -> Mapping[str, tuple[type[OptionGroup], Callable[[Any], int], str]]:
+    """Options, work and purpose of each verb."""
+    return {
         "list": (StoreOptions, _list, "what comes with the package, what is in use, and what was before"),
         "verify": (VerifyOptions, _verify, "prove files, and run each once; one that is bad ends with status 1"),
         "install": (InstallOptions, _install, "verify a file, then put it in the place of the one in use"),
         "rollback": (StoreOptions, _rollback, "go back to the model before; once more: forward again"),
     }
-    for verb, (options, _, text) in acts.items():
-        one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        options.add_to(one)
-        one.add_argument("--debug", action="store_true", help="print a traceback with an error")
-    parsed = vars(parser.parse_args(words))
-    options, act, _ = acts[parsed["verb"]]
-    return act(options.of(parsed))
 
 
 def _list(options: StoreOptions) -> int:

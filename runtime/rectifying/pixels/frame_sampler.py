@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
     corners_to_homography,
@@ -27,6 +28,7 @@ from stn_rectify.runtime.rectifying.pixels.splines import spline_map
 MAX_OUTPUT_SIDE = 16384
 _OWN_SIZE_LIMIT = 2  # the target's own size is at most so many times the frame's longer side
 _IDENTITY = identity_theta("projective")
+_HALF_STEP = 1 / 512  # pixels: places in a file are rounded to 1/256, and where a frame is cut that shows
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class FrameSampler:
     Attributes:
         output_size: width and height of all rectified images, pixels; a side of 0 follows from the other by the
             target's aspect. None for each target's own size in the frame.
-        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``.
+        padding: what lies outside the frame. ``"border"``: what is at its edge; ``"zeros"``: ``outside``;
+            ``"cut"``: the same, but from the centre of the last pixel on, and nothing fades.
         outside: a pixel value.
         margin: what the image shows beyond each edge of the target, as a share of the target's side; 0 for splines. A
             target whose margin would reach behind the camera gets none.
@@ -164,15 +167,33 @@ class FrameSampler:
         """
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
             return by_channels(frame, lambda part: self.sample(part, theta, homography, size))
-        border = cv2.BORDER_REPLICATE if self.padding == "border" else cv2.BORDER_CONSTANT
+        border = cv2.BORDER_CONSTANT if self.padding == "zeros" else cv2.BORDER_REPLICATE
         outside = (self.outside,) * OPENCV_CHANNELS
-        if len(theta) == THETA_SIZE["tps"]:
+        spline = len(theta) == THETA_SIZE["tps"]
+        if spline:
             x, y = spline_map(theta, (frame.shape[1], frame.shape[0]), size)
             warped = cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=outside)
         else:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             warped = cv2.warpPerspective(frame, homography, size, flags=flags, borderMode=border, borderValue=outside)
+        if self.padding == "cut":
+            last = (frame.shape[1] - 1, frame.shape[0] - 1)
+            beyond = _beyond(x, y, 1.0, last) if spline else _beyond(*_homogeneous(homography, size), last)
+            warped[beyond] = self.outside
         return np.asarray(warped, np.uint8)
+
+
+def _homogeneous(homography: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Numerators of x and y and their denominator for every pixel of an image, [h, w] each."""
+    columns, rows = np.arange(size[0]), np.arange(size[1])[:, None]
+    x, y, denominator = (a * columns + (b * rows + c) for a, b, c in homography)
+    return x, y, denominator
+
+
+def _beyond(x: Array, y: Array, denominator: Array | float, last: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Tells which places do not lie between the centres of a frame's first and last pixel, bool [h, w]."""
+    low = -_HALF_STEP * denominator
+    return np.asarray((x < low) | (y < low) | (x >= last[0] * denominator + low) | (y >= last[1] * denominator + low))
 
 
 def with_aspect(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:

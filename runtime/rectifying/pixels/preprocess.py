@@ -83,7 +83,10 @@ def check_frame(frame: object, spec: InputSpec) -> Image:
     if frame is None:
         raise DataError("the frame is None, as cv2.imread gives it of what it cannot read: check the path")
     if not isinstance(frame, np.ndarray):
-        raise DataError(f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3]")
+        raise DataError(
+            f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3], a path, bytes or a "
+            "Pillow image"
+        )
     if frame.dtype != np.uint8:
         raise DataError(f"the frame's dtype is {frame.dtype}: pass uint8, 0 to 255")
     if frame.ndim not in (2, 3):
@@ -140,6 +143,8 @@ class Preprocessor:
         small = resize_antialiased(frame, spec.width, spec.height, pyramid)
         if spec.colour == "RGB":
             small = _colour(small, cv2.COLOR_GRAY2RGB if small.ndim == 2 else cv2.COLOR_BGR2RGB)
+        elif spec.colour == "BGR" and small.ndim == 2:
+            small = _colour(small, cv2.COLOR_GRAY2BGR)
         elif spec.colour == "GREY" and small.ndim == 3:
             small = _colour(small, cv2.COLOR_BGR2GRAY)
         levels = (small ^ 128).view(np.int8) if self._is_direct else self._table[small]

@@ -1,133 +1,23 @@
-"""Which side of a target is up: a network looks at it as rectified, and what was found is turned by quarters.
-
-Corners that a localization network gives are in the order of the picture: the first one is that nearest to its upper
-left. Of a page photographed sideways the rectified image then lies on its side. The turn network says by how many
-quarters it must be turned; where nothing tells, it is unsure, and nothing is turned.
-"""
+"""What was found is turned by quarters: poses, corners, locations, and the votes of a target's frames."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.geometry import homography_to_corners, homography_to_theta, theta_to_homography
-from stn_rectify.runtime.model.interpreter import Interpreter
-from stn_rectify.runtime.model.labels import class_probabilities
-from stn_rectify.runtime.model.metadata import TurnSpec
-from stn_rectify.runtime.model.model_file import TURN_SIGNATURE
-from stn_rectify.runtime.rectifying.pixels.crops import FINE_SUPERSAMPLING, target_crop
-from stn_rectify.runtime.rectifying.pixels.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
-from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
+from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.geometry import homography_to_theta, theta_to_homography
 from stn_rectify.runtime.results import Location
 
 #: Quarters of a whole turn.
 QUARTERS = 4
 
-#: What lies around a target that is not square, in the square picture that the network sees: the pixel value.
-_AROUND = 128
-#: Longer targets than this, in widths or heights, are squeezed to it.
-_LONGEST = 4.0
-
 # One quarter clockwise: from coordinates of the upright target to those of the target as it was seen, [-1, 1].
 _QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 #: What the votes of earlier frames still count, one frame later.
 _FADING = 0.9
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What a turn network says of a target.
-
-    Attributes:
-        quarters: by how many it must be turned clockwise to be upright, 0 to 3; None if the network is unsure.
-        score: the probability of the likeliest turn, 0 to 1, whether it is sure or not.
-    """
-
-    quarters: int | None
-    score: float
-
-
-class TurnNetwork:
-    """The turn network of a model file, in the interpreter that holds the file.
-
-    Args:
-        spec: what the file says of it.
-        interpreter: holds the file.
-        pyramid: one that holds every frame that is looked at, if it has no more than four channels.
-
-    Raises:
-        ModelFileError: if the interpreter cannot run it.
-    """
-
-    def __init__(self, spec: TurnSpec, interpreter: Interpreter, pyramid: FramePyramid | None = None) -> None:
-        self._spec, self._interpreter, self._pyramid = spec, interpreter, pyramid
-        self._preprocessor = Preprocessor(spec.input)
-        # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
-        shape = (1, spec.input.height, spec.input.width, spec.input.channels)
-        interpreter.run_signature(TURN_SIGNATURE, np.zeros(shape, np.int8))
-
-    def look(self, frame: Image, homography: FloatArray) -> Turn:
-        """Says by how many quarters a target must be turned.
-
-        Args:
-            frame: one that `check_frame` has passed.
-            homography: [3, 3], target → frame, normalised: a usable pose.
-        """
-        probabilities = self.probabilities(frame, homography)
-        best = int(probabilities.argmax())
-        score = float(probabilities[best])
-        return Turn(best if score >= self._spec.threshold else None, score)
-
-    def probabilities(self, frame: Image, homography: FloatArray) -> FloatArray:
-        """The probabilities of 0, 1, 2 and 3 quarters clockwise, float64 [4]; arguments as of `look`."""
-        crop = self._preprocessor.network_input(self._crop(frame, homography, self._pyramid))
-        levels = self._interpreter.run_signature(TURN_SIGNATURE, crop)["scores"][0]
-        scores = self._spec.scores
-        return class_probabilities((levels.astype(np.float64) - scores.zero_point) * scores.scale, scores.activation)
-
-    def _crop(self, frame: Image, homography: FloatArray, pyramid: FramePyramid | None) -> Image:
-        if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
-            return by_channels(frame, lambda part: self._crop(part, homography, None))
-        corners = homography_to_corners(homography, frame.shape[1], frame.shape[0])
-        side = self._spec.input.width
-        crop = target_crop(
-            frame,
-            homography,
-            size=letterbox_size(aspect_of(corners), side),
-            margin=0.0,
-            supersampling=FINE_SUPERSAMPLING,
-            pyramid=pyramid,
-        )
-        return letterboxed(crop, side)
-
-
-def aspect_of(corners: FloatArray) -> float:
-    """Width over height of a target in the frame, by the mean lengths of its edges; corners [4, 2], pixels."""
-    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-    return float((top + bottom) / max(left + right, 1e-9))
-
-
-def letterbox_size(aspect: float, side: int) -> tuple[int, int]:
-    """Width and height of a target in the picture that a turn network sees, pixels.
-
-    Args:
-        aspect: width over height of the target.
-        side: of the picture.
-    """
-    ratio = min(max(aspect, 1 / aspect), _LONGEST)
-    shorter = side - 2 * round((side - side / ratio) / 2)  # in the middle, to the pixel
-    return (side, shorter) if aspect >= 1 else (shorter, side)
-
-
-def letterboxed(crop: Image, side: int) -> Image:
-    """A picture of `letterbox_size` in the middle of a grey square."""
-    across, down = (side - crop.shape[1]) // 2, (side - crop.shape[0]) // 2
-    square: Image = np.full((side, side, *crop.shape[2:]), _AROUND, np.uint8)
-    square[down : side - down, across : side - across] = crop
-    return square
 
 
 def turned_homography(homography: FloatArray, quarters: int) -> FloatArray:
@@ -169,26 +59,6 @@ def turned_location(location: Location, quarters: int) -> Location:
         return location
     theta = homography_to_theta(turned_homography(theta_to_homography(location.theta), quarters))
     return replace(location, corners=turned_corners(location.corners, quarters), theta=theta)
-
-
-def upright(network: TurnNetwork, frame: Image, location: Location) -> Location:
-    """A location with its corners in the order of the upright target, as far as the network is sure.
-
-    Args:
-        network: says which side is up.
-        frame: one that `check_frame` has passed.
-        location: with a usable pose, not turned yet.
-
-    Returns:
-        The location with ``turn`` and ``turn_score``; ``turn`` is None, and nothing is turned, where it is unsure.
-    """
-    if location.theta is None:
-        return location
-    look = network.look(frame, theta_to_homography(location.theta))
-    if look.quarters is None:
-        return replace(location, turn_score=look.score)
-    turned = turned_location(location, look.quarters)
-    return replace(turned, turn=turn_of(turned.corners), turn_score=look.score)
 
 
 def quarters_between(corners: FloatArray, others: FloatArray) -> int:

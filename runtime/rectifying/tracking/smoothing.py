@@ -79,6 +79,11 @@ class CornerSmoother:
         self._jump, self._max_gap_s = jump, max_gap_s
         self._past: _Past | None = None
 
+    @property
+    def min_cutoff(self) -> float:
+        """The cutoff at rest, Hz."""
+        return self._min_cutoff
+
     def reset(self) -> None:
         """Forgets the target: the next corners are given as they are."""
         self._past = None

@@ -5,9 +5,10 @@
 const SILENT_S = 3; // without a frame for so long the pictures are called old
 const PATIENCE_MS = 4000; // the server answers within half a second; where it does not, the connection is gone
 const AGAIN_MS = 1000;
+const HOT_C = 80; // from where on a Raspberry Pi slows itself down
+const LITTLE_BYTES = 1e9;
 const HEADLINE = 32; // characters of a text in large letters
 
-const $ = (id) => document.getElementById(id);
 let socket = null;
 let watchdog = 0;
 let state = null;
@@ -63,7 +64,8 @@ async function take(message) {
   const texts = 8 + head.getUint32(0);
   const frames = texts + head.getUint32(4);
   const news = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 8, texts - 8)));
-  if (frames > texts) {
+  if (frames > texts && frozen) held = message;
+  if (frames > texts && !frozen) {
     const pictures = [message.slice(texts, frames), message.slice(frames)];
     const bitmaps = await Promise.all(pictures.map((bytes) => createImageBitmap(new Blob([bytes], { type: "image/jpeg" }))));
     draw($("frame"), bitmaps[0]);
@@ -72,46 +74,6 @@ async function take(message) {
   }
   state = news;
   show();
-}
-
-function draw(canvas, bitmap) {
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  bitmap.close();
-}
-
-function mark({ frame_size: [width, height], latest, found }) {
-  // (0, 0) is the centre of the first pixel.
-  $("overlay").setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`);
-  $("overlay").classList.toggle("lost", !found);
-  const size = Math.max(width, height) / 90;
-  const targets = latest.targets?.length ? latest.targets : [latest];
-  $("overlay").replaceChildren(...targets.flatMap((target, place) => outline(target, targets.length > 1 ? name(target, place) : "", size, place === 0)));
-  $("camera").querySelector(".picture").style.aspectRatio = `${width} / ${height}`;
-}
-
-// A quadrilateral, a dot at its first corner, and its name, if it has one.
-function outline({ corners }, text, size, isBest) {
-  const [x, y] = corners[0];
-  const parts = [
-    shape("polygon", { class: "target", ...(isBest ? { id: "target" } : {}), points: corners.map((corner) => corner.join(",")).join(" ") }),
-    shape("circle", { class: "first", cx: x, cy: y, r: size }),
-  ];
-  if (!text) return parts;
-  const label = shape("text", { class: "name", x: x + 1.5 * size, y: y + 3 * size, "font-size": 3 * size });
-  label.textContent = text;
-  return [...parts, label];
-}
-
-function shape(kind, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-function name(target, place) {
-  return String(target.track ?? place + 1);
 }
 
 function showTargets(targets) {
@@ -155,22 +117,17 @@ function show() {
   else connection("live", "Live");
   $("source").textContent = state.source;
 
-  showLabel(latest, found);
-  showTargets(latest?.targets);
-  $("score-number").textContent = latest ? latest.score.toFixed(2) : "–";
-  $("bar").setAttribute("aria-valuenow", latest ? latest.score : 0);
-  $("bar").classList.toggle("found", found);
-  $("bar").firstElementChild.style.width = `${100 * (latest ? latest.score : 0)}%`;
-
+  if (!frozen) showAnswer(latest, found);
   for (const key of ["frames", "misses", "dropped", "reconnections"]) $(key).textContent = stats[key].toLocaleString("en");
   $("frames_per_s").textContent = stats.frames_per_s.toFixed(1);
   for (const key of ["latency_p50_ms", "latency_p99_ms"]) {
     $(key).textContent = stats[key] == null ? "–" : `${stats[key].toFixed(1)} ms`;
   }
 
-  $("saving").textContent = saving.is_on ? "Stop saving" : "Start saving";
-  $("saving").disabled = $("snapshot").disabled = saving.impossible_because != null;
-  $("why").textContent = saving.impossible_because ? `Saving: ${saving.impossible_because}` : "";
+  showSaving(saving);
+  showMachine(state.machine);
+  showSettings(state.settings);
+  showReadings(state.readings);
   showModels();
   if (noticeSeen === null) noticeSeen = state.notice.number; // what was said before this page was opened
   if (state.notice.number !== noticeSeen) {
@@ -178,6 +135,44 @@ function show() {
     notice(state.notice.text, state.notice.is_error);
   }
 }
+
+function showAnswer(latest, found) {
+  showLabel(latest, found);
+  showTargets(latest?.targets);
+  $("score-number").textContent = latest ? latest.score.toFixed(2) : "–";
+  $("bar").setAttribute("aria-valuenow", latest ? latest.score : 0);
+  $("bar").classList.toggle("found", found);
+  $("bar").firstElementChild.style.width = `${100 * (latest ? latest.score : 0)}%`;
+}
+
+function showSaving(saving) {
+  const reason = saving.impossible_because;
+  $("saving").setAttribute("aria-checked", saving.is_on);
+  $("saving-state").textContent = saving.is_on ? "on" : "off";
+  $("saving").disabled = $("snapshot").disabled = reason != null;
+  $("why").classList.toggle("error", saving.fault != null);
+  if (saving.fault) $("why").textContent = `${saving.folder} does not take pictures: ${saving.fault}`;
+  else $("why").textContent = reason ? `Saving: ${reason}` : `${saving.saved.toLocaleString("en")} saved in ${saving.folder}`;
+}
+
+function showMachine(machine) {
+  fact("temperature", machine?.temperature_c, (value) => `${value.toFixed(1)} °C`, (value) => value >= HOT_C);
+  const states = machine?.throttled_now == null ? null : machine;
+  fact("throttled", states, ({ throttled_now: now, throttled_since_start: before }) => now.join(", ") || (before.length ? `earlier: ${before.join(", ")}` : "no"), (value) => value.throttled_now.length > 0);
+  fact("disk", machine?.disk.free_bytes, gigabytes, (value) => value < LITTLE_BYTES);
+  if (machine) $("disk").title = `of ${gigabytes(machine.disk.total_bytes ?? 0)}, ${machine.disk.folder}`;
+  $("board").hidden = !machine?.board;
+  $("board").textContent = machine?.board ?? "";
+}
+
+function fact(id, value, text, isBad) {
+  $(id).parentElement.hidden = value == null;
+  if (value == null) return;
+  $(id).textContent = text(value);
+  $(id).classList.toggle("bad", isBad(value));
+}
+
+const gigabytes = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
 function showModels() {
   const select = $("model");

@@ -26,7 +26,16 @@ from stn_rectify.runtime.errors import DataError, UsageError
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """A folder of files that are called like models, and the working directory."""
-    for name in ("a.keras", "b.keras", "notes.txt", "saved/saved_model.pb", "more/c.keras", "more/deep/d.keras"):
+    for name in (
+        "a.keras",
+        "b.keras",
+        "old/e.h5",
+        "old/e.weights.h5",
+        "notes.txt",
+        "saved/saved_model.pb",
+        "more/c.keras",
+        "more/deep/d.keras",
+    ):
         (tmp_path / "models" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "models" / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -38,8 +47,13 @@ def models(tmp_path, monkeypatch):
         pytest.param(["models/b.keras"], ["models/b.keras"], id="file"),
         pytest.param(["models"], ["models/a.keras", "models/b.keras", "models/saved"], id="folder"),
         pytest.param(["models/saved"], ["models/saved"], id="SavedModel"),
+        pytest.param(["models/old"], ["models/old/e.h5"], id="what Keras 2 wrote, but no weights alone"),
         pytest.param(["models/*.keras"], ["models/a.keras", "models/b.keras"], id="pattern of files"),
-        pytest.param(["models/*"], ["models/a.keras", "models/b.keras", "models/more/c.keras", "models/saved"], id="*"),
+        pytest.param(
+            ["models/*"],
+            ["models/a.keras", "models/b.keras", "models/more/c.keras", "models/old/e.h5", "models/saved"],
+            id="*",
+        ),
         pytest.param(["models/**/d.keras"], ["models/more/deep/d.keras"], id="pattern over folders"),
         pytest.param(["models/a.keras", "models/../models/a.keras"], ["models/a.keras"], id="the same file twice"),
     ],
@@ -52,9 +66,11 @@ def test_models_are_found(models, inputs, expected):
     ("inputs", "message"),
     [
         pytest.param(["models/missing.keras"], "no such file or folder", id="missing file"),
-        pytest.param(["models/x*.keras"], "matches no .keras file", id="pattern without match"),
-        pytest.param(["models/*.txt"], "matches no .keras file", id="pattern of other files"),
-        pytest.param(["models/more/deep", "models", "empty"], "empty: no .keras files", id="folder without models"),
+        pytest.param(["models/x*.keras"], "matches no .keras or .h5 file", id="pattern without match"),
+        pytest.param(["models/*.txt"], "matches no .keras or .h5 file", id="pattern of other files"),
+        pytest.param(
+            ["models/more/deep", "models", "empty"], "empty: no .keras or .h5 files", id="folder without models"
+        ),
         pytest.param(["models", "again"], "would be written to a.tflite", id="two of one name"),
     ],
 )

@@ -10,7 +10,7 @@ from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.proof.reference import reference_grid, reference_sampler
 from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import normalised_to_pixels, theta_to_homography
+from stn_rectify.runtime.geometry import identity_theta, normalised_to_pixels, theta_to_homography
 
 SIZES = [
     (32, 32, 1),
@@ -86,10 +86,14 @@ def float64_sampler(frame, theta, plan):
     fx, fy = (x - x0)[..., None], (y - y0)[..., None]
     upper = padded[y0, x0] * (1 - fx) + padded[y0, x0 + 1] * fx
     lower = padded[y0 + 1, x0] * (1 - fx) + padded[y0 + 1, x0 + 1] * fx
-    return upper * (1 - fy) + lower * fy, np.stack([x, y])
+    read = upper * (1 - fy) + lower * fy
+    if plan.padding == "cut":
+        inside = (x >= 1) & (x < width) & (y >= 1) & (y < height)
+        read = np.where(inside[..., None], read, plan.zero_point)
+    return read, np.stack([x, y])
 
 
-@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "cut"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
 def test_interpreter_equals_the_integer_reference(interpreter, size, transform, padding):
@@ -109,6 +113,27 @@ def test_identity_theta_returns_the_frame_bit_for_bit(interpreter, size, transfo
         plan = plan_of(size, transform, padding)
         frame = random_frame(rng, size)
         np.testing.assert_array_equal(Sampler(plan, interpreter)(frame, plan.coefficients(IDENTITY[transform])), frame)
+
+
+@pytest.mark.parametrize("transform", ["affine", "projective", "tps"])
+def test_a_cut_frame_ends_at_the_centre_of_its_last_pixel(interpreter, transform):
+    """At the identity every pixel is read at its centre: the last ones are where the frame ends, all others are not."""
+    theta = identity_theta(transform)
+    plan = plan_of((20, 31, 3), transform, "cut", zero_point=-100)
+    frame = random_frame(np.random.default_rng(3), (20, 31, 3))
+    expected = frame.copy()
+    expected[-1], expected[:, -1] = -100, -100
+    shift = 1 / 31  # half a pixel to the right: the last place but one is read beside the last pixel's centre
+    for moved, at in ((0.0, expected), (shift, None)):
+        pose = theta + (moved * np.tile([1, 0], 16) if transform == "tps" else moved * (np.arange(len(theta)) == 2))
+        coefficients = plan.coefficients(pose)
+        image = Sampler(plan, interpreter)(frame, coefficients)
+        np.testing.assert_array_equal(image, reference_sampler(frame, coefficients, plan))
+        if at is not None:
+            np.testing.assert_array_equal(image, at)
+        else:
+            assert (image[:, -1] == -100).all()
+            assert np.abs(image[:-1, -2].astype(int) - frame[:-1, -2:].mean(axis=1)).max() <= 1
 
 
 @pytest.mark.parametrize("value", [-128, -1, 0, 127])
@@ -158,7 +183,7 @@ def test_extreme_and_degenerate_coefficients_equal_the_reference(interpreter, si
         np.testing.assert_array_equal(sampler(frame, coefficients), reference_sampler(frame, coefficients, plan))
 
 
-@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "cut"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize(
     "size",
@@ -176,7 +201,12 @@ def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform
         coefficients = plan.coefficients(theta)
         assert np.abs(reference_grid(coefficients, plan) / 256 - grid).max() <= 0.01
         most = 2 if max(size) <= 400 else 2.5  # docs/integer-sampler.md
-        assert np.abs(reference_sampler(frame, coefficients, plan) - expected).max() <= most
+        error = np.abs(reference_sampler(frame, coefficients, plan) - expected)
+        if padding == "cut":  # on the line where the frame ends a place may fall to either side
+            places, last = (grid - 1).reshape(2, -1).T, np.array([size[1] - 1, size[0] - 1])
+            sure = (np.abs(places[:, None] - [[0, 0], last]) > 0.01).all(axis=(1, 2))
+            error = error.reshape(-1, size[2])[sure]
+        assert error.max() <= most
 
 
 def test_a_frame_too_long_for_the_positions_is_refused():

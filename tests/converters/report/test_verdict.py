@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
-from stn_rectify.converters.report.verdict import Verdict, class_doubts, pose_doubts
+from stn_rectify.converters.report.verdict import Verdict, class_doubts, pose_doubts, poses_check
 from tests.converters.report.test_page import COMPARISON, SCAN, TARGETS, Page, make_report, written
 
 SIZE = (64, 64)
@@ -40,6 +40,17 @@ def test_doubts_about_poses(changes, said):
     assert len(doubts) == bool(said)
     for part in said:
         assert part in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("moved", "spread", "passed"),
+    [(0.1, 9.5, True), (9.4, 9.5, True), (9.5, 9.5, False), (12.0, 3.0, False), (2.0, 0.1, False), (0.1, 0.05, None)],
+)
+def test_an_error_as_large_as_the_spread_of_poses_fails(moved, spread, passed):
+    comparison = replace(COMPARISON, corners_mean_px=moved, poses_spread_px=spread)
+    check = poses_check(comparison, SIZE, frames_are_alike=False)
+    assert (None if check is None else check.passed) is passed
+    assert poses_check(comparison, SIZE, frames_are_alike=True) is None
 
 
 def test_frames_that_are_all_the_same_say_nothing_about_the_poses():

@@ -33,6 +33,8 @@ def reference_sample(image, grid, padding):
     out = np.zeros((*grid.shape[:2], channels))
     for at in np.ndindex(grid.shape[:2]):
         x, y = grid[at]
+        if padding == "cut" and not (0 <= x < width - 1 and 0 <= y < height - 1):
+            continue
         if padding == "border":
             x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
         for row in (int(np.floor(y)), int(np.floor(y)) + 1):
@@ -58,7 +60,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "cut"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 @pytest.mark.parametrize(("shape", "output"), SHAPES)
 def test_random_theta_agrees_with_the_reference(shape, output, transform, padding):
@@ -90,11 +92,14 @@ def test_half_pixel_shift_averages_neighbours():
     grid = AffineGrid((1, 8), (1, 8))(theta)
     zeros = BilinearSampler("zeros")([image, grid]).numpy().ravel()
     border = BilinearSampler("border")([image, grid]).numpy().ravel()
+    two_rows = np.repeat(image, 2, axis=1)  # of one row no place is before the last
+    cut = BilinearSampler("cut")([two_rows, AffineGrid((2, 8), (2, 8))(theta)]).numpy()[0, 0].ravel()
     np.testing.assert_allclose(zeros, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 3.5], atol=1e-6)
     np.testing.assert_allclose(border, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.0], atol=1e-6)
+    np.testing.assert_allclose(cut, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 0.0], atol=1e-6)
 
 
-@pytest.mark.parametrize(("padding", "expected"), [("zeros", 0.0), ("border", 1.0)])
+@pytest.mark.parametrize(("padding", "expected"), [("zeros", 0.0), ("border", 1.0), ("cut", 0.0)])
 def test_points_far_outside(padding, expected):
     theta = np.array([[1, 0, 50, 0, 1, -50]], "float32")
     out = BilinearSampler(padding)([np.ones((1, 6, 6, 1), "float32"), AffineGrid((6, 6), (6, 6))(theta)])
@@ -107,7 +112,7 @@ def test_points_behind_the_camera_stay_finite():
     assert np.isfinite(grid).all()
 
 
-@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "cut"])
 @pytest.mark.parametrize("transform", ["affine", "projective"])
 def test_gradients_agree_with_finite_differences(transform, padding):
     rng = np.random.default_rng(3)

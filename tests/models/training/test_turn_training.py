@@ -95,7 +95,7 @@ def test_a_course_learns_which_side_of_an_own_target_is_up(tmp_path):
     ("words", "message"),
     [
         ("--out labels.keras", "a turn network is called NAME.turn.keras"),
-        ("--out a.turn.keras --input-shape 96x64x1", "both sides must be the same multiple of 8"),
+        ("--out a.turn.keras --input-shape 96x64x1", "both sides must be the same multiple of 16"),
         ("--out a.turn.keras --samples 10", "less than one batch"),
     ],
 )

@@ -27,18 +27,25 @@ from stn_rectify.runtime.command.cli import main
             "argument --video: is given more than once",
             id="two videos",
         ),
-        pytest.param(["docter"], 2, "unknown command 'docter': did you mean doctor?", id="misspelt command"),
+        pytest.param(["docter"], 2, "there is no such file or folder", id="no such thing"),
+        pytest.param(["docter"], 2, "camera; did you mean doctor?", id="misspelt command"),
+        pytest.param([""], 2, "'' is nothing to rectify", id="an empty word"),
+        pytest.param(["photo.jpg"], 1, "image photo.jpg does not exist", id="no such image"),
+        pytest.param(["clip.mp4"], 1, "clip.mp4", id="no such video"),
         pytest.param(
-            ["photo.jpg"],
+            ["rtsp://me:SECRET@cam/1", "clip.mp4"], 2, "rtsp://cam/1 need not end: name it last", id="an endless one"
+        ),
+        pytest.param(["frame%04d.png"], 2, "is a pattern of images: write 'frame*.png'", id="FFmpeg's pattern"),
+        pytest.param(["demo", "photo.jpg"], 2, "demo is the sample, which goes with nothing else", id="demo and more"),
+        pytest.param(
+            ["--camera", "0", "rtsp://me:SECRET@cam/1"],
             2,
-            "unknown command 'photo.jpg': frames are named by an option, such as --image photo.jpg",
-            id="no option",
+            "--video: not allowed with argument --camera",
+            id="two kinds",
         ),
-        pytest.param(["rtsp://me:SECRET@cam/1"], 2, "unknown command 'rtsp://cam/1': frames are", id="a URL alone"),
-        pytest.param(
-            ["--camera", "0", "rtsp://me:SECRET@cam/1"], 2, "unrecognized arguments: rtsp://cam/1", id="a URL too many"
-        ),
-        pytest.param(["--camera", "0", "doctor"], 2, "unrecognized arguments: doctor", id="a command behind options"),
+        pytest.param(["--camera", "0", "doctor"], 2, "'doctor' is nothing to rectify", id="a command behind options"),
+        pytest.param([], 2, "name a file, folder, address or camera; or one of the arguments --image", id="nothing"),
+        pytest.param(["--demo", "-q", "-v"], 2, "--quiet and --verbose exclude each other", id="quiet and verbose"),
         pytest.param(["--json", "-"], 2, "unrecognized option --json: did you mean --jsonl?", id="cut short"),
         pytest.param(["--jsn", "-"], 2, "unrecognized option --jsn: did you mean --jsonl?", id="misspelt"),
         pytest.param(["--tokn=SECRET"], 2, "unrecognized option --tokn: did you mean --token?", id="misspelt secret"),
@@ -53,6 +60,10 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(["--demo", "--min-score", "50"], 2, "not a number from 0 to 1", id="score in percent"),
         pytest.param(["--demo", "--on-miss", "drop"], 2, "invalid choice: 'drop'", id="on-miss"),
         pytest.param(["--demo", "--smooth"], 2, "--smooth needs --camera or --video", id="smoothed images"),
+        pytest.param(["--video", "a.mp4", "--smooth-cutoff", "2"], 2, "--smooth-cutoff needs --smooth", id="no smooth"),
+        pytest.param(
+            ["--video", "a.mp4", "--smooth", "--smooth-cutoff", "0"], 2, "'0' is not a number of Hz", id="no cutoff"
+        ),
         pytest.param(
             ["--demo", "--scan-every", "5"], 2, "--scan-every needs --camera or --video", id="followed images"
         ),

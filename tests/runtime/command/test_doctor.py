@@ -12,7 +12,6 @@ from stn_rectify.runtime.command import doctor
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.doctor import (
     Check,
-    board_name,
     cameras_check,
     disk_check,
     interpreter_check,
@@ -22,9 +21,9 @@ from stn_rectify.runtime.command.doctor import (
     picamera2_check,
     python_check,
     throttling_check,
-    throttling_value,
 )
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.process.board import Throttling
 from stn_rectify.runtime.process.installation import pip_command
 
 WEBCAM = CameraInfo("/dev/video0", "HD Webcam", "uvcvideo", {"MJPG": ("640x480",)})
@@ -137,33 +136,6 @@ def test_checks(check: Check, status: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        (b"Raspberry Pi 4 Model B Rev 1.4\0", "Raspberry Pi 4 Model B Rev 1.4"),
-        (b"Raspberry Pi Zero 2 W Rev 1.0\0", "Raspberry Pi Zero 2 W Rev 1.0"),
-        (b"linux,dummy-virt\0", None),
-        (b"Radxa ROCK 5B\0", None),
-    ],
-)
-def test_board_name(model: bytes, name: str | None) -> None:
-    assert board_name(model) == name
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("throttled=0x0\n", 0),
-        ("throttled=0x50005\n", 0x50005),  # vcgencmd
-        ("50000\n", 0x50000),  # the kernel's file
-        ("VCHI initialization failed\n", None),
-        ("", None),
-    ],
-)
-def test_throttling_value(text: str, value: int | None) -> None:
-    assert throttling_value(text) == value
-
-
-@pytest.mark.parametrize(
     ("value", "status", "finding", "mend"),
     [
         (0x0, "ok", "none since the start", ""),
@@ -175,7 +147,7 @@ def test_throttling_value(text: str, value: int | None) -> None:
     ],
 )
 def test_throttling(value: int | None, status: str, finding: str, mend: str) -> None:
-    check = throttling_check(value)
+    check = throttling_check(None if value is None else Throttling(value))
     assert check.status == status
     assert finding in check.finding
     assert mend in check.mend

@@ -101,7 +101,7 @@ def test_the_frame_is_not_changed(make_model: MakeModel, frame: np.ndarray) -> N
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        pytest.param("photo.jpg", "not a NumPy array", id="a path"),
+        pytest.param([[0, 0], [0, 0]], "not a NumPy array", id="lists of numbers"),
         pytest.param(None, "the frame is None, as cv2.imread gives it", id="None"),
         pytest.param(np.zeros((8, 8, 3), np.float32), "dtype is float32", id="float"),
         pytest.param(np.zeros((8, 8, 3), np.int8), "dtype is int8", id="int8"),

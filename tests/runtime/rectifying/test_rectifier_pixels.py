@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import DataError, Rectifier
-from stn_rectify.runtime.geometry import identity_theta, transform_points, true_aspect
+from stn_rectify.runtime.geometry import identity_theta, theta_to_corners, transform_points, true_aspect
+from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler
 
 THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)
 IDENTITY = (1.0, 0, 0, 0, 1, 0, 0, 0)
@@ -161,6 +162,24 @@ def test_padding_border_repeats_the_edge(make_model: MakeModel, in_graph: bool) 
             images[padding] = rectifier.rectify(noise).image
     np.testing.assert_array_equal(images["zeros"], np.pad(noise, ((30, 30), (40, 40), (0, 0))))
     np.testing.assert_array_equal(images["border"], np.pad(noise, ((30, 30), (40, 40), (0, 0)), mode="edge"))
+
+
+@pytest.mark.parametrize("transform", ["affine", "projective", "tps"])
+def test_padding_cut_ends_at_the_centre_of_the_last_pixel(transform: str) -> None:
+    """Shifted by half a pixel: what lies beyond the last pixel's centre is blank, and nothing fades before it."""
+    noise = np.random.default_rng(4).integers(1, 256, (60, 80, 3), np.uint8)
+    identity = identity_theta(transform)
+    shift = np.tile([1 / 80, 0], 16) if transform == "tps" else np.where(np.arange(len(identity)) == 2, 1 / 80, 0)
+    images = {}
+    for padding in ("border", "cut"):
+        theta = identity + shift
+        images[padding], _ = FrameSampler((80, 60), padding, 7).rectified(noise, theta, theta_to_corners(theta, 80, 60))
+    assert (images["cut"][:, -1] == 7).all()
+    assert (images["cut"][-1] == 7).all()
+    np.testing.assert_array_equal(images["cut"][:-1, :-1], images["border"][:-1, :-1])
+    whole, _ = FrameSampler((80, 60), "cut", 7).rectified(noise, identity, theta_to_corners(identity, 80, 60))
+    np.testing.assert_array_equal(whole[:-1, :-1], noise[:-1, :-1])
+    assert (whole[-1] == 7).all()
 
 
 def test_outside_the_frame_is_what_is_zero_to_the_network(make_model, frame):

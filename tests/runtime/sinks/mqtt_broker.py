@@ -46,13 +46,13 @@ class Broker:
 
 
 class Listener:
-    """Subscribes to everything; `messages` are (topic, payload, retained)."""
+    """Subscribes to everything; `messages` are (topic, payload, retained), bytes that are no text as surrogates."""
 
     def __init__(self, port: int) -> None:
         self.messages: list[tuple[str, str, bool]] = []
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self._client.on_message = lambda client, data, message: self.messages.append(
-            (message.topic, message.payload.decode(), message.retain)
+            (message.topic, message.payload.decode(errors="surrogateescape"), message.retain)
         )
         subscribed: list[bool] = []
         self._client.on_connect = lambda *_: self._client.subscribe("#")

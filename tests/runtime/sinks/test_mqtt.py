@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import cv2
 import jinja2
 import numpy as np
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stn_rectify.runtime import CapturedFrame, MissRule, Rectification
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt
-from stn_rectify.runtime.sinks.home_assistant import discovery_messages
+from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt, result_values
+from stn_rectify.runtime.sinks.home_assistant import ResultTopics, discovery_messages
 from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener
 from tests.waiting import wait_for
 
@@ -75,28 +79,105 @@ def test_a_result_arrives_and_the_status_is_retained(broker: Broker, listen: Cal
 
 
 @needs_mosquitto
-def test_home_assistant_finds_every_sensor(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
-    MqttSink(address(broker)).close()
+def test_home_assistant_finds_every_entity(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    MqttSink(address(broker), picture_interval_s=10).close()
     listener = listen(broker)
-    wait_for("the four sensors", lambda: sum(topic.endswith("/config") for topic, *_ in listener.messages) == 4)
+    wait_for("the six entities", lambda: sum(topic.endswith("/config") for topic, *_ in listener.messages) == 6)
     configs = {topic: json.loads(text) for topic, text, retained in listener.messages if retained and "config" in topic}
+    values = result_values(captured(), result("9" * 300))
+    shown = {}
     for topic, config in configs.items():
         _, component, object_id, _ = topic.split("/")
-        assert (component, config["unique_id"]) == ("sensor", object_id)
-        assert (config["state_topic"], config["availability_topic"]) == ("a/b/result", "a/b/status")
+        assert config["unique_id"] == object_id
+        assert config["availability_topic"] == "a/b/status"
         assert config["device"]["identifiers"] == ["a_b"]
+        assert config["device"]["sw_version"] == config["origin"]["sw_version"] == metadata.version("stn-rectify")
         assert config["origin"]["name"]
         key = config["unique_id"].removeprefix("a_b_")
-        shown = jinja2.Template(config["value_template"]).render(value_json={key: "9" * 300 if key == "label" else 0.5})
-        assert shown == ("9" * 250 if key == "label" else "0.5")  # a state of Home Assistant holds 255 characters
-        assert key in ("label", "label_score", "score", "latency_ms")
-    assert len({config["unique_id"] for config in configs.values()}) == 4
+        if component == "sensor":
+            assert config["state_topic"] == "a/b/result"
+            shown[key] = jinja2.Template(config["value_template"]).render(value_json=values)
+        else:
+            assert config["json_attributes_topic"] == "a/b/result"
+            template = ImmutableSandboxedEnvironment().from_string(config["json_attributes_template"])
+            attributes = json.loads(template.render(value_json=values))
+            assert set(attributes) == {"source", "timestamp", "corners", "score", "label", "label_score"}
+    # A state of Home Assistant holds 255 characters.
+    assert shown == {"label": "9" * 250, "label_score": "0.5", "score": "0.9", "latency_ms": "1.5"}
+    present = configs["homeassistant/binary_sensor/a_b_present/config"]
+    assert (present["state_topic"], present["payload_on"], present["payload_off"]) == ("a/b/present", "ON", "OFF")
+    assert configs["homeassistant/image/a_b_rectified/config"]["image_topic"] == "a/b/rectified"
+
+
+@needs_mosquitto
+def test_a_target_is_present_until_it_has_been_missed_for_a_while(
+    broker: Broker, listen: Callable[[Broker], Listener]
+) -> None:
+    """A new connection is told at once, and so is who comes later."""
+    listener = listen(broker)
+    with MqttSink(address(broker)) as sink:
+        for second, score in ((0, 0.3), (1, 0.9), (1.5, 0.3), (2, 0.9), (2.5, 0.4), (2.9, 0.4)):
+            frame = replace(captured(), position_s=second)
+            sink.write_targets(frame, replace(result(), score=score), (), MissRule(0.5))
+        wait_for("both states", lambda: listener.of("a/b/present") == ["OFF", "ON"])
+        sink.skip(replace(captured(), position_s=3.0))
+        wait_for("the target's end", lambda: listener.of("a/b/present") == ["OFF", "ON", "OFF"])
+        late = listen(broker)
+        wait_for("the retained state", lambda: ("a/b/present", "OFF", True) in late.messages)
+    wait_for("the last status", lambda: "offline" in listener.of("a/b/status"))
+    # The first, and that of the target's coming; then one a second.
+    assert [json.loads(line)["score"] for line in listener.of("a/b/result")] == [0.3, 0.9, 0.9]
+
+
+@needs_mosquitto
+def test_the_picture_of_a_target_is_sent_and_retained(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    listener = listen(broker)
+    frames = [
+        (0, "A", 0.9),
+        (0.5, "B", 0.9),
+        (2, "B", 0.9),
+        (3, "B", 0.9),
+        (4, "B", 0.1),
+        (6, "B", 0.9),
+        (16, "B", 0.9),
+    ]
+    with MqttSink(address(broker), picture_interval_s=10) as sink:
+        for place, (second, label, score) in enumerate(frames):
+            image = np.full((300, 1200, 3), 30 * place, np.uint8)
+            sink.write(replace(captured(), position_s=second), replace(result(label), image=image, score=score))
+        wait_for("the pictures", lambda: len(listener.of("a/b/rectified")) == 4)
+        late = listen(broker)
+        wait_for("the retained picture", lambda: any(topic == "a/b/rectified" for topic, *_ in late.messages))
+    pictures = [
+        cv2.imdecode(np.frombuffer(text.encode(errors="surrogateescape"), np.uint8), cv2.IMREAD_COLOR)
+        for text in listener.of("a/b/rectified")
+    ]
+    # The first; B, a second after it; the target's coming back; the same one ten seconds later.
+    assert [round(float(picture.mean()) / 30) for picture in pictures] == [0, 2, 5, 6]
+    assert {picture.shape for picture in pictures} == {(240, 960, 3)}
+
+
+@needs_mosquitto
+def test_what_a_run_does_not_have_any_more_is_gone(broker: Broker, listen: Callable[[Broker], Listener]) -> None:
+    with MqttSink(address(broker), picture_interval_s=0, targets=True) as sink:
+        sink.write(captured(), result("A"))
+    MqttSink(address(broker), labels=False).close()
+    listener = listen(broker)
+    wait_for("the last status", lambda: listener.of("a/b/status"))
+    kept = [topic.split("/") for topic, *_ in listener.messages if topic.endswith("/config")]
+    assert sorted((component, name) for _, component, name, _ in kept) == [
+        ("binary_sensor", "a_b_present"),
+        ("sensor", "a_b_latency_ms"),
+        ("sensor", "a_b_score"),
+    ]
+    assert listener.of("a/b/present") == ["ON"]
+    assert not listener.of("a/b/rectified")
 
 
 def test_without_a_recognizer_home_assistant_is_told_of_no_label() -> None:
-    names = [values["name"] for values in discovery_messages("ha", "pi#4", "r", "s", labels=False).values()]
-    assert names == ["Target score", "Latency"]
-    assert next(iter(discovery_messages("ha", "wörk/4", "r", "s"))) == "ha/sensor/w_rk_4_label/config"
+    told = discovery_messages("ha", ResultTopics("pi#4"), labels=False, pictures=False)
+    assert [values["name"] for values in told.values()] == ["Target present", "Target score", "Latency"]
+    assert next(iter(discovery_messages("ha", ResultTopics("wörk/4")))) == "ha/binary_sensor/w_rk_4_present/config"
 
 
 @needs_mosquitto
@@ -278,9 +359,32 @@ def test_more_or_other_targets_do_not_wait_for_their_turn(broker: Broker, listen
 
 
 def test_home_assistant_counts_targets_where_several_are_looked_for() -> None:
-    places = ("ha", "a/b", "a/b/result", "a/b/status")
-    one, several = discovery_messages(*places), discovery_messages(*places, targets=True)
+    topics = ResultTopics("a/b")
+    one, several = discovery_messages("ha", topics), discovery_messages("ha", topics, targets=True)
     (topic,) = several.keys() - one.keys()
     assert {topic: several[topic], **one} == several
     assert topic == "ha/sensor/a_b_targets/config"
     assert several[topic]["value_template"] == "{{ value_json.targets | length }}"
+
+
+@needs_mosquitto
+@pytest.mark.parametrize(("words", "pictures"), [([], 2), (["--no-mqtt-pictures"], 0)], ids=["on", "off"])
+def test_the_command_says_that_no_target_is_there_where_misses_are_skipped(
+    broker: Broker,
+    tmp_path: Path,
+    listen: Callable[[Broker], Listener],
+    words: list[str],
+    pictures: int,
+) -> None:
+    listener = listen(broker)
+    sample = cv2.imread(str(DEMO_IMAGE))
+    for name, image in (("a", sample), ("b", np.zeros_like(sample)), ("c", sample)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    url = f"mqtt://127.0.0.1:{broker.port}/pi"
+    options = ["--image", str(tmp_path), "--model", "fast", "--on-miss", "skip", "--min-score", "0.5", "--mqtt", url]
+    assert main([*options, *words]) == 0
+    wait_for("the last status", lambda: "offline" in listener.of("pi/status"))
+    assert listener.of("pi/present") == ["ON", "OFF", "ON"]
+    assert len(list(filter(None, listener.of("pi/rectified")))) == pictures
+    announced = [topic.split("/")[1] for topic, text, _ in listener.messages if topic.endswith("/config") and text]
+    assert ("image" in announced) == bool(pictures)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -40,6 +41,29 @@ def test_dated_pictures_of_two_runs_stand_side_by_side(tmp_path: Path) -> None:
     ]
 
 
+def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
+    still = CapturedFrame("/a/photo.jpg", 0, START, np.zeros((8, 12, 3), np.uint8), is_still=True)
+    with SaveSink(tmp_path) as sink:
+        sink.write(still, result())
+        sink.write(replace(still, source="/a/scan.tif", index=1, page=1), result())
+        sink.write(replace(still, source="/a/scan.tif", index=2, page=2), result())
+        sink.write(replace(still, source="/b/photo.png", index=3), result(7))
+        sink.write(replace(still, source="/c/photo", index=4), result())
+    pictures = ["photo-000003", "photo-000004", "photo", "scan-page1", "scan-page2"]
+    assert [name for name in names(tmp_path) if "rectified" in name] == [f"{name}.rectified.png" for name in pictures]
+    assert cv2.imread(str(tmp_path / "photo-000003.rectified.png")).max() == 7
+    with SaveSink(tmp_path) as sink:
+        sink.write(replace(still, source="/b/photo.png", index=3), result(9))
+    assert cv2.imread(str(tmp_path / "photo.rectified.png")).max() == 9, "a second run replaces them"
+
+
+def test_another_video_begins_at_0_again(tmp_path: Path) -> None:
+    with SaveSink(tmp_path, pace=Pace(interval_s=5)) as sink:
+        for index, position_s in enumerate([0.0, 1.0, 6.0, 0.0, 1.0]):
+            sink.write(captured(index, position_s=position_s), result())
+    assert [int(name[7:13]) for name in names(tmp_path)[::2]] == [0, 2, 3]
+
+
 def test_jpeg(tmp_path: Path) -> None:
     with SaveSink(tmp_path, picture_format="jpg") as sink:
         sink.write(captured(3), result(99))
@@ -74,14 +98,15 @@ def test_thousands_of_pictures_stay_below_the_limit_and_the_oldest_go(
     foreign = ["holiday.png", "video0-000001.rectified.png", "x-20261122T230841.000Z.png", "readme.rectified.png"]
     for name in foreign:
         (tmp_path / name).write_bytes(bytes(100_000))
-    with SaveSink(tmp_path, dated=True) as sink:  # an earlier run, without a limit
+    with SaveSink(tmp_path, dated=True, commit_s=60) as sink:  # an earlier run, without a limit
         for index in range(300):
             sink.write(captured(index, index - 1000), result())
-    with SaveSink(tmp_path, dated=True, limit_bytes=400 * 4096) as sink:
+    with SaveSink(tmp_path, dated=True, limit_bytes=400 * 4096, commit_s=60) as sink:
         monkeypatch.setattr(os, "scandir", None)  # the folder is read once
         for index in range(2000):
             sink.write(captured(index, index), result())
             if index == 50:
+                sink.commit()
                 kept = set(names(tmp_path)) - set(foreign)
                 assert len(kept) == 400
                 assert f"video0-{'20261122T225201.000Z'}.rectified.png" not in kept  # the oldest of the earlier run
@@ -137,7 +162,7 @@ def test_the_options(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["--demo", "--model", "fast", "--save", str(out), "--save-format", "jpg"]
     assert main([*words, "--save-every", "2", "--save-interval", "0.5"]) == 0
-    assert names(out) == ["demo-000000.overview.jpg", "demo-000000.rectified.jpg"]
+    assert names(out) == ["demo.overview.jpg", "demo.rectified.jpg"]
     assert main([*words, "--save-limit", "1M"]) == 0
     assert len([name for name in names(out) if "Z." in name]) == 2
 

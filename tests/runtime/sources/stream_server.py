@@ -36,6 +36,8 @@ class StreamServer(ThreadingHTTPServer):
     """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file,
     parts of it if it ``gives_ranges``.
 
+    While it ``is_frozen`` all pictures of a stream are the same.
+
     ``/snapshot`` sends the next picture, ``/snapshot-without-length`` and ``-unnamed`` too, unless ``is_busy``;
     the next ``broken`` ones are no pictures;
     ``/status/N`` answers N; ``/basic`` and ``/digest`` are ``/camera`` for who knows the password ``pa@ss`` of ``me``;
@@ -52,6 +54,7 @@ class StreamServer(ThreadingHTTPServer):
         self.frames, self.then, self.file = frames, then, file
         self.closing = threading.Event()
         self.requests: list[str] = []
+        self.is_frozen = False
         self.snapshots, self.is_busy, self.gives_ranges, self.broken = 0, False, False, 0
 
     @property
@@ -145,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.server.then == "end":
                     return
                 continue
-            image = picture(number)
+            image = picture(0 if self.server.is_frozen else number)
             length = f"Content-Length: {len(image)}".encode()
             lines = [b"--frame", b"Content-Type: image/jpeg", length, b"", image, b""]
             if line_end == b"\n":  # with the length FFmpeg would find its way

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -107,6 +107,8 @@ StartRun = Callable[..., Any]
 def running(
     *,
     size: tuple[int, int] = (320, 240),
+    model: str = "fast",
+    output: Literal["frame", "model"] = "frame",
     rule: MissRule | None = None,
     smoother: CornerSmoother | None = None,
     max_targets: int = 1,
@@ -117,7 +119,7 @@ def running(
 ) -> Iterator[Run]:
     source = MovingSource(size)
     source.is_paused = is_paused
-    with Rectifier("fast") as rectifier:
+    with Rectifier(model, output=output) as rectifier:
         pipeline = Pipeline(rectifier, rule=rule, smoother=smoother, max_targets=max_targets)
         with WebView(pipeline, source, address, saving=saving, **options) as view:
             thread = threading.Thread(target=partial(_run, source, pipeline, saving, view))

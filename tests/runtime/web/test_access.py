@@ -66,6 +66,8 @@ def test_other_names_are_refused_where_there_is_no_token(open_run: Any, host: st
 def test_what_presses_a_button(open_run: Any, headers: dict[str, str], status: int) -> None:
     given = {name: value.format(port=open_run.port) for name, value in headers.items()}
     assert open_run.post("/api/snapshot", **given)[0] == status
+    setting = open_run.post("/api/settings", '{"margin": 0}', **given)[0]
+    assert setting == (202 if status == 409 else status)
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
@@ -73,7 +75,13 @@ def test_another_pages_script_cannot_open_the_stream(open_run: Any, origin: str)
     assert open_run.request("/stream", Origin=origin, **UPGRADE)[0] == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/stream", "/api/latest", "/api/state", "/metrics", "/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/page.js", "/stream", "/api/latest", "/api/state", "/metrics", "/nothing"),
+        *("/api/readings", "/api/readings/1.jpg", "/api/readings/1.png", "/settings.js"),
+    ],
+)
 def test_without_the_token_nothing_is_shown(token_run: Any, path: str) -> None:
     status, response, text = token_run.request(path)
     assert status == 401
@@ -81,7 +89,7 @@ def test_without_the_token_nothing_is_shown(token_run: Any, path: str) -> None:
     assert set(json.loads(text)) == {"error"}
 
 
-@pytest.mark.parametrize("path", ["/api/saving", "/api/snapshot", "/api/model"])
+@pytest.mark.parametrize("path", ["/api/saving", "/api/snapshot", "/api/model", "/api/settings"])
 def test_without_the_token_nothing_is_done(token_run: Any, path: str) -> None:
     assert token_run.post(path)[0] == 401
 

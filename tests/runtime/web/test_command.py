@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stn_rectify.runtime.command.cli import main
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, wait_for
 
 TOKEN = "correct-horse"
 StartProgram = Callable[..., Any]
@@ -25,12 +25,22 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
     words = ("--demo", "--model", "fast", "--serve", 0, "--serve-models", "general", "--save", out, "--jsonl", lines)
     program = started(*words)
     state = program.wait_for("api/state", lambda state: state["all_done"])
-    assert (state["models"], state["saving"]) == (["fast", "general"], {"is_on": True, "impossible_because": None})
+    assert state["models"] == ["fast", "general"]
+    assert state["saving"] == {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1, "fault": None}
     assert json.loads(program.get("api/latest")) == json.loads(lines.read_text())
+    wait_for(
+        "the names of the pictures, which the run's end does not wait for", lambda: len(list(out.glob("[!.]*"))) == 2
+    )
     saved = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
     assert len(saved) == 2
     program.post("api/model", {"name": "general"})
     program.wait_for("api/state", lambda later: later["latest"]["corners"] != state["latest"]["corners"])
+    shown = program.wait_for("api/readings", lambda answer: answer["readings"])["readings"]
+    assert [one["frame"] for one in shown] == [0]  # of both models: the same frame again is the same reading
+    program.post("api/settings", {"margin": 0.5, "roi": [0, 0, 0.9, 1]})
+    program.wait_for("api/state", lambda later: later["frame_size"][0] < state["frame_size"][0])
+    program.post("api/settings", {"margin": 0, "roi": None})
+    program.wait_for("api/state", lambda later: later["frame_size"] == state["frame_size"])
     program.post("api/snapshot", {})
     program.wait_for("api/state", lambda state: state["notice"]["text"] == "frame 0 saved")
     assert {file.name for file in out.iterdir()} == set(saved)

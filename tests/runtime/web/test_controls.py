@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stn_rectify.runtime import CornerSmoother, ModelFileError, Rectifier, SaveSink
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.web import SavingSwitch
 
 
@@ -25,7 +26,10 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
             f"video0-{index:06d}.rectified.png",
         ]
         assert run.post("/api/saving", '{"on": true}')[0] == 202
-        assert run.state()["saving"] == {"is_on": True, "impossible_because": None}
+        state = run.state()["saving"]
+        saved = state.pop("saved")
+        assert state == {"is_on": True, "impossible_because": None, "folder": str(tmp_path), "fault": None}
+        assert saved >= 1
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 5)
         assert run.post("/api/saving", '{"on": false}')[0] == 202
@@ -33,6 +37,7 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 2)
         saved = set(tmp_path.iterdir())
+        assert run.state()["saving"]["saved"] == len(saved) / 2
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 7)
         assert set(tmp_path.iterdir()) == saved
 
@@ -53,6 +58,19 @@ def test_a_snapshot_that_cannot_be_written_is_a_line_and_the_run_goes_on(start_r
         assert state["notice"]["is_error"]
         assert state["notice"]["text"].startswith("cannot write ")
         run.wait_for(lambda later: later["stats"]["frames"] > state["stats"]["frames"])
+
+
+def test_a_folder_that_takes_no_pictures_is_said_and_so_is_its_return(start_run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    with (
+        BackgroundSaveSink(lambda: SaveSink(folder), str(folder)) as sink,
+        start_run(saving=SavingSwitch(sink)) as run,
+    ):
+        run.wait_for(lambda state: state["saving"]["saved"] >= 2 and state["saving"]["fault"] is None)
+        folder.rename(tmp_path / "away")
+        assert "No such file" in run.wait_for(lambda state: state["saving"]["fault"] is not None)["saving"]["fault"]
+        (tmp_path / "away").rename(folder)
+        run.wait_for(lambda state: state["saving"]["fault"] is None)
 
 
 def test_the_model_is_changed_between_frames(start_run: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import pytest
 
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
-from stn_rectify.runtime.web import SavingSwitch
+from stn_rectify.runtime.process.board import MachineState, Throttling
+from stn_rectify.runtime.web import SavingSwitch, machine_watch
 from tests.runtime.web.test_view import several_targets
 from tests.waiting import DEADLINE_S
 
@@ -158,12 +161,15 @@ def test_saving_and_snapshots(start_run: Any, open_page: OpenPage, tmp_path: Pat
         assert len(list(tmp_path.iterdir())) == 2
         page.focus("#saving")
         page.keyboard.press("Enter")
-        wait_for_text(page, "#saving", "Stop saving")
+        wait_for_text(page, "#saving-state", "on")
+        assert page.get_attribute("#saving", "aria-checked") == "true"
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] > frames + 3)
         assert len(list(tmp_path.iterdir())) > 2
         page.click("#saving")
-        wait_for_text(page, "#saving", "Start saving")
+        wait_for_text(page, "#saving-state", "off")
+        assert page.get_attribute("#saving", "aria-checked") == "false"
+        wait_for_text(page, "#why", f"{len(list(tmp_path.iterdir())) // 2} saved in {tmp_path}")
 
 
 def test_without_a_folder_the_buttons_say_why_they_are_dead(start_run: Any, open_page: OpenPage) -> None:
@@ -264,10 +270,20 @@ def test_a_phone(start_run: Any, open_page: OpenPage, tmp_path: Path, scheme: st
         page = open_page(run.view.url, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
         wait_for_text(page, "#connection", "Live")
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        boxes = {name: page.locator(name).bounding_box() for name in ("#frame", "#rectified", "#saving", "#snapshot")}
-        assert boxes["#rectified"]["y"] >= boxes["#frame"]["y"] + boxes["#frame"]["height"]
+        names = ("#label", "#rectified", "#frame", "#saving", "#snapshot", "#freeze", "#draw")
+        boxes = {name: page.locator(name).bounding_box() for name in names}
+        ends = {name: box["y"] + box["height"] for name, box in boxes.items()}
+        # The answer first, and all of it, the frame and the buttons on the screen as the page opens.
+        assert ends["#label"] <= boxes["#rectified"]["y"] < ends["#rectified"] <= boxes["#frame"]["y"]
+        assert ends["#frame"] < boxes["#saving"]["y"] < ends["#saving"] <= 844
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes.values())
-        assert min(boxes["#saving"]["height"], boxes["#snapshot"]["height"]) >= 44
+        assert min(box["height"] for name, box in boxes.items() if name in names[3:]) >= 44
+        page.evaluate("document.getElementById('numbers').scrollIntoView()")
+        after = {name: page.locator(name).bounding_box() for name in ("#label", "#saving", "#snapshot")}
+        assert after["#label"]["y"] < 0
+        assert (after["#saving"], after["#snapshot"]) == (boxes["#saving"], boxes["#snapshot"])
+        page.click("#saving")
+        wait_for_text(page, "#saving-state", "on")
         red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
         assert (red + green + blue > 380) == (scheme == "light")
 
@@ -292,3 +308,164 @@ def test_all_targets_are_marked_and_listed(start_run: Any, open_page: OpenPage) 
             " n += Math.abs(d[i] - level) < 8 ? 1 : 0; return n; })"
         )
         assert min(rectified[1:]) > 1000, "the images of the second and the third"
+
+
+def test_readings_are_listed_copied_and_downloaded(start_run: Any, open_page: OpenPage, tmp_path: Path) -> None:
+    with start_run(max_targets=3, is_paused=True) as run:
+        run.view.show(several_targets())
+        page = open_page(run.view.url)
+        wait_for_text(page, "#readings li:nth-child(3)", "text 0")
+        assert page.locator("#readings .text").all_inner_texts() == ["Target found", "text 1", "text 0"]
+        first = page.locator("#readings li").last
+        for fact in ("50 %", "score 0.90", "1 frame", "no. 7"):
+            assert fact in first.locator(".facts").inner_text()
+        page.wait_for_function("[...document.querySelectorAll('#readings img')].every(one => one.naturalWidth === 60)")
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        first.get_by_role("button", name="Copy text 0").click()
+        wait_for_text(page, "#readings li:nth-child(3) .copy", "Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == "text 0"
+        with page.expect_download() as downloading:
+            first.get_by_role("link", name="Download").click()
+        assert downloading.value.suggested_filename.startswith("text_0-")
+        picture = cv2.imread(str(downloading.value.path()), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(picture, np.zeros((40, 60, 3)))
+        with page.expect_download() as downloading:
+            page.click("#list")
+        assert [one["number"] for one in json.loads(downloading.value.path().read_text())["readings"]] == [3, 2, 1]
+
+
+def test_without_a_clipboard_a_text_is_copied_all_the_same(start_run: Any, open_page: OpenPage) -> None:
+    """Browsers give a page by HTTP from another machine none."""
+    with start_run(max_targets=3, is_paused=True) as run:
+        run.view.show(several_targets())
+        page = open_page(run.view.url)
+        wait_for_text(page, "#readings", "text 0")
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page.evaluate("document.addEventListener('copy', () => { window.copied = getSelection().toString(); })")
+        page.get_by_role("button", name="Copy text 1").click()
+        wait_for_text(page, "#readings li:nth-child(2) .copy", "Copied")
+        assert page.evaluate("window.copied") == "text 1"
+
+
+def test_a_reading_cannot_write_into_the_page(start_run: Any, open_page: OpenPage) -> None:
+    text = "<img src=x onerror='document.title=1'>"
+    with start_run(is_paused=True) as run:
+        done = several_targets()
+        target = replace(done.result, label=text)
+        run.view.show(replace(done, result=target, targets=(target,)))
+        page = open_page(run.view.url)
+        wait_for_text(page, "#readings", "<img")
+        assert page.locator("#readings img").count() == 1
+        assert page.get_attribute("#readings .text", "title") == text
+
+
+def test_sliders_change_the_run_and_show_what_it_has(start_run: Any, open_page: OpenPage) -> None:
+    with start_run() as run:
+        page = open_page(run.view.url)
+        wait_for_text(page, "#min_score-value", "0.50, the model's own")
+        assert page.is_hidden("#as-options")
+        page.fill("#min_score", "0.3")
+        page.fill("#margin", "0.25")
+        page.fill("#smooth", "5")
+        state = run.wait_for(lambda state: state["settings"]["smooth"]["value"] == 0.5)
+        assert (state["settings"]["min_score"]["value"], state["settings"]["margin"]["value"]) == (0.3, 0.25)
+        wait_for_text(page, "#options", "--min-score 0.3 --smooth --smooth-cutoff 0.5 --margin 0.25")
+        wait_for_text(page, "#margin-value", "25 %")
+        other = open_page(run.view.url)
+        wait_for_text(other, "#margin-value", "25 %")
+        assert [other.input_value(f"#{name}") for name in ("min_score", "smooth", "margin")] == ["0.3", "5", "0.25"]
+        other.click("#min_score-own")
+        wait_for_text(page, "#min_score-value", "the model's own")
+        assert run.state()["settings"]["min_score"]["value"] is None
+
+
+def test_a_slider_that_goes_with_nothing_says_why(start_run: Any, open_page: OpenPage) -> None:
+    with start_run(model="digits", output="model") as run:
+        page = open_page(run.view.url)
+        wait_for_text(page, "[data-setting=smooth] .reason", "the graph has its own image")
+        wait_for_text(page, "[data-setting=min_score] .reason", "gives no score")
+        wait_for_text(page, "[data-setting=margin] .reason", "the graph's own image shows the target alone")
+        assert page.is_disabled("#smooth")
+        assert page.is_disabled("#min_score")
+        assert page.is_disabled("#margin")
+
+
+@pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+def test_a_region_is_drawn_on_the_picture(start_run: Any, open_page: OpenPage, width: int) -> None:
+    with start_run() as run:
+        page = open_page(run.view.url, viewport={"width": width, "height": 800})
+        wait_for_text(page, "#connection", "Live")
+        box = page.locator("#overlay").bounding_box()
+
+        def drag(*points: tuple[float, float]) -> None:
+            page.click("#draw")
+            for place, (x, y) in enumerate(points):
+                page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+                if place == 0:
+                    page.mouse.down()
+            assert page.locator("#drawn .region").count() == 1
+            page.mouse.up()
+
+        drag((0.9, 0.8), (0.5, 0.5), (0.1, 0.2))  # from any corner
+        state = run.wait_for(lambda state: state["settings"]["roi"]["value"] is not None)
+        assert np.allclose(state["settings"]["roi"]["value"], [0.1, 0.2, 0.8, 0.6], atol=0.02)
+        state = run.wait_for(lambda state: state["frame_size"][0] < 320)
+        x, y, wide, high = state["picture"]["region"]
+        assert state["picture"]["size"] == [320, 240]
+        assert state["frame_size"] == [wide, high]
+        page.wait_for_selector("#marks .region", state="attached")
+        assert page.evaluate("[frame.width, frame.height]") == [320, 240]
+        assert page.get_attribute("#marks > g", "transform") == f"translate({x} {y})"
+        drag((0.5, 0.5), (0.5, 0.505))
+        wait_for_text(page, "#notice", "That was a click")
+        page.click("#draw")
+        page.keyboard.press("Escape")
+        assert page.get_attribute("#draw", "aria-pressed") == "false"
+        page.click("#roi-whole")
+        run.wait_for(lambda state: state["frame_size"] == [320, 240])
+        page.fill("#roi", "0.5,0,0.5,1")
+        page.keyboard.press("Enter")
+        run.wait_for(lambda state: state["picture"]["region"] == [160, 0, 160, 240])
+
+
+def test_freezing_holds_the_answer_while_the_run_goes_on(start_run: Any, open_page: OpenPage) -> None:
+    with start_run() as run:
+        page = open_page(run.view.url)
+        wait_for_move(page, "frame")
+        page.click("#freeze")
+        wait_for_text(page, "#frame-caption", "frozen")
+        held = page.evaluate("[frame.toDataURL(), rectified.toDataURL(), target.getAttribute('points')]")
+        frames = run.state()["stats"]["frames"]
+        page.wait_for_function("frames => state.stats.frames > frames + 5", arg=frames)
+        assert page.evaluate("[frame.toDataURL(), rectified.toDataURL(), target.getAttribute('points')]") == held
+        run.pause()
+        last = run.state()["latest"]["frame"]
+        page.wait_for_function("last => state.latest.frame === last", arg=last)
+        page.click("#freeze")
+        page.wait_for_function("held => frame.toDataURL() !== held", arg=held[0])
+
+
+def test_full_screen_shows_answer_and_pictures_alone(start_run: Any, open_page: OpenPage) -> None:
+    with start_run() as run:
+        page = open_page(run.view.url)
+        wait_for_text(page, "#connection", "Live")
+        page.evaluate("stage.requestFullscreen = undefined")  # as on an iPhone
+        page.click("#full")
+        box = page.locator("#stage").bounding_box()
+        assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 1280, 800)
+        assert page.locator("#frame").bounding_box()["height"] > 500
+        page.keyboard.press("Escape")
+        wait_for_text(page, "#full", "Full screen")
+        assert page.locator("#frame").bounding_box()["height"] < 500
+
+
+def test_temperature_throttling_and_disk(start_run: Any, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = MachineState("Raspberry Pi 4 Model B", 81.26, Throttling(0x50004), "/out", 700_000_000, 31_000_000_000)
+    monkeypatch.setattr(machine_watch, "machine_state", lambda folder: state)
+    with start_run() as run:
+        page = open_page(run.view.url)
+        wait_for_text(page, "#temperature", "81.3 °C")
+        wait_for_text(page, "#throttled", "throttled")
+        wait_for_text(page, "#disk", "700 MB")
+        wait_for_text(page, "#board", "Raspberry Pi 4 Model B")
+        assert page.locator("#numbers .bad").count() == 3

@@ -38,7 +38,7 @@ def test_the_page_needs_nothing_from_elsewhere(run: Any) -> None:
     assert status == 200
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "http" not in page
-    for file in ("/page.css", "/page.js", "/icon.svg", "/sign_in.js"):
+    for file in ("/page.css", "/page.js", "/pictures.js", "/readings.js", "/settings.js", "/icon.svg", "/sign_in.js"):
         assert f'"{file}"' in page or file == "/sign_in.js"
         assert run.request(file)[0] == 200
 
@@ -148,6 +148,7 @@ def test_metrics(run: Any) -> None:
     assert samples["stn_rectify_latency_seconds_bucket", "5.0"] == frames
     assert 0 < samples["stn_rectify_latency_seconds_sum", None] < frames * 5
     assert 0 < samples["stn_rectify_score", None] <= 1
+    wait_for("the machine's state", lambda: "\nstn_rectify_disk_free_bytes " in run.request("/metrics")[2])
     for name in ("dropped", "misses", "failed", "reconnections"):
         assert samples[f"stn_rectify_{name}_total", None] == 0
 

@@ -26,7 +26,8 @@ from stn_rectify.models.synthesis.targets.typeset.labels_and_signs import (
 from stn_rectify.models.synthesis.targets.typeset.plates import draw_typeset_plate
 from stn_rectify.runtime.arrays import Image
 
-_LONG_SIDE = 480
+#: Longer side of a picture, pixels.
+LONG_SIDE = 480
 _SHORT_SIDE_MIN = 90
 
 
@@ -55,19 +56,22 @@ _RECIPES = (
 )
 
 
-def draw_typeset_target(rng: np.random.Generator, pictures: Sequence[Image], kind: str | None = None) -> TargetTexture:
+def draw_typeset_target(
+    rng: np.random.Generator, pictures: Sequence[Image], kind: str | None = None, *, long_side: int = LONG_SIDE
+) -> TargetTexture:
     """Draws one target with words on it.
 
     Args:
         rng: the texture's random numbers.
         pictures: what may be printed on it, uint8 [h, w, 3] BGR each.
         kind: what it is, see `stn_rectify.models.synthesis.TARGET_KINDS`; any that has words when None.
+        long_side: of its picture, pixels.
     """
     recipes = [recipe for recipe in _RECIPES if kind is None or recipe.kind == kind]
     shares = np.array([recipe.share for recipe in recipes])
     recipe = recipes[int(rng.choice(len(recipes), p=shares / shares.sum()))]
     aspect = float(np.exp(rng.uniform(*np.log(recipe.aspects))))
-    width, height = texture_size(aspect, _LONG_SIDE, _SHORT_SIDE_MIN)
+    width, height = texture_size(aspect, long_side, _SHORT_SIDE_MIN)
     image = recipe.draw(rng, width, height, pictures)
     if rng.random() < 0.4:
         image = shaded(rng, image, rng.uniform(2, 12))

@@ -12,21 +12,24 @@ from stn_rectify.runtime.command.options.run_options import RunOptions, parse_op
 
 # Together they set every option to something other than its default.
 COMMAND_LINES = (
-    "--config= --print-config --debug --image a b --max-pixels 9M "
+    "--config= --print-config --debug --quiet --list-models --print-schema --print-completion bash "
+    "--image a b --max-pixels 9M --frozen-after 7 --commit-interval 7 "
     "--width 640 --height 480 --framerate 30 --fourcc MJPG --no-reconnect "
     "--reconnect-timeout 5 --hflip --vflip --rotation 90 --roi 0,0,1,0.5 --model fast --threads 2 --output frame a.mp4 "
     "--output-size 320x --refine 0 --scan fast --margin 0.1 --upright off --max-archive-bytes 2M --max-tensor-bytes 2G "
     "--recognizer-sha256 00 "
-    "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --scan-every 5 --recognizer digits --labels a.txt "
-    "--recognizer-command x --recognizer-timeout 3 --text block --label-characters A-Z --known a.txt "
+    "--min-score 0.5 --max-targets 4 --on-miss skip --smooth --smooth-cutoff 2 --scan-every 5 --recognizer digits "
+    "--labels a.txt --recognizer-command x --recognizer-timeout 3 --text block --label-characters A-Z --known a.txt "
     "--known-distance 2 --min-label-length 4 --label-format [A-Z]+ --no-lookalikes --label-map a.txt "
     "--top-k 3 --beam-width 2 --every 3 --recognize-when steady --vote 5 --jsonl - --show --frames 5 --save out "
     "--save-every 2 --save-interval 1 --save-format jpg --save-limit 2G --mqtt mqtt://me@host/topic --mqtt-interval 1 "
-    "--mqtt-discovery off --serve 8080 --token secret --serve-models fast",
+    "--mqtt-discovery off --no-mqtt-pictures --mqtt-picture-interval 5 --serve 8080 --token secret --serve-models fast",
     "--video a.mp4",
     "--camera 0",
     "--demo",
     "--list-cameras",
+    "--demo --verbose",
+    "a.jpg b.mp4 --list-models",
 )
 
 

@@ -18,9 +18,6 @@ from stn_rectify.runtime.geometry import (
 )
 from stn_rectify.runtime.rectifying.refining.turning import (
     TurnVote,
-    aspect_of,
-    letterbox_size,
-    letterboxed,
     quarters_between,
     turn_of,
     turned_corners,
@@ -161,23 +158,6 @@ def test_the_order_of_other_corners_is_found_again(quarters: int) -> None:
     corners = 100 + 40 * SQUARE * (2, 1) + [[0, 0], [3, 1], [-2, 4], [1, -3]]
     moved = turned_corners(corners, -quarters) + np.array([12, -7])
     assert quarters_between(moved, corners) == quarters
-
-
-@pytest.mark.parametrize(
-    ("aspect", "size"), [(1.0, (96, 96)), (1.5, (96, 64)), (1 / 1.5, (64, 96)), (4.6, (96, 24)), (0.1, (24, 96))]
-)
-def test_the_network_sees_the_targets_aspect_in_the_middle_of_grey(aspect: float, size: tuple[int, int]) -> None:
-    assert letterbox_size(aspect, 96) == size
-    crop = np.full((size[1], size[0], 3), 7, np.uint8)
-    square = letterboxed(crop, 96)
-    np.testing.assert_array_equal(np.rot90(square, 2), square)
-    assert (square == 7).sum() == crop.size
-    assert set(np.unique(square)) <= {7, 128}
-
-
-def test_the_aspect_is_that_of_the_edges_in_the_frame() -> None:
-    assert aspect_of(100 + 30 * SQUARE * (2, 1)) == pytest.approx(2)
-    assert aspect_of(np.roll(100 + 30 * SQUARE * (2, 1), 1, axis=0)) == pytest.approx(0.5)
 
 
 class TestVotes:

@@ -1,0 +1,232 @@
+"""Measures at which places of the frame a sampler reads, and how these follow from θ: by what it makes of ramps.
+
+A bilinear sampler that is shown the image I(x, y) = x gives the x at which it reads, exactly; shown y, the y. So a
+sampler tells its own coordinates, whatever it is made of, and a matrix M with (x, y) = M · (j, i, 1) is fitted to them
+for many θ, then M = K · θ + k to the matrices. Images are from 0 to 1, so that a sampler that holds its result there
+gives the same. That it is bilinear shows on noise (`borders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stn_rectify.runtime.arrays import Array, FloatArray
+from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
+
+#: frames float32 [B, H, W, C] and θ float32 [B, n] → rectified images [B, h, w, C].
+SampleFunction = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], Array]
+
+#: A sampler whose coordinates are further from linear ones than this is another; float32 leaves 1/100 of it.
+MOST_RESIDUAL_PX = 0.005
+_STEP = 0.06  # of the frame's shorter side: how far a pose moves the image
+_EDGE_PX = 0.02
+_FLAT = 1e-3  # how far what comes of a white frame may be from white, where the sampler reads inside
+_LEAST_INSIDE = 0.05  # share of the pixels that must be read inside the frame
+_ON_PIXELS_PX = 1e-3
+_DRAWS, _LEAST_AGREEING = 40, 0.4
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """(x, y) = M · (j, i, 1), in pixels, with M.ravel() = K · θ + k: from pixels of the rectified image to the frame's.
+
+    Attributes:
+        K: float64 [6, n].
+        k: float64 [6].
+        residual_px: the largest distance of a measured place from that, in the poses measured.
+        theta: a θ whose image shows the inside of the frame, float64 [n].
+        spread: how much of each number of θ moves the image by some percent of the frame, float64 [n].
+    """
+
+    K: FloatArray = field(repr=False)
+    k: FloatArray = field(repr=False)
+    residual_px: float
+    theta: FloatArray = field(repr=False)
+    spread: FloatArray = field(repr=False)
+
+    def matrix(self, theta: FloatArray) -> FloatArray:
+        """M for one θ, [2, 3]."""
+        return np.asarray((self.K @ theta + self.k).reshape(2, 3))
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What a sampler read for some θ: x and y [P, h, w], and where they are inside the frame, bool [P, h, w]."""
+
+    x: Array
+    y: Array
+    inside: npt.NDArray[np.bool_]
+
+    @property
+    def share(self) -> float:
+        return float(self.inside.mean())
+
+
+class SamplerProbe:
+    """A sampler to ask where it reads.
+
+    Args:
+        name: of the model, for messages.
+        sample: the sampler.
+        frame_shape: height, width, channels of the frame.
+        batch: the batch size that ``sample`` takes; None for any.
+    """
+
+    def __init__(
+        self, name: str, sample: SampleFunction, frame_shape: tuple[int, int, int], batch: int | None = None
+    ) -> None:
+        self.name, self.frame_shape = name, frame_shape
+        self._sample, self._batch = sample, batch
+
+    def images(self, frames: Array, thetas: Array) -> Array:
+        """The rectified images [P, h, w, C] of one frame [H, W, C], or of one each [P, H, W, C], for θ [P, n]."""
+        thetas = np.asarray(thetas, np.float32)
+        frames = np.broadcast_to(np.asarray(frames, np.float32), (len(thetas), *self.frame_shape))
+        step = self._batch or 16
+        made = []
+        for first in range(0, len(thetas), step):
+            some, poses = frames[first : first + step], thetas[first : first + step]
+            missing = step - len(poses) if self._batch else 0
+            poses = np.concatenate([poses, np.repeat(poses[-1:], missing, axis=0)])
+            some = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
+            made.append(np.asarray(self._sample(some, poses), np.float64)[: step - missing])
+        return np.concatenate(made)
+
+    def affine_map(self, theta: FloatArray) -> AffineMap | None:
+        """Fits the places to θ; None if they are no linear function of it, or no affine image of the output's pixels.
+
+        Args:
+            theta: one that the model itself gives, [n], to start from.
+
+        Raises:
+            ModelFileError: if what it reads is not the frame itself, bilinearly; or nothing of the frame is found.
+        """
+        rng = np.random.default_rng(0)
+        start = self._start(theta)
+        spread = self._spread(start)
+        thetas = start + rng.normal(0, 1, (24 + 4 * len(start), len(start))) * spread
+        places = self._places(thetas)
+        self._check_pixels(thetas, places)
+        matrices, kept = [], []
+        for number in range(len(thetas)):
+            matrix = _fitted_matrix(places.x[number], places.y[number], places.inside[number], rng)
+            if matrix is not None:
+                matrices.append(matrix)
+                kept.append(number)
+        if len(kept) < 2 * (len(start) + 1):
+            return None
+        numbers = np.concatenate([thetas[kept], np.ones((len(kept), 1))], axis=1)
+        solution, *_ = np.linalg.lstsq(numbers, np.reshape(matrices, (len(kept), 6)), rcond=None)
+        fitted = (numbers @ solution).reshape(-1, 2, 3)
+        height, width = places.x.shape[1:]
+        ends = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1.0]])
+        residual = float(np.abs((fitted - matrices) @ ends.T).max())
+        if not residual <= MOST_RESIDUAL_PX:
+            return None
+        return AffineMap(solution[:-1].T, solution[-1], residual, start, spread)
+
+    def _start(self, theta: FloatArray) -> FloatArray:
+        """A θ that shows the inside of the frame: the middle of it, if the usual numbers do that."""
+        starts = [theta]
+        if len(theta) in THETA_SIZE.values():
+            transform = next(name for name, size in THETA_SIZE.items() if size == len(theta))
+            identity = identity_theta(transform)
+            starts.insert(0, np.where(identity == 1, 0.6, identity) if transform != "tps" else 0.6 * identity)
+        shares = [self._places(start[None]).share for start in starts]
+        best = int(np.argmax(shares))
+        if shares[best] < _LEAST_INSIDE:
+            self._check_values(starts)
+            raise ModelFileError(
+                f"{self.name}: its sampler shows nothing of the frame, neither at the theta that the model gives for "
+                "random frames nor at the usual ones: pixel values may be cut off (--value-range), or the model is "
+                "untrained"
+            )
+        return np.asarray(starts[best], np.float64)
+
+    def _check_values(self, thetas: list[FloatArray]) -> None:
+        """Refuses a sampler whose black is not black, or whose white is not white."""
+        black, white = (self.images(np.full(self.frame_shape, value), np.stack(thetas)) for value in (0.0, 1.0))
+        if np.abs(black).max() > _FLAT or white.max() > 1 + _FLAT:
+            raise ModelFileError(
+                f"{self.name}: its sampler does not read the frame itself: values 0 and 1 become "
+                f"{np.median(black):.3g} and {white.max():.3g}; let it read the frame before each channel is scaled or "
+                "shifted by numbers of its own, or do that by the same ones for all (Rescaling)"
+            )
+
+    def _spread(self, start: FloatArray) -> FloatArray:
+        """How much of each number of θ moves the image by `_STEP`."""
+        target = _STEP * min(self.frame_shape[:2])
+        spread = np.zeros(len(start))
+        before = self._places(start[None])
+        for place in range(len(start)):
+            step = 0.05
+            for _ in range(8):
+                after = self._places((start + step * np.eye(len(start))[place])[None])
+                both = before.inside & after.inside
+                if both.mean() >= _LEAST_INSIDE / 2:
+                    moved = float(np.hypot(after.x - before.x, after.y - before.y)[both].max())
+                    spread[place] = step * min(target / max(moved, 1e-9), 50.0)
+                    if moved >= target / 50:
+                        break
+                    step *= 20
+                else:
+                    step /= 10
+        return spread
+
+    def _places(self, thetas: Array) -> _Places:
+        height, width, _ = self.frame_shape
+        y, x = (axis / max(1, n - 1) for axis, n in zip(np.mgrid[0:height, 0:width], (height, width), strict=True))
+        white, at_x, at_y = (self.images(plane[..., None], thetas)[..., 0] for plane in (np.ones_like(x), x, y))
+        at_x, at_y = at_x * (width - 1), at_y * (height - 1)
+        inside = np.abs(white - 1) < _FLAT
+        for found, size in ((at_x, width), (at_y, height)):
+            # The last pixel and the one before it may be where a sampler holds what lies outside.
+            inside &= (found > _EDGE_PX) & (found < size - 1 - _EDGE_PX) & (np.abs(found - (size - 2)) > _EDGE_PX)
+        return _Places(at_x, at_y, inside)
+
+    def _check_pixels(self, thetas: Array, places: _Places) -> None:
+        """Refuses what reads something else than the frame's own pixels, or the nearest ones."""
+        inside = places.inside
+        self._check_values(list(thetas[:4]))
+        read = np.concatenate([places.x[inside], places.y[inside]])
+        if read.size and np.abs(read - np.rint(read)).max() < _ON_PIXELS_PX:
+            raise ModelFileError(
+                f"{self.name}: its sampler reads the nearest pixel, and not between pixels; sample bilinearly"
+            )
+
+
+def _fitted_matrix(x: Array, y: Array, inside: npt.NDArray[np.bool_], rng: np.random.Generator) -> FloatArray | None:
+    """M [2, 3] of one pose; None if the places are no affine image of the pixels.
+
+    Most of the places must agree, not all: where a sampler mirrors what lies outside they are inside, too.
+    """
+    i, j = np.nonzero(inside)
+    if len(i) < 12:
+        return None
+    pixels = np.stack([j, i, np.ones(len(i))], axis=1)
+    places = np.stack([x[inside], y[inside]], axis=1)
+    best: npt.NDArray[np.bool_] | None = None
+    for three in _triples(len(i), rng):
+        try:
+            matrix = np.linalg.solve(pixels[three], places[three])
+        except np.linalg.LinAlgError:
+            continue
+        agreeing = np.abs(pixels @ matrix - places).max(axis=1) < 4 * MOST_RESIDUAL_PX
+        if best is None or agreeing.sum() > best.sum():
+            best = agreeing
+            if agreeing.all():
+                break
+    if best is None or best.sum() < max(12, _LEAST_AGREEING * len(i)):
+        return None
+    solution, *_ = np.linalg.lstsq(pixels[best], places[best], rcond=None)
+    return np.asarray(solution.T)
+
+
+def _triples(count: int, rng: np.random.Generator) -> Iterator[Array]:
+    for _ in range(_DRAWS):
+        yield rng.choice(count, 3, replace=False)

@@ -1,0 +1,138 @@
+"""Finds the sampler of a graph: what it reads, what θ may be, and the image that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, described, linear_source
+from stn_rectify.runtime.errors import ModelFileError
+
+# Operations that read at computed places, and which of their inputs says where.
+_READS_AT = {
+    "Gather": 1,
+    "GatherV2": 1,
+    "GatherNd": 1,
+    "ImageProjectiveTransformV2": 1,
+    "ImageProjectiveTransformV3": 1,
+}
+_CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhile", "If", "StatelessIf", "Case")
+#: θ has at least and at most so many numbers: scale and shift; the 16 control points of a spline, and then some.
+_FEWEST, _MOST = 2, 64
+
+
+@dataclass(frozen=True)
+class SamplerSite:
+    """Where a graph samples the frame.
+
+    Attributes:
+        thetas: the tensors [B, n] that all poses go through and that may be θ, the earliest first: what the last
+            dense layer before the sampler gives, and what is made of that, by an activation say.
+        rectified: the image that the sampler makes, [B, h, w, C].
+        size: h and w.
+    """
+
+    thetas: tuple[Any, ...]
+    rectified: Any
+    size: tuple[int, int]
+
+
+def find_sampler(graph: FrozenGraph) -> SamplerSite:
+    """Finds what reads the frame at places that depend on the frame: a sampler, whatever it is made of.
+
+    Raises:
+        ModelFileError: if there is none, it reads something else than the frame, or nothing lies between the frame and
+            the places that could be θ; the message says which.
+    """
+    _refuse_loops(graph)
+    known = {t.ref() for t in graph.of_frame}
+    reads = [
+        op
+        for op in graph.operations
+        if op.type in _READS_AT
+        and op.inputs[0].ref() in known
+        and op.inputs[_READS_AT[op.type]].ref() in known
+        and graph.depends(graph.outputs, op.outputs[0])
+    ]
+    if not reads:
+        raise ModelFileError(
+            f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
+            "recognizer of its own is called NAME.recognizer.keras"
+        )
+    places = [op.inputs[_READS_AT[op.type]] for op in reads]
+    thetas = _thetas(graph, places)
+    rectified = _rectified(graph, [op.outputs[0] for op in reads], thetas[0])
+    _refuse_features(graph, [op.inputs[0] for op in reads])
+    height, width = graph.shape(rectified)[1:3]  # type: ignore[index]
+    return SamplerSite(tuple(thetas), rectified, (int(height or 0), int(width or 0)))
+
+
+def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+    above = graph.ancestors(places)
+    rows = [t for t in graph.of_frame if t.ref() in above and _is_row(graph, t)]
+    gates = list(graph.gates(places, rows, graph.frame))
+    if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
+        raise ModelFileError(
+            f"{graph.name}: has several samplers, each with a theta of its own; one can be converted: save the part of "
+            "the model up to the first one's image as a model"
+        )
+    if not gates:
+        raise ModelFileError(
+            f"{graph.name}: the places that {described(places[0])} gives are not made from a row of {_FEWEST} to "
+            f"{_MOST} numbers for each frame: there is no theta; end the localization network with a Dense layer"
+        )
+    products = [k for k, t in enumerate(gates) if t.op.type == "MatMul" and linear_source(t) is not None]
+    gates = gates[products[-1] :] if products else gates
+    while len(gates) > 1 and (source := linear_source(gates[1])) is not None and graph.behind(source) is gates[0]:
+        del gates[0]  # its bias, or another factor, follows
+    return gates
+
+
+def _is_row(graph: FrozenGraph, tensor: Any) -> bool:
+    shape = graph.shape(tensor)
+    if shape is None or len(shape) != 2 or shape[0] not in (1, graph.frame.shape[0]) or shape[1] is None:
+        return False
+    return tensor.dtype.is_floating and _FEWEST <= shape[1] <= _MOST
+
+
+def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> Any:
+    """The first image through which all goes that the outputs know of the pixels read, and of θ with them."""
+    channels = graph.frame.shape[3]
+    outputs = [t for t in graph.outputs if any(graph.depends([t], pixel) for pixel in pixels)]
+    for image in graph.of_frame:
+        shape = graph.shape(image)
+        if shape is None or len(shape) != 4 or None in shape[1:] or shape[3] != channels:
+            continue
+        if not any(graph.depends([image], pixel) for pixel in pixels):
+            continue
+        others = [source for source in (*pixels, theta) if source is not image]
+        if not any(graph.depends(outputs, source, not_through=image) for source in others):
+            return image
+    raise ModelFileError(
+        f"{graph.name}: {described(pixels[0])} samples, but what comes of it is at no point an image of {channels} "
+        "channels and fixed size that all that follows is made from; save the model with the rectified image as an "
+        "output, and nothing else that depends on theta"
+    )
+
+
+def _refuse_loops(graph: FrozenGraph) -> None:
+    """Refuses loops and branches that depend on the frame: parts of their inside cannot be run alone."""
+    for tensor in graph.of_frame:
+        if tensor.op.type in _CONTROL:
+            raise ModelFileError(
+                f"{graph.name}: {described(tensor)} is of a loop or a branch (tf.map_fn, tf.while_loop, tf.cond), for "
+                "which there is no INT8 operator; write it for the whole batch at once"
+            )
+
+
+def _refuse_features(graph: FrozenGraph, images: Sequence[Any]) -> None:
+    """Refuses a sampler of feature maps: convolutions lie between the frame and what it reads."""
+    for image in images:
+        for reference in graph.ancestors([image]):
+            op = reference.deref().op
+            if op.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "MaxPool"):
+                raise ModelFileError(
+                    f"{graph.name}: samples the output of node {op.name!r} ({op.type}), not the frame; the sampler "
+                    "must read the frame itself"
+                )

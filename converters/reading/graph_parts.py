@@ -1,0 +1,346 @@
+"""Takes an STN apart by its graph: a SavedModel, or a Keras model whose sampler is not ours. No layers, operations.
+
+θ is found as the last row of numbers that all poses go through and that is a linear function of something; what follows
+is not believed but measured. Where it is our grid and sampler they are taken as they are; any other bilinear sampler
+is folded into the linear function (`foreign`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from stn_rectify.converters.reading.foreign.borders import find_border
+from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
+from stn_rectify.converters.reading.foreign.coordinates import MOST_RESIDUAL_PX, AffineMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, constant, described, linear_source
+from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
+from stn_rectify.converters.reading.keras_trace import prepare_layers
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head
+from stn_rectify.models.network.keras_file import keras_reason
+from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
+from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
+from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
+
+_GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
+_POSES = 8
+_NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Erf", "Expm1", "Log1p", "Softplus")
+_MOST_DIFFERENCE = 1e-3  # of pixel values in [0, 1]: float32 arithmetic in another order
+
+
+def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | None = None) -> StnParts:
+    """Finds trunk, head, grid, sampler and recognizer in the graph of the signature ``serving_default``.
+
+    Args:
+        folder: the SavedModel.
+        accept_border: take the nearest of our paddings where the sampler's is none of them.
+        name: of the model, for messages; None: the folder's.
+
+    Raises:
+        DataError: if the folder cannot be loaded.
+        ModelFileError: if it is not an STN at its input that can be converted; the message says which node and why.
+    """
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        function = loaded.signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises whatever its parts raise
+        raise DataError(
+            f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
+        ) from error
+    return _GraphReader(FrozenGraph(name or folder.name, function), accept_border).parts()
+
+
+def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> StnParts:
+    """The same of a Keras model with whatever layers.
+
+    Raises:
+        ModelFileError: if it cannot be run on one image, or is not an STN that can be converted.
+    """
+    name = str(model.name)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
+    shapes, dtype = [tuple(t.shape) for t in model.inputs or ()], model.inputs[0].dtype if model.inputs else "float32"
+    if not shapes:  # a subclass of keras.Model: the shape that it was built with
+        built = (model.get_build_config() or {}).get("input_shape")
+        shapes = [tuple(built)] if isinstance(built, list | tuple) else []
+    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
+        raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
+    prepare_layers(model)
+    spec = tf.TensorSpec(shapes[0], dtype, name="frame")
+    try:
+        concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
+    except Exception as error:  # whatever the layers raise
+        raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
+    return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
+
+
+@dataclass(frozen=True)
+class _Pose:
+    """θ of a graph, and what it means.
+
+    Attributes:
+        theta: the tensor, [B, n].
+        transform: ``"affine"``, ``"projective"`` or ``"tps"``.
+        padding: of `PADDINGS`.
+        convention: how its numbers become those of our θ; None: they are.
+    """
+
+    theta: Any
+    transform: str
+    padding: str
+    convention: Convention | None
+
+
+class _GraphReader:
+    """Reads the parts of one graph."""
+
+    def __init__(self, graph: FrozenGraph, accept_border: bool) -> None:
+        self.graph, self.name = graph, graph.name
+        self._accept_border = accept_border
+        self._notes: list[str] = []
+        graph.check_numbers()
+        height, width, channels = (int(n) for n in graph.frame.shape[1:])
+        self.frame_shape = (height, width, channels)
+        self._batch = self._working_batch()
+
+    def parts(self) -> StnParts:
+        graph = self.graph
+        site = find_sampler(graph)
+        pose = self._pose(site)
+        kernel, bias, features = self._linear(pose.theta)
+        score, class_scores = self._other_outputs(pose.theta, site)
+        if any(graph.behind(features) is tensor for tensor in score.values()):
+            raise ModelFileError(
+                f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
+                "needs features of its own"
+            )
+        whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
+        convention = pose.convention
+        if convention is not None:
+            kernel = np.asarray(kernel @ convention.B.T, np.float32)
+            bias = np.asarray(convention.B @ bias + convention.b, np.float32)
+            whole = _with_our_theta(whole, convention)
+        parts = StnParts(
+            trunk=graph.function(graph.frame, {"features": features, **score}),
+            recognizer=graph.function(site.rectified, class_scores) if class_scores else None,
+            whole=whole,
+            kernel=kernel,
+            bias=bias,
+            transform=pose.transform,
+            padding=pose.padding,
+            input_size=self.frame_shape[:2],
+            output_size=site.size,
+            channels=self.frame_shape[2],
+            classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
+            batch=self._batch,
+            convention=convention,
+            scaling=graph.scaling,
+            notes=tuple(self._notes),
+        )
+        check_head(self.name, described(pose.theta), parts)
+        return parts
+
+    def _working_batch(self) -> int | None:
+        """The batch size that the graph takes; None for any.
+
+        Raises:
+            ModelFileError: if it does not run.
+        """
+        stated = self.graph.frame.shape[0]
+        for count in (2, 1) if stated is None else (stated,):
+            try:
+                self.graph.run(
+                    [(self.graph.frame, np.zeros((count, *self.frame_shape), np.float32))], *self.graph.outputs
+                )
+            except tf.errors.OpError as error:
+                reason = first_line(error)
+            else:
+                return None if count == 2 and stated is None else count
+        raise ModelFileError(f"{self.name}: does not run on a black frame: {reason}")
+
+    # Outputs
+
+    def _other_outputs(self, theta: Any, site: SamplerSite) -> tuple[dict[str, Any], dict[str, Any]]:
+        graph, rectified = self.graph, site.rectified
+        inside = graph.ancestors([rectified], [theta])
+        inside = {t for t in inside if graph.depends([t.deref()], theta)}
+        score: dict[str, Any] = {}
+        class_scores: dict[str, Any] = {}
+        for output in graph.outputs:
+            if any(output is tensor for tensor in (*site.thetas, rectified, *score.values(), *class_scores.values())):
+                continue
+            follows = graph.depends([output], rectified)
+            # How many numbers a frame has; 0: not a row of float32 numbers.
+            size = (output.shape[1] or 0) if output.shape.rank == 2 and output.dtype == tf.float32 else 0
+            if follows and size > 1 and not class_scores:
+                class_scores["class_scores"] = output
+            elif not follows and size == 1 and not score:
+                score["score"] = output
+            elif not follows and (output.ref() in inside or _unshaped(output) is theta):
+                self._notes.append(
+                    f"{self.name}: output {output.op.name!r} lies inside the sampler and is left out of the file"
+                )
+                continue
+            else:
+                description = f"{output.dtype.name} of shape {output.shape}"
+                raise ModelFileError(
+                    f"{self.name}: output {output.op.name!r}, {description}, is neither the rectified "
+                    "image, theta, a score [batch, 1] nor the class scores of a recognizer [batch, classes]"
+                )
+            if follows and graph.depends([output], graph.frame, not_through=rectified):
+                raise ModelFileError(
+                    f"{self.name}: output {output.op.name!r} sees not only the rectified image but also the frame; a "
+                    "recognizer must see the rectified image alone"
+                )
+        return score, class_scores
+
+    # The linear function before θ
+
+    def _linear(self, theta: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Any]:
+        """Kernel, bias and the tensor that they are applied to: the input of the first product in a row of them."""
+        tensor, features = self.graph.behind(theta), None
+        while (source := linear_source(tensor)) is not None:
+            if tensor.op.type == "MatMul":
+                features = source
+            tensor = self.graph.behind(source)
+        size = self.graph.row_size(theta)
+        if features is None:  # behind an activation: as it is
+            self._refuse_float(theta)
+            return np.eye(size, dtype=np.float32), np.zeros(size, np.float32), theta
+        direct = self._dense(theta, features)
+        if direct is not None:
+            return *direct, features
+        count = self.graph.row_size(features)
+        bias = self.graph.run([(features, np.zeros((1, count), np.float32))], theta)
+        kernel = self.graph.run([(features, np.eye(count, dtype=np.float32))], theta) - bias
+        return kernel, bias[0], features
+
+    def _refuse_float(self, theta: Any) -> None:
+        """Refuses a θ made of what the last dense layer gives by functions that have no INT8 operator."""
+        for reference in self.graph.ancestors([theta]):
+            op = reference.deref().op
+            if op.type in _NO_INT8 and self.graph.depends(op.inputs, self.graph.frame):
+                raise ModelFileError(
+                    f"{self.name}: the places where its sampler reads are a linear function of {described(theta)}, but "
+                    f"that is made by {described(op.outputs[0])}, which has no INT8 operator; let the network give the "
+                    "matrix itself"
+                )
+
+    def _dense(self, theta: Any, features: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """Kernel and bias as they are in the graph, to the last bit; None if there is more between the two tensors."""
+        op, bias = theta.op, np.zeros(theta.shape[1], np.float32)
+        if op.type in ("BiasAdd", "Add", "AddV2"):
+            sides = list(op.inputs)
+            which = 1 if constant(sides[1]) is not None else 0
+            added = constant(sides[which])
+            bias = bias if added is None else np.broadcast_to(np.float32(added), bias.shape)
+            op = self.graph.behind(sides[1 - which]).op
+        if op.type != "MatMul" or op.inputs[0] is not features or op.get_attr("transpose_b"):
+            return None
+        return np.asarray(constant(op.inputs[1]), np.float32), np.array(bias, np.float32)
+
+    # What was measured
+
+    def _pose(self, site: SamplerSite) -> _Pose:
+        """The first tensor that is θ: the sampler is ours, or reads at places that are a linear function of it."""
+        reasons = []
+        for theta in site.thetas:
+            sample = self._sampler(theta, site.rectified)
+            ours = self._ours(theta, site, sample)
+            if ours is not None:
+                return ours
+        for theta in site.thetas:
+            probe = SamplerProbe(self.name, self._sampler(theta, site.rectified), self.frame_shape, self._batch)
+            found = probe.affine_map(self._usual_theta(theta))
+            if found is not None:
+                return self._folded(theta, site, probe, found)
+            reasons.append(described(theta))
+        raise ModelFileError(
+            f"{self.name}: the places where its sampler reads are no linear function of {reasons[0]}, within "
+            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine transforms of any "
+            "convention can be converted, and grids of stn_rectify"
+        )
+
+    def _sampler(self, theta: Any, rectified: Any) -> Callable[[Array, Array], Array]:
+        part = self.graph.part([self.graph.frame, theta], [rectified])
+
+        def sample(frames: Array, thetas: Array) -> Array:
+            (images,) = part(tf.constant(frames, tf.float32), tf.constant(thetas, tf.float32))
+            return np.asarray(images)
+
+        return sample
+
+    def _usual_theta(self, theta: Any) -> Array:
+        """The mean θ of some frames of noise, float64 [n]."""
+        count = self._batch or 4
+        frames = np.random.default_rng(2).random((count, *self.frame_shape), np.float32)
+        return np.asarray(self.graph.run([(self.graph.frame, frames)], theta).mean(axis=0), np.float64)
+
+    def _ours(self, theta: Any, site: SamplerSite, sample: Callable[[Array, Array], Array]) -> _Pose | None:
+        """The transform and padding with which our layers give the same image, for random frames and poses."""
+        size = self.graph.row_size(theta)
+        transform = next((name for name, numbers in THETA_SIZE.items() if numbers == size), None)
+        if transform is None:
+            return None
+        grid = _GRIDS[transform](self.frame_shape[:2], site.size)
+        rng = np.random.default_rng(0)
+        identity = identity_theta(transform)
+        difference = dict.fromkeys(PADDINGS, 0.0)
+        count = self._batch or 1
+        for _ in range(_POSES):
+            frames = rng.random((count, *self.frame_shape), np.float32)
+            poses = np.asarray(identity + rng.normal(0, 0.15, (count, len(identity))), np.float32)
+            theirs = sample(frames, poses)
+            places = grid(poses)
+            for padding in PADDINGS:
+                ours = np.asarray(BilinearSampler(padding)([frames, places]))
+                difference[padding] = max(difference[padding], float(np.abs(ours - theirs).max()))
+            if min(difference.values()) > _MOST_DIFFERENCE:
+                return None
+        best = min(difference, key=lambda padding: difference[padding])
+        return _Pose(theta, transform, best, None)
+
+    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: AffineMap) -> _Pose:
+        border = find_border(probe, found)
+        notes: tuple[str, ...] = ()
+        if not border.exact:
+            share = f"{100 * border.differs:.1f} % of the pixels differ on poses that leave the frame"
+            what = (
+                f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
+            )
+            if not self._accept_border:
+                raise ModelFileError(
+                    f"{self.name}: {what}; with --accept-border the nearest, {border.padding}, is taken: {share}"
+                )
+            notes = (f"{what}: {border.padding} was taken (--accept-border), and {share}",)
+        input_size = self.frame_shape[:2]
+        B, b = fold(found, input_size, site.size)
+        name = convention_name(found, input_size, site.size)
+        convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
+        return _Pose(theta, "affine", border.padding, convention)
+
+
+def _unshaped(tensor: Any) -> Any:
+    """The tensor whose numbers another has in some other shape."""
+    while tensor.op.type in ("Reshape", "Squeeze", "ExpandDims", "Identity"):
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
+def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:
+    """The same function with θ in our convention."""
+    B, b = (np.asarray(part, np.float32) for part in (convention.B.T, convention.b))
+
+    def run(frames: Any) -> dict[str, Any]:
+        outputs = whole(frames)
+        return {**outputs, "theta": tf.matmul(outputs["theta"], B) + b}
+
+    return run

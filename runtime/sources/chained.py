@@ -1,0 +1,101 @@
+"""Several sources, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.images.kinds import called_image
+from stn_rectify.runtime.sources.addresses import is_url, without_secrets
+from stn_rectify.runtime.sources.kinds import option_for
+from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
+
+
+def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Names of sources in their order, images that follow one another together.
+
+    Args:
+        names: one or more; see `option_for`.
+
+    Returns:
+        The option that takes each group, ``"image"``, ``"video"``, ``"camera"`` or ``"demo"``, and the names in it.
+
+    Raises:
+        UsageError: if one is nothing to rectify; if one that need not end stands before others; if the same camera, or
+            standard input, is not alone.
+    """
+    groups: list[tuple[str, list[str]]] = []
+    for place, name in enumerate(names):
+        # Of many files each is opened when its turn has come, and what is called an image is taken for one until then.
+        is_image = len(names) > 1 and called_image(os.path.splitext(name)[1].lower()) and os.path.isfile(name)
+        option = "image" if is_image else option_for(name)
+        is_endless = option == "camera" or (option == "video" and is_url(name))
+        if is_endless and place < len(names) - 1:
+            raise UsageError(f"{without_secrets(name)} need not end: name it last, or in a run of its own")
+        if name == "-" and len(names) > 1:
+            raise UsageError("- is standard input, which goes with nothing else: name it alone")
+        if option == "image" and groups and groups[-1][0] == "image":
+            groups[-1][1].append(name)
+        else:
+            groups.append((option, [name]))
+    return groups
+
+
+class ChainedSource(FrameSource):
+    """The frames of several sources, numbered on; each is opened when the one before has ended.
+
+    Args:
+        openers: open the sources, in their order.
+        names: of what is in them, for people.
+        on_error: called with the error of a source that cannot be opened or read to its end; the next one follows.
+            None raises it.
+
+    Raises:
+        SourceError: if the first one cannot be opened, and nobody takes errors.
+    """
+
+    def __init__(
+        self,
+        openers: Sequence[Callable[[], FrameSource]],
+        names: Sequence[str],
+        *,
+        on_error: Callable[[SourceError], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._openers, self._on_error = openers, on_error
+        self._current: FrameSource | None = None
+        self._ended_dropped, self._ended_reconnections = 0, 0
+        self.description = f"{len(names)} inputs: {without_secrets(names[0])} and {len(names) - 1} more"
+
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        count = 0
+        for open_it in self._openers:
+            if self._stopping:
+                return
+            try:
+                with open_it() as source:
+                    self._current = source
+                    if self._stopping:
+                        return
+                    first = count
+                    for frame in source:
+                        self.dropped = self._ended_dropped + source.dropped
+                        self.reconnections = self._ended_reconnections + source.reconnections
+                        count = first + frame.index + 1
+                        yield replace(frame, index=first + frame.index)
+            except SourceError as error:
+                if self._on_error is None:
+                    raise
+                self._on_error(error)
+            finally:
+                self._ended_dropped, self._ended_reconnections = self.dropped, self.reconnections
+                self._current = None
+
+    def stop(self) -> None:
+        """Ends the iteration; see `FrameSource.stop`."""
+        super().stop()
+        current = self._current
+        if current is not None:
+            current.stop()

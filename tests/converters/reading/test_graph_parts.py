@@ -1,0 +1,337 @@
+"""SavedModels and Keras models of anybody's making, read by their graphs."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.report.float_sampling import near_the_cut
+from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.runtime.errors import DataError, ModelFileError
+from tests.converters import foreign_layers as foreign
+from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
+
+
+def exported(model, folder):
+    model.export(folder, verbose=False)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("transform", "padding"), [("affine", "border"), ("projective", "zeros")])
+def test_a_saved_model_has_the_parts_of_its_keras_model(tmp_path, transform, padding):
+    model = keras.models.load_model(save_model(tmp_path, "stn", transform=transform, padding=padding))
+    parts = split_saved_model(exported(model, tmp_path / "stn"))
+    assert (parts.transform, parts.padding, parts.classes) == (transform, padding, None)
+    theta = model.get_layer("theta")
+    np.testing.assert_array_equal(parts.kernel, np.asarray(theta.kernel))
+    np.testing.assert_array_equal(parts.bias, np.asarray(theta.bias))
+    frames = smooth_frames((32, 32, 3), 3) / np.float32(255)
+    rectified, theta, score = model.predict(frames, verbose=0)
+    found = parts.run(frames)
+    np.testing.assert_allclose(found["theta"], theta, atol=1e-5)
+    np.testing.assert_allclose(found["rectified"], rectified, atol=1e-4)
+    np.testing.assert_allclose(found["score"], score, atol=1e-5)
+    features = np.asarray(parts.trunk(frames)["features"])
+    np.testing.assert_allclose(features @ parts.kernel + parts.bias, theta, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_recognizer_of_a_saved_model_is_found(tmp_path):
+    model = keras.models.load_model(save_recognizing_model(tmp_path, "nested"))
+    parts = split_saved_model(exported(model, tmp_path / "sm"))
+    frames = smooth_frames((32, 32, 1), 3) / np.float32(255)
+    rectified, _, _, class_scores = model.predict(frames, verbose=0)
+    np.testing.assert_allclose(np.asarray(parts.recognizer(rectified)["class_scores"]), class_scores, atol=1e-5)
+
+
+SHAPE, SIZE = (28, 32, 3), (12, 14)
+
+
+def _layer_with_theta(frame):
+    """The custom layer called with image and θ, in each of the usual conventions, the class scores alone put out."""
+    theta = foreign.localization(SHAPE)(frame)
+    return _classes(foreign.BilinearInterpolation(SIZE)([frame, theta]))
+
+
+def _rows_before_columns(frame):
+    theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
+    return foreign.BilinearInterpolation(SIZE, "W", "border", "yx")([frame, theta])
+
+
+def _layer_that_holds_its_network(frame):
+    return foreign.SpatialTransformer(foreign.localization(SHAPE), SIZE)(frame)
+
+
+def _lambda(frame):
+    return layers.Lambda(foreign.sampled)([frame, foreign.localization(SHAPE)(frame)])
+
+
+def _attention(frame):
+    """Scale and shift alone: three numbers."""
+    theta = foreign.localization(SHAPE, 3, [0.7, 0.1, -0.05])(frame)
+    scale, x, y = theta[:, :1], theta[:, 1:2], theta[:, 2:]
+    zero = ops.zeros_like(scale)
+    return foreign.BilinearInterpolation(SIZE, "half", "zeros")(
+        [frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)]
+    )
+
+
+def _two_dense_layers(frame):
+    hidden = foreign.localization(SHAPE, 10, np.zeros(10))(frame)
+    identity = keras.initializers.Constant(np.array([0.8, 0, 0, 0, 0.8, 0]))
+    theta = layers.Dense(6, bias_initializer=identity, kernel_initializer=keras.initializers.RandomNormal(0, 0.3, 2))
+    return foreign.BilinearInterpolation(SIZE, "W - 2", "zeros")([frame, theta(hidden)])
+
+
+def _bounded(frame):
+    theta = layers.Activation("tanh")(foreign.localization(SHAPE)(frame))
+    return foreign.BilinearInterpolation(SIZE)([frame, theta])
+
+
+def _scaled_first(frame):
+    scaled = layers.Rescaling(2.0, -1.0)(frame)
+    return foreign.BilinearInterpolation(SIZE)([scaled, foreign.localization(SHAPE)(scaled)])
+
+
+def _with_a_grid_of_ours(frame):
+    theta = layers.Dense(6, activation="sigmoid")(layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame)))
+    return BilinearSampler("border")([frame, AffineGrid(SHAPE[:2], SIZE)(theta)])
+
+
+def _classes(rectified):
+    seen = layers.Conv2D(4, 3, activation="relu")(rectified)
+    return layers.Dense(4, activation="softmax")(layers.Flatten()(seen))
+
+
+# Made by, convention and border that must be found, and how many numbers θ is made from.
+STYLES = {
+    "layer with theta": (_layer_with_theta, "(W - 1), corners aligned", "cut", 16),
+    "rows before columns": (_rows_before_columns, "· W, lattice from -1 to 1, (row, column) order", "border", 16),
+    "layer that holds its network": (_layer_that_holds_its_network, "· W, lattice", "cut", 16),
+    "lambda": (_lambda, "(W - 1), corners aligned", "cut", 16),
+    "attention": (_attention, "a linear function of its own", "zeros", 16),
+    "two dense layers": (_two_dense_layers, "(W - 2)", "zeros", 16),
+    "bounded": (_bounded, "(W - 1), corners aligned", "cut", 6),
+    "scaled first": (_scaled_first, "(W - 1), corners aligned", "cut", 16),
+    "sigmoid before a grid of ours": (_with_a_grid_of_ours, None, "border", 6),
+}
+
+
+def check_against(parts, model, frames):
+    """Our own layers at the θ that was read give what the model gives."""
+    found = parts.run(frames)
+    grid = AffineGrid(parts.input_size, parts.output_size)(found["theta"])
+    ours = np.asarray(BilinearSampler(parts.padding)([frames, grid]))
+    sure = np.ones(ours.shape[:3], bool)
+    if parts.padding == "cut":
+        sure = ~near_the_cut(np.reshape(grid, (-1, 2)), parts.input_size).reshape(sure.shape)
+        assert sure.mean() > 0.8
+    np.testing.assert_allclose(ours[sure], found["rectified"][sure], atol=1e-3)
+    assert np.std(found["theta"], axis=0).max() > 0.005, "θ must move for this to show anything"
+    if parts.classes is not None:
+        scores = np.asarray(parts.recognizer(found["rectified"])["class_scores"])
+        np.testing.assert_allclose(scores, found["class_scores"], atol=1e-5)
+    return found
+
+
+@pytest.mark.parametrize(("build", "coordinates", "padding", "features"), STYLES.values(), ids=STYLES)
+def test_an_stn_of_anybodys_making_is_read(build, coordinates, padding, features):
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(SHAPE)
+    model = keras.Model(frame, build(frame), name="theirs")
+    parts = split_keras_graph(model)
+    assert (parts.transform, parts.padding, parts.output_size) == ("affine", padding, SIZE)
+    assert parts.kernel.shape == (features, 6)
+    if coordinates is None:
+        assert parts.convention is None
+    else:
+        assert coordinates in parts.convention.coordinates
+        assert parts.convention.residual_px < 1e-4
+        assert parts.convention.padding == padding
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    low, high = parts.scaling.value_range((0.0, 1.0))
+    found = check_against(parts, model, frames * np.float32(high - low) + np.float32(low))
+    theirs = model.predict(frames, verbose=0)
+    np.testing.assert_allclose(found["rectified" if parts.classes is None else "class_scores"], theirs, atol=1e-4)
+
+
+def test_a_saved_model_of_anybodys_making_needs_no_names(tmp_path):
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(SHAPE)
+    model = keras.Model(frame, _layer_with_theta(frame))
+    parts = split_saved_model(exported(model, tmp_path / "theirs"))
+    assert (parts.padding, parts.classes) == ("cut", 4)
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    found = check_against(parts, model, frames)
+    np.testing.assert_allclose(found["class_scores"], model.predict(frames, verbose=0), atol=1e-5)
+
+
+def test_a_model_of_bytes_is_read_behind_its_cast(tmp_path):
+    module = tf.Module()
+    module.model = stn_with_trunk(lambda x: x)
+    run = tf.function(lambda frames: _of_bytes(module.model, frames))
+    signature = run.get_concrete_function(tf.TensorSpec((None, 16, 16, 3), tf.uint8))
+    tf.saved_model.save(module, tmp_path / "bytes", signatures=signature)
+    parts = split_saved_model(tmp_path / "bytes")
+    assert parts.scaling.value_range((0.0, 1.0)) == pytest.approx((0, 1))
+    assert parts.scaling.of_bytes
+    frames = smooth_frames((16, 16, 3), 3)
+    found, theirs = parts.run(frames / np.float32(255)), run(frames)
+    np.testing.assert_allclose(found["rectified"], theirs["rectified"], atol=1e-5)
+
+
+class Hidden(keras.Model):
+    """A model whose layers are written into its call()."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.localization = foreign.localization(SHAPE)
+        self.sampler = foreign.BilinearInterpolation(SIZE, "W", "border")
+
+    def call(self, frame):
+        return self.sampler([frame, self.localization(frame)])
+
+
+def test_a_model_that_hides_its_layers_is_read_by_its_graph():
+    keras.utils.set_random_seed(1)
+    model = Hidden(name="theirs")
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    model(frames)
+    parts = split_keras_graph(model)
+    found = check_against(parts, model, frames)
+    np.testing.assert_allclose(found["rectified"], np.asarray(model(frames)), atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["extrapolated", "mirrored"])
+def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
+    keras.utils.set_random_seed(1)
+    border = {"extrapolated": "truncated", "mirrored": "mirrored"}[padding]
+    frame = keras.Input(SHAPE)
+    theta = foreign.localization(SHAPE)(frame)
+    model = keras.Model(frame, foreign.BilinearInterpolation(SIZE, "W", border)([frame, theta]), name="theirs")
+    with pytest.raises(ModelFileError, match=rf"\(.*{padding}.*\) is none of zeros, border, cut; with --accept-border"):
+        split_keras_graph(model)
+    parts = split_keras_graph(model, accept_border=True)
+    assert 0 < parts.convention.padding_differs < 0.5
+    assert "of the pixels differ" in parts.convention.notes[0]
+
+
+def _of_an_angle(frame, theta):
+    cos, sin, zero = ops.cos(theta[:, :1] * 3), ops.sin(theta[:, :1] * 3), ops.zeros_like(theta[:, :1])
+    matrix = ops.concatenate([cos, -sin, theta[:, 1:2], sin, cos, theta[:, 2:3] + zero], axis=1)
+    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(matrix)])
+
+
+def _nearest(frame, theta):
+    grid = AffineGrid((16, 16), (16, 16))(theta)
+    place = ops.clip(ops.cast(ops.round(grid), "int32"), 0, 15)
+    return layers.Lambda(_gathered, output_shape=(16, 16, 3))([frame, place])
+
+
+def _gathered(inputs):
+    frame, place = inputs
+    return tf.gather_nd(frame, place[..., ::-1], batch_dims=1)
+
+
+def _of_features(frame, theta):
+    seen = layers.Conv2D(3, 1, name="earlier")(frame)
+    return BilinearSampler()([seen, AffineGrid((16, 16), (16, 16))(theta)])
+
+
+def _twice(frame, theta):
+    once = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
+    again = foreign.localization((16, 16, 3), name="second")(once)
+    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(again)]) + once
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (_twice, "has several samplers, each with a theta of its own"),
+        (_of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
+        (_nearest, "reads the nearest pixel, and not between pixels"),
+        (_of_features, "samples the output of node '.*earlier.*, not the frame"),
+        (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
+    ],
+    ids=["two samplers", "an angle", "nearest", "features", "no sampler"],
+)
+def test_what_cannot_be_carried_over_is_refused(outputs, message):
+    frame = keras.Input((16, 16, 3))
+    theta = foreign.localization((16, 16, 3))(frame)
+    with pytest.raises(ModelFileError, match=message):
+        split_keras_graph(keras.Model(frame, outputs(frame, theta), name="odd"))
+
+
+def _with_a_scalar(model, frames):
+    rectified, theta = model(frames)
+    return {"theta": theta, "rectified": rectified, "loss": tf.reduce_sum(theta)}
+
+
+def _with_a_class_number(model, frames):
+    rectified, theta = model(frames)
+    return {"theta": theta, "rectified": rectified, "class": tf.argmax(rectified[:, 0, :, 0], axis=-1)[:, None]}
+
+
+def _of_bytes(model, frames):
+    rectified, theta = model(tf.cast(frames, tf.float32) / 255)
+    return {"theta": theta, "rectified": rectified}
+
+
+ODD_SIGNATURES = {
+    "scalar": (_with_a_scalar, tf.float32, r"float32 of shape \(\), is neither"),
+    "class number": (_with_a_class_number, tf.float32, r"int64 of shape \(None, 1\), is neither"),
+}
+
+
+@pytest.mark.parametrize(("outputs", "dtype", "message"), ODD_SIGNATURES.values(), ids=ODD_SIGNATURES)
+def test_a_signature_that_is_not_an_stns_is_refused(tmp_path, outputs, dtype, message):
+    module = tf.Module()
+    module.model = stn_with_trunk(lambda x: x)
+    run = tf.function(lambda frames: outputs(module.model, frames))
+    signature = run.get_concrete_function(tf.TensorSpec((None, 16, 16, 3), dtype))
+    tf.saved_model.save(module, tmp_path / "odd", signatures=signature)
+    with pytest.raises(ModelFileError, match=message):
+        split_saved_model(tmp_path / "odd")
+
+
+def _with_one_feature(model):
+    features = layers.Dense(1, "relu", name="one")(layers.Flatten()(model.inputs[0]))
+    theta = layers.Dense(6)(features)
+    rectified = BilinearSampler()([model.inputs[0], AffineGrid((16, 16), (16, 16))(theta)])
+    return keras.Model(model.inputs, [rectified, theta, features])
+
+
+def _with_diverged_weights(model):
+    theta = model.get_layer("theta")
+    theta.kernel.assign(np.full(theta.kernel.shape, np.nan))
+    return model
+
+
+def _in_half_precision(model):
+    model.get_layer("theta").dtype_policy = "mixed_float16"
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_with_one_feature, "'.*one.*' gives both the score and all that theta is made from"),
+        (_with_diverged_weights, "weights of node '.*theta.*' are not finite: the training diverged"),
+        (_in_half_precision, r"node '.*' .* computes in float16; give the \.keras file"),
+    ],
+)
+def test_a_model_that_cannot_become_integers_is_refused_by_its_node(tmp_path, change, message):
+    model = change(stn_with_trunk(lambda x: x))
+    with pytest.raises(ModelFileError, match=message):
+        split_saved_model(exported(model, tmp_path / "odd"))
+
+
+def test_a_folder_that_cannot_be_loaded_is_one_clear_line(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="is not a SavedModel"):
+        split_saved_model(tmp_path)

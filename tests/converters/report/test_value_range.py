@@ -1,0 +1,40 @@
+"""A value range that a network was not trained with shows in its poses."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from stn_rectify.converters.reading.keras_parts import split_keras_model
+from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.models import AffineGrid, BilinearSampler
+from tests.converters.keras_models import smooth_frames
+
+
+def model_for(high, spread=0.1):
+    """θ moves by ``spread`` where pixel values go from 0 to ``high``."""
+    frame = keras.Input((16, 16, 3))
+    flat = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(frame))
+    kernel = np.random.default_rng(0).normal(0, 1, (48, 6)) * spread / np.sqrt(48) * 4 / high
+    bias = keras.initializers.Constant(np.array([0.8, 0, 0, 0, 0.8, 0]))
+    head = keras.layers.Dense(6, bias_initializer=bias)
+    theta = head(flat)
+    head.kernel.assign(kernel - kernel.mean(axis=0))
+    return split_keras_model(keras.Model(frame, BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])))
+
+
+@pytest.mark.parametrize(
+    ("trained_high", "given", "better"),
+    [(1.0, (0.0, 1.0), None), (255.0, (0.0, 1.0), (0.0, 255.0)), (1.0, (0.0, 255.0), (0.0, 1.0))],
+    ids=["right", "trained with bytes", "trained with shares"],
+)
+def test_the_range_with_which_poses_are_plausible_is_found(trained_high, given, better):
+    frames = smooth_frames((16, 16, 3), 12) / np.float32(255)
+    found = better_value_range(model_for(trained_high), frames * np.float32(given[1]), given, 0.11)
+    assert (None if found is None else found[0]) == better
+
+
+def test_a_network_that_gives_one_pose_is_not_blamed_on_the_range():
+    frames = smooth_frames((16, 16, 3), 12) / np.float32(255)
+    assert better_value_range(model_for(1.0, spread=0.0), frames, (0.0, 1.0), 0.11) is None
