@@ -14,7 +14,8 @@ from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinn
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
 
-#: Candidates beyond the number of targets that get a pass: on photographs of cars the plate was among the best three.
+#: Candidates of the scan beyond the number of targets that get a pass: on photographs of cars the plate was among the
+#: best three.
 _SPARE = 2
 #: A small target gets no further pass if the first one moved no corner by more than this share of its mean diagonal.
 _SETTLED = 0.08
@@ -77,29 +78,31 @@ class DenseSearch:
         Returns:
             Best first; empty where the scan sees nothing.
         """
-        candidates = self._candidates(frame)
+        scanned = self._scan.candidates(frame)
+        candidates = self._with_look(frame, scanned)
         network, passes = self._network, self._passes
         if network is None or not passes:
-            return [found_at(frame, candidate.corners, candidate.score) for candidate in candidates[:max_targets]]
-        looked = self._first_passes(network, frame, candidates, max_targets)
+            kept = [candidates[number] for number in thinned(candidates, max_targets)]
+            return [found_at(frame, candidate.corners, candidate.score) for candidate in kept]
+        most = max_targets + _SPARE + len(candidates) - len(scanned)  # a look takes no candidate of the scan its pass
+        looked = self._first_passes(network, frame, candidates[:most], max_targets)
         stay = thinned([_as_candidate(one.found) for one in looked], max_targets)
         found = [self._finished(network, frame, looked[number]) for number in stay]
         return [found[number] for number in thinned([_as_candidate(one) for one in found])]
 
-    def _candidates(self, frame: Image) -> list[Candidate]:
-        """Where targets may be, best first."""
-        candidates = self._scan.candidates(frame)
+    def _with_look(self, frame: Image, scanned: list[Candidate]) -> list[Candidate]:
+        """Where targets may be, best first, after a look at the whole frame."""
         look = None if self._whole is None else self._whole.candidate(frame)
         if self._whole is None or look is None:
-            return candidates
-        return with_look(candidates, look, self._whole.weight, self._scan.least_score)
+            return scanned
+        return with_look(scanned, look, self._whole.weight, self._scan.least_score)
 
     def _first_passes(
         self, network: CropReader, frame: Image, candidates: Sequence[Candidate], max_targets: int
     ) -> list[_Looked]:
         """One pass for every candidate that may be among the best, best first by the scan's score."""
         looked: list[_Looked] = []
-        for candidate in candidates[: max_targets + _SPARE]:
+        for candidate in candidates:
             if len(looked) >= max_targets:
                 best = thinned([_as_candidate(one.found) for one in looked], max_targets)
                 if len(best) == max_targets and looked[best[-1]].found.score >= candidate.score:

@@ -10,6 +10,7 @@ import pytest
 
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.geometry import theta_to_corners
+from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
 
@@ -95,6 +96,22 @@ def test_it_is_refined_as_any_other(make_dense_model: MakeModel) -> None:
     assert location.score == pytest.approx(0.9, abs=0.01)
 
 
+def test_the_look_takes_no_candidate_of_the_scan_its_pass(
+    make_dense_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refine network is sure of the least sure candidate alone, the third of the scan."""
+    look = RefineNetwork.look
+
+    def sure_below(self: RefineNetwork, frame: np.ndarray, homography: np.ndarray, samples: int) -> object:
+        return look(self, frame, homography, samples)[0], 0.95 if homography[1, 2] > 0.5 else 0.1
+
+    monkeypatch.setattr(RefineNetwork, "look", sure_below)
+    file = make_dense_model(LEVELS, whole={"theta": HALF, "weight": 1.0}, refine={"theta": UNCHANGED})
+    with Rectifier(file, refine=1) as rectifier:
+        location = rectifier.locate(scene((24, 20, 0.9, 8), (230, 20, 0.8, 8), (24, 170, 0.7, 8), look=0.95))
+    assert location.score == pytest.approx(0.7 * 0.95, abs=0.01)
+
+
 def test_a_small_target_outside_keeps_its_place(make_dense_model: MakeModel) -> None:
     with Rectifier(make_dense_model(LEVELS, whole={"theta": HALF})) as rectifier:
         small, large = rectifier.locate_all(scene((24, 20, 0.6, 8), look=0.99))
@@ -135,3 +152,10 @@ def test_frames_and_networks_of_one_channel(make_dense_model: MakeModel) -> None
         whole = {"theta": HALF, "shape": shape, "weight": 1.0}
         with Rectifier(make_dense_model(LEVELS, channels=channels, whole=whole)) as rectifier:
             assert rectifier.locate(grey).score == pytest.approx(0.9, abs=0.01)
+
+
+def test_two_in_one_place_are_one_target_without_passes_too(make_dense_model: MakeModel) -> None:
+    """The scan's target has 0.45 of the area of both in common with the look: no agreement, but the same place."""
+    with Rectifier(make_dense_model(LEVELS, whole={"theta": HALF})) as rectifier:
+        (location,) = rectifier.locate_all(scene((120, 90, 0.6, 26), look=0.9))
+    assert np.ptp(location.corners[:, 0]) == pytest.approx(104, abs=1)
