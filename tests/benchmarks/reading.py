@@ -17,6 +17,7 @@ import argparse
 import itertools
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,8 +88,8 @@ def whole_text(reader: _Engine, frame: np.ndarray) -> str:
 
 def processor_ms() -> float:
     """Of this process, and of the programs that it has run."""
-    spent = os.times()
-    return 1000 * (spent.user + spent.system + spent.children_user + spent.children_system)
+    programs = os.times()  # in hundredths of a second, too coarse for networks
+    return 1000 * (time.process_time() + programs.children_user + programs.children_system)
 
 
 def main() -> None:
@@ -149,7 +150,7 @@ def main() -> None:
                         judge(f"{key}, texts of the format", is_right)
                         judge(f"{key}, these with --label-format", rules.label(plain(text)) == plain(truth))
     for key, marks in right.items():
-        takes = f" · {np.median(spent[key]):.0f} ms" if key in spent else ""
+        takes = f" · {np.median(spent[key]):.1f} ms" if key in spent else ""
         print(f"{key:50}{sum(marks):5} of {of[key]}, {100 * sum(marks) / of[key]:.1f} %{takes}")
 
 
