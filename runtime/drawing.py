@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,7 +34,9 @@ _DRAWABLE = 16000.0  # OpenCV draws with 16-bit coordinates, corners may lie any
 _LEGIBLE_PX = 64  # smaller pictures get no words
 _SMALLEST_LETTERS_PX = 11
 _LETTERS_SHARE = 1 / 36  # of a picture's shorter side
-# Pillow's own typeface has ASCII's letters; these are looked for where a line has others.
+_RIM = (0, 0, 0)
+_HERSHEY_PX = 30.0  # of a line of OpenCV's typeface at scale 1
+# OpenCV's and Pillow's own typefaces have ASCII's letters; these are looked for where a line has others.
 _TYPEFACES = (
     "NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf"
 )  # fmt: skip
@@ -89,35 +91,54 @@ def letter(picture: Image, line: str, place: tuple[int, int], colour: Colour) ->
     if min(picture.shape[:2]) < _LEGIBLE_PX:
         return
     size, (height, width) = letters_px(picture), picture.shape[:2]
-    font, rim = _font(size, line.isascii()), max(1, round(size / 9))
-    if font is _font(size, True):  # the machine has no typeface of other letters
-        line = unicodedata.normalize("NFKD", line).encode("ascii", "ignore").decode() if not line.isascii() else line
-    line = _cut(line, font, width - 4 * rim)
-    needed = (int(np.ceil(font.getlength(line))) + 4 * rim, round(1.3 * size) + 2 * rim)
+    font = None if line.isascii() else _typeface(size)
+    if font is None:
+        line = unicodedata.normalize("NFKD", line).encode("ascii", "ignore").decode()
+    rim, scale = max(1, round(size / 9)), size / _HERSHEY_PX
+
+    def length(text: str) -> float:
+        if font is not None:
+            return font.getlength(text)
+        return float(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0])
+
+    line = _cut(line, length, width - 4 * rim)
+    needed = (int(np.ceil(length(line))) + 4 * rim, round(1.3 * size) + 2 * rim)
     left, top = (min(max(0, place[k]), max(0, (width, height)[k] - needed[k])) for k in range(2))
+    if font is None:  # a third of the time, and enough on most days
+        origin = (left + 2 * rim, top + rim + size)
+        for ink, thickness in ((_RIM, 2 * rim + 1), (colour, 1)):
+            cv2.putText(picture, line, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+        return
     part = picture[top : top + needed[1], left : left + needed[0]]
     paper = Pillow.fromarray(np.ascontiguousarray(part))  # its colours are exchanged, and so are the letters'
-    ImageDraw.Draw(paper).text((2 * rim, rim), line, fill=colour, font=font, stroke_width=rim, stroke_fill=(0, 0, 0))
+    ImageDraw.Draw(paper).text((2 * rim, rim), line, fill=colour, font=font, stroke_width=rim, stroke_fill=_RIM)
     part[:] = np.asarray(paper)
 
 
-def _cut(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
+def _cut(line: str, length: Callable[[str], float], width: float) -> str:
     """The line, or as much of its beginning as fits, with dots."""
-    if font.getlength(line) <= width:
+    if length(line) <= width:
         return line
-    while line and font.getlength(f"{line}...") > width:
+    while line and length(f"{line}...") > width:
         line = line[:-1]
     return f"{line}..."
 
 
 @lru_cache(maxsize=16)
-def _font(size: int, is_ascii: bool) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    for name in () if is_ascii else _TYPEFACES:
+def _typeface(size: int) -> ImageFont.FreeTypeFont | None:
+    """A typeface of many scripts; None where the machine has none."""
+    for name in _TYPEFACES:
         try:
             return ImageFont.truetype(name, size)
         except OSError:
             continue
-    return ImageFont.load_default(size=size) if is_ascii else _font(size, True)
+    return None
+
+
+@lru_cache(maxsize=16)
+def _plain_typeface(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own, which has ASCII's letters."""
+    return ImageFont.load_default(size=size)
 
 
 def bgr(picture: Image) -> Image:
@@ -127,8 +148,8 @@ def bgr(picture: Image) -> Image:
 
 def text(line: str, width: int | None = None, *, size: int = 13, colour: Colour = _INK) -> Image:
     """A line of text; with ``width`` cut to it, and filled up to it with white."""
-    font = _font(size, True)
-    line = line if width is None else _cut(line, font, width)
+    font = _plain_typeface(size)
+    line = line if width is None else _cut(line, font.getlength, width)
     needed = int(np.ceil(font.getlength(line))) + 1
     paper = Pillow.new("RGB", (width or needed, round(1.5 * size)), _PAPER)
     ImageDraw.Draw(paper).text((0, round(0.15 * size)), line, fill=colour[::-1], font=font)

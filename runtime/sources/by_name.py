@@ -178,8 +178,11 @@ def open_source(
         raise UsageError(f"{next(iter(camera))} is for cameras: leave it out")
     if framerate is not None and not any(option == "camera" or is_url(group[0]) for option, group in groups):
         raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
-    openers = [opener(option, group) for option, group in groups]
-    return openers[0]() if len(openers) == 1 else ChainedSource(openers, names, on_error=on_error)
+    if len(groups) == 1:
+        return opener(*groups[0])()
+    # Each by itself: one that is missing takes no other with it.
+    openers = [opener(option, [name]) for option, group in groups for name in group]
+    return ChainedSource(openers, names, on_error=on_error)
 
 
 def _names(source: object) -> list[str]:

@@ -60,11 +60,11 @@ def test_small_pictures_get_no_words() -> None:
 
 def test_letters_that_no_typeface_has_are_written_as_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "_TYPEFACES", ("no-such-typeface.ttf",))
-    drawing._font.cache_clear()
+    drawing._typeface.cache_clear()
     try:
         accented, plain = (draw_overview(FRAME, result(label=label)) for label in ("Café", "Cafe"))
     finally:
-        drawing._font.cache_clear()
+        drawing._typeface.cache_clear()
     np.testing.assert_array_equal(accented, plain)
 
 

@@ -111,8 +111,8 @@ def test_a_file_of_options_names_inputs_too(things: Path) -> None:
 
 def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (things / "broken.jpg").write_bytes(b"broken")
-    inputs = ["photo.jpg", "recording", "clip.mp4", "broken.jpg", "photos"]
-    assert main([*inputs, "--model", str(model), "--jsonl", "-", "--save", "out"]) == 1, "two of them are broken"
+    inputs = ["photo.jpg", "recording", "clip.mp4", "broken.jpg", "nothing*.png", "photos"]
+    assert main([*inputs, "--model", str(model), "--jsonl", "-", "--save", "out"]) == 1, "three of them give nothing"
     printed = capfd.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
     named = [(Path(line["source"]).name, line["frame"]) for line in lines]
@@ -121,7 +121,8 @@ def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: p
     assert "clip.mp4" in printed.err
     assert "broken.jpg" in printed.err
     assert "4 frames in " in printed.err
-    assert "2 failed" in printed.err
+    assert "nothing matches nothing*.png" in printed.err
+    assert "3 failed" in printed.err
     names = {path.name for path in (things / "out").glob("*.png")}
     assert names == {f"{name}.rectified.png" for name in ("photo", "recording-000001", "recording-000002", "one")}
 
