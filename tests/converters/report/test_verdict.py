@@ -47,7 +47,10 @@ def test_doubts_about_poses(changes, said):
     [(0.1, 9.5, True), (9.4, 9.5, True), (9.5, 9.5, False), (12.0, 3.0, False), (2.0, 0.1, False), (0.1, 0.05, None)],
 )
 def test_an_error_as_large_as_the_spread_of_poses_fails(moved, spread, passed):
-    comparison = replace(COMPARISON, corners_mean_px=moved, poses_spread_px=spread)
+    errors = np.full(12, moved)
+    errors[0] += 100  # one wild pose, which counts for nothing
+    outputs = replace(COMPARISON.outputs, corner_error_px=errors)
+    comparison = replace(COMPARISON, outputs=outputs, poses_spread_px=spread)
     check = poses_check(comparison, SIZE, frames_are_alike=False)
     assert (None if check is None else check.passed) is passed
     assert poses_check(comparison, SIZE, frames_are_alike=True) is None
