@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from stn_rectify.runtime.command.finding import Finding
-from stn_rectify.runtime.command.messages import model_line, recognizer_line, result_line
+from stn_rectify.runtime.command.messages import model_line, one_target_line, recognizer_line, result_line
 from stn_rectify.runtime.command.options.results import make_sinks
 from stn_rectify.runtime.command.options.run_options import PROGRAM, RunOptions, check_options
 from stn_rectify.runtime.command.options.source import open_source
@@ -101,6 +101,8 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             with contextlib.suppress(Stopped), signals.stopping(source):
                 tell(source.description)
                 tell(model_line(pipeline.rectifier))
+                if max_targets > 1 and pipeline.rectifier.model.metadata.dense is None:
+                    tell(one_target_line(pipeline.rectifier, max_targets))
                 if finding.recognizer is not None:
                     tell(recognizer_line(finding.recognizer))
                 if web_view is not None:

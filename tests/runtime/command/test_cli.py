@@ -272,6 +272,12 @@ def scene(*places: tuple[int, int, int]) -> np.ndarray:
 DENSE_LEVELS = ((96, 128),)
 
 
+def test_with_a_model_of_one_look_it_says_which_find_several() -> None:
+    done = run("--demo", "--max-targets", 3)
+    assert "--max-targets 3: general finds one target in a frame; for several: --model plates or scenes" in done.stderr
+    assert "for several" not in run("--demo").stderr
+
+
 def test_all_targets_of_images(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:
     model = make_dense_model(DENSE_LEVELS, min_score=0.4)
     folder, saved = tmp_path / "images", tmp_path / "saved"
