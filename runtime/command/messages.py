@@ -64,8 +64,8 @@ def model_line(rectifier: Rectifier) -> str:
 def one_target_line(rectifier: Rectifier, max_targets: int) -> str:
     """Why no more than one target is found with a model of one look, and which models find several."""
     several = [name for name in bundled_models() if ModelFile.open(name).metadata.dense is not None]
-    name = rectifier.model.metadata.name
-    return f"--max-targets {max_targets}: {name} finds one target in a frame; for several: --model {' or '.join(several)}"
+    finds = f"{rectifier.model.metadata.name} finds one target in a frame"
+    return f"--max-targets {max_targets}: {finds}; for several: --model {' or '.join(several)}"
 
 
 def _passes(number: int) -> str:
