@@ -35,7 +35,7 @@ def save_turn(folder, name="stn", shape=SHAPE, **known):
     model = turn_network(shape, width=0.5)
     frames = smooth_frames(shape, 40, seed=4)
     head = model.get_layer("uprightness")
-    head.set_weights([np.random.default_rng(k).normal(0, 6, v.shape) for k, v in enumerate(head.weights)])
+    head.set_weights([np.random.default_rng(k).normal(0, 60, v.shape) for k, v in enumerate(head.weights)])
     file = folder / f"{name}.turn.keras"
     save_kind(model, file, TURN)
     turns = model.predict(frames / np.float32(255), verbose=0).argmax(axis=1)

@@ -13,6 +13,7 @@ from stn_rectify.models.command.subcommands.dense import Dense
 from stn_rectify.models.command.subcommands.evaluate import Evaluate
 from stn_rectify.models.command.subcommands.pose import Pose
 from stn_rectify.models.command.subcommands.prune import Prune
+from stn_rectify.models.command.subcommands.reader import Reader
 from stn_rectify.models.command.subcommands.recognizer import Recognizer
 from stn_rectify.models.command.subcommands.tune import Tune
 from stn_rectify.models.command.subcommands.turn import Turn
@@ -50,6 +51,7 @@ def test_help_lists_the_subcommands_with_examples_that_are_right(capsys):
         Dense,
         Recognizer,
         Prune,
+        Reader,
         Turn,
         Tune,
         Evaluate,

@@ -127,7 +127,7 @@ def test_a_missing_associated_file(tmp_path: Path, model_parts: Parts, name: str
         ("macs", 10**400, "Expected `int` <= 9007199254740992 - at `$.macs`"),
         ("converter", [], "Expected `object`, got `array` - at `$.converter`"),
         ("converter", {"tensorflow": 2}, "Expected `str`, got `int` - at `$.converter[...]`"),
-        ("input.colour", "CMYK", "one of RGB|GREY|OTHER"),
+        ("input.colour", "CMYK", "one of RGB|BGR|GREY|OTHER"),
         ("input.colour", "GREY", "3 channels do not fit the colour GREY - at `$.input`"),
         ("input.width", 0, "Expected `int` >= 1 - at `$.input.width`"),
         ("input.width", 64.0, "Expected `int`, got `float` - at `$.input.width`"),

@@ -119,17 +119,6 @@ def test_apps_are_told_too(folder: Path) -> None:
         open_camera("rtsp://127.0.0.1:9/a")
 
 
-@pytest.mark.parametrize(
-    ("word", "named"),
-    [("rtsp://me:SECRET@cam/1", "--video rtsp://cam/1"), ("0", "--camera 0"), ("clip.avi", "--video")],
-)
-def test_a_source_without_an_option(folder: Path, word: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([word]) == 2
-    said = capsys.readouterr().err
-    assert f"such as {named}" in said
-    assert "SECRET" not in said
-
-
 def test_a_frame_rate_is_for_cameras_and_addresses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--video", "clip.avi", "--framerate", "5"]) == 2
     assert "--framerate needs --camera" in capsys.readouterr().err
