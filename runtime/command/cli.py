@@ -7,9 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
-
-import cv2
+from typing import NoReturn
 
 from stn_rectify.runtime.command.messages import bundled_lines, camera_lines, warning_lines
 from stn_rectify.runtime.command.options.run_options import (
@@ -22,6 +20,7 @@ from stn_rectify.runtime.command.options.run_options import (
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.images.library_messages import silence_opencv
 from stn_rectify.runtime.process.hard_end import hard_end
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
@@ -38,7 +37,7 @@ def command() -> NoReturn:
 
 @warning_lines(PROGRAM)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage."""
+    """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage, 130 interrupted."""
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words  # as long as the options have not been read
     try:
@@ -57,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if program.print_completion is not None:
             return _print_completion(program.print_completion)
         if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
-            _opencv_log_level()(0)
+            silence_opencv()
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         with stop_signals() as signals, hard_end(PROGRAM):
-            return (
-                _list_cameras() if options.source.list_cameras else run(options, signals, lambda: parse_options(words))
-            )
+            if options.source.list_cameras:
+                return _list_cameras()
+            return run(options, signals, lambda: parse_options(words))
     except StnRectifyError as error:
         if debug:
             traceback.print_exc()
@@ -102,13 +101,6 @@ def _models(words: Sequence[str]) -> int:
 # What a first word may name instead of a source. Not argparse's subparsers: in `--jsn out.jsonl` they would take the
 # value of the misspelt option for a command, and complain about that instead.
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
-
-
-def _opencv_log_level() -> Callable[[int], object]:
-    """OpenCV 4.14 has it elsewhere."""
-    opencv: Any = cv2
-    set_level: Callable[[int], object] = getattr(opencv, "setLogLevel", None) or opencv.utils.logging.setLogLevel
-    return set_level
 
 
 def _print_config(options: RunOptions) -> int:

@@ -29,8 +29,6 @@ from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import CameraInfo, ImageSource, list_cameras
 from stn_rectify.runtime.sources.pi_camera import picamera2_import_error
 
-_TARGET_SCORE = 0.5
-
 
 def doctor(words: Sequence[str], *, sample: Path) -> int:
     """Runs ``stn-rectify doctor``: prints a line for each check.
@@ -101,7 +99,7 @@ def _model(sample: Path) -> Check:
             name = f"{rectifier.model.metadata.name} ({rectifier.model.metadata.kind})"
     except StnRectifyError as error:
         return Check("model", "problem", str(error))
-    if result.score < _TARGET_SCORE:
+    if not result.found:
         return Check(
             "model",
             "problem",

@@ -15,9 +15,6 @@ from stn_rectify.runtime.model.model_file import bundled_models
 from stn_rectify.runtime.process.installation import install_command, installed_version
 from stn_rectify.runtime.process.standard_streams import write_stdout
 
-#: The shells that `completion` writes for.
-SHELLS = ("bash", "zsh", "tcsh")
-
 _MODELS = ("--model", "--serve-models")
 _FOLDERS, _FILES = {"DIR"}, {"FILE", "PATH", "INPUT"}
 # Names of bundled models, then files.
@@ -43,7 +40,7 @@ def completion(shell: str) -> str:
     """The script that makes a shell complete the command: options, their choices, bundled models, files and folders.
 
     Args:
-        shell: one of `SHELLS`. Only bash completes the options of subcommands, too.
+        shell: one of `run_options.SHELLS`. Only bash completes the options of subcommands, too.
 
     Raises:
         StnRectifyError: if the extra is not installed.
@@ -83,6 +80,7 @@ def man_page() -> str:
 
 def _complete(parser: argparse.ArgumentParser, shtab: Any) -> None:
     """Says of each value of an option, and of its subcommands, what it may be completed to."""
+    action: Any  # shtab looks for an attribute that argparse knows nothing of
     for action in parser._actions:
         words = set(str(action.metavar or "").replace("|", " ").split())
         complete = None
@@ -96,7 +94,7 @@ def _complete(parser: argparse.ArgumentParser, shtab: Any) -> None:
         elif words & _FILES:
             complete = shtab.FILE
         if complete is not None:
-            action.complete = complete  # type: ignore[attr-defined]
+            action.complete = complete
 
 
 if __name__ == "__main__":

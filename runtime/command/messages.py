@@ -44,10 +44,10 @@ def bundled_lines() -> Iterator[str]:
     names = [*bundled_models(), *RECOGNIZER_KIND.bundled()]
     width = max(map(len, names))
     for name in bundled_models():
-        metadata = ModelFile.open(name).metadata
+        model = ModelFile.open(name)
         mark = " (default)" if name == DEFAULT_MODEL else ""
-        about = f": {metadata.description}" if metadata.description else ""
-        yield f"model       {name:<{width}}  {model_description(ModelFile.open(name)).partition(' ')[2]}{mark}{about}"
+        about = f": {model.metadata.description}" if model.metadata.description else ""
+        yield f"model       {name:<{width}}  {model_description(model).partition(' ')[2]}{mark}{about}"
     for name in RECOGNIZER_KIND.bundled():
         yield f"recognizer  {name:<{width}}  {_recognizer_description(RecognizerFile.open(name))}"
 

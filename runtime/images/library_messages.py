@@ -41,14 +41,22 @@ def library_messages() -> Iterator[list[str]]:
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keeps what OpenCV logs of damaged images to itself within the block: its callers say it in one line."""
-    opencv: Any = cv2
-    logging_of = opencv if hasattr(opencv, "setLogLevel") else opencv.utils.logging  # 4.14 has it elsewhere
-    level = logging_of.getLogLevel()
-    logging_of.setLogLevel(0)
+    level = _opencv_logging().getLogLevel()
+    silence_opencv()
     try:
         yield
     finally:
-        logging_of.setLogLevel(level)
+        _opencv_logging().setLogLevel(level)
+
+
+def silence_opencv() -> None:
+    """Keeps what OpenCV logs to itself from now on, in the whole process."""
+    _opencv_logging().setLogLevel(0)
+
+
+def _opencv_logging() -> Any:
+    opencv: Any = cv2
+    return opencv if hasattr(opencv, "setLogLevel") else opencv.utils.logging  # 4.14 has it elsewhere
 
 
 def summed_up(messages: list[str]) -> str:

@@ -32,7 +32,6 @@ from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.process.installation import installed_version
 from stn_rectify.runtime.process.standard_streams import write_stdout
-from stn_rectify.runtime.sources.addresses import is_url
 from stn_rectify.runtime.web.address import ServeAddress
 
 PROGRAM = "stn-rectify"
@@ -65,6 +64,8 @@ _USUAL = (
     "recognizer", "label-format", "vote", "jsonl", "show", "frames", "save", "save-limit", "mqtt", "serve",
 )  # fmt: skip
 
+#: The shells that ``--print-completion`` writes for.
+SHELLS = ("bash", "zsh", "tcsh")
 #: What a file cannot ask for: it is done once, by the command line.
 NOT_IN_FILES = ("config", "print-config", "list-models", "print-schema", "print-completion")
 
@@ -82,8 +83,8 @@ class ProgramOptions(OptionGroup):
     print_schema: bool = flag("print the JSON schema of the lines of --jsonl; then end")
     print_completion: str | None = option(
         None,
-        "print what makes a shell complete options: bash, zsh, tcsh (extra completion); then end",
-        choices=("bash", "zsh", "tcsh"),
+        f"print what makes a shell complete options: {', '.join(SHELLS)} (extra completion); then end",
+        choices=SHELLS,
     )
 
     @property
@@ -191,8 +192,8 @@ def check_options(options: RunOptions) -> None:
         raise UsageError("--quiet and --verbose exclude each other: keep one of them")
     source, recognition = options.source, options.recognition
     options.images.check_needed("--image", is_there=source.image is not None or source.input is not None)
-    if source.video is None or not is_url(source.video) or list(options.camera.changed()) != ["framerate"]:
-        options.camera.check_needed("--camera", is_there=source.camera is not None or source.input is not None)
+    if not source.names_address or list(options.camera.changed()) != ["framerate"]:
+        options.camera.check_needed("--camera", is_there=source.names_camera)
     recognition.check_together()
     options.schedule.check_needed(NEEDED, is_there=recognition.is_named)
     following = [key for key in OF_FOLLOWING_TARGETS if key in options.target.changed()]
@@ -236,14 +237,15 @@ def _words_of_file(path: str, options: RunOptions) -> list[str]:
 
 def _replaced_keys(options: RunOptions) -> set[str]:
     """The keys of a file that options of the command line exclude, or whose values they would else add to."""
-    source = options.source
-    keys = set(source.names()) if source.is_named else set()
-    if source.is_named and source.image is None and source.input is None:
-        keys |= set(options.images.names())
-    if source.image is not None or source.demo:
-        keys |= {*options.camera.names(), *OF_FOLLOWING_TARGETS, *OF_FOLLOWING_FRAMES}
-    elif source.video is not None:
-        keys |= set(options.camera.names())
+    source, keys = options.source, set[str]()
+    if source.is_named:
+        keys.update(source.names())
+        if source.image is None and source.input is None:
+            keys.update(options.images.names())
+        if not source.names_camera:
+            keys.update(options.camera.names())
+        if not source.frames_follow:
+            keys.update(OF_FOLLOWING_TARGETS, OF_FOLLOWING_FRAMES)
     return keys if options.web.serve_models is None else {*keys, "serve-models"}
 
 

@@ -16,7 +16,7 @@ import pytest
 from stn_rectify.runtime import bundled_models
 from stn_rectify.runtime.command import manual
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options.run_options import make_parser, parse_options
+from stn_rectify.runtime.command.options.run_options import SHELLS, make_parser, parse_options
 from stn_rectify.runtime.results.line import line_schema
 
 ROOT = Path(__file__).parents[3]
@@ -152,7 +152,7 @@ def test_bash_completes(tmp_path: Path, words: tuple[str, ...], offered: set[str
     assert set(done.stdout.split()) == offered
 
 
-@pytest.mark.parametrize("shell", manual.SHELLS)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_gets_a_script_with_the_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("shtab")
     script = printed(["--print-completion", shell], capsys)
