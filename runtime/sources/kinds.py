@@ -8,6 +8,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
@@ -106,15 +107,8 @@ def option_for(name: str) -> str:
             f"{name!r} is nothing to rectify: there is no such file or folder, and it is no address, pattern or camera"
         )
     # What is called an image and is none is named as such when it is read.
-    return "image" if called_image(Path(local).suffix.lower()) or _is_animation(local) else "video"
-
-
-def _is_animation(name: str) -> bool:
-    try:
-        with open_file(name) as file, library_messages(), PILLOW_LIMIT.lifted():
-            return bool(getattr(Image.open(file), "is_animated", False))
-    except Exception:  # Pillow's decoders raise nearly anything
-        return False
+    is_image = called_image(Path(local).suffix.lower()) or _content_of(local) == "animation"
+    return "image" if is_image else "video"
 
 
 def _kind_of_missing(name: str) -> Kind | None:
@@ -141,17 +135,23 @@ def _is_video_device(name: str, mode: int) -> bool:
 
 def _kind_of_file(name: str) -> Kind | None:
     """By what is in it; an animation, such as a GIF, may be taken for either."""
+    content = _content_of(name)
+    return Kind(content, f"{'an' if content == 'image' else 'a'} {content}") if content in ("image", "video") else None
+
+
+def _content_of(name: str) -> Literal["image", "animation", "video"] | None:
+    """What a file begins as; None where that cannot be told, or it cannot be read: whoever reads it will say so."""
     try:
         with open_file(name) as file, library_messages(), PILLOW_LIMIT.lifted():  # whoever reads it says them
             if is_boxed_image(file.read(12)):
-                return Kind("image", "an image")
+                return "image"
             file.seek(0)
             image = Image.open(file)  # no pixel is made
             if image.format not in _VIDEO_FORMATS:
-                return None if getattr(image, "is_animated", False) else Kind("image", "an image")
+                return "animation" if getattr(image, "is_animated", False) else "image"
     except UnidentifiedImageError:
         pass
-    except Exception:  # Pillow's decoders raise nearly anything; whoever reads it will say so
+    except Exception:  # of damaged files Pillow raises OSError, ValueError, IndexError, struct.error and more
         return None
     is_video = read_container(name) != Container() or Path(name).suffix.lower() in VIDEO_SUFFIXES
-    return Kind("video", "a video") if is_video else None
+    return "video" if is_video else None
