@@ -46,7 +46,7 @@ def marked(picture: Image, corners: Array, caption: str = "", *, is_found: bool)
     """A copy of a picture with a target marked in it; see `mark`.
 
     Args:
-        picture: uint8 [H, W, 3] BGR or [H, W] grey.
+        picture: uint8 [H, W, 3] BGR, [H, W] grey, or [H, W, C] of other channels, of which `visible` ones are shown.
         corners: of the target, [4, 2], pixels; anywhere.
         caption: stands beside it.
         is_found: whether it is drawn as found, or as missed.
@@ -141,9 +141,24 @@ def _plain_typeface(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=size)
 
 
+def visible(picture: Image) -> Image:
+    """What people see of a picture of whatever channels: the first three, or of one and two the first.
+
+    Args:
+        picture: uint8 [H, W] or [H, W, C].
+
+    Returns:
+        uint8 [H, W, 3] BGR or [H, W] grey; ``picture`` itself where it is that.
+    """
+    if picture.ndim == 2 or picture.shape[2] == 3:
+        return picture
+    return np.ascontiguousarray(picture[..., :3] if picture.shape[2] > 3 else picture[..., 0])
+
+
 def bgr(picture: Image) -> Image:
-    """The picture in colours, [H, W, 3]; a copy of a grey one."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8) if picture.ndim == 2 else picture
+    """The picture as it is seen (`visible`), in colours, [H, W, 3]; a copy of a grey one."""
+    seen = visible(picture)
+    return np.asarray(cv2.cvtColor(seen, cv2.COLOR_GRAY2BGR), np.uint8) if seen.ndim == 2 else seen
 
 
 def text(line: str, width: int | None = None, *, size: int = 13, colour: Colour = _INK) -> Image:

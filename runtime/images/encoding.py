@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.drawing import visible
 
 _JPEG_QUALITY = 80
 
@@ -31,19 +32,12 @@ def shrunk(image: Image, longest_px: int) -> Image:
 def preview_jpeg(image: Image, longest_px: int) -> bytes:
     """The picture as a JPEG file of quality 80, with no side longer than ``longest_px``; see `shrunk`.
 
-    Of an image of more channels the first three are shown, of two the first one, in the file of `png` as well.
+    Of other channels than one or three those are shown that `visible` gives, in the file of `png` as well.
     """
-    small = shrunk(_visible(image), longest_px)
+    small = shrunk(visible(image), longest_px)
     return bytes(cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1])
 
 
 def png(image: Image) -> bytes:
     """The picture as a PNG file, pixel for pixel."""
-    return bytes(cv2.imencode(".png", _visible(image))[1])
-
-
-def _visible(image: Image) -> Image:
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels in (1, 3):
-        return image
-    return np.ascontiguousarray(image[..., :3] if channels > 3 else image[..., 0])
+    return bytes(cv2.imencode(".png", visible(image))[1])

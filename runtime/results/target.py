@@ -112,9 +112,9 @@ def checked_picture(frame: object) -> Image:
     """Checks that something can be drawn into.
 
     Raises:
-        DataError: if it is not uint8 [H, W, 3] BGR or [H, W] grey.
+        DataError: if it is not uint8 [H, W] or [H, W, C] with at least one pixel.
     """
-    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3) or frame.dtype != np.uint8:
+    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3) or frame.dtype != np.uint8 or not frame.size:
         raise DataError(f"the frame is {type(frame).__name__}, no picture: pass BGR uint8 [H, W, 3] or grey [H, W]")
     return frame
 

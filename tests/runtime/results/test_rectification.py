@@ -8,13 +8,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageShow
 
-from stn_rectify.runtime import CapturedFrame, Location, MissRule, Rectification, StnRectifyError, UsageError
+from stn_rectify.runtime import CapturedFrame, DataError, Location, MissRule, Rectification, StnRectifyError, UsageError
 from stn_rectify.runtime.sinks import result_values
 
 CORNERS = np.array([[20.0, 30.0], [80.0, 32.0], [78.0, 70.0], [22.0, 68.0]])
@@ -98,6 +99,21 @@ def test_without_a_frame_draw_says_what_to_pass() -> None:
         result().draw()
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
+def test_a_frame_of_any_number_of_channels_is_drawn_as_it_is_seen(channels: int) -> None:
+    frame = np.zeros((120, 160, channels), np.uint8)
+    frame[..., : 3 if channels > 2 else 1] = 90
+    np.testing.assert_array_equal(result().draw(frame), result().draw(FRAME))
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros((0, 5, 3), np.uint8), np.zeros((9, 9), np.float32), np.zeros(9, np.uint8), 5], ids=type
+)
+def test_draw_refuses_what_is_no_picture(frame: object) -> None:
+    with pytest.raises(DataError, match="no picture"):
+        result().draw(frame)
+
+
 @pytest.mark.parametrize("name", ["upright.png", "new/folder/upright.bmp", "upright.TIF", "upright.webp"])
 def test_save_writes_what_the_ending_says(tmp_path: Path, name: str) -> None:
     saved = result(image=gradient()).save(tmp_path / name)
@@ -142,6 +158,17 @@ def test_show_hands_the_picture_to_a_viewer(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ImageShow, "_viewers", [Viewer()])
     result(image=gradient()).show()
     np.testing.assert_array_equal(seen[0][..., ::-1], gradient())
+
+
+def test_show_in_a_notebook_is_the_output_of_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    ipython = SimpleNamespace(
+        get_ipython=lambda: SimpleNamespace(kernel=object()), display=SimpleNamespace(display=shown.append)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    one = result()
+    one.show()
+    assert shown == [one]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no DISPLAY")
