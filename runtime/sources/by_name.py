@@ -129,7 +129,9 @@ def open_source(
     on_event: Callable[[str], None] | None = None,
     on_waiting: Callable[[], None] | None = None,
     framerate: float | None = None,
-    **camera: Any,
+    width: int | None = None,
+    height: int | None = None,
+    fourcc: str | None = None,
 ) -> FrameSource:
     """Opens whatever the command line takes as a source, by its name alone.
 
@@ -146,7 +148,9 @@ def open_source(
         on_event: see there.
         on_waiting: see there.
         framerate: frames per second to ask a camera, or an address of single pictures, for.
-        **camera: ``width``, ``height`` and ``fourcc`` to ask a camera for, see `open_camera`.
+        width: of the frames to ask a camera for, pixels; so ``height``, and ``fourcc``, its pixel format.
+        height: see there.
+        fourcc: see there.
 
     Raises:
         SourceError: if it cannot be opened.
@@ -170,14 +174,16 @@ def open_source(
             return lambda: open_video(name, framerate=framerate if is_url(name) else None, **again)
         if option == "demo":
             raise UsageError("demo is the command's own sample: name a file of that name as ./demo")
-        asked = camera if framerate is None else {**camera, "framerate": framerate}
         return lambda: open_camera(name, **again, **asked)
 
+    of_cameras = {"width": width, "height": height, "fourcc": fourcc, "framerate": framerate}
+    asked = {option: value for option, value in of_cameras.items() if value is not None}
     groups = grouped_by_kind(names)
-    if camera and not any(option == "camera" for option, _ in groups):
-        raise UsageError(f"{next(iter(camera))} is for cameras: leave it out")
-    if framerate is not None and not any(option == "camera" or is_url(group[0]) for option, group in groups):
-        raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
+    for option in () if any(kind == "camera" for kind, _ in groups) else asked:
+        if option != "framerate":
+            raise UsageError(f"{option} is for cameras: leave it out")
+        if not any(is_url(group[0]) for _, group in groups):
+            raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
     if len(groups) == 1:
         return opener(*groups[0])()
     # Each by itself: one that is missing takes no other with it.

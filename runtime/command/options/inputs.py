@@ -62,7 +62,7 @@ def with_options_for_inputs(
         else:
             kept += words[place - 1 : place + taken]
         place += taken
-    return [*kept, *input_words(inputs, commands)] if inputs else list(words)
+    return [*kept, *(input_words(inputs, commands) if inputs else ())]
 
 
 def input_words(names: Sequence[str], commands: Collection[str] = ()) -> list[str]:

@@ -25,8 +25,8 @@ from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
-from stn_rectify.runtime.sources.addresses import local_file
-from stn_rectify.runtime.sources.kinds import check_kind
+from stn_rectify.runtime.sources.addresses import is_url, local_file
+from stn_rectify.runtime.sources.kinds import check_kind, option_for
 
 #: Pixels of an image, at most.
 MAX_PIXELS = Count(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
@@ -65,6 +65,17 @@ class SourceOptions(OptionGroup):
     def is_named(self) -> bool:
         """Tells whether any of these options is used."""
         return bool(self.changed())
+
+    @property
+    def names_camera(self) -> bool:
+        """Tells whether a camera is named, alone or as the last of several inputs, where what need not end stands."""
+        return self.camera is not None or (self.input is not None and option_for(self.input[-1]) == "camera")
+
+    @property
+    def names_address(self) -> bool:
+        """Tells whether an address is named, alone or as the last of several inputs."""
+        last = self.video if self.input is None else self.input[-1]
+        return last is not None and is_url(last)
 
     @property
     def frames_follow(self) -> bool:

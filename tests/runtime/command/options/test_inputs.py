@@ -12,7 +12,7 @@ from PIL import Image
 
 from stn_rectify.runtime import UsageError
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options.run_options import options_as_toml, parse_options
+from stn_rectify.runtime.command.options.run_options import check_options, options_as_toml, parse_options
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
 
@@ -107,6 +107,40 @@ def test_a_file_of_options_names_inputs_too(things: Path) -> None:
     mixed = parse_options(["photo.jpg", "recording"])
     (things / "options.toml").write_text(options_as_toml(mixed))
     assert parse_options(["--config", "options.toml"]).source == mixed.source
+
+
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [
+        pytest.param(["photo.jpg", "recording"], None, id="no camera among them"),
+        pytest.param(["photo.jpg", "0"], 640, id="a camera, which stands last"),
+    ],
+)
+def test_several_inputs_leave_aside_what_the_file_says_of_others(
+    things: Path, words: list[str], width: int | None
+) -> None:
+    (things / "options.toml").write_text("camera = 0\nwidth = 640\nsmooth = true\nmax-pixels = '9M'\n")
+    options = parse_options(["--config", "options.toml", *words])
+    check_options(options)
+    assert (options.camera.width, options.target.smooth) == (width, False)
+    assert options.images.max_pixels.number == 9_000_000
+
+
+def test_options_of_cameras_need_one_among_several_inputs(things: Path) -> None:
+    check_options(parse_options(["photo.jpg", "0", "--width", "640"]))
+    check_options(parse_options(["photo.jpg", "rtsp://host/1", "--framerate", "5"]))
+    for words in (
+        ["recording", "--width", "640"],
+        ["rtsp://host/1", "--width", "640"],
+        ["recording", "--framerate", "5"],
+    ):
+        with pytest.raises(UsageError, match=f"{words[1]} needs --camera"):
+            check_options(parse_options(["photo.jpg", *words]))
+
+
+def test_nothing_behind_two_dashes_is_no_input(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_status(["--"]) == 2
+    assert "name a file, folder, address or camera" in capsys.readouterr().err
 
 
 def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
