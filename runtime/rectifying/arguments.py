@@ -1,4 +1,4 @@
-"""The arguments of a `Rectifier`, checked against its model before anything is opened."""
+"""The arguments of a `Rectifier` and of its methods, checked against its model."""
 
 from __future__ import annotations
 
@@ -75,6 +75,41 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
             "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
         )
     return int(refine)
+
+
+def check_takes_boxes(passes: int, output: str, model: ModelFile) -> None:
+    """Checks that targets can be looked for in boxes, which only a refine network does.
+
+    Raises:
+        UsageError: if the model has none, its passes are off, or ``output`` allows none.
+    """
+    if passes:
+        return
+    name = model.metadata.name
+    if model.metadata.refine is None:
+        raise UsageError(
+            f"boxes need a refine network, and model {name!r} has none: leave boxes out, or use another model"
+        )
+    if output == "model":
+        raise UsageError(
+            "boxes need output='frame': the graph's own image is taken where its own look finds the target"
+        )
+    raise UsageError("boxes need refinement passes: leave refine=0 (--refine 0) out")
+
+
+def check_takes_corners(output: str, model: ModelFile) -> None:
+    """Checks that the target can be taken from other corners than the network's.
+
+    Raises:
+        UsageError: if images are the graph's own, or of a spline, whose bend four corners do not tell.
+    """
+    if output == "model":
+        raise UsageError("other corners (--smooth) need output='frame' (--output frame): the graph has its own image")
+    if model.metadata.transform == "tps":
+        raise UsageError(
+            f"model {model.metadata.name!r} follows the bend of its targets (tps), which four corners do not tell: "
+            "leave smoothing (--smooth) out, or use an affine or projective model"
+        )
 
 
 def check_output(output: object, size: object, model: ModelFile) -> tuple[int, int] | None:

@@ -84,11 +84,6 @@ class Locator:
             whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
             self._search = DenseSearch(dense_scan, self._refine_network, passes, whole)
 
-    @property
-    def refines(self) -> bool:
-        """Whether poses are refined."""
-        return self._refine_network is not None
-
     def locate(self, frame: Image) -> Location:
         """Finds where the target lies, the best one of several.
 
@@ -124,7 +119,7 @@ class Locator:
 
         Args:
             frame: one that `check_frame` has passed.
-            starts: the poses; `refines` is true.
+            starts: the poses; there is a refine network, and ``passes`` is 1 or more.
         """
         started = time.perf_counter()
         network = self._refine_network

@@ -1,8 +1,7 @@
-"""Makes the target in a frame upright: the runtime's main class, and the checks of its arguments against its model."""
+"""Makes the target in a frame upright: the runtime's main class."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError, warn
+from stn_rectify.runtime.errors import DataError, StnRectifyError
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
@@ -34,6 +33,8 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_output,
     check_refine,
     check_scan,
+    check_takes_boxes,
+    check_takes_corners,
     check_upright,
     checked_size,
 )
@@ -41,8 +42,9 @@ from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, check_frame
 from stn_rectify.runtime.rectifying.searching.boxes import box_starts
+from stn_rectify.runtime.rectifying.streaming import rectified_frames
 from stn_rectify.runtime.results import Location, MissRule, Rectification
-from stn_rectify.runtime.sources import CapturedFrame, open_source
+from stn_rectify.runtime.sources import CapturedFrame
 
 #: What a `Rectification` takes over from its `Location` as it is.
 _KEPT = ("label", "label_score", "class_scores", "turn", "turn_score", "track", "box", "rule", "frame")
@@ -248,13 +250,12 @@ class Rectifier(Closing, NotCopied):
             UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
                 another thread is using it.
         """
-        if boxes is not None:
-            checked, captured = self._given(frame)
-            best = self.locate_all(checked, 1, boxes=boxes)
-            return replace(best[0] if best else self._told(nowhere(checked)), frame=captured)
         checked, captured = self._given(frame)
-        with self._use.turn() as locator:
-            return self._told(locator.locate(checked), captured)
+        if boxes is None:
+            with self._use.turn() as locator:
+                return self._told(locator.locate(checked), captured)
+        best = self.locate_all(checked, 1, boxes=boxes)
+        return replace(best[0] if best else self._told(nowhere(checked)), frame=captured)
 
     def locate_all(self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
         """Finds the targets in a frame, without making them upright.
@@ -286,9 +287,8 @@ class Rectifier(Closing, NotCopied):
         with self._use.turn() as locator:
             if boxes is None:
                 found = locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
-            elif not locator.refines:
-                raise UsageError(self._no_boxes())
             else:
+                check_takes_boxes(self._passes, self._output, self._model)
                 found = locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]
             return [self._told(location, captured) for location in found]
 
@@ -323,29 +323,7 @@ class Rectifier(Closing, NotCopied):
             >>> for result in rectifier.stream("photos/"):  # doctest: +SKIP
             ...     result.save(f"upright/{Path(result.frame.source).stem}.png")
         """
-        last: StnRectifyError | None = None
-        has_result = False
-
-        def failed(error: StnRectifyError) -> None:
-            nonlocal last
-            last = error
-            if on_error is None:
-                warn(str(error))
-            else:
-                on_error(error)
-
-        opened = open_source(source, on_error=failed, **options)
-        with contextlib.nullcontext(opened) if opened is source else opened:
-            for frame in opened:
-                try:
-                    result = replace(self.rectify(frame.image), frame=frame)
-                except DataError as error:
-                    failed(DataError(f"{frame.source}: {error}"))
-                    continue
-                has_result = True
-                yield result
-        if last is not None and not has_result:
-            raise last
+        return rectified_frames(self.rectify, source, on_error, options)
 
     def sample(
         self,
@@ -442,15 +420,7 @@ class Rectifier(Closing, NotCopied):
         Raises:
             UsageError: if images are the graph's own, or of a spline, whose bend four corners do not tell.
         """
-        if self._output == "model":
-            raise UsageError(
-                "other corners (--smooth) need output='frame' (--output frame): the graph has its own image"
-            )
-        if self._model.metadata.transform == "tps":
-            raise UsageError(
-                f"model {self._model.metadata.name!r} follows the bend of its targets (tps), which four corners do not "
-                "tell: leave smoothing (--smooth) out, or use an affine or projective model"
-            )
+        check_takes_corners(self._output, self._model)
 
     def unrectified(self, frame: ImageLike, result: Rectification | Location) -> Rectification:
         """The whole frame in place of a target that was not sure enough.
@@ -506,15 +476,6 @@ class Rectifier(Closing, NotCopied):
     def _told(self, location: Location, frame: CapturedFrame | None = None) -> Location:
         """The location with what is known beside it."""
         return replace(location, rule=self._rule, frame=frame)
-
-    def _no_boxes(self) -> str:
-        """Why boxes cannot be refined."""
-        name = self._model.metadata.name
-        if self._model.metadata.refine is None:
-            return f"boxes need a refine network, and model {name!r} has none: leave boxes out, or use another model"
-        if self._output == "model":
-            return "boxes need output='frame': the graph's own image is taken where its own look finds the target"
-        return "boxes need refinement passes: leave refine=0 (--refine 0) out"
 
     def _theta(self, corners: FloatArray, frame: Image) -> FloatArray:
         """θ of corners that did not come from the network."""
