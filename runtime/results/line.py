@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.sources import CapturedFrame
+
+if TYPE_CHECKING:  # which gives itself as such a line
+    from stn_rectify.runtime.results.target import FoundTarget
 
 _SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -93,52 +95,8 @@ class ResultLine(Struct, kw_only=True):
     ) = UNSET
 
 
-class Target(Protocol):
-    """What lines tell of a `Rectification` or a `Location`; see there."""
-
-    @property
-    def corners(self) -> FloatArray:
-        """Float64 [4, 2], frame pixels."""
-
-    @property
-    def score(self) -> float:
-        """0 to 1."""
-
-    @property
-    def latency_ms(self) -> float:
-        """Milliseconds."""
-
-    @property
-    def label(self) -> str | None:
-        """None without one."""
-
-    @property
-    def label_score(self) -> float | None:
-        """0 to 1."""
-
-    @property
-    def top_labels(self) -> tuple[tuple[str, float | None], ...]:
-        """Best first."""
-
-    @property
-    def read(self) -> str | None:
-        """None where the label is what was read."""
-
-    @property
-    def turn(self) -> int | None:
-        """0 to 3."""
-
-    @property
-    def turn_score(self) -> float | None:
-        """0 to 1."""
-
-    @property
-    def track(self) -> int | None:
-        """From 1."""
-
-
 def line_values(
-    result: Target, frame: CapturedFrame | None = None, targets: Sequence[Target] | None = None
+    result: FoundTarget, frame: CapturedFrame | None = None, targets: Sequence[FoundTarget] | None = None
 ) -> dict[str, Any]:
     """Gives a result as values of types that JSON has; pictures are left out.
 
@@ -171,11 +129,11 @@ def line_schema() -> dict[str, Any]:
     return {"$schema": _SCHEMA_DIALECT, "title": "A result of stn-rectify", **schema}
 
 
-def _target_line(target: Target) -> TargetLine:
+def _target_line(target: FoundTarget) -> TargetLine:
     return TargetLine(track=target.track, turn=target.turn, **_shared_values(target))
 
 
-def _shared_values(target: Target) -> dict[str, Any]:
+def _shared_values(target: FoundTarget) -> dict[str, Any]:
     """What a line says of its own target and of each of several."""
     labels = [[label, _rounded(score)] for label, score in target.top_labels]
     return {

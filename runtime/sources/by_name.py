@@ -177,7 +177,7 @@ def open_source(
         return lambda: open_camera(name, **again, **asked)
 
     of_cameras = {"width": width, "height": height, "fourcc": fourcc, "framerate": framerate}
-    asked = {option: value for option, value in of_cameras.items() if value is not None}
+    asked: dict[str, Any] = {option: value for option, value in of_cameras.items() if value is not None}
     groups = grouped_by_kind(names)
     for option in () if any(kind == "camera" for kind, _ in groups) else asked:
         if option != "framerate":
