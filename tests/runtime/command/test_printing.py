@@ -16,6 +16,7 @@ import pytest
 from stn_rectify.runtime import bundled_models
 from stn_rectify.runtime.command import manual
 from stn_rectify.runtime.command.cli import main
+from stn_rectify.runtime.command.options import run_options
 from stn_rectify.runtime.command.options.run_options import SHELLS, make_parser, parse_options
 from stn_rectify.runtime.results.line import line_schema
 
@@ -39,6 +40,7 @@ def test_help_opens_with_four_examples_and_has_the_usual_options(capsys: pytest.
     opening = text[: text.index("options:")]
     assert len(re.findall(r"^  stn-rectify ", opening, re.MULTILINE)) == 4
     assert {"--image", "--video", "--camera", "--model", "--jsonl", "--save", "--help-all"} <= options_in(text)
+    assert options_in(text) == {f"--{name}" for name in run_options._USUAL}, "each of them is an option"
     assert "--mqtt-discovery" not in text
     assert printed(["-h"], capsys) == text
 
