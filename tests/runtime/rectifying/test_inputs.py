@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stn_rectify.runtime import DataError, ImageSource, Rectifier, SourceError, StnRectifyWarning, UsageError
+from stn_rectify.runtime import (
+    CapturedFrame,
+    DataError,
+    FrameSource,
+    ImageSource,
+    Rectifier,
+    SourceError,
+    StnRectifyWarning,
+    UsageError,
+)
 from stn_rectify.runtime.errors import StnRectifyError
 
 
@@ -90,6 +99,7 @@ def test_pillow_images_of_every_mode(rectifier: Rectifier, mode: str) -> None:
         pytest.param(".", SourceError, "it is a folder", id="a folder"),
         pytest.param("http://host/a.jpg", SourceError, "address: open it with Rectifier.stream", id="an address"),
         pytest.param("", SourceError, "no path", id="an empty path"),
+        pytest.param("a\0b", SourceError, "no path", id="a path with a zero in it"),
         pytest.param(b"", SourceError, "no bytes", id="no bytes"),
         pytest.param(b"GIF89a", SourceError, "cannot read the image from bytes", id="broken bytes"),
         pytest.param(io.StringIO("text"), SourceError, "open it with mode 'rb'", id="a text file"),
@@ -143,6 +153,18 @@ def test_a_stream_takes_an_open_source_and_leaves_it_open(rectifier: Rectifier, 
     with ImageSource(images) as source:
         assert len(list(rectifier.stream(source))) == 3
         assert not source.is_stopped
+
+
+def test_a_stream_goes_on_past_a_frame_that_the_model_does_not_take(rectifier: Rectifier, frame: np.ndarray) -> None:
+    class Mixed(FrameSource):
+        def __iter__(self) -> Iterator[CapturedFrame]:
+            for index, image in enumerate((frame, np.dstack([frame, frame[..., :1]]), frame)):
+                yield CapturedFrame("mixed", index, 0.0, image)
+
+    errors: list[StnRectifyError] = []
+    results = list(rectifier.stream(Mixed(), on_error=errors.append))
+    assert [result.frame.index for result in results if result.frame] == [0, 2]
+    assert [str(error)[:34] for error in errors] == ["mixed: the frame has 4 channels: d"]
 
 
 @pytest.mark.parametrize(

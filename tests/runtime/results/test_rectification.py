@@ -125,6 +125,7 @@ def test_save_writes_what_the_ending_says(tmp_path: Path, name: str) -> None:
 def test_save_writes_grey_and_jpeg(tmp_path: Path) -> None:
     saved = result(image=gradient()[..., 0]).save(str(tmp_path / "grey.jpg"))
     assert Image.open(saved).mode == "L"
+    assert abs(np.asarray(Image.open(saved)).astype(int) - gradient()[..., 0]).max() < 10
     assert Image.open(saved).format == "JPEG"
 
 

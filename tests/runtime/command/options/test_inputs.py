@@ -26,6 +26,7 @@ def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         cv2.imwrite(str(folder / name), TEXTURE)
     (folder / "no_suffix.png").rename(folder / "no_suffix")
     Image.fromarray(TEXTURE).save(folder / "moves.gif", save_all=True, append_images=[Image.new("RGB", (64, 48))])
+    (folder / "moves").write_bytes((folder / "moves.gif").read_bytes())
     writer = cv2.VideoWriter(str(folder / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
     for _ in range(2):
         writer.write(TEXTURE)
@@ -45,6 +46,7 @@ def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("photos/*.png", {"image": ("photos/*.png",)}),
         ("**/*.jpg", {"image": ("**/*.jpg",)}),
         ("moves.gif", {"image": ("moves.gif",)}),
+        ("moves", {"image": ("moves",)}),
         ("-", {"image": ("-",)}),
         ("recording", {"video": "recording"}),
         ("clip.mp4", {"video": "clip.mp4"}),
@@ -78,6 +80,7 @@ def test_the_kind_is_picked(things: Path, words: str, source: dict[str, object])
 def test_a_name_with_a_dash_in_front_stands_behind_two(things: Path) -> None:
     (things / "photo.jpg").rename(things / "-v.jpg")
     assert parse_options(["--", "-v.jpg"]).source.image == ("-v.jpg",)
+    assert parse_options(["-q", "--", "no_suffix", "-v.jpg"]).source.image == ("no_suffix", "-v.jpg")
 
 
 def test_what_names_nothing_says_so(things: Path) -> None:

@@ -1,0 +1,59 @@
+"""Several sources, one after the other: their frames are numbered on, their counts add up, an end is an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError
+from stn_rectify.runtime.sources.chained import ChainedSource
+
+
+class Counted(FrameSource):
+    """So many frames, of which each but the first replaced another one; then an error, if there is to be one."""
+
+    def __init__(self, frames: int, *, is_broken: bool = False) -> None:
+        super().__init__()
+        self._frames, self._is_broken = frames, is_broken
+
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        for index in range(self._frames):
+            if self._stopping:
+                return
+            self.dropped, self.reconnections = index, 2 * index
+            yield CapturedFrame("counted", index, 0.0, np.zeros((2, 2), np.uint8))
+        if self._is_broken:
+            raise SourceError("broken off")
+
+
+def test_numbers_and_counts_go_on() -> None:
+    with ChainedSource([lambda: Counted(3), lambda: Counted(0), lambda: Counted(2)], ["a", "b", "c"]) as source:
+        assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
+        assert (source.dropped, source.reconnections) == (3, 6)
+
+
+def test_a_broken_one_is_told_of_and_the_next_one_follows() -> None:
+    openers = [lambda: Counted(2, is_broken=True), lambda: Counted(1)]
+    errors: list[SourceError] = []
+    assert [frame.index for frame in ChainedSource(openers, ["a", "b"], on_error=errors.append)] == [0, 1, 2]
+    assert [str(error) for error in errors] == ["broken off"]
+    with pytest.raises(SourceError, match="broken off"):
+        list(ChainedSource(openers, ["a", "b"]))
+
+
+def test_stop_reaches_the_one_that_is_open_and_opens_no_other() -> None:
+    opened: list[Counted] = []
+
+    def open_it() -> Counted:
+        opened.append(Counted(5))
+        return opened[-1]
+
+    with ChainedSource([open_it, open_it], ["a", "b"]) as source:
+        frames = iter(source)
+        next(frames)
+        source.stop()
+        assert opened[0].is_stopped
+        assert list(frames) == []
+    assert len(opened) == 1
