@@ -52,6 +52,8 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
         ([seen(0, "A"), seen(0.1, "A"), seen(0.2, "A")], [("A", 3)]),
         ([seen(0, "A"), seen(0.1, "B"), seen(0.2, "B")], [("A", 1), ("B", 2)]),
         ([seen(t / 10, "AB"[t % 2]) for t in range(10)], [("A", 5), ("B", 5)]),
+        ([seen(0, "A"), seen(0.6, "B"), seen(1.2, "B"), seen(1.8, "A")], [("A", 2), ("B", 2)]),
+        ([seen(0, "A"), seen(0.7, "B"), seen(1.4, "B"), seen(2.1, "A")], [("A", 1), ("B", 2), ("A", 1)]),
         ([seen(0, "A"), seen(0.1, "A", 0.2), seen(0.5, "A")], [("A", 2)]),
         ([seen(0, "A"), seen(0.1, "A", 0.2), seen(3, "A")], [("A", 1), ("A", 1)]),
         ([seen(0, "A"), seen(30, "A"), seen(60, "A")], [("A", 3)]),
@@ -67,7 +69,8 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
         ([seen(0, score=0.4)], []),
     ],
     ids=[
-        "the same", "another", "a flicker", "missed for a moment", "away for longer", "seldom", "without a label",
+        "the same", "another", "a flicker", "a slow flicker",
+        "too slow for one", "missed for a moment", "away for longer", "seldom", "without a label",
         "two tracks", "a lost track", "two images", "two pages", "a clock set back", "a video's own time",
         "the frame again", "a miss",
     ],
