@@ -27,7 +27,7 @@ _SINCE_START = 16
 
 @dataclass(frozen=True)
 class Throttling:
-    """What slows a Raspberry Pi down.
+    """The states in which a Raspberry Pi is slowed down.
 
     Attributes:
         bits: as get_throttled gives them.
@@ -37,12 +37,12 @@ class Throttling:
 
     @property
     def now(self) -> list[str]:
-        """What does at this moment: of under-voltage, frequency capped, throttled, soft temperature limit."""
+        """The states of this moment: of under-voltage, frequency capped, throttled, soft temperature limit."""
         return _states(self.bits)
 
     @property
     def since_start(self) -> list[str]:
-        """What did since the board was switched on."""
+        """Those that there were since the board was switched on."""
         return _states(self.bits >> _SINCE_START)
 
 
@@ -98,7 +98,7 @@ def board_name(model: bytes) -> str | None:
 
 
 def throttled() -> Throttling | None:
-    """What slows this Raspberry Pi down: by vcgencmd, or else by the kernel's file; None where neither tells."""
+    """Asks vcgencmd, or else the kernel's file, what slows this Raspberry Pi down; None where neither tells."""
     texts = []
     with suppress(OSError, subprocess.SubprocessError):
         command = ["vcgencmd", "get_throttled"]

@@ -151,10 +151,10 @@ class BackgroundSink(ResultSink):
             self._put(_Waiting(lambda: sink.skip(frame)))
 
     def do_soon(self, job: Job, *, wait_s: float = _BUTTON_S) -> None:
-        """Has something else done in the thread, behind what waits already.
+        """Has something else written in the thread, behind what waits already.
 
         Args:
-            job: what is done.
+            job: writes it.
             wait_s: how long its end is waited for, seconds.
 
         Raises:
@@ -166,8 +166,11 @@ class BackgroundSink(ResultSink):
         def job_and_note() -> None:
             try:
                 job()
+                self._note_end_of_fault()
             except StnRectifyError as error:
                 errors.append(error)
+                if isinstance(error, OutputError):
+                    raise  # the place still fails
             finally:
                 done.set()
 
@@ -292,12 +295,16 @@ class BackgroundSink(ResultSink):
         if self._sink is None:
             try:
                 self._sink = self._open_sink()
+                self._note_end_of_fault()
             except OutputError as error:
                 self._note_fault(error)
-                self._count_dropped(bool(waiting.weight))
-                return
+                if waiting.weight:
+                    self._count_dropped()
+                    return
         if self._try(waiting.job):
             self._last_written_s = time.monotonic()
+            if waiting.weight:
+                self._note_end_of_fault()
         else:
             self._count_dropped(bool(waiting.weight))
 
@@ -311,8 +318,6 @@ class BackgroundSink(ResultSink):
             if not error.may_pass:
                 raise
             return False
-        if self.fault is not None and job != self._settle:
-            self._note_end_of_fault()
         return True
 
     def _rests(self) -> bool:
@@ -329,6 +334,9 @@ class BackgroundSink(ResultSink):
         self._failed_at = time.monotonic()
 
     def _note_end_of_fault(self) -> None:
+        """Something was written."""
+        if self.fault is None:
+            return
         self.fault = None
         lost = self.dropped - self._dropped_before
         self._report(f"{self.name} can be written again; results dropped: {lost}")
@@ -370,5 +378,5 @@ class BackgroundSaveSink(BackgroundSink):
 
     def _pictures(self) -> SaveSink:
         if not isinstance(self._sink, SaveSink):
-            raise StnRectifyError(f"cannot write {self.name}: {self.fault}")
+            raise StnRectifyError(f"cannot write {self.name}: {self.fault}; it is tried again until that is mended")
         return self._sink

@@ -126,8 +126,8 @@ class MqttSink(ResultSink):
         self._connect()
 
     def write(self, frame: CapturedFrame, result: Rectification) -> None:
-        """Publishes the result if it is its turn. A target counts as found by the default `MissRule`."""
-        self._send(frame, result, [result.label], result_values(frame, result), is_found=MissRule().is_found(result))
+        """Publishes the result if it is its turn. `Rectification.found` tells whether a target is there."""
+        self._send(frame, result, [result.label], result_values(frame, result), is_found=result.found)
 
     def write_targets(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule

@@ -56,6 +56,8 @@ class ChainedSource(FrameSource):
         SourceError: if the first one cannot be opened, and nobody takes errors.
     """
 
+    frames_follow = False  # not even where each has a video: the next one shows something else
+
     def __init__(
         self,
         openers: Sequence[Callable[[], FrameSource]],

@@ -39,6 +39,8 @@ class ImageSource(FrameSource):
         SourceError: if a path does not exist, or there is no image in it.
     """
 
+    frames_follow = False
+
     def __init__(
         self,
         paths: str | PathLike[str] | Sequence[str | PathLike[str]],

@@ -43,6 +43,7 @@ class FrameSource(Closing):
         reconnections: how often the device or stream was lost and opened again.
         framerate: frames per second that it gives or plays at; None where it has no such rate, or does not tell.
         is_live: whether it shows the present, and frames are lost that nobody takes.
+        frames_follow: whether its frames follow one another, as those of a camera or a video do.
     """
 
     description: str = ""
@@ -50,6 +51,7 @@ class FrameSource(Closing):
     reconnections: int = 0
     framerate: float | None = None
     is_live: bool = False
+    frames_follow: bool = True
 
     def __init__(self) -> None:
         self._stopping = False

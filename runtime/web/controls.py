@@ -143,17 +143,21 @@ class Controls:
     def saving_values(self) -> dict[str, Any]:
         """Whether results are being saved, how many were and where; or why none can be; in types that JSON has.
 
-        ``fault`` is why the place does not take them at the moment, None where it does.
+        ``fault`` is why the place does not take them at the moment, None where it does. ``unsaved`` are those that it
+        has not taken: one that hangs has no fault, and takes none.
         """
         if self._saving is None:
-            return {"is_on": False, "impossible_because": _NO_SAVING, "folder": None, "saved": 0, "fault": None}
+            nowhere = {"folder": None, "saved": 0, "unsaved": 0, "fault": None}
+            return {"is_on": False, "impossible_because": _NO_SAVING, **nowhere}
         sink = self._saving.sink
+        unsaved, fault = (sink.dropped, sink.fault) if isinstance(sink, BackgroundSaveSink) else (0, None)
         return {
             "is_on": self._saving.is_on,
             "impossible_because": None,
             "folder": str(sink.folder),
             "saved": sink.saved,
-            "fault": sink.fault if isinstance(sink, BackgroundSaveSink) else None,
+            "unsaved": unsaved,
+            "fault": fault,
         }
 
     def settings(self) -> dict[str, Any]:
@@ -208,9 +212,7 @@ class Controls:
         Raises:
             UsageError: if a setting is unknown, out of range, or goes with nothing in this run; then none changes.
         """
-        changes = checked_changes(asked)
-        if "smooth" in changes and asked["smooth"] is not None and not self._frames_follow:
-            raise UsageError("smooth: images do not follow one another")
+        changes = checked_changes(asked, frames_follow=self._frames_follow)
         with self._lock:
             self._changes |= changes
         self._say("settings: taken up with the next frame")

@@ -23,16 +23,17 @@ class MachineWatch:
         self._folder = folder
         self._newest: MachineState | None = None
         self._asked_s: float | None = None
+        self._asking = threading.Thread()
         self._lock = threading.Lock()
 
     def newest(self) -> MachineState | None:
         """What is known; None before the first time that somebody asked. It is asked anew in a thread of its own."""
         with self._lock:
             is_due = self._asked_s is None or time.monotonic() - self._asked_s > _FRESH_S
-            if is_due:
+            if is_due and not self._asking.is_alive():  # a disk that hangs gives no answer
                 self._asked_s = time.monotonic()
-        if is_due:
-            threading.Thread(target=self._ask, name="machine state", daemon=True).start()
+                self._asking = threading.Thread(target=self._ask, name="machine state", daemon=True)
+                self._asking.start()
         return self._newest
 
     def values(self) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ _MOST_BYTES = 32_000_000  # of all pictures; a small device has little memory
 _LONGEST_PX = 1280  # of a picture that is kept
 _GAP_S = 1.0  # a target that was away for longer is read anew
 _FLICKER_S = 2.0  # a label that comes back within this time is the same reading
+_REVISIONS = 2**40  # JavaScript counts to 2**53
 _MOST_OF_ONE = 8  # readings of one target that may come back
 
 
@@ -59,6 +61,7 @@ class Reading:
         label: as in `Rectification`, of the best one; so ``label_score``, ``score``, ``track`` and ``corners``.
         picture: uint8 [h, w, 3] BGR or [h, w] grey: the best one, upright, no side longer than 1280 pixels; None where
             room was needed for newer ones.
+        revision: a number that changes with the picture and what is said of it.
     """
 
     number: int
@@ -72,11 +75,7 @@ class Reading:
     track: int | None
     corners: FloatArray
     picture: Image | None
-
-    @property
-    def sureness(self) -> float:
-        """What says which of its pictures is the best, 0 to 1."""
-        return self.score if self.label_score is None else self.label_score
+    revision: int = 0
 
     def values(self) -> dict[str, Any]:
         """The reading in types that JSON has: times in Unix seconds, ``picture`` tells whether there is one."""
@@ -96,6 +95,7 @@ class Reading:
             **({} if best.position_s is None else {"position_s": round(best.position_s, 3)}),
             "corners": [[round(x, 3), round(y, 3)] for x, y in self.corners.tolist()],
             "picture": self.picture is not None,
+            "revision": self.revision,
         }
 
 
@@ -112,12 +112,12 @@ class Readings:
         self._open: dict[Hashable, list[int]] = {}  # by target: the numbers that may go on, the last one first
         self._previous: _Moment | None = None  # the frame before, whatever it showed
         self._count = 0
-        self._revision = 0
+        self._revision = random.randrange(_REVISIONS)  # a page outlives the run, and must not take its list for ours
         self._lock = threading.Lock()
 
     @property
     def revision(self) -> int:
-        """A number that changes when a reading is added, or has another picture."""
+        """A number that changes when a reading is added, or has another picture; another one in each run."""
         return self._revision
 
     def add(self, done: Processed) -> None:
@@ -192,12 +192,12 @@ class Readings:
         """The reading goes on. Where it is better, or the same frame with other settings, so is its picture."""
         reading.last = moment  # in place: this is done for each frame
         reading.frames += not is_again
-        if is_again or _sureness(target) > reading.sureness:
+        if is_again or _sureness(target) > _sureness(reading):
             self._keep(replace(reading, best=moment, **_values_of(target)))
 
     def _keep(self, reading: Reading) -> None:
         self._revision += 1
-        self._kept[reading.number] = reading
+        self._kept[reading.number] = replace(reading, revision=self._revision)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -208,7 +208,7 @@ class Readings:
             reading = self._kept[number]
             size += 0 if reading.picture is None else reading.picture.nbytes
             if size > _MOST_BYTES and reading.picture is not None:
-                self._kept[number] = replace(reading, picture=None)
+                self._kept[number] = replace(reading, picture=None, revision=self._revision)
 
 
 def _values_of(target: Rectification) -> dict[str, Any]:
@@ -223,5 +223,6 @@ def _values_of(target: Rectification) -> dict[str, Any]:
     }
 
 
-def _sureness(target: Rectification) -> float:
-    return target.score if target.label_score is None else target.label_score
+def _sureness(seen: Rectification | Reading) -> float:
+    """The score that says which picture is the best, 0 to 1."""
+    return seen.score if seen.label_score is None else seen.label_score

@@ -16,6 +16,7 @@ from stn_rectify.runtime.sources import FrameView
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 _LEAST_SIDE = 0.01  # of a region, as a share of the frame: less is a slip of the finger
+_NOT_FOLLOWING = "images, and several inputs, do not follow one another"
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,22 @@ class Change:
     apply: Callable[[Pipeline], None]
 
 
-def checked_changes(asked: Mapping[str, object]) -> dict[str, Change]:
+def checked_changes(asked: Mapping[str, object], *, frames_follow: bool) -> dict[str, Change]:
     """The changes that a request asks for, by the names of the settings.
 
     Args:
         asked: of ``min_score`` (0 to 1; None for the model's own), ``smooth`` (cutoff at rest, Hz; None for none),
             ``margin`` (a share of the target's sides), ``roi`` (x, y, width and height as shares of the frame; None for
             the whole one) those that shall change.
+        frames_follow: whether the source's frames follow one another.
 
     Raises:
-        UsageError: if there is none, one is unknown, or a value is out of range.
+        UsageError: if there is none, one is unknown, a value is out of range, or ``smooth`` has no frames that follow.
     """
     if not asked or not asked.keys() <= _KINDS.keys():
         raise UsageError(f"send one or more of {', '.join(_KINDS)}")
+    if asked.get("smooth") is not None and not frames_follow:
+        raise UsageError(f"smooth: {_NOT_FOLLOWING}")
     return {name: _KINDS[name](value) for name, value in asked.items()}
 
 
@@ -62,7 +66,7 @@ def settings_values(pipeline: Pipeline, *, frames_follow: bool) -> dict[str, Any
     rectifier, rule = pipeline.rectifier, pipeline.rule
     smoother = pipeline.smoother
     no_score = "the model gives no score" if rectifier.model.metadata.score is None else None
-    not_smooth = _reason(rectifier.check_takes_corners) if frames_follow else "images do not follow one another"
+    not_smooth = _reason(rectifier.check_takes_corners) if frames_follow else _NOT_FOLLOWING
     roi = pipeline.view.roi
     return {
         "min_score": {

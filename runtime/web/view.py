@@ -10,7 +10,7 @@ from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
-from stn_rectify.runtime.sources import FrameSource, ImageSource
+from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress
 from stn_rectify.runtime.web.controls import Controls, SavingSwitch
@@ -73,9 +73,8 @@ class WebView(Closing):
         if token is not None:
             check_token(token)
         self._adds, self._summary = summary is None, summary or RunSummary(pipeline.rule)
-        self._pipeline = pipeline
-        follow = not isinstance(source, ImageSource)
-        self._controls = Controls(pipeline, saving, models or {}, frames_follow=follow)
+        self._pipeline, self._timed = pipeline, pipeline.rectifier
+        self._controls = Controls(pipeline, saving, models or {}, frames_follow=source.frames_follow)
         machine = MachineWatch(Path.cwd() if saving is None else saving.sink.folder)
         self._state = LiveState(source, self._summary, self._controls, machine)
         place = ServeAddress.parse(address)
@@ -111,9 +110,9 @@ class WebView(Closing):
         Returns:
             True if another model was taken up, or another setting.
         """
-        before = self._pipeline.rectifier
         is_other = self._controls.act(done)
-        if self._pipeline.rectifier is not before:
+        if self._pipeline.rectifier is not self._timed:  # a reload of the run may have changed it, too
+            self._timed = self._pipeline.rectifier
             self._state.start_latencies_anew()
         return is_other
 

@@ -118,7 +118,7 @@ function show() {
   $("source").textContent = state.source;
 
   if (!frozen) showAnswer(latest, found);
-  for (const key of ["frames", "misses", "dropped", "reconnections"]) $(key).textContent = stats[key].toLocaleString("en");
+  for (const key of ["frames", "misses", "dropped", "reconnections"]) $(key).textContent = count(stats[key]);
   $("frames_per_s").textContent = stats.frames_per_s.toFixed(1);
   for (const key of ["latency_p50_ms", "latency_p99_ms"]) {
     $(key).textContent = stats[key] == null ? "–" : `${stats[key].toFixed(1)} ms`;
@@ -152,7 +152,8 @@ function showSaving(saving) {
   $("saving").disabled = $("snapshot").disabled = reason != null;
   $("why").classList.toggle("error", saving.fault != null);
   if (saving.fault) $("why").textContent = `${saving.folder} does not take pictures: ${saving.fault}`;
-  else $("why").textContent = reason ? `Saving: ${reason}` : `${saving.saved.toLocaleString("en")} saved in ${saving.folder}`;
+  else if (reason) $("why").textContent = `Saving: ${reason}`;
+  else $("why").textContent = `${count(saving.saved)} saved in ${saving.folder}${saving.unsaved ? `, ${count(saving.unsaved)} not saved` : ""}`;
 }
 
 function showMachine(machine) {
@@ -172,6 +173,7 @@ function fact(id, value, text, isBad) {
   $(id).classList.toggle("bad", isBad(value));
 }
 
+const count = (number) => number.toLocaleString("en");
 const gigabytes = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
 function showModels() {

@@ -23,16 +23,16 @@ function mark({ picture: { size: [width, height], region: [left, top, wide, high
   const group = shape("g", { transform: `translate(${left} ${top})` });
   group.append(...outlines);
   const isWhole = wide === width && high === height;
-  $("marks").replaceChildren(...(isWhole ? [] : regionShapes(width, height, [left, top, wide, high], "region")), group);
+  $("marks").replaceChildren(...(isWhole ? [] : regionShapes(width, height, [left, top, wide, high])), group);
   $("camera").querySelector(".picture").style.aspectRatio = `${width} / ${height}`;
 }
 
 // What lies outside is dimmed. The region is in pixels from the edge of the first one.
-function regionShapes(width, height, [left, top, wide, high], kind) {
+function regionShapes(width, height, [left, top, wide, high]) {
   const box = (x, y, w, h) => `M${x - 0.5} ${y - 0.5}h${w}v${h}h${-w}z`;
   return [
     shape("path", { class: "outside", "fill-rule": "evenodd", d: box(0, 0, width, height) + box(left, top, wide, high) }),
-    shape("path", { class: kind, d: box(left, top, wide, high) }),
+    shape("path", { class: "region", d: box(left, top, wide, high) }),
   ];
 }
 

@@ -26,7 +26,7 @@ function listReadings(readings) {
   const old = new Map(Array.from($("readings").children, (item) => [item.dataset.key, item]));
   $("readings").replaceChildren(
     ...readings.map((reading) => {
-      const key = JSON.stringify([reading.number, reading.frame, reading.label, reading.label_score, reading.score, reading.picture]);
+      const key = `${reading.number}.${reading.revision}`;
       const item = old.get(key) ?? readingItem(reading, key);
       item.querySelector(".facts").textContent = facts(reading);
       return item;
@@ -45,7 +45,7 @@ function readingItem(reading, key) {
   const image = item.querySelector("img");
   const link = item.querySelector(".download");
   if (reading.picture) {
-    image.src = `/api/readings/${reading.number}.jpg?frame=${reading.frame}`;
+    image.src = `/api/readings/${reading.number}.jpg?revision=${reading.revision}`;
     image.alt = `Picture of ${text ?? "the target"}`;
     link.href = `/api/readings/${reading.number}.png`;
     link.download = `${fileName(reading)}.png`;
@@ -61,7 +61,7 @@ function readingItem(reading, key) {
 
 function facts(reading) {
   const sure = reading.label_score == null ? [] : [`${Math.round(100 * reading.label_score)} %`];
-  const seen = reading.frames === 1 ? "1 frame" : `${reading.frames.toLocaleString("en")} frames`;
+  const seen = reading.frames === 1 ? "1 frame" : `${count(reading.frames)} frames`;
   const track = reading.track == null ? [] : [`no. ${reading.track}`];
   return [when(reading), ...sure, `score ${reading.score.toFixed(2)}`, seen, ...track].join(" · ");
 }

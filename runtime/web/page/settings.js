@@ -139,7 +139,7 @@ $("overlay").addEventListener("pointermove", (event) => {
   if (!start) return;
   const [x, y, wide, high] = drawnRegion(event);
   const [width, height] = state.picture.size;
-  $("drawn").replaceChildren(...regionShapes(width, height, [x * width, y * height, wide * width, high * height], "region"));
+  $("drawn").replaceChildren(...regionShapes(width, height, [x * width, y * height, wide * width, high * height]));
 });
 $("overlay").addEventListener("pointerup", (event) => {
   if (!start) return;

@@ -229,6 +229,35 @@ def test_a_picture_asked_for_by_hand_says_when_it_cannot_be_saved(tmp_path: Path
             sink.save(captured(0), result())
 
 
+def test_a_picture_that_cannot_be_saved_does_not_end_the_fault(tmp_path: Path) -> None:
+    folder, said = tmp_path / "pictures", list[str]()
+    with BackgroundSaveSink(lambda: SaveSink(folder), "pictures", report=said.append) as sink:
+        folder.rmdir()
+        sink.write(captured(0), result())
+        wait_for("the fault", lambda: sink.fault is not None)
+        with pytest.raises(StnRectifyError, match="cannot write"):
+            sink.save(captured(1), result())
+        sink.reopen()
+        wait_for("what was put", lambda: not sink._queue)
+        assert sink.fault == "No such file or directory"
+        assert len(said) == 1
+        folder.mkdir()
+        sink.save(captured(2), result())
+        assert sink.fault is None
+    assert said[1:] == ["pictures can be written again; results dropped: 1"]
+
+
+def test_a_picture_asked_for_before_the_folder_can_be_made_says_why(tmp_path: Path) -> None:
+    def open_it() -> SaveSink:
+        raise cannot_write("pictures", OSError(errno.ENOSPC, "full"))
+
+    with BackgroundSaveSink(open_it, "pictures") as sink:
+        for _ in range(2):
+            with pytest.raises(StnRectifyError, match="cannot write pictures: full"):
+                sink.save(captured(0), result())
+        assert sink.fault == "full"
+
+
 def test_pictures_that_waited_and_are_lost_are_counted(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     sink = BackgroundSaveSink(lambda: SaveSink(folder, commit_s=60), "pictures")

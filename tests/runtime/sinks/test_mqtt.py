@@ -116,7 +116,7 @@ def test_a_target_is_present_until_it_has_been_missed_for_a_while(
     """A new connection is told at once, and so is who comes later."""
     listener = listen(broker)
     with MqttSink(address(broker)) as sink:
-        for second, score in ((0, 0.3), (1, 0.9), (1.5, 0.3), (2, 0.9), (2.5, 0.4), (2.9, 0.4)):
+        for second, score in ((0, 0.3), (0.5, 0.9), (0.9, 0.3), (2, 0.9), (2.5, 0.4), (2.9, 0.4)):
             frame = replace(captured(), position_s=second)
             sink.write_targets(frame, replace(result(), score=score), (), MissRule(0.5))
         wait_for("both states", lambda: listener.of("a/b/present") == ["OFF", "ON"])
@@ -125,7 +125,7 @@ def test_a_target_is_present_until_it_has_been_missed_for_a_while(
         late = listen(broker)
         wait_for("the retained state", lambda: ("a/b/present", "OFF", True) in late.messages)
     wait_for("the last status", lambda: "offline" in listener.of("a/b/status"))
-    # The first, and that of the target's coming; then one a second.
+    # The first; that of the target's coming, which does not wait for its turn; then one a second.
     assert [json.loads(line)["score"] for line in listener.of("a/b/result")] == [0.3, 0.9, 0.9]
 
 
@@ -155,6 +155,21 @@ def test_the_picture_of_a_target_is_sent_and_retained(broker: Broker, listen: Ca
     # The first; B, a second after it; the target's coming back; the same one ten seconds later.
     assert [round(float(picture.mean()) / 30) for picture in pictures] == [0, 2, 5, 6]
     assert {picture.shape for picture in pictures} == {(240, 960, 3)}
+
+
+def test_another_video_begins_without_the_targets_of_the_one_before() -> None:
+    presence = mqtt._Presence(1.0)
+    presence.update(replace(captured(), position_s=9.0), is_found=True)
+    presence.update(replace(captured(), position_s=9.5), is_found=False)
+    assert presence.is_present
+    presence.update(replace(captured(), position_s=0.0), is_found=False)
+    assert not presence.is_present
+
+
+def test_a_picture_with_other_labels_never_waits_longer_than_one_with_the_same() -> None:
+    pace = mqtt._PicturePace(same_s=2.0, news_s=60.0)
+    due = [pace.is_due(replace(captured(), position_s=second), [label], False) for second, label in enumerate("ABBB")]
+    assert due == [True, False, True, False]
 
 
 @needs_mosquitto
@@ -213,6 +228,7 @@ def test_after_a_restart_of_the_broker_all_is_as_before(tmp_path: Path, listen: 
                 assert listener.of("homeassistant/sensor/a_b_score/config")
                 sink.write(captured(number), result())
                 wait_for("a result", lambda heard=listener: heard.of("a/b/result"))  # type: ignore[misc]
+                assert listener.of("a/b/present") == ["ON"], "said to each connection"
                 broker.kill()
                 wait_for("the line of the loss", lambda count=number: sum("lost" in line for line in lines) == count)  # type: ignore[misc]
     finally:

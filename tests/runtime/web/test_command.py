@@ -26,7 +26,8 @@ def test_images_stay_in_view_until_ctrl_c(started: StartProgram, tmp_path: Path)
     program = started(*words)
     state = program.wait_for("api/state", lambda state: state["all_done"])
     assert state["models"] == ["fast", "general"]
-    assert state["saving"] == {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1, "fault": None}
+    saving = {"is_on": True, "impossible_because": None, "folder": str(out), "saved": 1, "unsaved": 0, "fault": None}
+    assert state["saving"] == saving
     assert json.loads(program.get("api/latest")) == json.loads(lines.read_text())
     wait_for(
         "the names of the pictures, which the run's end does not wait for", lambda: len(list(out.glob("[!.]*"))) == 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stn_rectify.runtime import CornerSmoother, ModelFileError, Rectifier, SaveSink
+from stn_rectify.runtime import CornerSmoother, ModelFileError, Pipeline, Rectifier, SaveSink
 from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.web import SavingSwitch
 
@@ -28,7 +29,13 @@ def test_saving_is_switched_and_snapshots_are_files(start_run: Any, tmp_path: Pa
         assert run.post("/api/saving", '{"on": true}')[0] == 202
         state = run.state()["saving"]
         saved = state.pop("saved")
-        assert state == {"is_on": True, "impossible_because": None, "folder": str(tmp_path), "fault": None}
+        assert state == {
+            "is_on": True,
+            "impossible_because": None,
+            "folder": str(tmp_path),
+            "unsaved": 0,
+            "fault": None,
+        }
         assert saved >= 1
         frames = run.state()["stats"]["frames"]
         run.wait_for(lambda state: state["stats"]["frames"] >= frames + 5)
@@ -71,6 +78,34 @@ def test_a_folder_that_takes_no_pictures_is_said_and_so_is_its_return(start_run:
         assert "No such file" in run.wait_for(lambda state: state["saving"]["fault"] is not None)["saving"]["fault"]
         (tmp_path / "away").rename(folder)
         run.wait_for(lambda state: state["saving"]["fault"] is None)
+
+
+def test_a_folder_that_hangs_is_seen_by_what_is_not_saved(start_run: Any, tmp_path: Path) -> None:
+    may_go_on = threading.Event()
+
+    class Hanging(SaveSink):
+        def settle(self) -> None:
+            may_go_on.wait()
+
+    with (
+        BackgroundSaveSink(lambda: Hanging(tmp_path), str(tmp_path), most_jobs=2) as sink,
+        start_run(saving=SavingSwitch(sink)) as run,
+    ):
+        try:
+            saving = run.wait_for(lambda state: state["saving"]["unsaved"] > 3)["saving"]
+            assert (saving["fault"], saving["is_on"]) == (None, True)
+        finally:
+            may_go_on.set()
+
+
+def test_the_percentiles_begin_anew_where_a_reload_has_changed_the_model(start_run: Any) -> None:
+    with start_run() as run:
+        run.wait_for(lambda state: state["stats"]["latency_p50_ms"] is not None)
+        run.pause()
+        pipeline, done = run.view._pipeline, run.view._state.newest[1]
+        pipeline.become(Pipeline(Rectifier("general"))).close()
+        assert not run.view.act(done)
+        assert run.state()["stats"]["latency_p50_ms"] is None
 
 
 def test_the_model_is_changed_between_frames(start_run: Any) -> None:

@@ -19,6 +19,7 @@ import pytest
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.process.board import MachineState, Throttling
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink
 from stn_rectify.runtime.web import SavingSwitch, machine_watch
 from tests.runtime.web.test_view import several_targets
 from tests.waiting import DEADLINE_S
@@ -332,6 +333,30 @@ def test_readings_are_listed_copied_and_downloaded(start_run: Any, open_page: Op
         with page.expect_download() as downloading:
             page.click("#list")
         assert [one["number"] for one in json.loads(downloading.value.path().read_text())["readings"]] == [3, 2, 1]
+
+
+def test_a_frame_with_another_margin_has_another_picture_in_the_list(start_run: Any, open_page: OpenPage) -> None:
+    with start_run(is_paused=True) as run:
+        done = several_targets()
+        page = open_page(run.view.url)
+        for width in (60, 90):
+            target = replace(done.result, image=np.zeros((40, width, 3), np.uint8))
+            run.view.show(replace(done, result=target, targets=(target,)))
+            page.wait_for_function(
+                "width => document.querySelector('#readings img')?.naturalWidth === width", arg=width
+            )
+        assert page.locator("#readings li").count() == 1
+
+
+def test_what_a_folder_has_not_taken_is_said(start_run: Any, open_page: OpenPage, tmp_path: Path) -> None:
+    with (
+        BackgroundSaveSink(lambda: SaveSink(tmp_path), str(tmp_path)) as sink,
+        start_run(saving=SavingSwitch(sink, is_on=False)) as run,
+    ):
+        page = open_page(run.view.url)
+        wait_for_text(page, "#why", f"0 saved in {tmp_path}")
+        sink.dropped = 1234
+        wait_for_text(page, "#why", f"0 saved in {tmp_path}, 1,234 not saved")
 
 
 def test_without_a_clipboard_a_text_is_copied_all_the_same(start_run: Any, open_page: OpenPage) -> None:

@@ -52,6 +52,8 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
         ([seen(0, "A"), seen(0.1, "A"), seen(0.2, "A")], [("A", 3)]),
         ([seen(0, "A"), seen(0.1, "B"), seen(0.2, "B")], [("A", 1), ("B", 2)]),
         ([seen(t / 10, "AB"[t % 2]) for t in range(10)], [("A", 5), ("B", 5)]),
+        ([seen(0, "A"), seen(0.6, "B"), seen(1.2, "B"), seen(1.8, "A")], [("A", 2), ("B", 2)]),
+        ([seen(0, "A"), seen(0.7, "B"), seen(1.4, "B"), seen(2.1, "A")], [("A", 1), ("B", 2), ("A", 1)]),
         ([seen(0, "A"), seen(0.1, "A", 0.2), seen(0.5, "A")], [("A", 2)]),
         ([seen(0, "A"), seen(0.1, "A", 0.2), seen(3, "A")], [("A", 1), ("A", 1)]),
         ([seen(0, "A"), seen(30, "A"), seen(60, "A")], [("A", 3)]),
@@ -67,7 +69,8 @@ def kept(*frames: Processed) -> list[tuple[str | None, int]]:
         ([seen(0, score=0.4)], []),
     ],
     ids=[
-        "the same", "another", "a flicker", "missed for a moment", "away for longer", "seldom", "without a label",
+        "the same", "another", "a flicker", "a slow flicker",
+        "too slow for one", "missed for a moment", "away for longer", "seldom", "without a label",
         "two tracks", "a lost track", "two images", "two pages", "a clock set back", "a video's own time",
         "the frame again", "a miss",
     ],
@@ -102,7 +105,13 @@ def test_a_revision_changes_with_what_the_list_shows() -> None:
     for done in (seen(0, "A", 0.6), seen(0.1, "A", 0.6), seen(0.2, "A", 0.7), seen(0.3, "B", 0.7)):
         found.add(done)
         revisions.append(found.revision)
-    assert revisions == [1, 1, 2, 3]
+    assert [later - revisions[0] for later in revisions] == [0, 0, 1, 2]
+    assert revisions[0] != Readings().revision + 1, "of another run"
+    found.add(seen(0.3, "B", 0.7, shade=9))  # the same frame with another margin: its picture is another one
+    assert [(one["label"], one["revision"]) for one in found.newest_first()] == [
+        ("B", revisions[0] + 3),
+        ("A", revisions[0] + 1),
+    ]
 
 
 def test_only_so_many_are_kept_and_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +141,11 @@ def test_a_large_picture_is_kept_smaller_and_no_frame_at_all() -> None:
 
 def test_the_server_gives_the_list_and_the_pictures(start_run: Any) -> None:
     with start_run(max_targets=3, is_paused=True) as run:
-        assert json.loads(run.request("/api/readings")[2]) == {"revision": 0, "readings": []}
+        empty = json.loads(run.request("/api/readings")[2])
+        assert empty == {"revision": run.state()["readings"], "readings": []}
         run.view.show(several_targets())
         answer = json.loads(run.request("/api/readings")[2])
-        assert run.state()["readings"] == answer["revision"] == 3
+        assert run.state()["readings"] == answer["revision"] == empty["revision"] + 3
         newest, second, first = answer["readings"]
         assert (first["label"], first["label_score"], first["score"], first["track"]) == ("text 0", 0.5, 0.9, 7)
         assert (newest["label"], newest["track"], newest["source"], newest["frame"]) == (None, None, "/dev/video0", 5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import FrameView, ImageSource, MissRule, Pipeline, Rectifier
+from stn_rectify.runtime import FrameView, ImageSource, MissRule, Pipeline, Rectifier, UsageError
 from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.web import WebView
 
@@ -116,7 +116,10 @@ def test_images_are_not_smoothed() -> None:
             done = pipeline.process(next(iter(source)))
             view.show(done)
             settings = view._state.values((1, done))["settings"]
-            assert settings["smooth"]["impossible_because"] == "images do not follow one another"
+            assert settings["smooth"]["impossible_because"] == "images, and several inputs, do not follow one another"
+            with pytest.raises(UsageError, match="smooth: images, and several inputs"):
+                view._controls.ask_settings({"smooth": 1})
+            view._controls.ask_settings({"smooth": None})
             assert settings["min_score"]["value"] == 0.5
             view._controls.ask_settings({"margin": 0.5})
             assert view.act(done)

@@ -13,6 +13,7 @@ from PIL import Image
 from stn_rectify.runtime import UsageError
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.options.run_options import check_options, options_as_toml, parse_options
+from stn_rectify.runtime.command.options.source import open_source
 
 TEXTURE = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
 
@@ -165,3 +166,6 @@ def test_frames_of_several_inputs_do_not_follow_one_another(
 ) -> None:
     assert main(["photo.jpg", "recording", "--model", str(model), "--smooth"]) == 2
     assert "--smooth needs --camera or --video alone" in capsys.readouterr().err
+    options = parse_options(["photo.jpg", "recording"])
+    with open_source(options.source, options.images, options.camera, options.reconnection, print) as source:
+        assert not source.frames_follow  # nor does the page of --serve smooth them
