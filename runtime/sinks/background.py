@@ -138,7 +138,8 @@ class BackgroundSink(ResultSink):
         sink = self._sink
         if sink is None:
             self._count_dropped()
-            self._put(_Waiting(lambda: None))  # has the thread try to open it
+            if not self._queue:
+                self._put(_Waiting(lambda: None))  # has the thread try to open it
             return
         job = sink.job(frame, result, targets, rule)
         if job is not None:
@@ -167,6 +168,8 @@ class BackgroundSink(ResultSink):
             try:
                 job()
             except StnRectifyError as error:
+                if isinstance(error, OutputError):
+                    self._count_dropped(error.lost)
                 errors.append(error)
             finally:
                 done.set()
@@ -281,7 +284,7 @@ class BackgroundSink(ResultSink):
                     return waiting
                 if self._is_closing:
                     return None
-            self._try(self._settle)
+            self._try(_Waiting(self._settle))
             self._note_end_of_overflow()
 
     def _settle(self) -> None:
@@ -289,29 +292,25 @@ class BackgroundSink(ResultSink):
             self._sink.settle()
 
     def _do(self, waiting: _Waiting) -> None:
-        if self._sink is None:
+        if self._sink is None and not self._rests():
             try:
                 self._sink = self._open_sink()
             except OutputError as error:
                 self._note_fault(error)
-                self._count_dropped(bool(waiting.weight))
-                return
-        if self._try(waiting.job):
+        if self._try(waiting):
             self._last_written_s = time.monotonic()
-        else:
-            self._count_dropped(bool(waiting.weight))
 
-    def _try(self, job: Job) -> bool:
+    def _try(self, waiting: _Waiting) -> bool:
         try:
-            job()
+            waiting.job()
         except OutputError as error:
             if error.may_pass:
                 self._note_fault(error)
-            self._count_dropped(error.lost)
+            self._count_dropped(max(error.lost, bool(waiting.weight)))  # what is lost has this result among it
             if not error.may_pass:
                 raise
             return False
-        if self.fault is not None and job != self._settle:
+        if self.fault is not None and waiting.weight:
             self._note_end_of_fault()
         return True
 
