@@ -60,7 +60,7 @@ main() {
         esac
         shift
     done
-    [ $action = uninstall ] || [ $purge = no ] || die "--purge needs --uninstall"
+    [ "$action" = uninstall ] || [ $purge = no ] || die "--purge needs --uninstall"
     check_extras
     if [ -n "$root" ]; then
         mkdir -p "$root" || die "cannot make the folder $root: choose another one"

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # variables of install.sh
+# shellcheck shell=sh disable=SC2154,SC2153,SC2015 # variables of install.sh; in "a && b || c", c is die
 # The environment of one version: made, filled with wheels whose hashes are known, tested. install.sh reads this file.
 #
 # Every way goes the same road: pip collects the wheels in a folder of ours, from the network or from the given one;
@@ -46,7 +46,7 @@ free_name() {
 
 # Asked for, or so in the version that runs.
 wants_system_packages() {
-    [ $system_packages = yes ] || grep -qsi '^include-system-site-packages = true' "$home/current/pyvenv.cfg"
+    [ "$system_packages" = yes ] || grep -qsi '^include-system-site-packages = true' "$home/current/pyvenv.cfg"
 }
 
 pip() {
@@ -94,7 +94,7 @@ collect_wheels() {
     fi
     set -- --no-index --find-links "$wheels" "$@"
     pip download -c "$build/constraints.txt" "$@" 2>"$build/said" && return
-    if [ $hashes = known ] && pip download "$@"; then
+    if [ "$hashes" = known ] && pip download "$@"; then
         say "note: $wheels has other versions than those in $HERE/requirements.txt"
         return
     fi
@@ -124,7 +124,7 @@ check_wheels() {
         unknown="$unknown ${file##*/}"
     done
     [ -n "$unknown" ] || return 0
-    [ $hashes = known ] || die "not in requirements.txt, so of unknown content:$unknown"
+    [ "$hashes" = known ] || die "not in requirements.txt, so of unknown content:$unknown"
     say "note: of unknown content, as requirements.txt does not name them:$unknown"
 }
 

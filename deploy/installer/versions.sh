@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # variables of install.sh
+# shellcheck shell=sh disable=SC2154,SC2153 # variables of install.sh
 # Which version runs. install.sh reads this file.
 #
 #   $home/versions/NAME/          one environment per version; "replaces" in it names the one that ran before it
@@ -39,7 +39,7 @@ clear_away() {
         esac
     done
     [ -L "$home/bin/$NAME" ] && [ -n "$current" ] || return 0
-    rm -rf "$home/lib" "$home/lib64" "$home/include" "$home/share" "$home/pyvenv.cfg"
+    rm -rf "${home:?}/lib" "${home:?}/lib64" "$home/include" "$home/share" "$home/pyvenv.cfg"
     for path in "$home"/bin/*; do
         case ${path##*/} in
             "$NAME" | "$NAME-install" | python) ;;
@@ -123,7 +123,7 @@ rollback() {
     switch_to "$before"
     [ -n "$root" ] || enable_service
     say "went back from $current to $before: $said"
-    if [ -z "$root" ] && [ $start = yes ]; then start_service; fi
+    if [ -z "$root" ] && [ "$start" = yes ]; then start_service; fi
 }
 
 replace_text() {

@@ -19,14 +19,6 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _OF_EXTRA = re.compile(r"""(?:\band\s+)?\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
-def package_version() -> str | None:
-    """The version of this package as it is installed; None if it runs without being installed."""
-    try:
-        return metadata.version(_NAME)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def pip_command(*words: str) -> str:
     """A command line of pip for the interpreter that runs, such as ``/opt/venv/bin/python -m pip install numpy``.
 

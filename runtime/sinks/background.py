@@ -138,7 +138,8 @@ class BackgroundSink(ResultSink):
         sink = self._sink
         if sink is None:
             self._count_dropped()
-            self._put(_Waiting(lambda: None))  # has the thread try to open it
+            if not self._queue:
+                self._put(_Waiting(lambda: None))  # has the thread try to open it
             return
         job = sink.job(frame, result, targets, rule)
         if job is not None:
@@ -151,10 +152,10 @@ class BackgroundSink(ResultSink):
             self._put(_Waiting(lambda: sink.skip(frame)))
 
     def do_soon(self, job: Job, *, wait_s: float = _BUTTON_S) -> None:
-        """Has something else written in the thread, behind what waits already.
+        """Has something else done in the thread, behind what waits already.
 
         Args:
-            job: writes it.
+            job: what is done.
             wait_s: how long its end is waited for, seconds.
 
         Raises:
@@ -166,7 +167,6 @@ class BackgroundSink(ResultSink):
         def job_and_note() -> None:
             try:
                 job()
-                self._note_end_of_fault()
             except StnRectifyError as error:
                 errors.append(error)
                 if isinstance(error, OutputError):
@@ -284,7 +284,7 @@ class BackgroundSink(ResultSink):
                     return waiting
                 if self._is_closing:
                     return None
-            self._try(self._settle)
+            self._try(_Waiting(self._settle))
             self._note_end_of_overflow()
 
     def _settle(self) -> None:
@@ -292,32 +292,27 @@ class BackgroundSink(ResultSink):
             self._sink.settle()
 
     def _do(self, waiting: _Waiting) -> None:
-        if self._sink is None:
+        if self._sink is None and not self._rests():
             try:
                 self._sink = self._open_sink()
                 self._note_end_of_fault()
             except OutputError as error:
                 self._note_fault(error)
-                if waiting.weight:
-                    self._count_dropped()
-                    return
-        if self._try(waiting.job):
+        if self._try(waiting):
             self._last_written_s = time.monotonic()
-            if waiting.weight:
-                self._note_end_of_fault()
-        else:
-            self._count_dropped(bool(waiting.weight))
 
-    def _try(self, job: Job) -> bool:
+    def _try(self, waiting: _Waiting) -> bool:
         try:
-            job()
+            waiting.job()
         except OutputError as error:
             if error.may_pass:
                 self._note_fault(error)
-            self._count_dropped(error.lost)
+            self._count_dropped(max(error.lost, bool(waiting.weight)))  # what is lost has this result among it
             if not error.may_pass:
                 raise
             return False
+        if waiting.weight:
+            self._note_end_of_fault()
         return True
 
     def _rests(self) -> bool:
@@ -374,7 +369,12 @@ class BackgroundSaveSink(BackgroundSink):
         Raises:
             StnRectifyError: if they cannot be written, or are not written within a second.
         """
-        self.do_soon(lambda: self._pictures().save(frame, result, targets, rule))
+
+        def save() -> None:
+            self._pictures().save(frame, result, targets, rule)
+            self._note_end_of_fault()
+
+        self.do_soon(save)
 
     def _pictures(self) -> SaveSink:
         if not isinstance(self._sink, SaveSink):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from stn_rectify.runtime.process.installation import package_version
+from stn_rectify.runtime.process.installation import installed_version
 
 #: The payloads of the binary sensor, Home Assistant's own.
 PRESENT, ABSENT = "ON", "OFF"
@@ -119,7 +119,7 @@ def _entity(
     prefix: str, topics: ResultTopics, component: str, key: str, name: str, more: dict[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """Topic and values of one entity."""
-    device_id, version = object_id(topics.base), package_version() or "(not installed)"
+    device_id, version = object_id(topics.base), installed_version()
     unique_id = f"{device_id}_{key}"
     device = {
         "identifiers": [device_id],

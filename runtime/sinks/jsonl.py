@@ -51,6 +51,7 @@ class JsonlSink(ResultSink):
     """One JSON object per line and frame, each line written at once.
 
     `result_values` says which keys it has. A line is whole or not there: what a full disk has taken of one is removed.
+    A file that somebody removes is made anew by the next line.
 
     Args:
         file: the file to append to, made if it does not exist; ``"-"`` is standard output. Where an earlier
@@ -156,6 +157,8 @@ class JsonlSink(ResultSink):
     def _write_line(self, line: bytes) -> None:
         if self._file is None:
             self._file = self._open()
+        elif _is_removed(self._file):
+            self.reopen()
         descriptor = self._file.fileno()
         rest = memoryview(line)
         try:
@@ -201,6 +204,12 @@ def _open_pipe(file: str | PathLike[str]) -> FileIO:
         raise
     os.set_blocking(descriptor, True)
     return open(descriptor, "wb", buffering=0)
+
+
+def _is_removed(file: FileIO) -> bool:
+    """Tells whether a file, or the folder that it was in, is gone: what is written to it nobody will find."""
+    status = os.fstat(file.fileno())
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 0
 
 
 def _remove_from_end(descriptor: int, count: int) -> None:

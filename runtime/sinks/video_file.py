@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -44,17 +45,14 @@ class VideoFile(Closing):
 
     def __init__(self, path: Path, *, numbered: bool, report: Callable[[str], None] | None = None) -> None:
         self._descriptor: int | None = None
-        number = 1
-        while self._descriptor is None and (number == 1 or numbered):
-            self.path = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-            self.partial = partial_name(self.path)
-            if not self.path.exists():
+        for name in _numbered(path) if numbered else (path,):
+            self.path, self.partial = name, partial_name(name)
+            if not name.exists():
                 _salvage_unlocked(self.partial, report)
                 self._descriptor = _locked(self.partial, os.O_RDWR | os.O_CREAT)
-            number += 1
-        if self._descriptor is not None:
-            return
-        if self.path.exists():
+            if self._descriptor is not None:
+                return
+        if path.exists():
             raise UsageError(f"{path} exists: remove it, or choose another name")
         raise UsageError(f"{self.partial} is being written by another run: choose another name")
 
@@ -205,12 +203,14 @@ def _locked(path: Path, flags: int) -> int | None:
 
 
 def _free(path: Path) -> Path:
-    """The name, or the first one of ``NAME-2``, ``NAME-3`` that no file has."""
-    free, number = path, 1
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free
+    """The first of a name's numbered ones that no file has."""
+    return next(name for name in _numbered(path) if not name.exists())
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """``NAME``, ``NAME-2``, ``NAME-3``, without end."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
 
 
 @contextmanager

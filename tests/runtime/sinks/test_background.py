@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +147,7 @@ def test_what_does_not_pass_by_itself_is_raised(place: Place, number: int) -> No
     with pytest.raises(StnRectifyError, match="cannot write place: no luck"):
         sink.write(captured(1), result())
     sink.close()
+    assert sink.dropped == 1
 
 
 def test_an_error_of_the_last_results_is_raised_by_the_end(place: Place) -> None:
@@ -175,6 +178,35 @@ def test_a_full_disk_at_the_start_is_waited_for(place: Place) -> None:
                 break
     assert sink.fault is None
     assert sink.dropped >= 2
+
+
+def test_a_disk_that_is_full_from_the_start_is_not_asked_for_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_FIRST_PAUSE_S", 3600.0)
+    attempts: list[float] = []
+
+    def open_it() -> Place:
+        attempts.append(time.monotonic())
+        raise cannot_write("place", OSError(errno.ENOSPC, "full"))
+
+    with BackgroundSink(open_it, "place") as sink:
+        for index in range(50):
+            sink.write(captured(index), result())
+            threading.Event().wait(0.002)
+        assert (len(attempts), sink.dropped) == (1, 50)
+
+
+@pytest.mark.parametrize("ask", [lambda sink: sink.reopen(), lambda sink: sink.do_soon(lambda: None)])
+def test_only_a_result_that_is_written_ends_a_fault(place: Place, ask: Callable[[BackgroundSink], None]) -> None:
+    with BackgroundSink(lambda: place, "place") as sink:
+        place.fails_with = errno.ENOSPC
+        sink.write(captured(0), result())
+        wait_for("the fault", lambda: sink.fault)
+        ask(sink)
+        sink.do_soon(lambda: None)  # the thread has done what was asked for
+        assert sink.fault == "no luck"
+        place.fails_with = None
+        sink.write(captured(1), result())
+        wait_for("its end", lambda: sink.fault is None)
 
 
 def test_another_fault_at_the_start_is_raised() -> None:
@@ -268,3 +300,17 @@ def test_pictures_that_waited_and_are_lost_are_counted(tmp_path: Path) -> None:
     with pytest.raises(StnRectifyError, match="cannot write"):
         sink.close()
     assert (sink.dropped, sink.saved) == (4, 0)
+
+
+def test_a_picture_that_the_disk_does_not_take_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with BackgroundSaveSink(lambda: SaveSink(tmp_path), "pictures") as sink:
+        sink.write(captured(0), result())
+        wait_for("the fault", lambda: sink.fault)
+        with pytest.raises(StnRectifyError, match="full"):
+            sink.save(captured(1), result())
+    assert (sink.dropped, sink.saved) == (2, 0)
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,20 @@ def test_a_json_line_has_the_promised_keys(tmp_path: Path) -> None:
         "latency_ms": 1.5,
     }
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_json_file_that_is_removed_is_made_anew_once_its_folder_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "stick" / "out.jsonl"
+    path.parent.mkdir()
+    with JsonlSink(path) as sink:
+        sink.write(captured(), result())
+        shutil.rmtree(path.parent)
+        for _ in range(2):
+            with pytest.raises(StnRectifyError, match=r"cannot write .*out\.jsonl: No such file or directory"):
+                sink.write(captured(), result())
+        path.parent.mkdir()
+        sink.write(captured(index=8), result())
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [8]
 
 
 def test_a_file_name_that_is_no_unicode_still_makes_json(tmp_path: Path) -> None:
