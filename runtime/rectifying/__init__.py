@@ -1,6 +1,6 @@
 """From a frame to its target upright: located, refined look by look, sampled out of the frame.
 
-In: BGR uint8 frames and a `ModelFile`. Out: `Location` and `Rectification` (`results.py`). `CornerSmoother` steadies
+In: BGR uint8 frames and a `ModelFile`. Out: `Location` and `Rectification` (`results/`). `CornerSmoother` steadies
 the corners of frames that follow one another, `TargetTracker` numbers their targets.
 """
 
