@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, StnRectifyError, UsageError
+from stn_rectify.runtime.model.metadata import ImageSpec
 from stn_rectify.runtime.process.cores import usable_threads
 from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.process.sharing import ForkAware, NotCopied
@@ -98,6 +99,18 @@ class Interpreter(ForkAware, NotCopied):
             self.tflite.invoke()
         except (ValueError, RuntimeError) as error:
             raise _refused(self.package, error) from error
+
+    def prepare_signature(self, signature: str, frame: ImageSpec) -> None:
+        """Runs the network that a signature names once, which allocates its tensors: no frame shall wait for that.
+
+        Args:
+            signature: its key in the file.
+            frame: the image that it takes.
+
+        Raises:
+            ModelFileError: if the interpreter refuses this network.
+        """
+        self.run_signature(signature, np.zeros((1, frame.height, frame.width, frame.channels), np.int8))
 
     def run_signature(self, signature: str, frame: npt.NDArray[np.int8]) -> dict[str, Array]:
         """One inference of the network that a signature names.

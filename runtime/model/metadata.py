@@ -11,8 +11,10 @@ import json
 from typing import Annotated, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import DataError, first_line
 from stn_rectify.runtime.geometry import THETA_SIZE
 
@@ -77,6 +79,10 @@ class ThetaSpec(Struct, frozen=True):
 
     size: int
     fractional_bits: Annotated[int, Meta(ge=0, le=31)]
+
+    def value(self, stored: Array) -> FloatArray:
+        """θ of its int32 numbers, float64 of the same shape."""
+        return np.asarray(stored / 2.0**self.fractional_bits)
 
 
 class ScoreSpec(Struct, frozen=True):
@@ -153,7 +159,9 @@ class RefineSpec(Struct, frozen=True):
 
 
 class WholeSpec(Struct, frozen=True):
-    """The first look of a dense file: a network that sees the whole frame once, and finds one target, a large one.
+    """A dense file's look at the whole frame (`stn_rectify.runtime.rectifying.searching.whole_look`).
+
+    Its network sees the frame once, and finds one target, the largest as a rule.
 
     Attributes:
         input: of the whole frame.

@@ -18,8 +18,10 @@ READY, DONE = "ready", "done"
 
 def main() -> None:
     """Tries the model."""
-    here = os.path.dirname(os.path.abspath(__file__))  # whose names shall stand for nothing
-    sys.path[:] = [folder for folder in sys.path if folder != here]  # not the first one: PYTHONSAFEPATH leaves it out
+    # The names of this folder shall stand for nothing. Python has it by its real path, whatever links lead here; not
+    # simply the first one: PYTHONSAFEPATH leaves it out.
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [folder for folder in sys.path if folder != here]
     import numpy as np
 
     module = importlib.import_module(sys.argv[1])

@@ -173,7 +173,7 @@ class Locator:
         assert metadata.theta is not None  # only dense files lack it
         tflite.set_tensor(signature.inputs["frame"], self._preprocessor.network_input(frame, self._pyramid))
         self._interpreter.invoke()
-        theta = tflite.get_tensor(signature.outputs["theta"])[0] / 2.0**metadata.theta.fractional_bits
+        theta = metadata.theta.value(tflite.get_tensor(signature.outputs["theta"])[0])
         if metadata.score is None:
             return theta, 1.0
         return theta, metadata.score.value(int(tflite.get_tensor(signature.outputs["score"])[0, 0]))

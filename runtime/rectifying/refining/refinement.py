@@ -86,9 +86,7 @@ class RefineNetwork:
         self._interpreter = interpreter
         self._pyramid = pyramid
         self._preprocessor = Preprocessor(spec.input)
-        # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
-        shape = (1, spec.input.height, spec.input.width, spec.input.channels)
-        interpreter.run_signature(REFINE_SIGNATURE, np.zeros(shape, np.int8))
+        interpreter.prepare_signature(REFINE_SIGNATURE, spec.input)
 
     @property
     def margin(self) -> float:
@@ -100,12 +98,8 @@ class RefineNetwork:
         spec = self._spec
         crop = self._preprocessor.network_input(self._crop(frame, homography, supersampling, self._pyramid))
         outputs = self._interpreter.run_signature(REFINE_SIGNATURE, crop)
-        theta = outputs["theta"][0] / 2.0**spec.theta.fractional_bits
-        score = None
-        if spec.score is not None:
-            level = int(outputs["score"][0, 0])
-            score = spec.score.value(level)
-        return theta_to_homography(theta), score
+        score = None if spec.score is None else spec.score.value(int(outputs["score"][0, 0]))
+        return theta_to_homography(spec.theta.value(outputs["theta"][0])), score
 
     def _crop(self, frame: Image, homography: FloatArray, supersampling: int, pyramid: FramePyramid | None) -> Image:
         if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:

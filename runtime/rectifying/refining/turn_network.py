@@ -58,9 +58,7 @@ class TurnNetwork:
     def __init__(self, spec: TurnSpec, interpreter: Interpreter, pyramid: FramePyramid | None = None) -> None:
         self._spec, self._interpreter, self._pyramid = spec, interpreter, pyramid
         self._preprocessor = Preprocessor(spec.input)
-        # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
-        shape = (1, spec.input.height, spec.input.width, spec.input.channels)
-        interpreter.run_signature(TURN_SIGNATURE, np.zeros(shape, np.int8))
+        interpreter.prepare_signature(TURN_SIGNATURE, spec.input)
 
     def look(self, frame: Image, homography: FloatArray) -> Turn:
         """Says by how many quarters a target must be turned.

@@ -10,7 +10,6 @@ import math
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.model.interpreter import Interpreter
@@ -68,14 +67,11 @@ class DenseScan:
     ) -> None:
         self._dense, self._interpreter, self._pyramid = dense, interpreter, pyramid
         self._least_score = least_score
-        self._levels = [
-            (level, Preprocessor(msgspec.structs.replace(spec, height=level.height, width=level.width)))
-            for level in levels_to_scan(dense, scan)
-        ]
-        # The first run allocates a level's tensors: what the interpreter has against them shall not wait for a frame.
-        for level, _ in self._levels:
-            shape = (1, level.height, level.width, spec.channels)
-            interpreter.run_signature(level.signature, np.zeros(shape, np.int8))
+        self._levels: list[tuple[LevelSpec, Preprocessor]] = []
+        for level in levels_to_scan(dense, scan):
+            frame = msgspec.structs.replace(spec, height=level.height, width=level.width)
+            interpreter.prepare_signature(level.signature, frame)
+            self._levels.append((level, Preprocessor(frame)))
 
     @property
     def levels(self) -> tuple[LevelSpec, ...]:

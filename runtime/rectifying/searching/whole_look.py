@@ -12,8 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import is_valid_quadrilateral, theta_to_corners
 from stn_rectify.runtime.model.interpreter import Interpreter
@@ -42,9 +40,7 @@ class WholeLook:
     def __init__(self, spec: WholeSpec, interpreter: Interpreter, pyramid: FramePyramid) -> None:
         self._spec, self._interpreter, self._pyramid = spec, interpreter, pyramid
         self._preprocessor = Preprocessor(spec.input)
-        # The first run allocates its tensors: what the interpreter has against them shall not wait for a frame.
-        shape = (1, spec.input.height, spec.input.width, spec.input.channels)
-        interpreter.run_signature(WHOLE_SIGNATURE, np.zeros(shape, np.int8))
+        interpreter.prepare_signature(WHOLE_SIGNATURE, spec.input)
 
     @property
     def weight(self) -> float:
@@ -63,8 +59,7 @@ class WholeLook:
         spec = self._spec
         seen = self._preprocessor.network_input(frame, self._pyramid)
         outputs = self._interpreter.run_signature(WHOLE_SIGNATURE, seen)
-        theta = outputs["theta"][0] / 2.0**spec.theta.fractional_bits
-        corners = theta_to_corners(theta, frame.shape[1], frame.shape[0])
+        corners = theta_to_corners(spec.theta.value(outputs["theta"][0]), frame.shape[1], frame.shape[0])
         if not is_valid_quadrilateral(corners):
             return None
         score = 1.0 if spec.score is None else spec.score.value(int(outputs["score"][0, 0]))

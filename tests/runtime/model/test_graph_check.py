@@ -396,6 +396,18 @@ def test_a_file_is_tried_once(make_model: Callable[..., Path], tmp_path: Path, m
     assert len(started) == 1
 
 
+def test_a_trial_imports_nothing_of_the_folder_of_its_program_through_a_link_either(tmp_path: Path) -> None:
+    """As an installation is reached whose versions lie behind a link."""
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "numpy.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "version" / "trial_child.py").write_bytes(Path(trial_child.__file__).read_bytes())
+    (tmp_path / "current").symlink_to("version")
+    for folder in ("version", "current"):
+        words = [sys.executable, str(tmp_path / folder / "trial_child.py"), "json", str(1 << 28)]
+        done = subprocess.run(words, input=b"", capture_output=True, check=False)
+        assert trial_child.READY in done.stdout.decode().splitlines()
+
+
 @pytest.mark.parametrize(
     ("executable", "warning"),
     [("/usr/sbin/uwsgi", "is no Python"), ("/nowhere/python3", "no process can be started"), ("", "is no Python")],

@@ -339,6 +339,13 @@ def test_a_wrong_name_is_one_clear_line(module: str, name: str, options: dict[st
     assert "\n" not in str(error.value)
 
 
+def test_a_file_is_meant_whatever_function_has_its_name(module: str) -> None:
+    with load_recognizer("digits") as digits:
+        Path(f"{module}:read").write_bytes(digits.file.path.read_bytes())
+    with load_recognizer(f"{module}:read") as recognizer:
+        assert isinstance(recognizer, Recognizer)
+
+
 def test_files_and_bundled_names_stay_what_they_are() -> None:
     with load_recognizer("digits") as recognizer:
         assert isinstance(recognizer, Recognizer)

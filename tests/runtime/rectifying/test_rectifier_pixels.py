@@ -182,6 +182,20 @@ def test_padding_cut_ends_at_the_centre_of_the_last_pixel(transform: str) -> Non
     assert (whole[-1] == 7).all()
 
 
+@pytest.mark.parametrize("transform", ["projective", "tps"])
+@pytest.mark.parametrize(("pixels", "first", "last"), [(-1 / 256, 7, 90), (-1 / 1024, 90, 90), (-3 / 1024, 7, 90)])
+def test_padding_cut_knows_places_to_a_256th_of_a_pixel_as_a_file_does(
+    transform: str, pixels: float, first: int, last: int
+) -> None:
+    """What is before the first centre by less than half a step counts as on it; the last column ends before its own."""
+    shift = np.tile([2 * pixels / 80, 0], 16) if transform == "tps" else np.eye(1, 8, 2)[0] * 2 * pixels / 80
+    theta = identity_theta(transform) + shift
+    frame = np.full((60, 80), 90, np.uint8)
+    image, _ = FrameSampler((80, 60), "cut", 7).rectified(frame, theta, theta_to_corners(theta, 80, 60))
+    assert (image[0, 0], image[0, -2]) == (first, last)
+    assert image[0, -1] == (90 if pixels <= -1 / 512 else 7)
+
+
 def test_outside_the_frame_is_what_is_zero_to_the_network(make_model, frame):
     """With values from -1 to 1 that is mid-grey, as the graph's own sampler has it; not black."""
     far = (3.0, 0, 0, 0, 3.0, 0)

@@ -9,7 +9,7 @@ from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, resiz
 
 
 def spec(colour: str = "RGB", low: float = 0.0, high: float = 1.0, zero_point: int = -128) -> InputSpec:
-    channels = {"RGB": 3, "GREY": 1}[colour]
+    channels = {"RGB": 3, "BGR": 3, "GREY": 1}[colour]
     return InputSpec(32, 48, channels, colour, (low, high), (high - low) / 255, zero_point)
 
 
@@ -76,6 +76,15 @@ def test_the_network_sees_rgb() -> None:
     frame = np.zeros((32, 48, 3), np.uint8)
     frame[...] = (1, 2, 3)
     assert (Preprocessor(spec()).network_input(frame)[0, 0, 0] + 128).tolist() == [3, 2, 1]
+
+
+def test_a_bgr_network_sees_the_frame_as_it_is_and_grey_ones_in_three_channels() -> None:
+    frame = np.random.default_rng(5).integers(0, 256, (32, 48, 3), np.uint8)
+    network = Preprocessor(spec("BGR"))
+    np.testing.assert_array_equal(network.pixels(network.network_input(frame)[0]), frame)
+    np.testing.assert_array_equal(
+        network.network_input(frame[..., 1]), network.network_input(np.repeat(frame[..., 1:2], 3, axis=2))
+    )
 
 
 def test_a_grey_network_sees_luminance() -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime.geometry import corners_to_homography
+from stn_rectify.runtime.model.metadata import ClassScoresSpec, InputSpec, TurnSpec
 from stn_rectify.runtime.rectifying.refining.target_looks import (
     aspect_of,
     letterbox_size,
     letterboxed,
     target_looks,
 )
-from stn_rectify.runtime.rectifying.refining.turn_network import joint_probabilities
+from stn_rectify.runtime.rectifying.refining.turn_network import TurnNetwork, joint_probabilities
 
 SIDE = 96
 SQUARE = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
@@ -38,10 +39,6 @@ def looks(frame: np.ndarray, details: int, corners: np.ndarray = PAGE) -> list[n
     return list(target_looks(frame, pose, SIDE, details))
 
 
-def contrast(look: np.ndarray) -> float:
-    return float(look.astype(float).std())
-
-
 def test_without_details_the_whole_target_alone_is_seen() -> None:
     (whole,) = looks(frame_with_print((0, 0, 480, 640)), 0)
     assert whole.shape == (SIDE, SIDE, 3)
@@ -61,9 +58,18 @@ def test_details_are_where_there_is_print_the_largest_first() -> None:
 
 
 def test_of_one_size_they_hardly_overlap() -> None:
-    seen = looks(frame_with_print((20, 30, 60, 60), (400, 560, 60, 60)), 2)
-    finest = [seen[3], seen[6]]
-    assert all(contrast(look) > 60 for look in finest)
+    seen = looks(frame_with_print((20, 30, 60, 60), (400, 560, 60, 30)), 2)
+    assert len(seen) == 7
+    shares = [float((np.abs(look[..., 0].astype(int) - 200) > 8).mean()) for look in (seen[3], seen[6])]
+    assert shares[0] > 0.8
+    assert shares[1] == pytest.approx(0.5, abs=0.1), "the other print, not the same once more"
+
+
+@pytest.mark.parametrize(("height", "largest"), [(640, 480), (620, 240)])
+def test_a_detail_that_is_nearly_the_whole_is_left_out(height: int, largest: int) -> None:
+    corners = PAGE[0] + (PAGE - PAGE[0]) * (1, height / 640)
+    sizes = [size for size in (480, 240, 120, 60) if size <= largest]
+    assert len(looks(frame_with_print((0, 0, 480, 640)), 1, corners)) == 1 + len(sizes)
 
 
 def test_an_empty_page_and_a_small_target_have_no_details() -> None:
@@ -82,6 +88,26 @@ def test_frames_of_any_number_of_channels_are_looked_at(channels: int) -> None:
         np.testing.assert_allclose(one if one.ndim == 2 else one[..., channels - 1], other, atol=1)
 
 
+@pytest.mark.parametrize(("details", "count"), [(0, 1), (1, 5), (2, 8)])
+def test_the_network_sees_as_many_details_as_its_file_says(details: int, count: int) -> None:
+    seen = []
+
+    class Unsure:
+        def prepare_signature(self, signature: str, frame: object) -> None:
+            pass
+
+        def run_signature(self, signature: str, frame: np.ndarray) -> dict[str, np.ndarray]:
+            seen.append(frame)
+            return {"scores": np.zeros((1, 4), np.int8)}
+
+    scores = ClassScoresSpec(size=4, scale=1 / 16, zero_point=0, activation="logits")
+    spec = TurnSpec(InputSpec(SIDE, SIDE, 1, "GREY", (0.0, 1.0), 1 / 255, -128), scores, 0.7, 0, 0, details)
+    frame = frame_with_print((0, 0, 480, 640))
+    pose = corners_to_homography(PAGE, frame.shape[1], frame.shape[0])
+    turn = TurnNetwork(spec, Unsure()).look(frame, pose)  # type: ignore[arg-type]
+    assert (turn.quarters, turn.score, len(seen)) == (None, 0.25, count)
+
+
 def test_a_single_look_is_taken_at_its_word() -> None:
     alone = np.array([0.001, 0.899, 0.05, 0.05])
     assert np.array_equal(joint_probabilities([alone]), alone)
@@ -90,8 +116,8 @@ def test_a_single_look_is_taken_at_its_word() -> None:
 def test_looks_that_agree_are_surer_than_each_and_one_that_does_not_is_outvoted() -> None:
     likely, against = np.array([0.1, 0.7, 0.1, 0.1]), np.array([0.997, 0.001, 0.001, 0.001])
     assert joint_probabilities([likely, likely]).max() == pytest.approx(0.49 / (0.49 + 3 * 0.01))
-    joint = joint_probabilities([likely, likely, likely, against, likely])
-    assert joint.argmax() == 1
+    joint = joint_probabilities([likely, likely, likely, against])
+    assert joint.argmax() == 1, "no look counts a turn as less likely than 0.01"
     assert joint.sum() == pytest.approx(1)
 
 
