@@ -20,14 +20,13 @@ from stn_rectify.runtime.files import partial_file as partial_file  # handed on
 #: A network that corrects the poses of ``NAME.keras``, a classifier of what it rectifies, and one that says which side
 #: of that is up.
 REFINE_SUFFIX, RECOGNIZER_SUFFIX, TURN_SUFFIX = ".refine.keras", ".recognizer.keras", ".turn.keras"
+#: A scan network that looks at the whole frame beside the dense one of ``NAME.keras``.
+WHOLE_SUFFIX = ".whole.keras"
 
 #: In such files Keras 2 kept whole models; Keras 3 reads them.
 HDF5_SUFFIXES = (".h5", ".hdf5")
 #: Files of models that `stn_rectify.models.network.keras_file.load_model` reads.
 MODEL_SUFFIXES = (".keras", *HDF5_SUFFIXES)
-
-#: A scan network that looks at the whole frame beside the dense one of ``NAME.keras``.
-WHOLE_SUFFIX = ".whole.keras"
 
 #: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
 SCAN, DENSE, REFINE, TURN, RECOGNIZER = "scan", "dense", "refine", "turn", "recognizer"
@@ -99,6 +98,11 @@ def companion_suffix(file: Path) -> str | None:
 def negatives_of(recognizer: Path) -> Path:
     """The file of images that show nothing a recognizer knows, beside ``NAME.recognizer.keras``."""
     return recognizer.with_name(recognizer.name.removesuffix(".keras") + ".negatives.npz")
+
+
+def labels_file_of(network: Path) -> Path:
+    """The file of the classes' names, beside ``NAME.keras`` and ``NAME.recognizer.keras``."""
+    return network.with_name(network.name.removesuffix(RECOGNIZER_SUFFIX).removesuffix(".keras") + ".labels.txt")
 
 
 def scan_file_of(refine: Path) -> Path:

@@ -15,6 +15,7 @@ from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.files import (
     RECOGNIZER_SUFFIX,
     companion_suffix,
+    labels_file_of,
     negatives_of,
     refine_file_of,
     sha256_of,
@@ -90,7 +91,7 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
     """
     if not is_recognizer(source):
         return options
-    names = source.with_name(source.name.removesuffix(RECOGNIZER_SUFFIX) + ".labels.txt")
+    names = labels_file_of(source)
     return ConversionOptions(
         calibration=own_frames(source) or options.calibration,
         value_range=options.value_range,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from stn_rectify.models.files import network_file
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, flag, option, repeated, required
 from stn_rectify.runtime.command.parsing.parser import number, positive_number, whole_number
 from stn_rectify.runtime.errors import UsageError
@@ -77,12 +78,40 @@ class NetworkOptions(OptionGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmallNetworkOptions(OptionGroup):
+    """A new network that sees rectified targets, or a trained one to start from."""
+
+    input_shape: tuple[int, int, int]
+    width: float = option(1.0, "on its channels (default %(default)s)", positive_number, metavar="FACTOR")
+    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
+
+    def weights_file(self, suffix: str) -> str | None:
+        """The network to start from, whose file ends in ``suffix``; None to start untrained.
+
+        Raises:
+            UsageError: see `network_file`.
+        """
+        return str(network_file(self.weights, suffix)) if self.weights else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CourseOptions(OptionGroup):
     """A course of training."""
 
     epochs: int = option(20, "times each frame is drawn anew (default %(default)s)", whole_number(1), metavar="N")
     batch_size: int = option(128, "frames in a step (default %(default)s)", whole_number(1), metavar="N")
     learning_rate: float = option(3e-3, "at its highest (default %(default)s)", positive_number, metavar="RATE")
+
+    def check_samples(self, samples: int) -> None:
+        """Checks that so many samples fill a batch.
+
+        Raises:
+            UsageError: if they do not.
+        """
+        if samples < self.batch_size:
+            raise UsageError(
+                f"--samples {samples} is less than one batch of {self.batch_size}: give more, or a smaller --batch-size"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.recognition.ctc import best_path
+from stn_rectify.runtime.recognition.label_rules import edit_distance
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,8 @@ def text_accuracy(
         scores: [N, T, classes], what it gives; class 0 is the blank.
         texts: [N, L], the classes of each plate's characters, then zeros.
     """
-    read = [_collapsed(steps) for steps in scores.argmax(axis=2).tolist()]
-    known = [[character for character in text if character] for text in texts.tolist()]
-    wrong = sum(_edits(r, k) for r, k in zip(read, known, strict=True))
+    read = [best_path(steps, blank=0) for steps in scores]
+    known = [tuple(character for character in text if character) for text in texts.tolist()]
+    wrong = sum(edit_distance(r, k, max(len(r), len(k))) for r, k in zip(read, known, strict=True))
     right = float(np.mean([r == k for r, k in zip(read, known, strict=True)]))
     return TextAccuracy(name, len(known), right, wrong / max(1, sum(map(len, known))))
-
-
-def _collapsed(steps: list[int]) -> list[int]:
-    """The classes of a text from those of its steps: repeated ones once, no blanks."""
-    return [step for before, step in zip([0, *steps], steps, strict=False) if step not in (0, before)]
-
-
-def _edits(read: list[int], known: list[int]) -> int:
-    """The least number of edits that makes one text of the other (Levenshtein)."""
-    row = list(range(len(known) + 1))
-    for place, character in enumerate(read, 1):
-        above, row[0] = row[0], place
-        for k, wanted in enumerate(known, 1):
-            above, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, above + (character != wanted))
-    return row[-1]

@@ -113,6 +113,23 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
         raise (LegacyFileError if only_there else DataError)(problem) from error
 
 
+def start_from(model: keras.Model, file: str, remedy: str) -> None:
+    """Gives a new network the weights of a trained one.
+
+    Args:
+        model: the network.
+        file: the trained one's .keras file.
+        remedy: what to do should that be another network than this.
+
+    Raises:
+        DataError: if the file cannot be read, or holds another network.
+    """
+    trained = load_model(Path(file))
+    if [(v.name, v.shape) for v in trained.variables] != [(v.name, v.shape) for v in model.variables]:
+        raise DataError(f"{file} is another network than the one asked for: {remedy}")
+    model.set_weights(trained.get_weights())
+
+
 def _lend_to_lambdas(objects: Mapping[str, Any]) -> None:
     """Lets the code of Lambda layers find names: Keras keeps the code of a function without what surrounded it.
 

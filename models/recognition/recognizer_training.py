@@ -14,7 +14,7 @@ import numpy.typing as npt
 from keras import ops
 
 from stn_rectify.models.files import RECOGNIZER as RECOGNIZER_KIND
-from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, negatives_of, partial_file, write_arrays
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, SCAN, negatives_of, write_arrays
 from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.network.poses import CornerLoss
 from stn_rectify.models.recognition.labelled_frames import LabelledBatch, draw_frames, labelled_batches
@@ -26,7 +26,7 @@ from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
 from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import EpochReport, Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.course.result import write_calibration, write_labels
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.errors import DataError
 
@@ -209,8 +209,7 @@ def _write_result(
     chosen = data[rng.permutation(len(data))[:_CALIBRATION_FRAMES]]
     batch = course.drawn(chosen, _CALIBRATION)
     write_calibration(out, frames=_pixels(batch.frames), labels=batch.labels)
-    with partial_file(out.with_suffix(".labels.txt")) as partial:
-        partial.write_text("".join(f"{name}\n" for name in data.names), encoding="utf-8")
+    write_labels(out, data.names)
     save_model(without_recognizer(model), out.with_suffix(".stn.keras"), SCAN)
     recognizer = out.with_suffix(RECOGNIZER_SUFFIX)
     save_model(model.get_layer(RECOGNIZER), recognizer, RECOGNIZER_KIND)

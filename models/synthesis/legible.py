@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from stn_rectify.models.synthesis.drawing.images import Points
 from stn_rectify.models.synthesis.material.bank import Bank, Material
 from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.photography.photometry import take_photograph
-from stn_rectify.models.synthesis.photography.poses import draw_pose
+from stn_rectify.models.synthesis.photography.poses import draw_filling_pose
 from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
 from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.surroundings.mountings import draw_holder, draw_vehicle
@@ -22,13 +21,11 @@ from stn_rectify.models.synthesis.synthesiser import target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.models.synthesis.targets.legible_plates.drawing import draw_legible_plate
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.rectifying.pixels.crops import target_crop
 
 #: Range of a plate's width in the frame, pixels: of one row, and of two.
 _WIDTH_PX = {1: (64.0, 340.0), 2: (44.0, 200.0)}
-_LEAST_FRAME_PX = 64
 _TWO_ROWS_ASPECT = 1.9  # a wider plate has one row, nearly always
 _LEAST_CONTRAST = 7.0  # standard deviation of the plate's grey levels: below it nobody reads it
 _ATTEMPTS = 4
@@ -75,10 +72,8 @@ class LegibleSynthesiser:
         Raises:
             DataError: if the seed is negative, or there is no such folder or no picture in it.
         """
-        if seed < 0:
-            raise DataError(f"seed {seed}: expected 0 or more")
-        self._seed, self._size, self._margin, self._formats = seed, size, margin, tuple(formats)
-        self._material = Material(seed, backgrounds=backgrounds, targets=None)
+        self._size, self._margin, self._formats = size, margin, tuple(formats)
+        self._material = Material(seed, backgrounds=backgrounds)
 
     def __call__(self, index: int) -> LegibleTarget:
         """Draws sample ``index``, 0 or more.
@@ -86,9 +81,7 @@ class LegibleSynthesiser:
         Raises:
             DataError: if the index is negative, or a picture of the folder cannot be used.
         """
-        if index < 0:
-            raise DataError(f"sample index {index}: expected 0 or more")
-        rng = np.random.default_rng([self._seed, index])
+        rng = self._material.random_numbers(index)
         plate = draw_legible_plate(rng, self._formats)
         for _ in range(_ATTEMPTS):
             frame, corners = _photographed(rng, self._material.bank, plate.texture)
@@ -112,10 +105,7 @@ def _photographed(rng: np.random.Generator, bank: Bank, plate: TargetTexture) ->
     """A square frame that the plate nearly fills, and its corners, pixels."""
     aspect = plate.aspect * rng.uniform(0.94, 1.06)
     widths = _WIDTH_PX[2 if plate.aspect < _TWO_ROWS_ASPECT else 1]
-    longer, extent = math.exp(rng.uniform(*np.log(widths))), rng.uniform(0.6, 0.9)
-    side = max(_LEAST_FRAME_PX, round(longer / extent))
-    extent = min(extent, longer / side)
-    corners = draw_pose(rng, aspect, (side, side), extent=(extent, extent + 0.01), cut_off=0.0, least_edge=0.04)
+    side, corners = draw_filling_pose(rng, aspect, widths, extent=(0.6, 0.9))
     scene = draw_background(rng, bank, (side, side))
     outer = target_outline(corners, plate)
     style = rng.random()

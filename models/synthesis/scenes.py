@@ -23,7 +23,6 @@ from stn_rectify.models.synthesis.synthesiser import camouflaged, target_outline
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture, as_marked
 from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.errors import DataError
 
 #: The most targets of a scene.
 MAX_TARGETS = 6
@@ -101,7 +100,7 @@ class SceneSynthesiser:
                 all kinds, drawn.
 
         Raises:
-            DataError: if there is no such folder or no picture in it.
+            DataError: if the seed is negative, or there is no such folder or no picture in it.
         """
         self._seed, self._frame_size = seed, frame_size
         self._material = Material(seed, backgrounds=backgrounds, negatives=negatives, targets=targets)
@@ -113,10 +112,7 @@ class SceneSynthesiser:
         Raises:
             DataError: if the index is negative, or a picture cannot be used.
         """
-        if index < 0:
-            raise DataError(f"scene index {index}: expected 0 or more")
-        bank = self._material.bank
-        rng = np.random.default_rng([self._seed, index])
+        rng, bank = self._material.random_numbers(index), self._material.bank
         count = int(rng.choice(len(_COUNT_SHARES), p=_COUNT_SHARES / _COUNT_SHARES.sum()))
         if count == 0:
             return SynthesisedScene(self._empty(rng, bank), np.empty((0, 4, 2)), ())

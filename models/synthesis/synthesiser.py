@@ -98,12 +98,11 @@ class FrameSynthesiser:
             DataError: if an argument is out of range, or there is no such folder or no picture in it. For a
                 picture that cannot be read it is raised on first use.
         """
-        if seed < 0 or min(frame_size) < _MIN_FRAME_SIDE or not 0 <= empty_fraction <= 1:
+        if min(frame_size) < _MIN_FRAME_SIDE or not 0 <= empty_fraction <= 1:
             raise DataError(
-                f"seed {seed}, frame size {frame_size}, empty fraction {empty_fraction}: expected a seed of "
-                f"0 or more, sides of {_MIN_FRAME_SIDE} pixels or more and a fraction from 0 to 1"
+                f"frame size {frame_size}, empty fraction {empty_fraction}: expected sides of {_MIN_FRAME_SIDE} pixels "
+                "or more and a fraction from 0 to 1"
             )
-        self._seed = seed
         self._frame_size = frame_size
         self._empty_fraction = empty_fraction
         self._material = Material(seed, backgrounds=backgrounds, targets=targets)
@@ -114,10 +113,7 @@ class FrameSynthesiser:
         Raises:
             DataError: if the index is negative, or a background or target picture cannot be used.
         """
-        if index < 0:
-            raise DataError(f"sample index {index}: expected 0 or more")
-        bank = self._material.bank
-        rng = np.random.default_rng([self._seed, index])
+        rng, bank = self._material.random_numbers(index), self._material.bank
         if rng.random() < self._empty_fraction:
             area = _OWN_EMPTY_AREA if self._material.has_own_targets else _EMPTY_AREA
             scene = _compose_empty(rng, bank, self._frame_size, area)

@@ -18,14 +18,13 @@ from stn_rectify.models.synthesis.material.bank import Bank, Material
 from stn_rectify.models.synthesis.material.photographs import OWN_KIND
 from stn_rectify.models.synthesis.photography.pasting import cast_shadow, paste_texture
 from stn_rectify.models.synthesis.photography.photometry import take_photograph
-from stn_rectify.models.synthesis.photography.poses import draw_pose
+from stn_rectify.models.synthesis.photography.poses import draw_filling_pose
 from stn_rectify.models.synthesis.surroundings.backgrounds import draw_background
 from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.synthesiser import target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.models.synthesis.targets.typeset.kinds import LONG_SIDE, draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
 from stn_rectify.runtime.rectifying.pixels.crops import target_crop
 from stn_rectify.runtime.rectifying.refining.target_looks import aspect_of
@@ -35,7 +34,6 @@ _TYPESET_SHARE = 0.7
 #: Range of a target's longer side in the frame, pixels; a plate of 60 px is 13 to 20 px high.
 _LONG_SIDE_PX = (56.0, 420.0)
 _PLATE_SIDE_PX = (60.0, 260.0)
-_LEAST_FRAME_PX = 64
 #: Of the targets of which something may lie outside their frame.
 _CUT_OFF = 0.06
 
@@ -94,9 +92,7 @@ class UprightSynthesiser:
         Raises:
             DataError: if the seed is negative, or there is no such folder or no picture in it.
         """
-        if seed < 0:
-            raise DataError(f"seed {seed}: expected 0 or more")
-        self._seed, self._size, self._margin = seed, size, margin
+        self._size, self._margin = size, margin
         self._material = Material(seed, backgrounds=backgrounds, targets=targets)
 
     def __call__(self, index: int) -> UprightTarget:
@@ -105,9 +101,7 @@ class UprightSynthesiser:
         Raises:
             DataError: if the index is negative, or a picture of a folder cannot be used.
         """
-        if index < 0:
-            raise DataError(f"sample index {index}: expected 0 or more")
-        rng = np.random.default_rng([self._seed, index])
+        rng = self._material.random_numbers(index)
         if rng.random() < _DETAIL_SHARE:
             return self._detail(rng)
         bank = self._material.bank
@@ -178,10 +172,7 @@ def _scene(
 ) -> tuple[Image, Points]:
     """A square scene that the target nearly fills, its longer side in a range, pixels, and its corners."""
     aspect = float(np.clip(target.aspect * rng.uniform(0.92, 1.08), 0.2, 5.0))
-    longer, extent = math.exp(rng.uniform(*np.log(sides))), rng.uniform(0.6, 0.92)
-    side = max(_LEAST_FRAME_PX, round(longer / extent))
-    extent = min(extent, longer / side)
-    corners = draw_pose(rng, aspect, (side, side), extent=(extent, extent + 0.01), cut_off=cut_off, least_edge=0.04)
+    side, corners = draw_filling_pose(rng, aspect, sides, extent=(0.6, 0.92), cut_off=cut_off)
     scene = draw_background(rng, bank, (side, side))
     scene = np.ascontiguousarray(np.rot90(scene, int(rng.integers(4))))  # a photograph has a way up, too
     outer = target_outline(corners, target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from stn_rectify.models.files import DENSE, sha256_of_file
+from stn_rectify.models.files import DENSE
 from stn_rectify.models.network.dense import SCORES, any_size, dense_localization
-from stn_rectify.models.network.keras_file import load_model, save_model
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import RealCourse, course_scenes
-from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.course.result import write_calibration, write_network
 from stn_rectify.models.training.pools.scene_pool import ScenePool
 from stn_rectify.models.training.samples.dense_batches import DenseBatch, dense_batches
 from stn_rectify.runtime.errors import DataError
@@ -91,10 +89,13 @@ class DenseRecipe(RealCourse):
             _take_weights(model, load_model(Path(self.weights)), self.weights)
         return model
 
-    def dense_batches(self, pool: ScenePool, epoch: int, *, first: int = 0) -> Iterator[DenseBatch]:
+    def batches(  # type: ignore[override]  # scenes, not frames with one target
+        self, pool: ScenePool, epoch: int, *, first: int = 0, batch_size: int | None = None
+    ) -> Iterator[DenseBatch]:
         """The batches of an epoch, from batch ``first`` on."""
+        size = batch_size or self.batch_size
         return dense_batches(
-            pool, epoch, batch_size=self.batch_size, seed=self.seed, first=first, mirrors=not self.has_own_targets
+            pool, epoch, batch_size=size, seed=self.seed, first=first, mirrors=not self.has_own_targets
         )
 
 
@@ -125,15 +126,12 @@ def train_dense(recipe: DenseRecipe, out: Path, *, jobs: int = 1) -> keras.Model
         loss=[DenseScoreLoss(), DenseCornerLoss()],
         loss_weights=[1.0, _CORNER_WEIGHT],
     )
-    others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
-    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real) | others)
-    train_epochs(trained, pool, recipe, checkpoint, _truth, batches=recipe.dense_batches)
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real))
+    train_epochs(trained, pool, recipe, checkpoint, _truth)
     _write_calibration(pool, recipe, out)
-    write_curve(out, [checkpoint.curve_file])
     model.set_weights(trained.get_weights())
     found = model if recipe.find == "both" else with_one_score(model, _FINDS.index(recipe.find), recipe.width)
-    save_model(found, out, DENSE)
-    shutil.rmtree(work)
+    write_network(found, DENSE, out, [checkpoint])
     return found
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from stn_rectify.models.files import DENSE, sha256_of_file
-from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.files import DENSE
+from stn_rectify.models.network.keras_file import network_kind, start_from
 from stn_rectify.models.network.poses import CornerLoss, pose_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.training.course.checkpoint import Checkpoint
@@ -26,7 +26,6 @@ from stn_rectify.models.training.samples.joint_pool import JointPool, draw_joint
 from stn_rectify.models.training.samples.refine_crops import crop_drawer
 from stn_rectify.models.training.samples.scan_poses import ScanNetwork
 from stn_rectify.models.training.samples.scene_crops import scene_crop_drawer
-from stn_rectify.runtime.errors import DataError
 
 # Where smooth-L1 turns from square to straight, normalised: a refine network's last errors are a hundredth of the crop.
 _BETA, _REFINE_BETA = 0.05, 0.01
@@ -105,13 +104,8 @@ class TrainingRecipe(RealCourse):
             initial_scale=1 / (1 + 2 * (self.refine_margin or 0)),
         )
         if self.weights is not None:
-            trained = load_model(Path(self.weights))
-            if [v.shape for v in trained.variables] != [v.shape for v in model.variables]:
-                raise DataError(
-                    f"{self.weights} is another network than the one asked for: give the network's options with which "
-                    "it was trained (--body, --width, ...)"
-                )
-            model.set_weights(trained.get_weights())
+            remedy = "give the network's options with which it was trained (--body, --width, ...)"
+            start_from(model, self.weights, remedy)
         return model
 
 
@@ -141,9 +135,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
-    # Other networks under the same names are another training.
-    others = {name: sha256_of_file(Path(file)) for name in ("scan", "weights") if (file := getattr(recipe, name))}
-    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real) | others)
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings(real))
     train_epochs(pose, pool, recipe, checkpoint, lambda batch: pose_truth(pose, batch))
     write_result(stn, pool, recipe, out, [checkpoint])
     return stn

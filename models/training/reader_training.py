@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 from stn_rectify.models.evaluation.text_accuracy import TextAccuracy, text_accuracy
-from stn_rectify.models.files import RECOGNIZER, RECOGNIZER_SUFFIX, partial_file, sha256_of_file
-from stn_rectify.models.network.keras_file import load_model, save_model
+from stn_rectify.models.files import RECOGNIZER
+from stn_rectify.models.network.keras_file import start_from
 from stn_rectify.models.network.reader import reader_network
 from stn_rectify.models.synthesis.targets.legible_plates.texts import CHARACTERS
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
-from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.course.held_out import held_out_batch
+from stn_rectify.models.training.course.result import write_calibration, write_labels, write_network
 from stn_rectify.models.training.pools.plate_pool import PlatePool
 from stn_rectify.models.training.samples.plate_batches import READER_MARGIN, PlateBatch, plate_batches
-from stn_rectify.runtime.errors import DataError
 
 #: The classes of a reader, as ``stn-convert`` and the runtime know them: Keras counts the blank as class 0.
 LABELS = ("<blank>", *CHARACTERS)
 _CALIBRATION_FRAMES = 400
-#: Keeps the held-out plates apart from all that a training of another seed sees.
-_HOLD_OUT_SEED = 2_000_000
 _WEIGHT_DECAY = 1e-3
 
 
@@ -62,18 +58,20 @@ class ReaderRecipe(Course):
         keras.utils.set_random_seed(self.seed)
         model = reader_network(self.input_shape, len(LABELS), width=self.width)
         if self.weights is not None:
-            trained = load_model(Path(self.weights))
-            if [v.shape for v in trained.variables] != [v.shape for v in model.variables]:
-                raise DataError(
-                    f"{self.weights} is another network than the one asked for: give a reader of the same "
-                    "--input-shape and --width"
-                )
-            model.set_weights(trained.get_weights())
+            start_from(model, self.weights, "give a reader of the same --input-shape and --width")
         return model
 
-    def plate_batches(self, pool: PlatePool, epoch: int, *, first: int = 0) -> Iterator[PlateBatch]:
+    def pool(self, folder: Path, count: int, seed: int, jobs: int) -> PlatePool:
+        """See `SynthesisedSamples`."""
+        backgrounds = self.folders["backgrounds"]
+        return PlatePool(folder, count=count, seed=seed, formats=self.formats, backgrounds=backgrounds, jobs=jobs)
+
+    def batches(  # type: ignore[override]  # other samples than frames
+        self, pool: PlatePool, epoch: int, *, first: int = 0, batch_size: int | None = None
+    ) -> Iterator[PlateBatch]:
         """The batches of an epoch, from batch ``first`` on."""
-        return _batches(pool, self, epoch, self.batch_size, first)
+        (height, width, _), count = self.input_shape, batch_size or self.batch_size
+        return plate_batches(pool, epoch, size=(width, height), batch_size=count, seed=self.seed, first=first)
 
 
 class TextLoss(keras.losses.Loss):
@@ -113,21 +111,16 @@ def train_reader(recipe: ReaderRecipe, out: Path, *, jobs: int = 1) -> keras.Mod
     """
     work = out.with_suffix(".training")
     model = recipe.model()
-    pool = _pool(recipe, work / "frames", recipe.samples, recipe.seed, jobs)
+    pool = recipe.pool(work / "frames", recipe.samples, recipe.seed, jobs)
     taught = keras.Model(model.input, model.output)  # of the same layers; the optimizer's state is not in the file
     taught.compile(optimizer=averaging_adamw(recipe, _WEIGHT_DECAY), loss=TextLoss(), jit_compile=False)
-    others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
-    train_epochs(taught, pool, recipe, checkpoint, _truth, batches=recipe.plate_batches)
-    count = min(_CALIBRATION_FRAMES, len(pool))
-    batch = next(_batches(pool, recipe, recipe.epochs, count))
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings())
+    train_epochs(taught, pool, recipe, checkpoint, _truth)
+    batch = next(recipe.batches(pool, recipe.epochs, batch_size=min(_CALIBRATION_FRAMES, len(pool))))
     frames = np.round(batch.frames * 255).astype(np.uint8)
     write_calibration(out, frames=frames, margin=np.float64(READER_MARGIN))
-    with partial_file(out.with_name(out.name.removesuffix(RECOGNIZER_SUFFIX) + ".labels.txt")) as partial:
-        partial.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
-    write_curve(out, [checkpoint.curve_file])
-    save_model(model, out, RECOGNIZER)
-    shutil.rmtree(work)
+    write_labels(out, LABELS)
+    write_network(model, RECOGNIZER, out, [checkpoint])
     return model
 
 
@@ -146,25 +139,9 @@ def held_out_accuracy(
     Raises:
         DataError: if the plates cannot be synthesised or written.
     """
-    try:
-        pool = _pool(recipe, work, count, recipe.seed + _HOLD_OUT_SEED, jobs)
-        batch = next(_batches(pool, recipe, 0, count))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    batch = held_out_batch(recipe, count, work, jobs)
     scores = np.asarray(model.predict(batch.frames, batch_size=256, verbose=0))
     return text_accuracy("synthesised hold-out", scores, batch.texts)
-
-
-def _pool(recipe: ReaderRecipe, folder: Path, count: int, seed: int, jobs: int) -> PlatePool:
-    backgrounds = recipe.folders["backgrounds"]
-    return PlatePool(folder, count=count, seed=seed, formats=recipe.formats, backgrounds=backgrounds, jobs=jobs)
-
-
-def _batches(
-    pool: PlatePool, recipe: ReaderRecipe, epoch: int, batch_size: int, first: int = 0
-) -> Iterator[PlateBatch]:
-    height, width, _ = recipe.input_shape
-    return plate_batches(pool, epoch, size=(width, height), batch_size=batch_size, seed=recipe.seed, first=first)
 
 
 def _truth(batch: PlateBatch) -> Targets:

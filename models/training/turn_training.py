@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from stn_rectify.models.evaluation.turn_accuracy import TurnAccuracy, turn_accuracy
-from stn_rectify.models.files import TURN, sha256_of_file
-from stn_rectify.models.network.keras_file import load_model, save_model
+from stn_rectify.models.files import TURN
+from stn_rectify.models.network.keras_file import start_from
 from stn_rectify.models.network.turn import TURN_DETAILS, turn_network
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
-from stn_rectify.models.training.course.curve import write_curve
 from stn_rectify.models.training.course.epochs import Targets, averaging_adamw, train_epochs
-from stn_rectify.models.training.course.result import write_calibration
+from stn_rectify.models.training.course.held_out import held_out_batch
+from stn_rectify.models.training.course.result import write_calibration, write_network
 from stn_rectify.models.training.pools.turn_pool import TurnPool
 from stn_rectify.models.training.samples.turn_batches import TurnBatch, turn_batches
-from stn_rectify.runtime.errors import DataError
 
 _CALIBRATION_FRAMES = 200
-#: Keeps the held-out targets apart from all that a training of another seed sees.
-_HOLD_OUT_SEED = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -54,20 +50,19 @@ class TurnRecipe(Course):
         keras.utils.set_random_seed(self.seed)
         model = turn_network(self.input_shape, width=self.width)
         if self.weights is not None:
-            trained = load_model(Path(self.weights))
-            if [(v.name, v.shape) for v in trained.variables] != [(v.name, v.shape) for v in model.variables]:
-                raise DataError(
-                    f"{self.weights} is another network than the one asked for: give a turn network of the same "
-                    "--input-shape and --width"
-                )
-            model.set_weights(trained.get_weights())
+            start_from(model, self.weights, "give a turn network of the same --input-shape and --width")
         return model
 
-    def turn_batches(self, pool: TurnPool, epoch: int, *, first: int = 0) -> Iterator[TurnBatch]:
+    def pool(self, folder: Path, count: int, seed: int, jobs: int) -> TurnPool:
+        """See `SynthesisedSamples`."""
+        return TurnPool(folder, count=count, seed=seed, jobs=jobs, **self.folders)
+
+    def batches(  # type: ignore[override]  # other samples than frames
+        self, pool: TurnPool, epoch: int, *, first: int = 0, batch_size: int | None = None
+    ) -> Iterator[TurnBatch]:
         """The batches of an epoch, from batch ``first`` on."""
-        return turn_batches(
-            pool, epoch, input_shape=self.input_shape, batch_size=self.batch_size, seed=self.seed, first=first
-        )
+        size = batch_size or self.batch_size
+        return turn_batches(pool, epoch, input_shape=self.input_shape, batch_size=size, seed=self.seed, first=first)
 
 
 def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
@@ -89,17 +84,14 @@ def train_turn(recipe: TurnRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     """
     work = out.with_suffix(".training")
     model = recipe.model()
-    pool = _pool(recipe, work / "frames", recipe.samples, recipe.seed, jobs)
+    pool = recipe.pool(work / "frames", recipe.samples, recipe.seed, jobs)
     model.compile(
         optimizer=averaging_adamw(recipe, weight_decay=1e-3), loss=keras.losses.SparseCategoricalCrossentropy()
     )
-    others = {"weights": sha256_of_file(Path(recipe.weights))} if recipe.weights else {}
-    checkpoint = Checkpoint(work / "checkpoint.npz", asdict(recipe) | others)
-    train_epochs(model, pool, recipe, checkpoint, _truth, batches=recipe.turn_batches)
+    checkpoint = Checkpoint(work / "checkpoint.npz", recipe.settings())
+    train_epochs(model, pool, recipe, checkpoint, _truth)
     _write_calibration(pool, recipe, out)
-    write_curve(out, [checkpoint.curve_file])
-    save_model(model, out, TURN)
-    shutil.rmtree(work)
+    write_network(model, TURN, out, [checkpoint])
     return model
 
 
@@ -116,17 +108,9 @@ def held_out_accuracy(model: keras.Model, recipe: TurnRecipe, count: int, work: 
     Raises:
         DataError: if the targets cannot be synthesised or written.
     """
-    try:
-        pool = _pool(recipe, work, count, recipe.seed + _HOLD_OUT_SEED, jobs)
-        batch = next(turn_batches(pool, 0, input_shape=recipe.input_shape, batch_size=count, seed=recipe.seed))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    batch = held_out_batch(recipe, count, work, jobs)
     probabilities = np.asarray(model.predict(batch.frames, batch_size=256, verbose=0))
     return turn_accuracy("synthesised hold-out", probabilities, batch.turns)
-
-
-def _pool(recipe: TurnRecipe, folder: Path, count: int, seed: int, jobs: int) -> TurnPool:
-    return TurnPool(folder, count=count, seed=seed, jobs=jobs, **recipe.folders)
 
 
 def _truth(batch: TurnBatch) -> Targets:
@@ -135,8 +119,6 @@ def _truth(batch: TurnBatch) -> Targets:
 
 def _write_calibration(pool: TurnPool, recipe: TurnRecipe, out: Path) -> None:
     """``NAME.turn.calibration.npz``: what the network sees, for stn-convert, the turns of it, and `TURN_DETAILS`."""
-    count = min(_CALIBRATION_FRAMES, len(pool))
-    shape = recipe.input_shape
-    batch = next(turn_batches(pool, recipe.epochs, input_shape=shape, batch_size=count, seed=recipe.seed))
+    batch = next(recipe.batches(pool, recipe.epochs, batch_size=min(_CALIBRATION_FRAMES, len(pool))))
     frames = np.round(batch.frames * 255).astype(np.uint8)
     write_calibration(out, frames=frames, labels=batch.turns, details=np.float64(TURN_DETAILS))

@@ -159,12 +159,12 @@ def check_format(pattern: str) -> str:
     return pattern
 
 
-def edit_distance(one: str, other: str, most: int) -> int:
+def edit_distance(one: Sequence[object], other: Sequence[object], most: int) -> int:
     """The fewest characters to change, insert or remove to make one text another (Levenshtein 1966).
 
     Args:
-        one: a text.
-        other: a text.
+        one: a text, a string or the classes of its characters.
+        other: another, of the same kind.
         most: what is above this is not counted out: the result is then above it, too.
     """
     if abs(len(one) - len(other)) > most:

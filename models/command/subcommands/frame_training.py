@@ -17,6 +17,7 @@ from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.cores import usable_cores
 from stn_rectify.runtime.process.standard_streams import escaped, say
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED
 from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
 if TYPE_CHECKING:
@@ -65,11 +66,7 @@ def course_arguments(frames: TrainingFrameOptions, course: CourseOptions) -> Cou
     Raises:
         UsageError: if the frames do not fill a batch.
     """
-    if frames.samples < course.batch_size:
-        raise UsageError(
-            f"--samples {frames.samples} is less than one batch of {course.batch_size}: give more, or a smaller "
-            "--batch-size"
-        )
+    course.check_samples(frames.samples)
     return {
         "samples": frames.samples,
         "epochs": course.epochs,
@@ -113,7 +110,7 @@ class FrameTraining(Subcommand):
             self.print_tables(model, real)
         except KeyboardInterrupt:  # nothing is left to go on with
             say(f"stn-train {self.name}: stopped; for the tables: {self.tables_again()}")
-            return 130
+            return INTERRUPTED
         except DataError as error:
             print(escaped(f"no tables or no sheet: {error}"), flush=True)
         return 0

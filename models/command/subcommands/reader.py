@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stn_rectify.models.command.shared_options import (
     SEED,
     CourseOptions,
     ResultOptions,
+    SmallNetworkOptions,
     frame_shape,
     prepare_out,
 )
-from stn_rectify.models.command.subcommand import Subcommand
-from stn_rectify.models.files import RECOGNIZER_SUFFIX, network_file
+from stn_rectify.models.command.subcommand import Subcommand, print_accuracies
+from stn_rectify.models.files import RECOGNIZER_SUFFIX, labels_file_of
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option, repeated
-from stn_rectify.runtime.command.parsing.parser import positive_number, whole_number
+from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import DataError, UsageError
 from stn_rectify.runtime.process.cores import usable_cores
-from stn_rectify.runtime.process.standard_streams import escaped, say
+from stn_rectify.runtime.process.standard_streams import escaped
 
 
 def _format(text: str) -> str:
@@ -32,7 +34,7 @@ def _format(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReaderNetworkOptions(OptionGroup):
+class ReaderNetworkOptions(SmallNetworkOptions):
     """The reader."""
 
     input_shape: tuple[int, int, int] = option(
@@ -41,8 +43,6 @@ class ReaderNetworkOptions(OptionGroup):
         frame_shape,
         metavar="HxWx1",
     )
-    width: float = option(1.0, "on its channels (default %(default)s)", positive_number, metavar="FACTOR")
-    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,35 +95,25 @@ class Reader(Subcommand):
             raise UsageError(
                 f"--input-shape {height}x{width}x{channels}: height and width must be multiples of 8, and 1 channel"
             )
-        if plates.samples < course.batch_size:
-            raise UsageError(
-                f"--samples {plates.samples} is less than one batch of {course.batch_size}: give more, or a smaller "
-                "--batch-size"
-            )
+        course.check_samples(plates.samples)
         recipe = ReaderRecipe(
             input_shape=network.input_shape,
             samples=plates.samples,
-            epochs=course.epochs,
-            batch_size=course.batch_size,
-            learning_rate=course.learning_rate,
+            **asdict(course),
             seed=plates.seed,
             backgrounds=str(plates.backgrounds) if plates.backgrounds else None,
             width=network.width,
             formats=plates.format,
-            weights=str(network_file(network.weights, RECOGNIZER_SUFFIX)) if network.weights else None,
+            weights=network.weights_file(RECOGNIZER_SUFFIX),
         )
         prepare_out(out, overwrite=self.result.overwrite)
         model = train_reader(recipe, out, jobs=plates.jobs)
-        labels = f"{out.name.removesuffix(RECOGNIZER_SUFFIX)}.labels.txt"
         beside = ", ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
-        print(escaped(f"wrote {out}, {beside} and {labels}"), flush=True)
-        try:
+        print(escaped(f"wrote {out}, {beside} and {labels_file_of(out).name}"), flush=True)
+
+        def accuracies() -> Iterator[object]:
             if plates.hold_out:
                 work = out.with_suffix(".hold-out")
-                print(held_out_accuracy(model, recipe, plates.hold_out, work, jobs=plates.jobs), flush=True)
-        except KeyboardInterrupt:  # nothing is left to go on with
-            say("stn-train reader: stopped; the network is written")
-            return 130
-        except DataError as error:
-            print(escaped(f"not tried: {error}"), flush=True)
-        return 0
+                yield held_out_accuracy(model, recipe, plates.hold_out, work, jobs=plates.jobs)
+
+        return print_accuracies(self.name, accuracies())

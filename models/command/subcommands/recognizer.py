@@ -22,6 +22,7 @@ from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choic
 from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import escaped, say
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED
 
 if TYPE_CHECKING:
     import keras
@@ -128,7 +129,7 @@ class Recognizer(Subcommand):
                 print(escaped(f"wrote {sheet.name}"), flush=True)
         except KeyboardInterrupt:  # nothing is left to go on with
             say(f"stn-train {self.name}: stopped; the model is there, the errors of the held-out images are not")
-            return 130
+            return INTERRUPTED
         return 0
 
     def _recipe(self) -> tuple[RecognizerCourse, LabelledImages, LabelledImages]:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from stn_rectify.models.command.shared_options import (
     CourseOptions,
     EvaluationOptions,
     ResultOptions,
+    SmallNetworkOptions,
     frame_shape,
     prepare_out,
 )
-from stn_rectify.models.command.subcommand import Subcommand
+from stn_rectify.models.command.subcommand import Subcommand, print_accuracies
 from stn_rectify.models.command.subcommands.evaluate import read_real_frames
 from stn_rectify.models.command.subcommands.frame_training import TrainingFrameOptions, course_arguments
-from stn_rectify.models.files import TURN_SUFFIX, is_turn_file, network_file
-from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option
-from stn_rectify.runtime.command.parsing.parser import positive_number
-from stn_rectify.runtime.errors import DataError, UsageError
-from stn_rectify.runtime.process.standard_streams import escaped, say
+from stn_rectify.models.files import TURN_SUFFIX, is_turn_file
+from stn_rectify.runtime.command.parsing.option_groups import group, option
+from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.process.standard_streams import escaped
 
 
 @dataclass(frozen=True, kw_only=True)
-class TurnNetworkOptions(OptionGroup):
+class TurnNetworkOptions(SmallNetworkOptions):
     """The turn network."""
 
     input_shape: tuple[int, int, int] = option(
@@ -32,8 +32,6 @@ class TurnNetworkOptions(OptionGroup):
         frame_shape,
         metavar="HxWxC",
     )
-    width: float = option(1.0, "on its channels (default %(default)s)", positive_number, metavar="FACTOR")
-    weights: Path | None = option(None, "trained network of its kind to start from", Path, metavar="FILE.keras|NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +71,17 @@ class Turn(Subcommand):
             **arguments,
             input_shape=network.input_shape,
             width=network.width,
-            weights=str(network_file(network.weights, TURN_SUFFIX)) if network.weights else None,
+            weights=network.weights_file(TURN_SUFFIX),
         )
         prepare_out(out, overwrite=self.result.overwrite)
         model = train_turn(recipe, out, jobs=frames.jobs)
         beside = " and ".join(out.with_suffix(suffix).name for suffix in (".calibration.npz", ".curve.png"))
         print(escaped(f"wrote {out}, {beside}"), flush=True)
-        try:
+
+        def accuracies() -> Iterator[object]:
             if self.evaluation.hold_out:
                 work = out.with_suffix(".hold-out")
-                print(held_out_accuracy(model, recipe, self.evaluation.hold_out, work, jobs=frames.jobs), flush=True)
-            for accuracy in evaluate_turns(model, real):
-                print(accuracy, flush=True)
-        except KeyboardInterrupt:  # nothing is left to go on with
-            say("stn-train turn: stopped; the network is written")
-            return 130
-        except DataError as error:
-            print(escaped(f"not tried: {error}"), flush=True)
-        return 0
+                yield held_out_accuracy(model, recipe, self.evaluation.hold_out, work, jobs=frames.jobs)
+            yield from evaluate_turns(model, real)
+
+        return print_accuracies(self.name, accuracies())

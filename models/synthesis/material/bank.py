@@ -17,6 +17,7 @@ from stn_rectify.models.synthesis.material.surfaces import draw_surface
 from stn_rectify.models.synthesis.material.vehicles import draw_vehicle_front
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture, draw_target
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.errors import DataError
 
 _TARGETS = 1500
 _SURFACES = 120
@@ -64,7 +65,9 @@ class Bank:
 
 
 class Material:
-    """The `Bank` of a seed and of folders, drawn when it is asked for first; pickling leaves it out.
+    """The `Bank` of a seed and of folders, drawn when it is asked for first, and each sample's random numbers.
+
+    Pickling leaves the bank out.
 
     Args:
         seed: 0 or more.
@@ -73,12 +76,14 @@ class Material:
         targets: folder of upright pictures of the only targets, or None.
 
     Raises:
-        DataError: if there is no such folder or no picture in it.
+        DataError: if the seed is negative, or there is no such folder or no picture in it.
     """
 
     def __init__(
-        self, seed: int, *, backgrounds: Path | None, negatives: Path | None = None, targets: Path | None
+        self, seed: int, *, backgrounds: Path | None, negatives: Path | None = None, targets: Path | None = None
     ) -> None:
+        if seed < 0:
+            raise DataError(f"seed {seed}: expected 0 or more")
         self._seed = seed
         self._backgrounds = find_photographs(backgrounds, "--backgrounds")
         self._negatives = find_photographs(negatives, "--negatives")
@@ -97,6 +102,16 @@ class Material:
             DataError: see `build_bank`.
         """
         return build_bank(self._seed, self._backgrounds, self._targets, self._negatives)
+
+    def random_numbers(self, index: int) -> np.random.Generator:
+        """The random numbers of sample ``index``, 0 or more, which depend on it and on the seed alone.
+
+        Raises:
+            DataError: if the index is negative.
+        """
+        if index < 0:
+            raise DataError(f"sample index {index}: expected 0 or more")
+        return np.random.default_rng([self._seed, index])
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "bank"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,7 @@ MAX_ROTATION_DEG = 40.0
 #: The least part of a target's area that lies in the frame.
 MIN_VISIBLE = 0.75
 
+_LEAST_FRAME_PX = 64  # of a frame that its target nearly fills
 _ATTEMPTS = 200
 _MAX_TILT_DEG = 52.0
 #: No edge of a target is shorter than this fraction of the frame's height.
@@ -53,6 +56,32 @@ def draw_pose(
         if _is_acceptable(corners, frame_size, least_edge):
             return corners
     return _upright(aspect, size, extent[1])
+
+
+def draw_filling_pose(
+    rng: np.random.Generator,
+    aspect: float,
+    sides_px: tuple[float, float],
+    *,
+    extent: tuple[float, float],
+    cut_off: float = 0.0,
+) -> tuple[int, Points]:
+    """A square frame that its target nearly fills.
+
+    Args:
+        rng: the sample's random numbers.
+        aspect: width over height of the target.
+        sides_px: range of the target's larger extent, pixels.
+        extent: range of the same, as a fraction of the frame's side.
+        cut_off: see `draw_pose`.
+
+    Returns:
+        The frame's side, 64 pixels or more, and the target's corners as `draw_pose` gives them.
+    """
+    longer, share = math.exp(rng.uniform(*np.log(sides_px))), rng.uniform(*extent)
+    side = max(_LEAST_FRAME_PX, round(longer / share))
+    share = min(share, longer / side)
+    return side, draw_pose(rng, aspect, (side, side), extent=(share, share + 0.01), cut_off=cut_off, least_edge=0.04)
 
 
 def rotation_deg(corners: Points) -> float:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stn_rectify.models.files import sha256_of_file
 from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.pools.real_frames import RealFrames, read_real_frames
 from stn_rectify.models.training.pools.scene_pool import ScenePool
@@ -43,6 +44,18 @@ class Course:
     def has_own_targets(self) -> bool:
         """Whether the targets are the user's own, which have one side that is up and are never mirrored."""
         return self.targets is not None
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that a `Checkpoint` keeps.
+
+        Of networks among them it keeps the SHA-256: another one under the same name is another training.
+
+        Raises:
+            DataError: if the file of such a network cannot be read.
+        """
+        settings = asdict(self)
+        networks = {name: settings[name] for name in ("scan", "weights") if settings.get(name)}
+        return settings | {name: sha256_of_file(Path(file)) for name, file in networks.items()}
 
     @property
     def epoch_steps(self) -> int:
@@ -99,15 +112,16 @@ class RealCourse(Course):
         """
         return read_real_frames([Path(folder) for folder in self.frames], self.frames_share, self.pool_samples)
 
-    def settings(self, real: RealFrames | None) -> dict[str, Any]:
-        """The settings that a `Checkpoint` keeps.
+    def settings(self, real: RealFrames | None = None) -> dict[str, Any]:
+        """See `Course.settings`.
 
         Args:
             real: the annotated frames. Without them nothing is said of such, as in checkpoints from before there were
                 any.
         """
-        frames = {} if real is None else {"frames": real.sha256, "frames_share": real.share}
-        return {name: value for name, value in asdict(self).items() if name not in ("frames", "frames_share")} | frames
+        settings = super().settings()
+        del settings["frames"], settings["frames_share"]
+        return settings if real is None else settings | {"frames": real.sha256, "frames_share": real.share}
 
 
 def course_frames(

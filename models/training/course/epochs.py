@@ -20,9 +20,6 @@ from stn_rectify.models.training.course.curve import Curve, Row
 #: The outputs that are right, and the weight of each sample; a list of one array for each output, None for no weights.
 Targets = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]] | None]
 
-#: The batches of an epoch: of a pool, the epoch's number, and the keyword ``first``.
-EpochBatches = Callable[..., Iterator[Any]]
-
 #: A report at the end of an epoch: a line about it, and further columns of its row in the curve.
 EpochReport = tuple[str, Mapping[str, float]]
 
@@ -54,7 +51,6 @@ def train_epochs(
     targets: Callable[[Any], Targets],
     *,
     after_epoch: Callable[[int], EpochReport] = lambda epoch: ("", {}),
-    batches: EpochBatches | None = None,
 ) -> None:
     """Trains a compiled model from the checkpoint on; its weights are then the averaged ones.
 
@@ -66,8 +62,6 @@ def train_epochs(
         targets: gives the outputs that are right for a batch, and the weights of the samples, a list each.
         after_epoch: is called with the number of each finished epoch, from 0, and reports on it; an error ends the
             training.
-        batches: gives the batches of an epoch from batch ``first`` on, with their ``frames``; those of the course when
-            None.
 
     Raises:
         KeyboardInterrupt: if Ctrl-C stops it; the state is saved first.
@@ -77,7 +71,7 @@ def train_epochs(
     curve = Curve(checkpoint.curve_file)
     curve.go_on(epoch, batch)
     for number in range(epoch, course.epochs):
-        drawn = (batches or course.batches)(pool, number, first=batch)
+        drawn = course.batches(pool, number, first=batch)
         _train_epoch(model, drawn, course, number, batch, checkpoint, curve, targets, after_epoch)
         batch = 0
     model.optimizer.finalize_variable_values(model.trainable_variables)

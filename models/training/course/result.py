@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from stn_rectify.models.files import REFINE, SCAN, write_arrays
+from stn_rectify.models.files import REFINE, SCAN, labels_file_of, partial_file, write_arrays
 from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.models.training.course.checkpoint import Checkpoint
 from stn_rectify.models.training.course.course import Course
@@ -31,9 +31,34 @@ def write_result(stn: keras.Model, pool: Sized, course: Course, out: Path, check
         checkpoints: the checkpoints of the courses that led to it, one after the other.
     """
     _write_course_calibration(pool, course, out)
+    write_network(stn, SCAN if course.refine_margin is None else REFINE, out, checkpoints)
+
+
+def write_network(model: keras.Model, kind: str, out: Path, checkpoints: Sequence[Checkpoint]) -> None:
+    """Writes a trained network and the curve; removes the folder of the training.
+
+    Args:
+        model: the trained network.
+        kind: what it is for, see `stn_rectify.models.network.keras_file.save_model`.
+        out: the .keras file to write.
+        checkpoints: the checkpoints of the courses that led to it, one after the other.
+
+    Raises:
+        DataError: if a file cannot be written.
+    """
     write_curve(out, [checkpoint.curve_file for checkpoint in checkpoints])
-    save_model(stn, out, SCAN if course.refine_margin is None else REFINE)
+    save_model(model, out, kind)
     shutil.rmtree(out.with_suffix(".training"))
+
+
+def write_labels(network: Path, labels: Iterable[str]) -> None:
+    """Writes ``NAME.labels.txt`` beside a network that knows classes: their names, one a line.
+
+    Raises:
+        DataError: if the file cannot be written.
+    """
+    with partial_file(labels_file_of(network)) as partial:
+        partial.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
 
 def write_calibration(out: Path, **arrays: Array | np.float64) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 
-import cv2
 import numpy as np
 import pytest
 
+from stn_rectify.models.synthesis import legible
 from stn_rectify.models.synthesis.legible import LegibleSynthesiser
-from stn_rectify.models.synthesis.targets.legible_plates.drawing import draw_legible_plate
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture
+from stn_rectify.models.synthesis.targets.legible_plates import drawing
+from stn_rectify.models.synthesis.targets.legible_plates.drawing import LegiblePlate
 from stn_rectify.models.synthesis.targets.legible_plates.faces import PlateFace, draw_face
 from stn_rectify.models.synthesis.targets.legible_plates.texts import (
     CHARACTERS,
@@ -82,14 +84,34 @@ def test_strokes_are_as_heavy_in_narrow_characters():
         assert stem == pytest.approx(12, abs=2)
 
 
-def test_a_plate_shows_its_label():
+def test_a_plate_shows_its_label(monkeypatch):
     """Without the ink of its characters the same plate is another picture, and only there."""
-    rng = np.random.default_rng(5)
-    plate = draw_legible_plate(rng, ("AA-999",))
+    stamped = []
+
+    def ink(image, mask, x, y, *colour, stamp=drawing._stamp, **how):
+        stamped.append((mask, round(x), round(y)))
+        if draws:
+            stamp(image, mask, x, y, *colour, **how)
+
+    monkeypatch.setattr(drawing, "_stamp", ink)
+    monkeypatch.setattr(drawing, "_in_holder", lambda rng, texture: texture)
+    draws = True
+    plate = drawing.draw_legible_plate(np.random.default_rng(5), ("AA-999",))
     assert re.fullmatch("[A-Z]{2}[0-9]{3}", plate.label)
     assert plate.texture.kind == "plate"
-    inner = plate.texture.image[30:-30, 60:-60]
-    assert inner.std() > 15
+    written, draws = stamped[:], False
+    bare = drawing.draw_legible_plate(np.random.default_rng(5), ("AA-999",))
+    assert [x for _, x, _ in written] == sorted(x for _, x, _ in written)
+    assert len(written) == len(plate.label)
+    differs = (plate.texture.image != bare.texture.image).any(axis=2)
+    among = np.zeros_like(differs)
+    for mask, x, y in written:
+        among[max(y - 2, 0) : y + mask.shape[0], max(x - 1, 0) : x + mask.shape[1]] = True
+    assert differs[among].mean() > 0.2
+    assert not differs[~among].any()
+
+
+def test_faces_are_of_several_kinds():
     faces = {draw_face(np.random.default_rng(k)).kind for k in range(60)}
     assert {"stroke", "hershey"} < faces
 
@@ -107,9 +129,18 @@ def test_the_same_index_is_the_same_sample_and_another_is_another():
         LegibleSynthesiser(seed=-1)
 
 
-def test_a_crop_is_upright_and_holds_the_plate_within_its_margin():
-    """A plate whose only character is L has its ink in the lower half, and the mean of many is nearly that of one."""
-    draw = LegibleSynthesiser(seed=7, size=(112, 28), margin=0.0, formats=("A99999",))
-    crops = np.stack([draw(k).crop for k in range(24)]).astype(np.float32)
-    edges = np.abs(np.stack([cv2.Sobel(crop, cv2.CV_32F, 1, 0) for crop in crops])).mean(axis=0)
-    assert edges[8:20, 20:-20].mean() > 1.5 * edges[:2, 20:-20].mean()
+def test_a_crop_is_upright_and_holds_the_plate_within_its_margin(monkeypatch):
+    """Of a plate that is light above and dark below."""
+    picture = np.full((112, 448, 3), 20, np.uint8)
+    picture[:56] = 235
+    plate = LegiblePlate(TargetTexture("plate", picture, 4.0, 0.0, is_flexible=False), "A1")
+    monkeypatch.setattr(legible, "draw_legible_plate", lambda rng, formats: plate)
+    monkeypatch.setattr(legible, "varied", lambda rng, texture: texture)
+    margin = 0.25
+    draw = LegibleSynthesiser(seed=7, size=(120, 48), margin=margin)
+    crops = np.stack([draw(k).crop for k in range(16)]).astype(np.float32)
+    upper, lower = crops[:, 18:22, 24:-24].mean(axis=(1, 2)), crops[:, 26:30, 24:-24].mean(axis=(1, 2))
+    assert (upper - lower).min() > 10
+    # The plate's edges: a third of the crop's height lies outside them, half of it above.
+    steps = np.abs(np.diff(crops[:, :, 24:-24].mean(axis=2).mean(axis=0)))
+    assert steps[[7, 8, 39, 40]].mean() > 2 * steps[[1, 2, 3, 44, 45, 46]].mean()

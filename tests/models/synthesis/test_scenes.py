@@ -80,7 +80,7 @@ def test_own_targets_are_the_only_ones(tmp_path):
 
 
 def test_a_negative_index_or_a_folder_without_pictures_is_refused(tmp_path, synthesise):
-    with pytest.raises(DataError, match="scene index -1"):
+    with pytest.raises(DataError, match="sample index -1"):
         synthesise(-1)
     with pytest.raises(DataError, match="--negatives takes a folder of pictures"):
         SceneSynthesiser(negatives=tmp_path)

@@ -16,7 +16,7 @@ from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.reader import reader_network
 from stn_rectify.models.training.pools.plate_pool import CROP_MARGIN, CROP_SIZE, text_classes
 from stn_rectify.models.training.reader_training import LABELS, ReaderRecipe, TextLoss, held_out_accuracy, train_reader
-from stn_rectify.models.training.samples.plate_batches import seen_plate
+from stn_rectify.models.training.samples.plate_batches import READER_MARGIN, seen_plate
 from stn_rectify.runtime.errors import DataError, UsageError
 
 SMALL = {"input_shape": (16, 32, 1), "samples": 64, "batch_size": 16, "width": 0.25, "formats": ("9",)}
@@ -96,6 +96,7 @@ def test_a_course_writes_what_the_converter_needs_and_goes_on_where_it_was_stopp
     with np.load(out.with_suffix(".calibration.npz")) as stored:
         assert stored["frames"].shape == (64, 16, 32, 1)
         assert stored["frames"].std() > 10
+        assert stored["margin"] == READER_MARGIN
     with out.with_suffix(".curve.csv").open(encoding="utf-8") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert len(losses) == 6

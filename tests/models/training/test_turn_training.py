@@ -11,6 +11,7 @@ from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.turn_accuracy import evaluate_turns
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import load_model, network_kind
+from stn_rectify.models.network.turn import TURN_DETAILS
 from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.models.synthesis.upright import UprightSynthesiser
 from stn_rectify.models.training.samples.turn_batches import turned_crop
@@ -84,6 +85,7 @@ def test_a_course_learns_which_side_of_an_own_target_is_up(tmp_path):
     with np.load(out.with_suffix(".calibration.npz")) as stored:
         assert stored["frames"].shape == (64, 32, 32, 1)
         assert set(stored["labels"].tolist()) <= {0, 1, 2, 3}
+        assert stored["details"] == TURN_DETAILS
     frame = np.full((200, 260, 3), 90, np.uint8)
     frame[40:160, 70:190] = arrow(120)
     corners = np.array([[69.5, 39.5], [189.5, 39.5], [189.5, 159.5], [69.5, 159.5]])

@@ -20,9 +20,13 @@ import pytest
 from stn_rectify.models.files import partial_file
 from stn_rectify.models.progress import Progress
 from stn_rectify.models.training.course.checkpoint import Checkpoint
+from stn_rectify.models.training.dense_training import DenseRecipe
 from stn_rectify.models.training.pools import frame_pool, stored_pool
 from stn_rectify.models.training.pools.frame_pool import FramePool
+from stn_rectify.models.training.pose_training import TrainingRecipe
+from stn_rectify.models.training.reader_training import ReaderRecipe
 from stn_rectify.models.training.samples.frame_batches import batches
+from stn_rectify.models.training.turn_training import TurnRecipe
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.process.stop_signals import sigterm_as_ctrl_c
 from tests.waiting import wait_for
@@ -185,3 +189,14 @@ def test_augmented_corners_stay_on_the_target(pool):
         cv2.fillConvexPoly(inside, np.round((((quad + 1) * 32 - 1) / 2) * 16).astype(np.int32), 1, cv2.LINE_8, 4)
         middle = (frame.min() + frame.max()) / 2
         assert ((frame[..., 0] > middle) != inside).mean() < 0.06
+
+
+@pytest.mark.parametrize("recipe", [TrainingRecipe, DenseRecipe, TurnRecipe, ReaderRecipe])
+def test_another_network_under_the_same_name_is_another_training(tmp_path, recipe):
+    file = tmp_path / "some.keras"
+    file.write_bytes(b"one")
+    first, untrained = recipe(weights=str(file)).settings(), recipe().settings()
+    assert first == recipe(weights=str(file)).settings() != untrained
+    assert untrained["weights"] is None
+    file.write_bytes(b"another")
+    assert recipe(weights=str(file)).settings() != first
