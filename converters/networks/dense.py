@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stn_rectify.converters.assembly import quantize_frames
 from stn_rectify.converters.file_metadata import CORNERS_IN_PIXELS, colour_name, flatbuffer_spec, versions
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
-from stn_rectify.converters.networks.stn import RefineNetwork
+from stn_rectify.converters.networks.stn import refine_spec
 from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.networks.whole import whole_spec
 from stn_rectify.converters.options import ConversionOptions
@@ -222,7 +222,7 @@ class DenseNetwork(Network):
             source_sha256=self.source_sha256,
             converter=versions(),
             whole=whole_spec(others),
-            refine=next((other.spec for other in others if isinstance(other, RefineNetwork)), None),
+            refine=refine_spec(others),
             turn=turn_spec(others),
             min_score=options.min_score,
             flatbuffer=flatbuffer_spec(flatbuffer),
