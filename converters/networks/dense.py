@@ -24,10 +24,10 @@ from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
 from stn_rectify.converters.reading.calibration import frame_warnings, read_frames
 from stn_rectify.converters.reading.dense_parts import DenseParts, read_dense_model
 from stn_rectify.converters.reading.model_files import output_name
-from stn_rectify.converters.report.dense_comparison import compare_dense, dense_gate
-from stn_rectify.converters.report.dense_pictures import take_level_pictures
+from stn_rectify.converters.report.comparisons.dense_comparison import compare_dense, dense_gate
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.pictures.dense_pictures import take_level_pictures
 from stn_rectify.converters.report.verdict import LEAST_AGREEMENT
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph

@@ -29,7 +29,7 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.report.class_agreement import compare_recognizer, nothing_shares
+from stn_rectify.converters.report.comparisons.class_agreement import compare_recognizer, nothing_shares
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost

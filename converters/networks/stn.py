@@ -31,10 +31,10 @@ from stn_rectify.converters.reading.keras_2 import keras_2_export
 from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.report.comparison import Comparison, compare, gate
+from stn_rectify.converters.report.comparisons.stn_comparison import Comparison, compare, gate
+from stn_rectify.converters.report.comparisons.value_range import better_value_range
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.pictures.frame_pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
 from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind

@@ -17,8 +17,9 @@ from stn_rectify.converters.reading.calibration import calibration_warnings, rea
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.reading.model_files import turn_file
+from stn_rectify.converters.report.comparisons.turn_comparison import compare_turns
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.turn_comparison import compare_turns, take_turn_pictures
+from stn_rectify.converters.report.pictures.turn_pictures import take_turn_pictures
 from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import TURN

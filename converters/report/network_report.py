@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stn_rectify.converters.proof.proof import Check
-from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
+from stn_rectify.converters.report.pictures.frame_pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StnCost
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
-from stn_rectify.converters.report.float_sampling import near_the_cut
+from stn_rectify.converters.report.comparisons.float_sampling import near_the_cut
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from tests.converters import foreign_layers as foreign
