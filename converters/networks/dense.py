@@ -37,7 +37,7 @@ from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import DENSE, sha256_of
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
-from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec, Metadata, ScoreSpec
 from stn_rectify.runtime.model.model_file import LEVEL_SIGNATURE, SIGNATURE, ModelFile
 
@@ -319,8 +319,11 @@ def read_dense(source: Path, options: ConversionOptions) -> DenseNetwork:
     Raises:
         DataError: if the network or the frames cannot be read.
         ModelFileError: if it is no dense network that can be converted.
+        UsageError: if it is to see its channels as BGR.
     """
-    parts = read_dense_model(load_model(source))
+    if options.channels == "bgr":
+        raise UsageError(f"{source}: --channels bgr is for networks that see the whole frame; a dense one sees RGB")
+    parts = read_dense_model(load_model(source, options.custom_names()))
     for size in pyramid(parts.input_size):
         parts.at(size)  # refuses what is bound to its own size, before any long work
     options = replace(options, pose_only=True, min_coverage=None)  # as for its refine network

@@ -238,11 +238,10 @@ def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
         return split_saved_model(source, accept_border=options.accept_border)
-    code = options.custom_objects
     try:
-        model = load_model(source, None if code is None else code.run())
+        model = load_model(source, options.custom_names())
     except LegacyFileError as error:
-        with keras_2_export(source, code, error) as folder:
+        with keras_2_export(source, options.custom_objects, error) as folder:
             return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
     try:
         return split_keras_model(model)

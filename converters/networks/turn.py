@@ -127,7 +127,7 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
         return None
     frames = companion_frames(file, scan, "rectified targets to calibrate it with (stn-train turn writes them)")
     network_kind(file)
-    model = load_model(file)
+    model = load_model(file, scan.options.custom_names())
     _check(file, model, transform, channels)
     options = replace(scan.options, validation=None)
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)

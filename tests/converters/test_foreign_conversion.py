@@ -16,6 +16,8 @@ from keras.src.saving.serialization_lib import in_safe_mode
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.custom_code import CustomCode
+from stn_rectify.converters.networks.dense import read_dense
+from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.networks.stn import read_scan, read_stn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.network.keras_file import load_model
@@ -198,6 +200,32 @@ def _module(folder, text):
     file = folder / "objects.py"
     file.write_text(text)
     return str(file)
+
+
+def test_a_dense_network_is_not_taken_for_one_of_blue_first(tmp_path):
+    with pytest.raises(UsageError, match="--channels bgr is for networks that see the whole frame"):
+        read_dense(tmp_path / "everywhere.keras", options(tmp_path, channels="bgr"))
+
+
+_LAYER = """
+import keras
+
+class Doubled(keras.layers.Layer):
+    def call(self, images):
+        return 2.0 * images
+"""
+
+
+def test_a_recognizer_may_have_layers_of_its_own(tmp_path):
+    code, frames = CustomCode.read(_module(tmp_path, _LAYER)), save_frames(tmp_path, (8, 8, 1), 24)
+    doubled = code.run()["Doubled"]()
+    model = keras.Sequential([keras.Input((8, 8, 1)), doubled, layers.Flatten(), layers.Dense(3, "softmax")])
+    source = tmp_path / "letters.recognizer.keras"
+    model.save(source)
+    with pytest.raises(DataError, match=r"'Doubled'.*give --custom-objects FILE\.py with it"):
+        read_networks(source, options(frames))
+    (network,) = read_networks(source, options(frames, custom_objects=code))
+    assert network.flatbuffer
 
 
 def test_code_that_raises_is_one_line_with_its_place(tmp_path):
