@@ -134,7 +134,11 @@ def _joined(networks: Sequence[Network]) -> bytes:
     first, *others = networks
     flatbuffer = first.flatbuffer
     for network in others:
-        flatbuffer = join_subgraph(flatbuffer, network.flatbuffer, network.signature)
+        try:
+            own = network.flatbuffer
+        except ModelFileError as error:  # named, because it is not the one that is converted
+            raise ModelFileError(f"{network.source}: {error}") from error
+        flatbuffer = join_subgraph(flatbuffer, own, network.signature)
     return flatbuffer
 
 
@@ -146,8 +150,9 @@ def _reported(
     Raises:
         ModelFileError: if a check or a threshold failed.
     """
-    first, measured = networks[0], proof.passed
-    reports = tuple(network.report(model_file.path if measured else None) for network in networks)
+    (first, *others), measured = networks, proof.passed
+    file = model_file.path if measured else None
+    reports = (first.report(file), *(other.report(file).named(f"{other.kind} network") for other in others))
     proof = replace(proof, checks=(*proof.checks, *(check for report in reports for check in report.checks)))
     latencies = first.latencies(model_file.flatbuffer) if measured and first.options.latency else []
     report = report_dict(

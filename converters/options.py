@@ -142,6 +142,14 @@ class ConversionOptions(OptionGroup):
         section=_GATE,
     )
 
+    def custom_names(self) -> dict[str, Any] | None:
+        """What the code of `custom_objects` defines, by name, for Keras; runs it. None without it.
+
+        Raises:
+            DataError: if it raises.
+        """
+        return None if self.custom_objects is None else self.custom_objects.run()
+
     def summary(self) -> dict[str, Any]:
         """The options by name, for JSON; code by its file and hash alone."""
         code = self.custom_objects

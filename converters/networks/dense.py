@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stn_rectify.converters.assembly import quantize_frames
 from stn_rectify.converters.file_metadata import CORNERS_IN_PIXELS, colour_name, flatbuffer_spec, versions
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
-from stn_rectify.converters.networks.stn import RefineNetwork
+from stn_rectify.converters.networks.stn import refine_spec
 from stn_rectify.converters.networks.turn import turn_spec
 from stn_rectify.converters.networks.whole import whole_spec
 from stn_rectify.converters.options import ConversionOptions
@@ -24,10 +24,10 @@ from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
 from stn_rectify.converters.reading.calibration import frame_warnings, read_frames
 from stn_rectify.converters.reading.dense_parts import DenseParts, read_dense_model
 from stn_rectify.converters.reading.model_files import output_name
-from stn_rectify.converters.report.dense_comparison import compare_dense, dense_gate
-from stn_rectify.converters.report.dense_pictures import take_level_pictures
+from stn_rectify.converters.report.comparisons.dense_comparison import compare_dense, dense_gate
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
+from stn_rectify.converters.report.pictures.dense_pictures import take_level_pictures
 from stn_rectify.converters.report.verdict import LEAST_AGREEMENT
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
@@ -37,7 +37,7 @@ from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import DENSE, sha256_of
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.models.network.keras_file import load_model
-from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec, Metadata, ScoreSpec
 from stn_rectify.runtime.model.model_file import LEVEL_SIGNATURE, SIGNATURE, ModelFile
 
@@ -222,7 +222,7 @@ class DenseNetwork(Network):
             source_sha256=self.source_sha256,
             converter=versions(),
             whole=whole_spec(others),
-            refine=next((other.spec for other in others if isinstance(other, RefineNetwork)), None),
+            refine=refine_spec(others),
             turn=turn_spec(others),
             min_score=options.min_score,
             flatbuffer=flatbuffer_spec(flatbuffer),
@@ -319,8 +319,11 @@ def read_dense(source: Path, options: ConversionOptions) -> DenseNetwork:
     Raises:
         DataError: if the network or the frames cannot be read.
         ModelFileError: if it is no dense network that can be converted.
+        UsageError: if it is to see its channels as BGR.
     """
-    parts = read_dense_model(load_model(source))
+    if options.channels == "bgr":
+        raise UsageError(f"{source}: --channels bgr is for networks that see the whole frame; a dense one sees RGB")
+    parts = read_dense_model(load_model(source, options.custom_names()))
     for size in pyramid(parts.input_size):
         parts.at(size)  # refuses what is bound to its own size, before any long work
     options = replace(options, pose_only=True, min_coverage=None)  # as for its refine network

@@ -29,7 +29,7 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.report.class_agreement import compare_recognizer, nothing_shares
+from stn_rectify.converters.report.comparisons.class_agreement import compare_recognizer, nothing_shares
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost
@@ -148,7 +148,7 @@ def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwo
         ModelFileError: if the model is no classifier that can be converted.
         UsageError: if there are more or fewer labels than classes.
     """
-    model = load_model(source)
+    model = load_model(source, options.custom_names())
     sequence = _check_model(source, model, options.labels)
     images = read_frames(options.calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(options.calibration, images, None if sequence else model.output_shape[1])

@@ -31,15 +31,15 @@ from stn_rectify.converters.reading.keras_2 import keras_2_export
 from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.report.comparison import Comparison, compare, gate
+from stn_rectify.converters.report.comparisons.stn_comparison import Comparison, compare, gate
+from stn_rectify.converters.report.comparisons.value_range import better_value_range
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.pictures import take_alignment, take_pictures
-from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.pictures.frame_pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
 from stn_rectify.models.files import REFINE, SCAN, sha256_of
 from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
-from stn_rectify.runtime.model.metadata import MAX_MARGIN, Metadata, RefineSpec
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, InputSpec, Metadata, RefineSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
@@ -48,7 +48,7 @@ _MOST_LEVELS = 2.5  # docs/integer-sampler.md
 
 @dataclass(frozen=True)
 class StnNetwork(Network):
-    """A Spatial Transformer: all that the scan network and the refine network have in common.
+    """A Spatial Transformer: all that scan, whole and refine networks have in common.
 
     Attributes:
         parts: what the model was taken apart into.
@@ -143,6 +143,13 @@ class StnNetwork(Network):
             f"{low:g} {high:g} by {spread:.2g} px: it was probably trained with the latter"
         ]
 
+    def with_pictures(self, report: NetworkReport, spec: InputSpec) -> NetworkReport:
+        """Its report with pictures of the frames, if there is a comparison in it."""
+        if not isinstance(report.comparison, Comparison):
+            return report
+        pictured = spec, self.parts, self.validation, report.comparison
+        return replace(report, pictures=take_pictures(*pictured), alignment=take_alignment(*pictured))
+
     def float_outputs(self, image: Any) -> dict[str, Any]:
         """The whole float model."""
         return self.parts.whole(image)
@@ -164,21 +171,13 @@ class ScanNetwork(StnNetwork):
         options = self.options
         return file_metadata(
             output_name(self.source), options.description, self.parts, self.assembly, self.value_range,
-            self.source_sha256, flatbuffer, next((o.spec for o in others if isinstance(o, RefineNetwork)), None),
-            options.min_score, turn_spec(others),
+            self.source_sha256, flatbuffer, refine_spec(others), options.min_score, turn_spec(others),
         )  # fmt: skip
 
     def report(self, file: Path | None) -> NetworkReport:
         """The same, with pictures of the frames."""
         report = super().report(file)
-        if file is None or not isinstance(report.comparison, Comparison):
-            return report
-        pictured = self.open(file).metadata.input, self.parts, self.validation, report.comparison
-        return replace(
-            report,
-            pictures=take_pictures(*pictured),
-            alignment=take_alignment(*pictured),
-        )
+        return report if file is None else self.with_pictures(report, self.open(file).metadata.input)
 
 
 @dataclass(frozen=True)
@@ -198,30 +197,22 @@ class RefineNetwork(StnNetwork):
         return REFINE_SIGNATURE
 
     @property
-    def flatbuffer(self) -> bytes:
-        """Trunk and head; an error names the file, which is not the one that is converted."""
-        try:
-            return super().flatbuffer
-        except ModelFileError as error:
-            raise ModelFileError(f"{self.source}: {error}") from error
-
-    @property
     def spec(self) -> RefineSpec:
         """The content of metadata.json under ``refine``."""
         passes = self.options.refine_passes
         return refine_metadata(self.parts, self.assembly, self.value_range, margin=self.margin, passes=passes)
 
     def report(self, file: Path | None) -> NetworkReport:
-        """The same in pixels of the crop; phrases, warnings and thresholds say whose they are."""
+        """The same in pixels of the crop."""
         report = super().report(file)
         return replace(
-            report,
-            settings={**report.settings, "margin": self.margin, "passes": self.options.refine_passes},
-            summary=[f"refine network {phrase}" for phrase in report.summary],
-            warnings=[f"refine network: {warning}" for warning in report.warnings],
-            doubts=[f"refine network: {doubt}" for doubt in report.doubts],
-            thresholds=[replace(check, name=f"refine network: {check.name}") for check in report.thresholds],
+            report, settings={**report.settings, "margin": self.margin, "passes": self.options.refine_passes}
         )
+
+
+def refine_spec(networks: Sequence[Network]) -> RefineSpec | None:
+    """What metadata.json says of the refine network among these networks; None if there is none."""
+    return next((network.spec for network in networks if isinstance(network, RefineNetwork)), None)
 
 
 def read_stn(source: Path, options: ConversionOptions) -> StnParts:
@@ -247,11 +238,10 @@ def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
         return split_saved_model(source, accept_border=options.accept_border)
-    code = options.custom_objects
     try:
-        model = load_model(source, None if code is None else code.run())
+        model = load_model(source, options.custom_names())
     except LegacyFileError as error:
-        with keras_2_export(source, code, error) as folder:
+        with keras_2_export(source, options.custom_objects, error) as folder:
             return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
     try:
         return split_keras_model(model)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import keras
 
-from stn_rectify.converters.networks.classifier import ClassifierAssembly, ClassifierNetwork
+from stn_rectify.converters.networks.classifier import ClassifierNetwork
 from stn_rectify.converters.networks.companions import check_companion, companion_frames
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.proof.bits import TurnReference
@@ -18,8 +17,9 @@ from stn_rectify.converters.reading.calibration import calibration_warnings, rea
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.reading.model_files import turn_file
+from stn_rectify.converters.report.comparisons.turn_comparison import compare_turns
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.turn_comparison import compare_turns, take_turn_pictures
+from stn_rectify.converters.report.pictures.turn_pictures import take_turn_pictures
 from stn_rectify.converters.report.verdict import class_doubts
 from stn_rectify.converters.tflite.written_graph import network_cost
 from stn_rectify.models.files import TURN
@@ -52,14 +52,6 @@ class TurnNetwork(ClassifierNetwork):
         """It is always the last network of a file."""
         return TURN_SIGNATURE
 
-    @cached_property
-    def assembly(self) -> ClassifierAssembly:
-        """The network in integers; an error names the file, which is not the one that is converted."""
-        try:
-            return super().assembly
-        except ModelFileError as error:
-            raise ModelFileError(f"{self.source}: {error}") from error
-
     @property
     def reference(self) -> TurnReference:
         """The network as TensorFlow's quantizer made it, whose scores the file must give."""
@@ -84,7 +76,7 @@ class TurnNetwork(ClassifierNetwork):
     def report(self, file: Path | None) -> NetworkReport:
         """Gives its part of the report: how often INT8 and float agree, how often each is right, and how sure."""
         cost = StnCost((StageCost("turn network", *network_cost(self.flatbuffer)),))
-        warnings = [f"turn network: {warning}" for warning in calibration_warnings(self.calibration)]
+        warnings = calibration_warnings(self.calibration)
         report = NetworkReport(
             self.kind,
             self.signature,
@@ -101,14 +93,14 @@ class TurnNetwork(ClassifierNetwork):
         summary = [f"same turn in {100 * classes.top1_agreement:.1f} %"]
         if classes.accuracy_int8 is not None:
             summary.append(f"right in {100 * classes.accuracy_int8:.1f} % INT8")
-        doubts = [f"turn network: {doubt}" for doubt in class_doubts(classes)]
+        doubts = class_doubts(classes)
         return replace(
             report,
             comparison=comparison,
             warnings=[*warnings, *doubts],
             doubts=doubts,
             truth_is_known=classes.labelled > 0,
-            summary=[f"turn network {phrase}" for phrase in summary],
+            summary=summary,
             sheets=take_turn_pictures(comparison, frames, self.options.value_range, turns),
         )
 
@@ -135,7 +127,7 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
         return None
     frames = companion_frames(file, scan, "rectified targets to calibrate it with (stn-train turn writes them)")
     network_kind(file)
-    model = load_model(file)
+    model = load_model(file, scan.options.custom_names())
     _check(file, model, transform, channels)
     options = replace(scan.options, validation=None)
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)

@@ -13,9 +13,7 @@ from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.stn import StnNetwork, range_of_parts, read_stn
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.model_files import whole_file
-from stn_rectify.converters.report.comparison import Comparison
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.pictures import take_alignment, take_pictures
 from stn_rectify.models.files import WHOLE
 from stn_rectify.models.network.keras_file import network_kind
 from stn_rectify.runtime.errors import ModelFileError, UsageError
@@ -38,33 +36,15 @@ class WholeNetwork(StnNetwork):
         return WHOLE_SIGNATURE
 
     @property
-    def flatbuffer(self) -> bytes:
-        """Trunk and head; an error names the file, which is not the one that is converted."""
-        try:
-            return super().flatbuffer
-        except ModelFileError as error:
-            raise ModelFileError(f"{self.source}: {error}") from error
-
-    @property
     def spec(self) -> WholeSpec:
         """The content of metadata.json under ``whole``."""
         return whole_metadata(self.parts, self.assembly, self.value_range, weight=self.options.whole_weight)
 
     def report(self, file: Path | None) -> NetworkReport:
-        """The same with pictures of the frames; phrases, warnings and thresholds say whose they are."""
+        """The same with pictures of the frames."""
         report = super().report(file)
-        report = replace(
-            report,
-            settings={**report.settings, "weight": self.options.whole_weight},
-            summary=[f"whole network {phrase}" for phrase in report.summary],
-            warnings=[f"whole network: {warning}" for warning in report.warnings],
-            doubts=[f"whole network: {doubt}" for doubt in report.doubts],
-            thresholds=[replace(check, name=f"whole network: {check.name}") for check in report.thresholds],
-        )
-        if not isinstance(report.comparison, Comparison):
-            return report
-        pictured = self.spec.input, self.parts, self.validation, report.comparison
-        return replace(report, pictures=take_pictures(*pictured), alignment=take_alignment(*pictured))
+        report = replace(report, settings={**report.settings, "weight": self.options.whole_weight})
+        return self.with_pictures(report, self.spec.input)
 
 
 def whole_spec(networks: Sequence[Network]) -> WholeSpec | None:

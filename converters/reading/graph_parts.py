@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from stn_rectify.converters.reading.foreign.borders import find_border
+from stn_rectify.converters.reading.foreign.borders import MOST_DIFFERENCE, find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
 from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
 from stn_rectify.converters.reading.foreign.fitting import MOST_RESIDUAL_PX
-from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, constant, described, linear_source
+from stn_rectify.converters.reading.foreign.frozen_graph import (
+    FrozenGraph,
+    constant,
+    described,
+    linear_source,
+    unshaped,
+)
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head
@@ -34,7 +41,6 @@ from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 _GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 _POSES = 8
 _NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Erf", "Expm1", "Log1p", "Softplus")
-_MOST_DIFFERENCE = 1e-3  # of pixel values in [0, 1]: float32 arithmetic in another order
 
 
 def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | None = None) -> StnParts:
@@ -111,7 +117,6 @@ class _GraphReader:
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
-        self._batch = self._working_batch()
 
     def parts(self) -> StnParts:
         graph = self.graph
@@ -150,18 +155,18 @@ class _GraphReader:
         check_head(self.name, described(pose.theta), parts)
         return parts
 
-    def _working_batch(self) -> int | None:
+    @cached_property
+    def _batch(self) -> int | None:
         """The batch size that the graph takes; None for any.
 
         Raises:
             ModelFileError: if it does not run.
         """
-        stated = self.graph.frame.shape[0]
+        frame = self.graph.frame
+        stated, computed = frame.shape[0], [tensor for tensor in self.graph.outputs if tensor is not frame]
         for count in (2, 1) if stated is None else (stated,):
             try:
-                self.graph.run(
-                    [(self.graph.frame, np.zeros((count, *self.frame_shape), np.float32))], *self.graph.outputs
-                )
+                self.graph.run([(frame, np.zeros((count, *self.frame_shape), np.float32))], *computed)
             except tf.errors.OpError as error:
                 reason = first_line(error)
             else:
@@ -186,7 +191,7 @@ class _GraphReader:
                 class_scores["class_scores"] = output
             elif not follows and size == 1 and not score:
                 score["score"] = output
-            elif not follows and (output.ref() in inside or _unshaped(output) is theta):
+            elif not follows and (output.ref() in inside or unshaped(output) is theta):
                 self._notes.append(
                     f"{self.name}: output {output.op.name!r} lies inside the sampler and is left out of the file"
                 )
@@ -238,15 +243,16 @@ class _GraphReader:
 
     def _dense(self, theta: Any, features: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
         """Kernel and bias as they are in the graph, to the last bit; None if there is more between the two tensors."""
-        op, bias = theta.op, np.zeros(theta.shape[1], np.float32)
+        op, bias = theta.op, np.zeros(1, np.float32)
         if op.type in ("BiasAdd", "Add", "AddV2"):
             sides = list(op.inputs)
             which = 1 if constant(sides[1]) is not None else 0
             added = constant(sides[which])
-            bias = bias if added is None else np.broadcast_to(np.float32(added), bias.shape)
+            bias = bias if added is None else np.float32(added).ravel()
             op = self.graph.behind(sides[1 - which]).op
         if op.type != "MatMul" or op.inputs[0] is not features or op.get_attr("transpose_b"):
             return None
+        bias = np.broadcast_to(bias, theta.shape[1])
         return np.asarray(constant(op.inputs[1]), np.float32), np.array(bias, np.float32)
 
     # What was measured
@@ -305,7 +311,7 @@ class _GraphReader:
             for padding in PADDINGS:
                 ours = np.asarray(BilinearSampler(padding)([frames, places]))
                 difference[padding] = max(difference[padding], float(np.abs(ours - theirs).max()))
-            if min(difference.values()) > _MOST_DIFFERENCE:
+            if min(difference.values()) > MOST_DIFFERENCE:
                 return None
         best = min(difference, key=lambda padding: difference[padding])
         return _Pose(theta, transform, best, None)
@@ -335,13 +341,6 @@ class _GraphReader:
         name = convention_name(found, input_size, site.size)
         convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
         return _Pose(theta, found.transform, border.padding, convention)
-
-
-def _unshaped(tensor: Any) -> Any:
-    """The tensor whose numbers another has in some other shape."""
-    while tensor.op.type in ("Reshape", "Squeeze", "ExpandDims", "Identity"):
-        tensor = tensor.op.inputs[0]
-    return tensor
 
 
 def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:

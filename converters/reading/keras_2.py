@@ -57,7 +57,8 @@ def keras_2_export(file: Path, code: CustomCode | None, refusal: DataError) -> I
         )
         reason = json.loads(answer.read_text()) if answer.exists() else f"its process ended with {child.returncode}"
         if reason is not None:
-            raise DataError(f"{refusal}; nor can Keras 2 load it: {reason}") from refusal
+            mend = "; give --custom-objects FILE.py with what it needs (runs that code, and Lambda layers)"
+            raise DataError(f"{refusal}; nor can Keras 2 load it: {reason}{mend if code is None else ''}") from refusal
         yield folder
 
 
@@ -101,7 +102,9 @@ def _export(request: dict[str, object]) -> None:
         lambdas = importlib.import_module(f"{_PACKAGE}.src.utils.generic_utils")
         for name, value in objects.items():
             vars(lambdas).setdefault(name, value)
-    model = keras.models.load_model(request["file"], custom_objects=objects, compile=False, safe_mode=objects is None)
+    saving = importlib.import_module(f"{_PACKAGE}.src.saving.serialization_lib")
+    with saving.SafeModeScope(objects is None):  # load_model has a safe_mode, but not for .h5 files
+        model = keras.models.load_model(request["file"], custom_objects=objects, compile=False)
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1:
         raise DataError(f"it has {len(shapes)} inputs, one image is needed")

@@ -83,8 +83,8 @@ def own_frames(source: Path) -> Path | None:
 def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
     """The options that count for a model.
 
-    A recognizer has no pose, so only calibration, value_range, labels, description, latency and overwrite are left of
-    them, and what lies beside it stands in for the first and, if none were chosen, the labels.
+    A recognizer has no pose, so only calibration, value_range, labels, description, latency, custom_objects and
+    overwrite are left of them, and what lies beside it stands in for the first and, if none were chosen, the labels.
 
     Raises:
         UsageError: if the labels beside a recognizer cannot be read.
@@ -98,6 +98,7 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
         labels=options.labels or (read_labels(names) if names.is_file() else ()),
         description=options.description,
         latency=options.latency,
+        custom_objects=options.custom_objects,
         overwrite=options.overwrite,
     )
 

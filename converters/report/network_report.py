@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from stn_rectify.converters.proof.proof import Check
-from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
+from stn_rectify.converters.report.pictures.frame_pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StnCost
 
 
@@ -59,6 +59,17 @@ class NetworkReport:
     pictures: Sequence[FramePicture] = field(default=(), repr=False)
     alignment: Sequence[AlignmentPicture] = field(default=(), repr=False)
     sheets: Sequence[AlignmentPicture] = field(default=(), repr=False)
+
+    def named(self, network: str) -> NetworkReport:
+        """The same, of which every line says whose it is: beside those of the network that a file is about."""
+        return replace(
+            self,
+            warnings=[f"{network}: {warning}" for warning in self.warnings],
+            doubts=[f"{network}: {doubt}" for doubt in self.doubts],
+            checks=[replace(check, name=f"{network}: {check.name}") for check in self.checks],
+            thresholds=[replace(check, name=f"{network}: {check.name}") for check in self.thresholds],
+            summary=[f"{network} {phrase}" for phrase in self.summary],
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the entry of the network in the report, for JSON."""

@@ -13,7 +13,12 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from stn_rectify.converters.report.pictures import DIFFERENCE_GAIN, AlignmentPicture, FramePicture, frame_sheet
+from stn_rectify.converters.report.pictures.frame_pictures import (
+    DIFFERENCE_GAIN,
+    AlignmentPicture,
+    FramePicture,
+    frame_sheet,
+)
 from stn_rectify.models.files import partial_file
 from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import Array, Image
@@ -100,8 +105,8 @@ def _write_html(
 
 
 def _template(name: str) -> str:
-    """A file beside this one: page.html, and page.css, which it includes."""
-    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    """A file of templates/: page.html, and what it includes."""
+    return importlib.resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _number(value: float | None, digits: int = 2) -> str:

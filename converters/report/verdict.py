@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_rectify.converters.proof.proof import Check
-from stn_rectify.converters.report.class_agreement import ClassAgreement
-from stn_rectify.converters.report.comparison import Comparison
+from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement
+from stn_rectify.converters.report.comparisons.stn_comparison import Comparison
 from stn_rectify.converters.report.network_report import NetworkReport
 
 #: A network whose error is this share of what no network at all would reach is doubtful.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 from keras.src.utils import python_utils
 
 from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOLE, kind_by_name, partial_file
@@ -104,9 +105,11 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
         raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
     try:
         _lend_to_lambdas(custom_objects or {})
-        return keras.models.load_model(
-            file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=custom_objects is None
-        )
+        is_safe = custom_objects is None
+        with SafeModeScope(is_safe):  # Keras before 3.11.3 forgets safe_mode where the file is an .h5
+            return keras.models.load_model(
+                file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=is_safe
+            )
     except Exception as error:  # Keras raises whatever its parts raise
         problem = f"{file} {_reason(error)}"
         only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -11,13 +13,14 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.assembly import assemble
-from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.conversion import _joined, convert
 from stn_rectify.converters.networks.stn import read_stn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.tflite.object_tree import operator_name, read_model
 from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, lightweight_stn
+from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from tests.converters.keras_models import save_frames, save_model, smooth_frames
@@ -206,3 +209,19 @@ def test_the_report_says_what_a_network_has_learned(tmp_path, learned, tone, sai
     assert said in str(conversion)
     assert report["verdict"]["headline"] in str(conversion)
     assert any("theta hardly varies" in doubt for doubt in report["verdict"]["doubts"]) == (learned == 0)
+
+
+class _Unconvertible:
+    """A network behind the first that cannot become integers."""
+
+    source = Path("stn.refine.keras")
+    signature = "refine"
+
+    @property
+    def flatbuffer(self):
+        raise ModelFileError("layer 'memory' (LSTM) needs WHILE")
+
+
+def test_an_error_of_a_further_network_names_its_file():
+    with pytest.raises(ModelFileError, match=r"stn\.refine\.keras: layer 'memory' \(LSTM\) needs WHILE"):
+        _joined([SimpleNamespace(flatbuffer=b""), _Unconvertible()])

@@ -18,7 +18,7 @@ from stn_rectify.converters.networks.dense import frames_of_all_levels, pyramid
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
-from stn_rectify.converters.report.dense_comparison import (
+from stn_rectify.converters.report.comparisons.dense_comparison import (
     Candidates,
     DenseComparison,
     Differences,

@@ -12,11 +12,15 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras.src.saving.serialization_lib import in_safe_mode
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.custom_code import CustomCode
+from stn_rectify.converters.networks.dense import read_dense
+from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.networks.stn import read_scan, read_stn
 from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
@@ -123,6 +127,35 @@ def test_a_file_that_only_keras_2_can_load_is_read_by_it(tmp_path):
     assert np.std(parts.run(smooth_frames(SHAPE, 4) / np.float32(255))["theta"], axis=0).max() > 0.005
 
 
+_CODE_IN_A_FILE = """
+import os, sys
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+import tf_keras
+frame = tf_keras.Input((28, 32, 3))
+spoilt = tf_keras.layers.Lambda(lambda x: (open("ran", "w"), x)[1])(frame + 1.0)  # only Keras 2 loads the addition
+tf_keras.Model(frame, spoilt).save(sys.argv[1])
+os.remove("ran")
+"""
+
+
+@pytest.mark.slow
+def test_keras_2_runs_no_code_of_a_file_unasked(tmp_path, monkeypatch):
+    pytest.importorskip("tf_keras", reason="the extra legacy is not installed")
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", _CODE_IN_A_FILE, "spoilt.h5"], check=True, capture_output=True)
+    with pytest.raises(DataError, match=r"nor can Keras 2 load it: .*Lambda.*; give --custom-objects FILE\.py"):
+        read_stn(Path("spoilt.h5"), options(tmp_path))
+    assert not Path("ran").exists()
+
+
+def test_keras_is_told_to_run_no_code_whatever_it_makes_of_its_own_option(tmp_path, monkeypatch):
+    """Keras before 3.11.3 forgets safe_mode where the file is an .h5, and looks at the surrounding scope alone."""
+    classifier(with_theta).save(tmp_path / "theirs.h5")
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: in_safe_mode())
+    assert load_model(tmp_path / "theirs.h5") is True
+    assert load_model(tmp_path / "theirs.h5", {}) is False
+
+
 def test_a_file_for_keras_2_says_what_to_install(tmp_path, monkeypatch):
     """As Keras 2 writes a model of plain operations; without tf_keras nothing can load it."""
     import h5py
@@ -167,6 +200,32 @@ def _module(folder, text):
     file = folder / "objects.py"
     file.write_text(text)
     return str(file)
+
+
+def test_a_dense_network_is_not_taken_for_one_of_blue_first(tmp_path):
+    with pytest.raises(UsageError, match="--channels bgr is for networks that see the whole frame"):
+        read_dense(tmp_path / "everywhere.keras", options(tmp_path, channels="bgr"))
+
+
+_LAYER = """
+import keras
+
+class Doubled(keras.layers.Layer):
+    def call(self, images):
+        return 2.0 * images
+"""
+
+
+def test_a_recognizer_may_have_layers_of_its_own(tmp_path):
+    code, frames = CustomCode.read(_module(tmp_path, _LAYER)), save_frames(tmp_path, (8, 8, 1), 24)
+    doubled = code.run()["Doubled"]()
+    model = keras.Sequential([keras.Input((8, 8, 1)), doubled, layers.Flatten(), layers.Dense(3, "softmax")])
+    source = tmp_path / "letters.recognizer.keras"
+    model.save(source)
+    with pytest.raises(DataError, match=r"'Doubled'.*give --custom-objects FILE\.py with it"):
+        read_networks(source, options(frames))
+    (network,) = read_networks(source, options(frames, custom_objects=code))
+    assert network.flatbuffer
 
 
 def test_code_that_raises_is_one_line_with_its_place(tmp_path):

@@ -90,6 +90,8 @@ def test_the_proof_compares_its_bits_in_every_interpreter(three):
     assert "all within 32 bits" in checks["no overflow, no GATHER out of range, for any frame, whole network"]
     bits = [name for name in checks if name.startswith("bits on 24 calibration frames, whole network")]
     assert len(bits) == len(installed_packages())
+    told_apart = [name for name in checks if name.endswith("smaller than the spread of poses")]
+    assert [name.split(":")[0] for name in told_apart] == ["whole network", "refine network"]
     flatbuffer = ModelFile.open(three[0] / "out" / "everywhere.tflite").flatbuffer
     assert all(check.passed for check in proof.inspect_file(flatbuffer))
 

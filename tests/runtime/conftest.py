@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.runtime.model.spoilt_files import Parts, parts_of
+
 FRACTIONAL_BITS = 20
 DENSE_STRIDE = 8
 THETA = (0.6, -0.2, 0.1, 0.25, 0.7, -0.05, 0.1, -0.08)  # rotated, shrunk, and seen in perspective
@@ -141,21 +143,15 @@ def model(make_model: ModelFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
+def model_parts(make_model: ModelFactory) -> Parts:
     """Flatbuffer and metadata of a good pose-only file, to be spoilt."""
-    content = make_model().read_bytes()
-    with zipfile.ZipFile(make_model()) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
-    return content[: metadata["flatbuffer"]["bytes"]], metadata
+    return parts_of(make_model())
 
 
 @pytest.fixture(scope="session")
-def refined_parts(make_model: ModelFactory) -> tuple[bytes, dict[str, Any]]:
+def refined_parts(make_model: ModelFactory) -> Parts:
     """Flatbuffer and metadata of a good file of two networks."""
-    content = make_model(refine={"theta": (0.7, 0, 0, 0, 0.7, 0, 0, 0)})
-    with zipfile.ZipFile(content) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
-    return content.read_bytes()[: metadata["flatbuffer"]["bytes"]], metadata
+    return parts_of(make_model(refine={"theta": (0.7, 0, 0, 0, 0.7, 0, 0, 0)}))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ MOST_DIFFERENCE = 1e-3
 _VISIBLE = 1 / 255
 _NEAR_PX = 2e-3  # from a pixel's centre, where float32 may fall on either side of a jump
 _POSES = 24
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,19 @@ class Border:
     """The border of a sampler.
 
     Attributes:
-        name: which it is.
+        name: which it is; `_UNKNOWN` where its images are those of none that has a name here.
         padding: the one of ours (`PADDINGS`) that comes nearest.
         differs: share of the pixels in which that differs by a level of 255 or more, on poses that leave the frame.
-        known: whether the sampler was recognised: its images are those of ``name``.
     """
 
     name: str
     padding: str
     differs: float
-    known: bool
 
     @property
     def exact(self) -> bool:
         """Tells whether the padding is the border, not only near it."""
-        return self.known and self.name == self.padding
+        return self.name == self.padding
 
 
 def _neighbours(image: Array, x: Array, y: Array, columns: tuple[Array, Array], rows: tuple[Array, Array]) -> Array:
@@ -145,5 +144,7 @@ def find_border(probe: SamplerProbe, found: PoseMap) -> Border:
             f"{255 * bent:.0f} of 255 levels on noise (a cubic function, or channels in another order?)"
         )
     name = min(worst, key=lambda known: (worst[known] > MOST_DIFFERENCE, visible[known], worst[known]))
+    if worst[name] > MOST_DIFFERENCE:
+        name = _UNKNOWN
     padding = name if name in PADDINGS else min(PADDINGS, key=lambda known: visible[known])
-    return Border(name, padding, visible[padding], worst[name] <= MOST_DIFFERENCE)
+    return Border(name, padding, visible[padding])

@@ -120,7 +120,7 @@ class FrozenGraph:
         tensor, factor, offset = self._input, 1.0, 0.0
         while True:
             readers = [op for op in tensor.consumers() if op.type not in _OF_SHAPES]
-            step = _scaling_step(readers[0], tensor) if len(readers) == 1 else None
+            step = self._scaling_step(readers[0], tensor) if len(readers) == 1 else None
             if step is None or (factor * step[0] <= 0):
                 break
             factor, offset = factor * step[0], offset * step[0] + step[1]
@@ -132,10 +132,39 @@ class FrozenGraph:
             )
         return tensor, Scaling(factor, offset, self._input.dtype.is_integer)
 
+    def _scaling_step(self, op: Any, tensor: Any) -> tuple[float, float] | None:
+        """Factor and offset of an operation that does the same to every number; None of any other."""
+        if op.type == "Cast":
+            return 1.0, 0.0
+        if op.type in ("Identity", "StopGradient", "EnsureShape") and len(op.outputs) == 1:
+            return 1.0, 0.0
+        if op.type not in _LINEAR or len(op.inputs) != 2:
+            return None
+        first = op.inputs[0] is tensor
+        values = self._numbers(op.inputs[1 if first else 0])
+        if values is None or not values.size or (values != values.flat[0]).any():
+            return None
+        value = float(values.flat[0])
+        if op.type == "Mul":
+            return value, 0.0
+        if op.type in ("Add", "AddV2"):
+            return 1.0, value
+        if op.type == "Sub" and first:
+            return 1.0, -value
+        return (1 / value, 0.0) if op.type == "RealDiv" and first and value else None
+
+    def _numbers(self, tensor: Any) -> Array | None:
+        """The numbers of a tensor that is computed from constants alone; None of any other."""
+        found = constant(tensor)
+        if found is not None or any(op.type == "Placeholder" for op in _in_order([tensor.op])):
+            return found
+        (value,) = self.part([], [tensor])()
+        return np.asarray(value)
+
     def behind(self, tensor: Any) -> Any:
         """The tensor that operations which change no number and no shape pass on."""
-        while tensor.op.type in _PASSING_ON and tensor.op.inputs[0].shape.as_list() == tensor.shape.as_list():
-            tensor = tensor.op.inputs[0]
+        while (source := _passed_on(tensor)) is not None and source.shape.as_list() == tensor.shape.as_list():
+            tensor = source
         return tensor
 
     # What depends on what
@@ -219,32 +248,22 @@ class FrozenGraph:
                 )
 
 
-def _scaling_step(op: Any, tensor: Any) -> tuple[float, float] | None:
-    """Factor and offset of an operation that does the same to every number; None of any other."""
-    if op.type == "Cast":
-        return 1.0, 0.0
-    if op.type in ("Identity", "StopGradient", "EnsureShape") and len(op.outputs) == 1:
-        return 1.0, 0.0
-    if op.type not in _LINEAR or len(op.inputs) != 2:
-        return None
-    first = op.inputs[0] is tensor
-    values = constant(op.inputs[1 if first else 0])
-    if values is None or not values.size or (values != values.flat[0]).any():
-        return None
-    value = float(values.flat[0])
-    if op.type == "Mul":
-        return value, 0.0
-    if op.type in ("Add", "AddV2"):
-        return 1.0, value
-    if op.type == "Sub" and first:
-        return 1.0, -value
-    return (1 / value, 0.0) if op.type == "RealDiv" and first and value else None
+def _passed_on(tensor: Any) -> Any:
+    """The tensor whose numbers another is, perhaps in another shape; None where an operation changes them."""
+    op = tensor.op
+    return op.inputs[tensor.value_index if op.type == "IdentityN" else 0] if op.type in _PASSING_ON else None
+
+
+def unshaped(tensor: Any) -> Any:
+    """The tensor whose numbers another has, perhaps in some other shape."""
+    while (source := _passed_on(tensor)) is not None:
+        tensor = source
+    return tensor
 
 
 def constant(tensor: Any) -> Array | None:
     """The numbers of a constant; None of a tensor that is computed."""
-    while tensor.op.type in _PASSING_ON:
-        tensor = tensor.op.inputs[0]
+    tensor = unshaped(tensor)
     return np.asarray(tf.make_ndarray(tensor.op.get_attr("value"))) if tensor.op.type == "Const" else None
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
-from stn_rectify.converters.report.float_sampling import near_the_cut
+from stn_rectify.converters.report.comparisons.float_sampling import near_the_cut
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from tests.converters import foreign_layers as foreign
@@ -113,6 +113,44 @@ def _projective(frame):
     return layers.Lambda(_projected, output_shape=(*SIZE, 3))([frame, theta])
 
 
+def _half_a_pixel_before(frame):
+    theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
+    return foreign.BilinearInterpolation(SIZE, "half", "cut", "yx")([frame, theta])
+
+
+def _shift_alone(frame):
+    """Two numbers."""
+    shift = foreign.localization(SHAPE, 2, [0.1, -0.05])(frame)
+    x, y = shift[:, :1], shift[:, 1:]
+    zero, scale = ops.zeros_like(x), 0.7 * ops.ones_like(x)
+    return foreign.BilinearInterpolation(SIZE)([frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)])
+
+
+def _added_to_the_identity(frame):
+    theta = foreign.localization(SHAPE, bias=[-0.2, 0.05, 0.02, -0.04, -0.3, -0.03])(frame)
+    identity = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
+    return foreign.BilinearInterpolation(SIZE)([frame, theta + identity])
+
+
+def _normalised_first(frame):
+    scaled = layers.Normalization(mean=[0.5] * 3, variance=[0.25] * 3)(frame)
+    return foreign.BilinearInterpolation(SIZE)([scaled, foreign.localization(SHAPE)(scaled)])
+
+
+def _image_projective_transform(frame):
+    """TensorFlow's own operation; θ maps pixels to pixels."""
+    theta = foreign.localization(SHAPE, bias=[2, 0.1, 1.5, -0.1, 2, 1])(frame)
+    return layers.Lambda(_transformed, output_shape=(*SIZE, 3))([frame, theta])
+
+
+def _transformed(inputs):
+    frame, theta = inputs
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=frame, transforms=tf.pad(theta, [[0, 0], [0, 2]]), output_shape=SIZE, fill_value=0.0,
+        interpolation="BILINEAR", fill_mode="CONSTANT",
+    )  # fmt: skip
+
+
 def _with_a_grid_of_ours(frame):
     theta = layers.Dense(6, activation="sigmoid")(layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame)))
     return BilinearSampler("border")([frame, AffineGrid(SHAPE[:2], SIZE)(theta)])
@@ -133,6 +171,11 @@ STYLES = {
     "two dense layers": (_two_dense_layers, "(W - 2)", "zeros", 16),
     "projective": (_projective, "projective, a linear function of its own", "cut", 16),
     "bounded": (_bounded, "(W - 1), corners aligned", "cut", 6),
+    "half a pixel before": (_half_a_pixel_before, "· W - 1/2, lattice from -1 to 1, (row, column) order", "cut", 16),
+    "shift alone": (_shift_alone, "a linear function of its own", "cut", 16),
+    "added to the identity": (_added_to_the_identity, "(W - 1), corners aligned", "cut", 16),
+    "normalised first": (_normalised_first, "(W - 1), corners aligned", "cut", 16),
+    "TensorFlow's transform, in pixels": (_image_projective_transform, "a linear function of its own", "zeros", 16),
     "scaled first": (_scaled_first, "(W - 1), corners aligned", "cut", 16),
     "sigmoid before a grid of ours": (_with_a_grid_of_ours, None, "border", 6),
 }
@@ -261,6 +304,45 @@ def _of_features(frame, theta):
     return BilinearSampler()([seen, AffineGrid((16, 16), (16, 16))(theta)])
 
 
+def _projective_in_pixels(frame, theta):
+    theta = foreign.localization((16, 16, 3), 8, [1, 0.1, 1, -0.1, 0.9, 1, 0, 0], name="eight")(frame)
+    factors = np.array([1, 1, 1, 1, 1, 1, 0.01, 0.01], np.float32)
+    return layers.Lambda(_in_pixels, output_shape=(12, 12, 3))([frame, theta * factors])
+
+
+def _in_pixels(inputs):
+    frame, theta = inputs
+    matrix = tf.reshape(tf.concat([theta, tf.ones_like(theta[:, :1])], 1), (-1, 3, 3))
+    i, j = np.mgrid[0:12, 0:12]
+    x, y, depth = tf.unstack(tf.einsum("bij,jn->bin", matrix, np.float32([j.ravel(), i.ravel(), np.ones(144)])), axis=1)
+    return foreign.interpolate(frame, x / depth, y / depth, (12, 12), "border")
+
+
+def _spline_of_theirs(frame, theta):
+    theta = foreign.localization((16, 16, 3), 18, np.zeros(18), name="points")(frame)
+    return layers.Lambda(_bent, output_shape=(12, 12, 3))([frame, theta])
+
+
+def _bent(inputs):
+    """A surface through nine points; what it is made of does not matter."""
+    frame, theta = inputs
+    v, u = np.mgrid[-0.9:0.9:12j, -0.9:0.9:12j].reshape(2, -1)
+    products = np.stack([a * b for a in (1 + 0 * u, u, u**2) for b in (1 + 0 * v, v, v**2)], axis=1)
+    place = tf.einsum("nk,bkd->bnd", np.float32(products), tf.reshape(theta, (-1, 9, 2)))
+    return foreign.interpolate(frame, 7.5 * (place[..., 0] + u + 1), 7.5 * (place[..., 1] + v + 1), (12, 12), "border")
+
+
+def _mixed_with_theta(frame, theta):
+    rectified = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
+    return layers.Dense(4)(ops.concatenate([layers.Flatten()(rectified), theta], axis=1))
+
+
+def _mixed_with_the_frame(frame, theta):
+    rectified = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
+    seen = layers.Flatten()(layers.Conv2D(2, 3)(rectified))
+    return layers.Dense(4)(ops.concatenate([seen, layers.GlobalAveragePooling2D()(frame)], axis=1))
+
+
 def _twice(frame, theta):
     once = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
     again = foreign.localization((16, 16, 3), name="second")(once)
@@ -275,8 +357,24 @@ def _twice(frame, theta):
         (_nearest, "reads the nearest pixel, and not between pixels"),
         (_of_features, "samples the output of node '.*earlier.*, not the frame"),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
+        (lambda frame, theta: frame * 1.0, "has no sampler: nothing in it reads the frame"),
+        (_projective_in_pixels, r"projective, but H\[2, 2\] in normalised coordinates depends on node"),
+        (_spline_of_theirs, r"are no linear function of node '.*points.*, within 0\.005 px"),
+        (_mixed_with_theta, "is at no point an image of 3 channels and fixed size that all that follows is made from"),
+        (_mixed_with_the_frame, "sees not only the rectified image but also the frame"),
     ],
-    ids=["two samplers", "an angle", "nearest", "features", "no sampler"],
+    ids=[
+        "two samplers",
+        "an angle",
+        "nearest",
+        "features",
+        "no sampler",
+        "no network",
+        "projective in pixels",
+        "a spline of theirs",
+        "mixed with theta",
+        "mixed with the frame",
+    ],
 )
 def test_what_cannot_be_carried_over_is_refused(outputs, message):
     frame = keras.Input((16, 16, 3))

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.proof.proof import Check, Proof
-from stn_rectify.converters.report.class_agreement import ClassAgreement, RecognizerComparison
-from stn_rectify.converters.report.comparison import Agreement, Comparison, Outputs, TargetsKept
+from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement, RecognizerComparison
+from stn_rectify.converters.report.comparisons.stn_comparison import Agreement, Comparison, Outputs, TargetsKept
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import Delegation
 from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.page import write_report
-from stn_rectify.converters.report.pictures import AlignmentPicture, FramePicture
+from stn_rectify.converters.report.pictures.frame_pictures import AlignmentPicture, FramePicture
 from stn_rectify.models.network.cost import StageCost, StnCost
 from stn_rectify.runtime.model.model_file import ModelFile
 

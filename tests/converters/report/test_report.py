@@ -14,9 +14,9 @@ from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.calibration import read_frames
 from stn_rectify.converters.reading.keras_parts import split_keras_model
-from stn_rectify.converters.report.comparison import compare, gate
+from stn_rectify.converters.report.comparisons.stn_comparison import compare, gate
 from stn_rectify.converters.report.latency import float_twin, measure_latencies
-from stn_rectify.converters.report.pictures import take_alignment, take_pictures
+from stn_rectify.converters.report.pictures.frame_pictures import take_alignment, take_pictures
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography

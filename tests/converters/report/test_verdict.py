@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
+from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement, class_agreement
 from stn_rectify.converters.report.verdict import Verdict, class_doubts, pose_doubts, poses_check
 from tests.converters.report.test_page import COMPARISON, SCAN, TARGETS, Page, make_report, written
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stn_rectify.runtime import ModelFile, ModelFileError
-
-Parts = tuple[bytes, dict[str, Any]]
-Rewrite = Callable[..., Path]
+from tests.runtime.model.spoilt_files import Parts, Rewrite, check_missing_keys, check_wrong_metadata
 
 
 def test_a_file_of_two_networks_is_read(rewrite: Rewrite, refined_parts: Parts) -> None:
@@ -44,21 +39,11 @@ def test_a_file_of_two_networks_is_read(rewrite: Rewrite, refined_parts: Parts) 
 def test_wrong_metadata_of_the_refine_network_is_named(
     rewrite: Rewrite, refined_parts: Parts, key: str, value: object, message: str
 ) -> None:
-    metadata = copy.deepcopy(refined_parts[1])
-    if key:
-        metadata["refine"][key] = value
-    else:
-        metadata["refine"] = value
-    with pytest.raises(ModelFileError, match=f"{re.escape(message)}.*convert the Keras model again"):
-        ModelFile.open(rewrite(refined_parts[0], metadata))
+    check_wrong_metadata(rewrite, refined_parts, "refine", key, value, message)
 
 
 def test_every_key_of_the_refine_network_is_needed(rewrite: Rewrite, refined_parts: Parts) -> None:
-    flatbuffer, metadata = refined_parts
-    for key in metadata["refine"]:
-        less = {name: value for name, value in metadata["refine"].items() if name != key}
-        with pytest.raises(ModelFileError, match=rf"missing required field `{key}` - at `\$\.refine`"):
-            ModelFile.open(rewrite(flatbuffer, {**metadata, "refine": less}))
+    check_missing_keys(rewrite, refined_parts, "refine")
 
 
 def test_metadata_and_subgraphs_must_tell_of_the_same_networks(

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stn_rectify.runtime import ModelFile, ModelFileError
-
-Parts = tuple[bytes, dict[str, Any]]
-Rewrite = Callable[..., Path]
+from tests.runtime.model.spoilt_files import Parts, Rewrite, check_wrong_metadata, parts_of
 
 
 @pytest.fixture
 def parts(make_model: Callable[..., Path]) -> Parts:
     """Flatbuffer and metadata of a good file of three networks."""
     file = make_model(refine={"theta": (0.7, 0, 0, 0, 0.7, 0, 0, 0)}, turn=0.7)
-    with zipfile.ZipFile(file) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
-    return file.read_bytes()[: metadata["flatbuffer"]["bytes"]], metadata
+    return parts_of(file)
 
 
 def test_a_file_of_three_networks_is_read(rewrite: Rewrite, parts: Parts) -> None:
@@ -64,13 +56,7 @@ def test_it_stands_behind_the_levels_of_a_dense_network(make_dense_model: Callab
 def test_wrong_metadata_of_the_turn_network_is_named(
     rewrite: Rewrite, parts: Parts, key: str, value: object, message: str
 ) -> None:
-    metadata = copy.deepcopy(parts[1])
-    if key:
-        metadata["turn"][key] = value
-    else:
-        metadata["turn"] = value
-    with pytest.raises(ModelFileError, match=f"{re.escape(message)}.*convert the Keras model again"):
-        ModelFile.open(rewrite(parts[0], metadata))
+    check_wrong_metadata(rewrite, parts, "turn", key, value, message)
 
 
 def test_metadata_and_subgraphs_must_agree_on_it(rewrite: Rewrite, parts: Parts) -> None:

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stn_rectify.runtime import ModelFile, ModelFileError
-
-Parts = tuple[bytes, dict[str, Any]]
-Rewrite = Callable[..., Path]
+from tests.runtime.model.spoilt_files import Parts, Rewrite, check_missing_keys, check_wrong_metadata, parts_of
 
 HALF = (0.5, 0, 0, 0, 0.5, 0, 0, 0)
-
-
-def parts_of(file: Path) -> Parts:
-    with zipfile.ZipFile(file) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
-    return file.read_bytes()[: metadata["flatbuffer"]["bytes"]], metadata
 
 
 @pytest.fixture
@@ -70,21 +58,11 @@ def test_files_without_it_are_read_as_ever(make_dense_model: Callable[..., Path]
     ],
 )
 def test_wrong_metadata_of_it_is_named(rewrite: Rewrite, parts: Parts, key: str, value: object, message: str) -> None:
-    metadata = copy.deepcopy(parts[1])
-    if key:
-        metadata["whole"][key] = value
-    else:
-        metadata["whole"] = value
-    with pytest.raises(ModelFileError, match=f"{re.escape(message)}.*convert the Keras model again"):
-        ModelFile.open(rewrite(parts[0], metadata))
+    check_wrong_metadata(rewrite, parts, "whole", key, value, message)
 
 
 def test_every_key_of_it_is_needed(rewrite: Rewrite, parts: Parts) -> None:
-    flatbuffer, metadata = parts
-    for key in metadata["whole"]:
-        less = {name: value for name, value in metadata["whole"].items() if name != key}
-        with pytest.raises(ModelFileError, match=rf"missing required field `{key}` - at `\$\.whole`"):
-            ModelFile.open(rewrite(flatbuffer, {**metadata, "whole": less}))
+    check_missing_keys(rewrite, parts, "whole")
 
 
 def test_metadata_and_subgraphs_must_agree_on_it(rewrite: Rewrite, parts: Parts) -> None:

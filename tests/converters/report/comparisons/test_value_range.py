@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.reading.keras_parts import split_keras_model
-from stn_rectify.converters.report.value_range import better_value_range
+from stn_rectify.converters.report.comparisons.value_range import better_value_range
 from stn_rectify.models import AffineGrid, BilinearSampler
 from tests.converters.keras_models import smooth_frames
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.report.comparison import median_spread
-from stn_rectify.converters.report.frame_points import frame_points
+from stn_rectify.converters.report.comparisons.frame_points import frame_points
+from stn_rectify.converters.report.comparisons.stn_comparison import median_spread
 from stn_rectify.runtime.geometry import UNIT_CORNERS
 
 #: What pixel values 0 and 255 are to most models.

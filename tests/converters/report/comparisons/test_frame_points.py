@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.converters.report.frame_points import frame_points, outline, pixel_centres
+from stn_rectify.converters.report.comparisons.frame_points import frame_points, outline, pixel_centres
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import kept_share
 from stn_rectify.runtime.geometry import UNIT_CORNERS, corners_to_homography, homography_to_theta, identity_theta
 

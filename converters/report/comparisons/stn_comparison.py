@@ -11,9 +11,9 @@ import numpy.typing as npt
 from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.report.class_agreement import ClassAgreement, class_agreement
-from stn_rectify.converters.report.float_sampling import level_errors
-from stn_rectify.converters.report.frame_points import depth, frame_points, outline, pixel_centres
+from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement, class_agreement
+from stn_rectify.converters.report.comparisons.float_sampling import level_errors
+from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, outline, pixel_centres
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.arrays import Array, FloatArray

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
-from stn_rectify.converters.report.frame_points import depth, frame_points, pixel_centres
+from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, pixel_centres
 from stn_rectify.runtime.arrays import Array
 
 _LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.report.dense_comparison import DenseComparison, LevelComparison, Look
-from stn_rectify.converters.report.pictures import AlignmentPicture
+from stn_rectify.converters.report.comparisons.dense_comparison import DenseComparison, LevelComparison, Look
+from stn_rectify.converters.report.pictures.frame_pictures import AlignmentPicture
 from stn_rectify.runtime import drawing
 from stn_rectify.runtime.arrays import FloatArray, Image
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
-from stn_rectify.converters.report.comparison import Comparison
-from stn_rectify.converters.report.frame_points import outline
+from stn_rectify.converters.report.comparisons.frame_points import outline
+from stn_rectify.converters.report.comparisons.stn_comparison import Comparison
 from stn_rectify.models.charts import error_histogram
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.verification_sheet import FoundPoses, alignment_pictures, error_histograms
