@@ -23,14 +23,16 @@ from stn_rectify.models.synthesis.surroundings.backgrounds import draw_backgroun
 from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.synthesiser import target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
+from stn_rectify.models.synthesis.targets.legible_plates.drawing import draw_legible_plate
 from stn_rectify.models.synthesis.targets.typeset.kinds import LONG_SIDE, draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
 from stn_rectify.runtime.rectifying.pixels.crops import target_crop
 from stn_rectify.runtime.rectifying.refining.target_looks import aspect_of
 
-#: Of the targets that are set in TrueType faces; the rest are those of `FrameSynthesiser`.
-_TYPESET_SHARE = 0.7
+#: Of the targets that are set in TrueType faces, and that are plates as a reader learns them; the rest are those of
+#: `FrameSynthesiser`.
+_TYPESET_SHARE, _PLATE_SHARE = 0.55, 0.25
 #: Range of a target's longer side in the frame, pixels; a plate of 60 px is 13 to 20 px high.
 _LONG_SIDE_PX = (56.0, 420.0)
 _PLATE_SIDE_PX = (60.0, 260.0)
@@ -114,7 +116,10 @@ class UprightSynthesiser:
     def _target(self, rng: np.random.Generator, long_side: int = LONG_SIDE) -> TargetTexture:
         """A target; its picture has this longer side, pixels, if it is typeset."""
         bank = self._material.bank
-        if self._material.has_own_targets or rng.random() >= _TYPESET_SHARE:
+        source = 1.0 if self._material.has_own_targets else rng.random()
+        if source < _PLATE_SHARE:
+            return draw_legible_plate(rng).texture
+        if source >= _PLATE_SHARE + _TYPESET_SHARE:
             return bank.targets[int(rng.integers(len(bank.targets)))]
         pictures = bank.photographs if bank.photographs and rng.random() < 0.7 else bank.pictures
         return draw_typeset_target(rng, pictures, long_side=long_side)
