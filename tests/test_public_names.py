@@ -52,7 +52,7 @@ def test_the_public_names_are_these(module: str) -> None:
 def test_names_of_the_runtime_are_loaded_when_they_are_used_from_where_types_are_checked() -> None:
     """Importing it loads nothing; all else is as if it had."""
     code = (
-        "import sys, stn_rectify.runtime as runtime; assert not {'numpy', 'cv2', 'PIL'} & set(sys.modules)\n"
+        "import sys, stn_rectify.runtime as runtime\nassert not {'numpy', 'cv2', 'PIL'} & set(sys.modules)\n"
         "assert set(runtime.__all__) <= set(dir(runtime)) and runtime.geometry.UNIT_CORNERS is not None\n"
         "from stn_rectify.runtime import *; assert Rectifier is runtime.Rectifier and __version__ == runtime.__version__"
     )

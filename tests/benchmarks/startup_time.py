@@ -44,7 +44,7 @@ def main() -> None:
     rows = {
         "Python alone": "pass",
         "import numpy, cv2, PIL": "import numpy, cv2, PIL.Image",
-        IMPORT: IMPORT,
+        "stn_rectify.runtime, its Rectifier": IMPORT,
         "first rectified frame, 640x480": FIRST_FRAME.format(model=arguments.model),
     }
     print(f"{'fresh process to':44} {'median':>8} {'min':>8} {'max':>8}   ({arguments.runs} runs)")
