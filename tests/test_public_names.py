@@ -52,9 +52,10 @@ def test_the_public_names_are_these(module: str) -> None:
 def test_names_of_the_runtime_are_loaded_when_they_are_used_from_where_types_are_checked() -> None:
     """Importing it loads nothing; all else is as if it had."""
     code = (
-        "import sys, stn_rectify.runtime as runtime\nassert not {'numpy', 'cv2', 'PIL'} & set(sys.modules)\n"
+        "import sys\nimport stn_rectify.runtime as runtime\nassert not {'numpy', 'cv2', 'PIL'} & set(sys.modules)\n"
         "assert set(runtime.__all__) <= set(dir(runtime)) and runtime.geometry.UNIT_CORNERS is not None\n"
-        "from stn_rectify.runtime import *; assert Rectifier is runtime.Rectifier and __version__ == runtime.__version__"
+        "from stn_rectify.runtime import *\n"
+        "assert Rectifier is runtime.Rectifier and __version__ == runtime.__version__"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     tree = ast.parse((ROOT / "runtime" / "__init__.py").read_text(encoding="utf-8"))
