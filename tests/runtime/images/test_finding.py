@@ -41,7 +41,7 @@ def test_a_folder_names_and_counts_what_is_left_out(tmp_path: Path) -> None:
     (line,) = lines
     assert "left out 2 .heic files (" in line
     assert "-m pip install pillow-heif' lets them be read)" in line
-    assert "1 .mov file (videos: stn-rectify takes each with --video)" in line
+    assert "1 .mov file (videos: name each by itself)" in line
     assert "1 .nef file (raw photographs: develop them to JPEG or TIFF)" in line
     assert "2 other files (without a suffix .txt)" in line
     assert "2 subfolders (name them as well, or a pattern: " in line

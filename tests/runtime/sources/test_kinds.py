@@ -107,7 +107,7 @@ def test_an_animation_may_be_a_video(folder: Path) -> None:
 def test_of_many_images_a_video_is_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image", "photo.jpg", "clip.avi", "--model", "fast"]) == 1
     said = capsys.readouterr().err
-    assert "cannot read the image clip.avi: it is a video: stn-rectify takes it with --video" in said
+    assert "cannot read the image clip.avi: it is a video: name it by itself" in said
     assert "1 frame in" in said
     assert main(["--image", "photo.jpg", "rtsp://127.0.0.1:9/a", "--model", "fast"]) == 2
 
