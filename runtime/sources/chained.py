@@ -13,11 +13,11 @@ from stn_rectify.runtime.sources.kinds import option_for
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 
-def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+def grouped_by_kind(names: Sequence[str | int]) -> list[tuple[str, list[str]]]:
     """Names of sources in their order, images that follow one another together.
 
     Args:
-        names: one or more; see `option_for`.
+        names: one or more; see `option_for`. A number is a camera's.
 
     Returns:
         The option that takes each group, ``"image"``, ``"video"``, ``"camera"`` or ``"demo"``, and the names in it.
@@ -27,10 +27,11 @@ def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
             standard input, is not alone.
     """
     groups: list[tuple[str, list[str]]] = []
-    for place, name in enumerate(names):
+    for place, given in enumerate(names):
+        name = str(given)
         # Of many files each is opened when its turn has come, and what is called an image is taken for one until then.
         is_image = len(names) > 1 and called_image(os.path.splitext(name)[1].lower()) and os.path.isfile(name)
-        option = "image" if is_image else option_for(name)
+        option = "camera" if isinstance(given, int) else "image" if is_image else option_for(name)
         is_endless = option == "camera" or (option == "video" and is_url(name))
         if is_endless and place < len(names) - 1:
             raise UsageError(f"{without_secrets(name)} need not end: name it last, or in a run of its own")

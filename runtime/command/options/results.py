@@ -69,7 +69,7 @@ class MqttOptions(OptionGroup):
     mqtt: MqttAddress | None = option(
         None,
         "publish results: mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC], mqtts:// with TLS. Other users of this "
-        f"machine see command lines: with a password better set {MQTT_VARIABLE}, or mqtt in --config",
+        f"machine see command lines: with a password better set {MQTT_VARIABLE}, or mqtt in --config (extra mqtt)",
         mqtt_address,
         metavar="URL",
     )

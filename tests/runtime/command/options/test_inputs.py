@@ -89,6 +89,27 @@ def test_what_names_nothing_says_so(things: Path) -> None:
         parse_options(["photo.jpg", "notes"])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("photos --video recording", "photos beside --video"),
+        ("--demo photos", "photos beside --demo"),
+        ("--video recording recording", "recording beside --video"),
+        ("recording --image=photo.jpg", "recording beside --image"),
+        ("--camera 0 photo.jpg recording", "photo.jpg beside --camera"),
+    ],
+)
+def test_an_input_beside_another_ones_option_is_told_so_in_the_words_that_were_typed(
+    things: Path, words: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{said}: a run has one source; name all inputs without an option"):
+        parse_options(words.split())
+
+
+def test_images_may_stand_beside_their_option(things: Path) -> None:
+    assert parse_options(["photos", "--image", "photo.jpg"]).source.image == ("photo.jpg", "photos")
+
+
 def test_a_misspelt_option_is_what_is_complained_about(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main_status(["photo.jpg", "--jsn", "out.jsonl"]) == 2
     assert "unrecognized option --jsn: did you mean --jsonl?" in capsys.readouterr().err
