@@ -87,10 +87,11 @@ class SaveSink(ResultSink):
     beside it (see `draw_overview`). A file appears under its name only when it is complete and on the disk itself, so
     that a power cut leaves none half written; what one left under a hidden name is removed by the next run. NAME is
     that of the image, ``photo``, and of its page, ``scan-page2``; of a further image of this name in a run, and of
-    frames of a video, with the frame's index, ``clip-000007``. With ``dated`` it is the source's name and the frame's
-    UTC time, so that runs of a camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of
-    several targets the best is ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview
-    marks all of them. Where an earlier run found more in the same frame, its pictures of further ones are removed.
+    frames of a video, with the frame's index, ``clip-000007``; of a further video of this name, ``clip-2-000007``.
+    With ``dated`` it is the source's name and the frame's UTC time, so that runs of a camera do not overwrite one
+    another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is ``NAME.rectified.png``, the
+    others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an earlier run found more in
+    the same frame, its pictures of further ones are removed.
 
     Args:
         folder: made if it does not exist.
@@ -129,6 +130,7 @@ class SaveSink(ResultSink):
         self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
+        self._stems = dict[str, tuple[str, int]]()  # what numbers stand behind, whose it is, and its last number
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._commit = GroupCommit(self.folder, commit_s)
@@ -231,8 +233,20 @@ class SaveSink(ResultSink):
             return f"{stem}-{_time(frame)}"
         name = stem if frame.page is None else f"{stem}-page{frame.page}"
         if not frame.is_still or self._owners.setdefault(name, frame.index) != frame.index:
-            return f"{stem}-{frame.index:06d}"
+            return f"{self._stem_of_numbers(stem, frame)}-{frame.index:06d}"
         return name
+
+    def _stem_of_numbers(self, stem: str, frame: CapturedFrame) -> str:
+        """The stem for a video, or for images; another one where that is taken: each video begins at 0."""
+        whose, candidate, number = "" if frame.is_still else frame.source, stem, 1
+        while candidate in self._stems:
+            owner, last = self._stems[candidate]
+            if owner == whose and (frame.is_still or frame.index >= last):
+                break
+            number += 1
+            candidate = f"{stem}-{number}"
+        self._stems[candidate] = (whose, frame.index)
+        return candidate
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""

@@ -12,7 +12,7 @@ from stn_rectify.runtime.errors import SourceError, UsageError, shown
 from stn_rectify.runtime.images.reading import MAX_PIXELS
 from stn_rectify.runtime.sources.addresses import is_url, local_file
 from stn_rectify.runtime.sources.camera import CameraSource
-from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind
+from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind, need_not_end
 from stn_rectify.runtime.sources.images import ImageSource
 from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.opening import open_in_thread
@@ -193,7 +193,9 @@ def open_source(
         return opener(*groups[0])()
     # Each by itself: one that is missing takes no other with it.
     openers = [opener(option, [name]) for option, group in groups for name in group]
-    return ChainedSource(openers, [str(name) for name in names], on_error=on_error)
+    last, (*_, name) = groups[-1]
+    ends_live = need_not_end(last, name)
+    return ChainedSource(openers, [str(name) for name in names], on_error=on_error, ends_live=ends_live)
 
 
 def _names(source: object) -> list[str | int]:

@@ -130,7 +130,7 @@ def test_a_stream_of_nothing_but_broken_files_raises(rectifier: Rectifier, tmp_p
         list(rectifier.stream(tmp_path / "a.png"))
 
 
-def test_a_stream_of_images_and_videos_is_numbered_on(
+def test_in_a_stream_a_video_begins_at_0_and_images_are_numbered_on(
     rectifier: Rectifier, picture: Path, frame: np.ndarray, tmp_path: Path
 ) -> None:
     video = tmp_path / "clip.avi"
@@ -142,9 +142,9 @@ def test_a_stream_of_images_and_videos_is_numbered_on(
     names = [(Path(frame.source).name, frame.index, frame.is_still) for frame in frames if frame]
     assert names == [
         ("picture.png", 0, True),
-        *[("clip.avi", number, False) for number in (1, 2, 3)],
-        ("picture.png", 4, True),
-        ("picture.png", 5, True),
+        *[("clip.avi", number, False) for number in (0, 1, 2)],
+        ("picture.png", 1, True),
+        ("picture.png", 2, True),
     ]
     assert [result.frame.source for result in rectifier.stream(video)] == [str(video)] * 3
 

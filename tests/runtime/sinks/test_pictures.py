@@ -57,6 +57,26 @@ def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "photo.rectified.png")).max() == 9, "a second run replaces them"
 
 
+def test_videos_of_one_name_do_not_overwrite_one_another(tmp_path: Path) -> None:
+    """Each is numbered from 0; the same one may come twice."""
+    frame = CapturedFrame("/a/clip.mp4", 0, START, np.zeros((8, 12, 3), np.uint8))
+    frames = [
+        replace(frame, source=source, index=index) for source in ("/a/clip.mp4", "/b/clip.mp4") for index in (0, 1)
+    ]
+    frames += [replace(frame, source="/b/clip.mp4", index=0), replace(frame, source="/c/clip-2.mp4", index=0)]
+    frames += [
+        replace(frame, source=f"/{folder}/clip.jpg", index=index, is_still=True) for index, folder in enumerate("de")
+    ]
+    with SaveSink(tmp_path) as sink:
+        for level, one in enumerate(frames):
+            sink.write(one, result(level))
+        sink.save(frames[-3], result(len(frames)))  # by hand, once more
+    stems = ["clip-000000", "clip-000001", "clip-2-000000", "clip-2-000001", "clip-3-000000", "clip-2-2-000000", "clip"]
+    written = {path.name: int(cv2.imread(str(path)).max()) for path in tmp_path.glob("*.rectified.png")}
+    levels = {f"{stem}.rectified.png": level for level, stem in enumerate([*stems, "clip-4-000001"])}
+    assert written == {**levels, "clip-2-2-000000.rectified.png": len(frames)}
+
+
 def test_another_video_begins_at_0_again(tmp_path: Path) -> None:
     with SaveSink(tmp_path, pace=Pace(interval_s=5)) as sink:
         for index, position_s in enumerate([0.0, 1.0, 6.0, 0.0, 1.0]):

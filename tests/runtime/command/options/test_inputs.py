@@ -171,7 +171,7 @@ def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: p
     printed = capfd.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
     named = [(Path(line["source"]).name, line["frame"]) for line in lines]
-    assert named[:3] == [("photo.jpg", 0), ("recording", 1), ("recording", 2)]
+    assert named[:3] == [("photo.jpg", 0), ("recording", 0), ("recording", 1)]
     assert named[3][0] == "one.png"
     assert "clip.mp4" in printed.err
     assert "broken.jpg" in printed.err
@@ -179,7 +179,7 @@ def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: p
     assert "nothing matches nothing*.png" in printed.err
     assert "3 failed" in printed.err
     names = {path.name for path in (things / "out").glob("*.png")}
-    assert names == {f"{name}.rectified.png" for name in ("photo", "recording-000001", "recording-000002", "one")}
+    assert names == {f"{name}.rectified.png" for name in ("photo", "recording-000000", "recording-000001", "one")}
 
 
 def test_frames_of_several_inputs_do_not_follow_one_another(
