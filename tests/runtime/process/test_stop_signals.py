@@ -22,13 +22,7 @@ import pytest
 
 from stn_rectify.runtime.process.stop_signals import Stopped, sigterm_as_ctrl_c, stop_signals
 from tests.runtime.process.conftest import Start
-from tests.waiting import DEADLINE_S, wait_for
-
-
-def sleeps(process: subprocess.Popen[bytes]) -> bool:
-    """Tells whether its main thread waits in the kernel."""
-    stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] == "S"
+from tests.waiting import DEADLINE_S, sleeps, wait_for, wait_until_it_waits
 
 
 def said(process: subprocess.Popen[bytes], what: bytes) -> None:
@@ -50,14 +44,7 @@ def test_it_ends_the_wait_for_the_reader_of_a_pipe(start: Start, tmp_path: Path)
     run = start("--demo", "--model", "fast", "--jsonl", "pipe")
     interpreter = re.compile(r"tflite_runtime|ai_edge_litert")
     wait_for("the model", lambda: interpreter.search(Path(f"/proc/{run.pid}/maps").read_text()))
-    asleep = 0
-
-    def has_slept() -> bool:
-        nonlocal asleep
-        asleep = asleep + 1 if sleeps(run) else 0
-        return asleep == 20
-
-    wait_for("a run that waits", has_slept)
+    wait_until_it_waits(run)
     assert end(run)[0] == 130
 
 

@@ -41,6 +41,17 @@ def test_dated_pictures_of_two_runs_stand_side_by_side(tmp_path: Path) -> None:
     ]
 
 
+def test_frames_of_one_millisecond_have_pictures_of_their_own(tmp_path: Path) -> None:
+    with SaveSink(tmp_path, dated=True) as sink:
+        for index in range(3):
+            sink.write(captured(index, 0.0), result(index))
+        sink.save(captured(2, 0.0), result(9))
+        sink.write(captured(3, -3600.0), result(3))  # the clock was set
+    times = ["220841.000", "230841.000", "230841.001", "230841.002"]
+    assert [name[16:26] for name in names(tmp_path)[1::2]] == times
+    assert [int(cv2.imread(str(tmp_path / name)).max()) for name in names(tmp_path)[1::2]] == [3, 0, 1, 9]
+
+
 def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
     still = CapturedFrame("/a/photo.jpg", 0, START, np.zeros((8, 12, 3), np.uint8), is_still=True)
     with SaveSink(tmp_path) as sink:
