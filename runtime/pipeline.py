@@ -23,6 +23,8 @@ from stn_rectify.runtime.sources import CapturedFrame, FrameView
 #: Targets that are looked for in a frame, at most: each costs looks of its own.
 MAX_TARGETS = 100
 
+_FRAME = "a CapturedFrame, as sources give them (CapturedFrame(name, number, time.time(), array) makes one of an array)"
+
 
 @dataclass(frozen=True, eq=False)
 class Processed:
@@ -258,9 +260,11 @@ class Pipeline:
         """Takes the next frame.
 
         Raises:
-            DataError: if the frame has the wrong type, dtype or shape.
+            DataError: if its image has the wrong type, dtype or shape.
+            UsageError: if it is no `CapturedFrame`, such as an array alone.
         """
         started = time.perf_counter()
+        check_instance("frame", captured, CapturedFrame, _FRAME)
         frame = replace(captured, image=self._view.apply(captured.image))
         locations = self._locate(frame)
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]

@@ -287,3 +287,10 @@ def test_another_view_makes_all_targets_new(rectifier: Rectifier, frame: np.ndar
     assert done.captured is not None
     np.testing.assert_array_equal(done.captured.image, frame)
     np.testing.assert_array_equal(done.frame.image, view.apply(frame))
+
+
+def test_an_array_in_place_of_a_captured_frame_is_an_error_that_says_how_to_make_one(
+    rectifier: Rectifier, frame: np.ndarray
+) -> None:
+    with pytest.raises(UsageError, match=r"frame is .*must be a CapturedFrame.*CapturedFrame\(name, number"):
+        Pipeline(rectifier).process(frame)  # type: ignore[arg-type]
