@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 #: Pages outside docs/, by their paths in the repository, and what they are called in the site.
 OUTSIDE = {
+    "README.md": "overview.md",
     "deploy/README.md": "service.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
@@ -82,24 +83,28 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Has the relative links of a page lead to pages of the site, or into the repository.
+    """Has the links of a page, relative ones and those to the repository, lead to pages of the site where there are.
 
-    A link that leads nowhere stays as it is, for mkdocs to refuse.
+    What the site lacks leads into the repository. A link that leads nowhere stays as it is, for mkdocs to refuse.
     """
     inside = {place: path for path, place in OUTSIDE.items()}
     here = inside.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    address = str(config.repo_url).rstrip("/")
 
     def leading(link: re.Match[str]) -> str:
         file, mark, anchor = link[2].partition("#")
-        if not file or re.match(r"\w+:", file):
+        if file.startswith(f"{address}/"):
+            path = re.sub(r"^/(blob|tree|raw)/main/", "", file.removeprefix(address))
+        elif not file or re.match(r"\w+:", file):
             return link[0]
-        path = os.path.normpath(Path(here).parent / file)
+        else:
+            path = os.path.normpath(Path(here).parent / file)
         place = OUTSIDE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
         if place and files.get_file_from_path(place):
             target = os.path.relpath(place, Path(page.file.src_uri).parent)
         elif (ROOT / path).exists():
             kind = "tree" if (ROOT / path).is_dir() else "blob"
-            target = f"{str(config.repo_url).rstrip('/')}/{kind}/main/{path}"
+            target = f"{address}/{kind}/main/{path}"
         else:
             return link[0]
         return f"{link[1]}{target}{mark}{anchor}{link[3]}"

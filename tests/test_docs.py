@@ -178,6 +178,9 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert 'href="guides/at-a-pi.html"' in page
     assert 'href="api/index.html"' in page
     assert "SaveSink" in (tmp_path / "site" / "api" / "stn_rectify" / "runtime.html").read_text(encoding="utf-8")
+    readme = (tmp_path / "site" / "overview.html").read_text(encoding="utf-8")
+    assert 'src="demo.jpg"' in readme
+    assert 'href="guides/at-a-pi.html"' in readme, "and not to the repository, whose page is another"
     card = (tmp_path / "site" / "models" / "plates.html").read_text(encoding="utf-8")
     assert 'href="../reference/model-file.html#refinement"' in card
     assert f'href="{ADDRESS}/blob/main/models/data/plates.keras"' in card
