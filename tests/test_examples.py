@@ -143,3 +143,17 @@ def test_a_web_app(web_app: str) -> None:
     assert image.shape[0] > 100
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(web_app, b"no image", timeout=60)
+
+
+def test_drawn_frames_are_what_the_commands_take(tmp_path: Path) -> None:
+    from stn_rectify.runtime.annotations import read_annotations
+
+    script = ROOT / "docs" / "sample" / "frames.py"
+    command = [sys.executable, script, tmp_path / "frames", "--count", "6"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    read = read_annotations(tmp_path / "frames")
+    assert len(read.frames) == 6
+    kinds = {frame.path.stem.split("-")[1]: len(frame.targets) for frame in read.frames}
+    assert all(count == (kind != "empty") for kind, count in kinds.items())
+    assert sum(kinds.values()) >= 3

@@ -65,7 +65,7 @@ def completion(shell: str) -> str:
 
 
 def man_page() -> str:
-    """The manual page in troff, by the package argparse-manpage: ``docs/stn-rectify.1``, which a wheel installs."""
+    """The manual page in troff, by argparse-manpage: ``docs/reference/stn-rectify.1``, which a wheel installs."""
     from argparse_manpage.manpage import Manpage
 
     os.environ["COLUMNS"] = "72"  # by which argparse breaks lines; man indents them on a terminal of 80

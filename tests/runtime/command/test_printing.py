@@ -177,9 +177,9 @@ def test_without_the_extra_completion_says_how_to_get_it(
 
 
 def test_the_man_page_in_docs_is_that_of_this_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``python -m stn_rectify.runtime.command.manual > docs/stn-rectify.1`` writes it."""
+    """``python -m stn_rectify.runtime.command.manual > docs/reference/stn-rectify.1`` writes it."""
     pytest.importorskip("argparse_manpage")
-    page = (ROOT / "docs" / "stn-rectify.1").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "stn-rectify.1").read_text(encoding="utf-8")
     monkeypatch.setenv("COLUMNS", "100")
     assert r"usage: stn\-rectify models verify [\-h]" in page
     assert page.count(".nf\n") == page.count("usage: ") == page.count(".fi\n")  # as argparse has broken its lines
