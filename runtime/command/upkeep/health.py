@@ -26,11 +26,11 @@ _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # who listens everywhere is asked
 
 
 def _asked(word: str) -> tuple[str, ServeAddress]:
-    """``[HOST:]PORT``, as ``--serve`` has it, or the address that a run has said; scheme, and host with port."""
+    """``[HOST:]PORT``, as ``--serve`` has it, or what a run has said; scheme, if any, and host with port."""
     scheme, is_url, _ = word.partition("://")
     try:
         if not is_url:
-            return "http", ServeAddress.parse(word)
+            return "", ServeAddress.parse(word)
         split = urlsplit(word)
         if scheme in ("http", "https") and split.hostname and split.path in ("", "/", _PATH):
             return scheme, ServeAddress(split.hostname, split.port or (443 if scheme == "https" else 80))
@@ -62,7 +62,10 @@ def health(words: Sequence[str]) -> int:
         StnRectifyError: if it does not answer, or something else does.
     """
     options = HealthOptions.of(vars(health_parser().parse_args(words)))
-    status, text = _ask(*options.address, options.timeout)
+    scheme, address = options.address
+    status, text = _ask(scheme or "http", address, options.timeout)
+    if status == http.client.BAD_REQUEST and not scheme:  # how a run under TLS answers to plain HTTP
+        status, text = _ask("https", address, options.timeout)
     write_stdout("".join(f"{escaped(line)}\n" for line in text.splitlines()))
     return 0 if status == http.client.OK else 1
 

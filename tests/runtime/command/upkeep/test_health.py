@@ -72,9 +72,10 @@ def test_under_tls(rectifier: Rectifier, capsys: pytest.CaptureFixture[str], tmp
     subprocess.run([*command, *names, "-keyout", both, "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
     both.write_bytes(both.read_bytes() + (tmp_path / "cert.pem").read_bytes())
     with view(rectifier, tls_cert=both) as opened:
-        assert main(["health", opened.url]) == 0
-        assert capsys.readouterr().out == "ok\n"
-        assert main(["health", port_of(opened)]) == 1
+        for address in (opened.url, port_of(opened)):
+            assert main(["health", address]) == 0
+            assert capsys.readouterr().out == "ok\n"
+        assert main(["health", opened.url.replace("https", "http")]) == 1
         assert "write https:// in front of its address" in capsys.readouterr().out
 
 
