@@ -22,7 +22,7 @@ _PATH = "/healthz"
 _SERVER = "stn-rectify"  # what the web view says of itself
 _MOST_BYTES = 65536
 _SECONDS = number("a number of seconds above 0, at most 3600", lambda seconds: 0 < seconds <= 3600)
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # who listens everywhere is asked here
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104  # who listens everywhere is asked here
 
 
 def _asked(word: str) -> tuple[str, ServeAddress]:
