@@ -19,7 +19,16 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 #: What the wheel is made of, and nothing of a checkout else: earlier builds lie there, too.
-PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "docs/stn-rectify.1", "runtime", "models", "converters")
+PARTS = (
+    "setup.cfg",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "docs/reference/stn-rectify.1",
+    "runtime",
+    "models",
+    "converters",
+)
 _EPOCH_OF_ZIP = "315532800"  # 1980-01-01; before that a ZIP file has no time
 
 

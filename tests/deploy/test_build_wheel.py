@@ -84,7 +84,7 @@ def test_all_that_runs_without_a_checkout_is_in_it(wheel: Path) -> None:
 
 
 def test_half_a_checkout_is_refused(copied: Path, tmp_path: Path) -> None:
-    (copied / "docs/stn-rectify.1").unlink()
+    (copied / "docs/reference/stn-rectify.1").unlink()
     done = subprocess.run([sys.executable, copied / SCRIPT, tmp_path / "out"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no whole checkout of stn-rectify: docs/stn-rectify.1 is missing" in done.stderr
+    assert "no whole checkout of stn-rectify: docs/reference/stn-rectify.1 is missing" in done.stderr
