@@ -64,7 +64,7 @@ class CustomCode:
             sys.path.append(folder)
         sys.modules[_MODULE] = module
         try:
-            exec(compile(self.source, self.file, "exec"), vars(module))
+            exec(compile(self.source, self.file, "exec"), vars(module))  # nosec B102  # what --custom-objects is for
         except BaseException as error:  # whatever the code raises, SystemExit too
             del sys.modules[_MODULE]
             if isinstance(error, KeyboardInterrupt):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from pathlib import Path
 from pip._vendor.packaging.markers import Marker  # not installed by itself everywhere
 
 _HERE = Path(__file__).resolve().parent
-_PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "runtime", "models", "converters")
 _GLIBC = ("2_36", "2_34", "2_31", "2_28", "2_27", "2_17")  # Debian 12 has 2.36
 
 
@@ -42,12 +40,8 @@ def main() -> int:
         wanted = Path(scratch) / "requirements.txt"
         lines = requirements((_HERE / "requirements.txt").read_text(), options.python, options.machine)
         wanted.write_text("\n".join(lines) + "\n")
-        source = Path(scratch) / "source"
-        source.mkdir()
-        for part in _PARTS:  # a build in the checkout takes files of earlier builds from it
-            path = _HERE.parent / part
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, source / part)
-        _pip("wheel", "--no-deps", "-w", options.folder, source)
+        if subprocess.run([sys.executable, _HERE / "build_wheel.py", options.folder], check=False).returncode:
+            return 1
         _pip("download", "--no-deps", "--require-hashes", "-r", wanted, "-d", options.folder, "--only-binary=:all:",
              "--implementation", "cp", "--python-version", options.python,
              *(f"--platform=manylinux_{version}_{options.machine}" for version in _GLIBC),

@@ -190,7 +190,7 @@ find_requirement() {
     elif [ -n "$wheels" ]; then
         [ -d "$wheels" ] || die "no such folder: $wheels"
         set -- "$wheels"/stn_rectify-*.whl
-        [ -f "$1" ] || die "no stn_rectify-*.whl in $wheels: in a checkout, make one with  pip wheel --no-deps -w $wheels ."
+        [ -f "$1" ] || die "no stn_rectify-*.whl in $wheels: in a checkout, make one with  python3 deploy/build_wheel.py $wheels"
         [ $# = 1 ] || die "several stn_rectify-*.whl in $wheels: name one with --wheel"
         echo "$1"
     else

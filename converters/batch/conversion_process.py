@@ -44,7 +44,7 @@ class ConversionRequest:
 def main() -> None:
     """Reads the request, converts, answers."""
     faulthandler.enable()  # a crash shows in the log where it happened
-    request: ConversionRequest = pickle.load(sys.stdin.buffer)
+    request: ConversionRequest = pickle.load(sys.stdin.buffer)  # nosec B301  # of the process that started this one
     threading.Thread(target=_end_with_the_other_end, daemon=True).start()
     os.chdir(request.folder)
     answer = json.dumps(_convert(request))

@@ -67,18 +67,15 @@ install_pip() {
 
 # Building in a checkout leaves files of root in it, and takes files of earlier builds from it.
 build_wheel() {
-    mkdir -p "$build/tools" "$build/source"
+    mkdir -p "$build/tools"
     if [ -z "$wheels" ]; then
         pip download -c "$build/constraints.txt" --no-deps --only-binary=:all: -d "$build/tools" setuptools ||
             die "pip could not get setuptools, which builds the wheel (see above): without network, use --wheels DIR"
         check_wheels "$build/tools"/*.whl
     fi
-    for part in setup.cfg pyproject.toml README.md LICENSE runtime models converters; do
-        [ ! -e "$requirement/$part" ] || cp -R "$requirement/$part" "$build/source/"
-    done
     set -- "$build/tools"/*.whl
     pip install --no-index --no-deps --target "$build/tools/python" "$@" &&
-        PYTHONPATH=$build/tools/python pip wheel --no-deps --no-index --no-build-isolation -w "$build/own" "$build/source" ||
+        PYTHONPATH=$build/tools/python "$python" "$requirement/deploy/build_wheel.py" "$build/own" --no-index --no-build-isolation ||
         die "pip could not build the wheel of $requirement: see above"
     set -- "$build/own"/stn_rectify-*.whl
     own_wheel=$1

@@ -98,9 +98,20 @@ def _models(words: Sequence[str]) -> int:
     return models(words)
 
 
+def _health(words: Sequence[str]) -> int:
+    from stn_rectify.runtime.command.upkeep.health import health
+
+    return health(words)
+
+
 # What a first word may name instead of a source. Not argparse's subparsers: in `--jsn out.jsonl` they would take the
 # value of the misspelt option for a command, and complain about that instead.
-_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"doctor": _doctor, "evaluate": _evaluate, "models": _models}
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "doctor": _doctor,
+    "evaluate": _evaluate,
+    "health": _health,
+    "models": _models,
+}
 
 
 def _print_config(options: RunOptions) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from stn_rectify.runtime.command.doctor import doctor_parser
 from stn_rectify.runtime.command.evaluate import evaluate_parser
 from stn_rectify.runtime.command.options.run_options import DESCRIPTION, PROGRAM, USAGE, make_parser
+from stn_rectify.runtime.command.upkeep.health import health_parser
 from stn_rectify.runtime.command.upkeep.models import models_parser
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.model.model_file import bundled_models
@@ -31,7 +32,9 @@ def whole_parser() -> argparse.ArgumentParser:
     parser = make_parser()
     parser.usage = USAGE
     commands = parser.add_subparsers(prog=PROGRAM, metavar="COMMAND", title="commands")
-    for name, made in (("doctor", doctor_parser()), ("evaluate", evaluate_parser()), ("models", models_parser())):
+    made_of = {"doctor": doctor_parser, "evaluate": evaluate_parser, "health": health_parser, "models": models_parser}
+    for name, make in made_of.items():
+        made = make()
         about = made.description or ""
         commands.add_parser(name, parents=[made], add_help=False, help=about, description=about, epilog=made.epilog)
     return parser

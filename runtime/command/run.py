@@ -63,15 +63,22 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             say(f"{PROGRAM}: warning: {error}: such targets have no label, and are counted")
         summary.unread += 1
 
+    def away() -> None:
+        watch.away()
+        take_reload()
+
+    def take_reload() -> None:
+        if reload.take():
+            with watch.reloading():
+                reloader.reload()
+
     with contextlib.ExitStack() as stack:
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options, unread))
         pipeline, max_targets = finding.pipeline, options.target.max_targets
         watch = stack.enter_context(RunWatch(summary, frozen_after_s=options.reconnection.frozen_after))
         source = stack.enter_context(
-            open_source(
-                options.source, options.images, options.camera, options.reconnection, failed, on_waiting=watch.away
-            )
+            open_source(options.source, options.images, options.camera, options.reconnection, failed, on_waiting=away)
         )
         # They make files only once frames can come.
         video, labels = options.model.video_file, finding.recognizer is not None
@@ -94,13 +101,11 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         )
         if web_view is not None:
             stack.enter_context(web_view)
-        reloader = Reloader(options, finding, sinks, read_options or (lambda: options))
+        reloader = Reloader(options, finding, sinks, read_options or (lambda: options), web_view)
 
         def frames() -> Iterator[CapturedFrame]:
             for frame in source:
-                if reload.take():
-                    with watch.reloading():
-                        reloader.reload()
+                take_reload()
                 yield frame
 
         last = None
@@ -125,7 +130,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             is_looked_at = web_view is not None and options.results.frames is None and not source.is_stopped
             if web_view is not None and last is not None and is_looked_at:
                 tell("all frames are done; the web view stays open until Ctrl-C")
-                _keep_open(web_view, source, pipeline, last, watch, sinks)
+                _keep_open(web_view, source, pipeline, last, away, sinks)
             watch.end()
             outputs.close()
             watch.note_troubles()
@@ -204,7 +209,7 @@ def _keep_open(
     source: FrameSource,
     pipeline: Pipeline,
     last: tuple[CapturedFrame, Processed],
-    watch: RunWatch,
+    away: Callable[[], None],
     sinks: Sequence[ResultSink],
 ) -> None:
     """Images and videos end before people have looked. Another model, or other settings, get the last frame again."""
@@ -217,7 +222,7 @@ def _keep_open(
             with contextlib.suppress(DataError):  # it takes no such frames
                 done = pipeline.process(frame)
                 is_other = web_view.show(done)  # which takes up what was asked for meanwhile
-        watch.away()
+        away()
         for sink in sinks:
             sink.settle()
         time.sleep(_STAY_POLL_S)

@@ -125,13 +125,16 @@ class Guard:
     Args:
         token: None for none.
         port: keeps the cookies of two servers on one machine apart.
+        is_tls: whether this server speaks TLS itself. Then the cookie is sent over TLS only, and what a page on plain
+            HTTP sends is refused, though it be of the same host and port.
     """
 
-    def __init__(self, token: str | None, port: int) -> None:
-        self._token = token
+    def __init__(self, token: str | None, port: int, *, is_tls: bool = False) -> None:
+        self._token, self._is_tls = token, is_tls
         self._wrong_tokens = WrongTokens()
         self._defects: set[str] = set()
-        self._cookie_name = f"stn_rectify_{port}"
+        # Browsers take a cookie of that prefix from TLS only, and from no other host of the same domain (RFC 6265bis).
+        self._cookie_name = f"{'__Host-' if is_tls else ''}stn_rectify_{port}"
         self._cookie = "" if token is None else hmac.new(token.encode(), b"stn-rectify", hashlib.sha256).hexdigest()
 
     def middleware(self) -> Middleware:
@@ -164,7 +167,7 @@ class Guard:
             refusal = self._answer_to_stranger(request, self._token)
             if refusal is not None:
                 return refusal
-        if (request.method not in ("GET", "HEAD") or request.path == "/stream") and not _is_same_origin(request):
+        if (request.method not in ("GET", "HEAD") or request.path == "/stream") and not self._is_same_origin(request):
             return json_error(403, "refused to a page of another origin")
         return None
 
@@ -187,9 +190,25 @@ class Guard:
     def _signed_in(self) -> web.StreamResponse:
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
-            self._cookie_name, self._cookie, max_age=_COOKIE_S, httponly=True, samesite="Strict", path="/"
+            self._cookie_name,
+            self._cookie,
+            max_age=_COOKIE_S,
+            httponly=True,
+            samesite="Strict",
+            secure=self._is_tls,
+            path="/",
         )
         return response
+
+    def _is_same_origin(self, request: web.Request) -> bool:
+        """Programs send neither header; browsers send Origin, and to addresses they trust the other one."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            return False
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        scheme, host = _scheme_and_host(origin)
+        return host == request.host and (scheme == "https" or not self._is_tls)  # a proxy may speak TLS for us
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -230,19 +249,12 @@ def _unauthorized(request: web.Request) -> web.Response:
     return response
 
 
-def _is_same_origin(request: web.Request) -> bool:
-    """Programs send neither header; browsers send Origin, and to addresses they trust the other one."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or _netloc(origin) == request.host
-
-
-def _netloc(origin: str) -> str | None:
+def _scheme_and_host(origin: str) -> tuple[str | None, str | None]:
     try:
-        return urlsplit(origin).netloc
+        split = urlsplit(origin)
     except ValueError:
-        return None
+        return None, None
+    return split.scheme, split.netloc
 
 
 def _host_name(host: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 _PATTERN = re.compile(r"(?:(?P<host>[^\[\]:\s/]+|\[(?P<six>[0-9A-Fa-f:.%\w]+)\]):)?(?P<port>[0-9]{1,5})")
-_EVERYWHERE = ("0.0.0.0", "::")
+_EVERYWHERE = ("0.0.0.0", "::")  # nosec B104  # to be recognised, not to listen at
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class ServeAddress:
                 f"cannot serve on {self}: {reason}; choose another port, 0 takes a free one"
             ) from error
 
-    def url(self, listening: socket.socket) -> str:
+    def url(self, listening: socket.socket, *, is_tls: bool = False) -> str:
         """The address for a browser."""
         host = socket.gethostname() if self.host in _EVERYWHERE else self.host
-        return f"http://{ServeAddress(host, listening.getsockname()[1])}/"
+        return f"{'https' if is_tls else 'http'}://{ServeAddress(host, listening.getsockname()[1])}/"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -13,6 +13,7 @@ from stn_rectify.runtime.pipeline import Processed
 from stn_rectify.runtime.sinks.jsonl import result_values
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunCounts, RunSummary
+from stn_rectify.runtime.web.certificate import ServerCertificate
 from stn_rectify.runtime.web.controls import Controls
 from stn_rectify.runtime.web.machine_watch import MachineWatch
 from stn_rectify.runtime.web.readings import Readings
@@ -28,6 +29,7 @@ class LiveState:
         summary: the numbers of the run.
         controls: saving, models and settings.
         machine: the state of the machine.
+        certificate: of the server under TLS.
 
     Attributes:
         newest: number of the newest frame from 1, and the frame; None before the first.
@@ -35,13 +37,21 @@ class LiveState:
         all_done: whether no further frame will come.
         readings: the last ones.
         machine: the state of the machine.
+        certificate: of the server; None on plain HTTP.
     """
 
-    def __init__(self, source: FrameSource, summary: RunSummary, controls: Controls, machine: MachineWatch) -> None:
+    def __init__(
+        self,
+        source: FrameSource,
+        summary: RunSummary,
+        controls: Controls,
+        machine: MachineWatch,
+        certificate: ServerCertificate | None = None,
+    ) -> None:
         self.newest: tuple[int, Processed] | None = None
         self.passed_on: Processed | None = None
         self.all_done = False
-        self.readings, self.machine = Readings(), machine
+        self.readings, self.machine, self.certificate = Readings(), machine, certificate
         self._source, self._summary, self._controls = source, summary, controls
         self._shown_s = time.monotonic()
         self._baseline: RunCounts | None = None
@@ -82,10 +92,15 @@ class LiveState:
         return "no frame yet" if self.newest is None else f"no frame for {silent_s:.0f} s"
 
     def warnings(self) -> list[str]:
-        """What is wrong although the run goes on: outputs, a picture that stays the same, the power supply, heat."""
+        """What is wrong although the run goes on: outputs, a picture that stays the same, board, certificate."""
         machine = self.machine.newest()
         throttling = [] if machine is None or machine.throttling is None else machine.throttling.now
-        return [*self._summary.troubles(), *([f"the board: {', '.join(throttling)}"] if throttling else [])]
+        expiring = None if self.certificate is None else self.certificate.warning()
+        return [
+            *self._summary.troubles(),
+            *([f"the board: {', '.join(throttling)}"] if throttling else []),
+            *([] if expiring is None else [expiring]),
+        ]
 
     @property
     def unwritten(self) -> dict[str, int]:

@@ -46,6 +46,13 @@ class _RunCollector(Collector):
             ("frozen_seconds", "How long a live picture has stayed the same, once that is long", self._state.frozen_s),
         ):
             yield GaugeMetricFamily(f"stn_rectify_{name}", text, value=gauge)
+        certificate = self._state.certificate
+        if certificate is not None and certificate.ends_s is not None:
+            yield GaugeMetricFamily(
+                "stn_rectify_certificate_expiry_timestamp_seconds",
+                "Until when the certificate of --tls-cert is valid",
+                value=certificate.ends_s,
+            )
         buckets = [(str(edge / 1000), float(counts.up_to(edge))) for edge in _BUCKETS_MS]
         yield HistogramMetricFamily(
             "stn_rectify_latency_seconds",

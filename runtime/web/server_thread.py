@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from stn_rectify.runtime.web.tls_door import TlsDoor
 
 
 class Connections:
@@ -86,10 +90,13 @@ class ServerThread:
     Args:
         make: makes the application, in the server's loop.
         listening: the socket; closed at the end.
+        context: for TLS; None for plain HTTP.
     """
 
-    def __init__(self, make: Callable[[], web.Application], listening: socket.socket) -> None:
-        self._make, self._listening = make, listening
+    def __init__(
+        self, make: Callable[[], web.Application], listening: socket.socket, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._make, self._listening, self._context = make, listening, context
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -131,15 +138,31 @@ class ServerThread:
         try:
             server = runner.server
             assert server is not None
-            # Few at a time: asyncio takes in a whole backlog before it asks for the first connection's protocol.
-            accepting = await self._loop.create_server(
-                lambda: connections.protocol(server, quiet), sock=self._listening, backlog=_MOST_CONNECTIONS
-            )
-            self._ready.set()
-            await self._stopping.wait()
-            accepting.close()
+            async with self._accepting(lambda: connections.protocol(server, quiet)):
+                self._ready.set()
+                await self._stopping.wait()
         finally:
             await runner.cleanup()
+
+    @contextlib.asynccontextmanager
+    async def _accepting(self, protocol: Callable[[], asyncio.Protocol]) -> AsyncIterator[None]:
+        """Takes connections in inside the block."""
+        loop = asyncio.get_running_loop()
+        if self._context is None:
+            # Few at a time: asyncio takes in a whole backlog before it asks for the first connection's protocol.
+            accepting = await loop.create_server(protocol, sock=self._listening, backlog=_MOST_CONNECTIONS)
+            try:
+                yield
+            finally:
+                accepting.close()
+        else:
+            door = TlsDoor(self._listening, self._context, protocol, most=_MOST_CONNECTIONS)
+            task = loop.create_task(door.run())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
 
     def _log_defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A line for what would else be a traceback of asyncio; once, however often it comes."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.pipeline import Pipeline, Processed
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web.address import ServeAddress
+from stn_rectify.runtime.web.certificate import ServerCertificate
 from stn_rectify.runtime.web.controls import Controls, SavingSwitch
 from stn_rectify.runtime.web.live_state import LiveState
 from stn_rectify.runtime.web.machine_watch import MachineWatch
@@ -34,13 +36,17 @@ class WebView(Closing):
         saving: what start and stop of saving switch, and where snapshots go; None leaves the buttons dead.
         models: models to choose from, and what opens each.
         stalled_s: a browser that reads nothing for so long is dropped, seconds.
+        tls_cert: PEM file of a certificate, with those between it and its authority's behind it: the page is served
+            under TLS. None: plain HTTP.
+        tls_key: PEM file of its private key; None where that is in the same file.
 
     Attributes:
         url: the address of the page.
 
     Raises:
-        UsageError: if the text is no address, or the address needs a token.
-        StnRectifyError: if nobody can listen at the address, or the extra ``web`` is not installed.
+        UsageError: if the text is no address, the address needs a token, or a key has no certificate.
+        StnRectifyError: if nobody can listen at the address, the certificate cannot be used, or the extra ``web`` is
+            not installed.
 
     Example:
         >>> with Rectifier() as rectifier, CameraSource() as camera:  # doctest: +SKIP
@@ -61,6 +67,8 @@ class WebView(Closing):
         saving: SavingSwitch | None = None,
         models: Mapping[str, Callable[[], Rectifier]] | None = None,
         stalled_s: float = 10.0,
+        tls_cert: str | PathLike[str] | None = None,
+        tls_key: str | PathLike[str] | None = None,
     ) -> None:
         try:
             from stn_rectify.runtime.web.access import Guard, check_token
@@ -72,17 +80,23 @@ class WebView(Closing):
             ) from error
         if token is not None:
             check_token(token)
+        if tls_cert is None and tls_key is not None:
+            raise UsageError(f"the private key {tls_key} needs its certificate: give that as well")
+        self._certificate = None if tls_cert is None else ServerCertificate(tls_cert, tls_key)
         self._adds, self._summary = summary is None, summary or RunSummary(pipeline.rule)
         self._pipeline, self._timed = pipeline, pipeline.rectifier
         self._controls = Controls(pipeline, saving, models or {}, frames_follow=source.frames_follow)
         machine = MachineWatch(Path.cwd() if saving is None else saving.sink.folder)
-        self._state = LiveState(source, self._summary, self._controls, machine)
+        self._state = LiveState(source, self._summary, self._controls, machine, self._certificate)
         place = ServeAddress.parse(address)
         listening = place.listen(has_token=token is not None)
-        self.url = place.url(listening)
-        guard = Guard(token, listening.getsockname()[1])
+        is_tls = self._certificate is not None
+        self.url = place.url(listening, is_tls=is_tls)
+        guard = Guard(token, listening.getsockname()[1], is_tls=is_tls)
         self._server = ServerThread(
-            lambda: make_application(self._state, self._controls, guard, stalled_s=stalled_s), listening
+            lambda: make_application(self._state, self._controls, guard, stalled_s=stalled_s),
+            listening,
+            None if self._certificate is None else self._certificate.context,
         )
 
     def show(self, done: Processed) -> bool:
@@ -115,6 +129,17 @@ class WebView(Closing):
             self._timed = self._pipeline.rectifier
             self._state.start_latencies_anew()
         return is_other
+
+    def reload_certificate(self) -> bool:
+        """Reads the files of the certificate anew; connections that are open keep the one they have.
+
+        Returns:
+            True if it is another one.
+
+        Raises:
+            StnRectifyError: if they cannot be used; the certificate in use stays.
+        """
+        return self._certificate is not None and self._certificate.reload()
 
     def say_all_done(self) -> None:
         """Tells those who watch that no further frame will come."""

@@ -50,6 +50,7 @@ picamera2, auto); --image, --video and --camera say which where a name could be 
 
   {PROGRAM} doctor           examines this machine: what is installed, the cameras, the disk
   {PROGRAM} evaluate DIR     says how well targets are found in annotated frames
+  {PROGRAM} health ADDRESS   asks a run with --serve how it is
   {PROGRAM} models           proves model files, and changes the one in use
 Each has a --help of its own. Exit status: 0; 1 if something failed; 2 if the command is wrong; 130 if it was
 interrupted before it began."""
@@ -208,6 +209,8 @@ def check_options(options: RunOptions) -> None:
     options.web.check_needed("--serve", is_there=options.web.serve is not None)
     if options.web.serve is not None:
         ServeAddress.parse(options.web.serve)
+        if options.web.tls_key is not None and options.web.tls_cert is None:
+            raise UsageError("--tls-key needs --tls-cert")
 
 
 def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> RunOptions:

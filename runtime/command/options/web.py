@@ -39,6 +39,15 @@ class WebOptions(OptionGroup):
         metavar="TOKEN",
         secret=True,
     )
+    tls_cert: str | None = option(
+        None,
+        "serve under TLS (https): PEM file of the certificate, with those between it and its authority's behind it; "
+        "SIGHUP reads it anew",
+        metavar="FILE",
+    )
+    tls_key: str | None = option(
+        None, "PEM file of its private key, without a password, where that is not in the same file", metavar="FILE"
+    )
     serve_models: tuple[str, ...] | None = texts(
         "models that may be chosen in the page, beside the run's own", metavar="FILE|NAME"
     )
@@ -70,7 +79,8 @@ def open_web_view(
     Raises:
         UsageError: if the address needs a token.
         ModelFileError: if a model to choose from cannot be used.
-        StnRectifyError: if the address cannot be listened at, or the extra is not installed.
+        StnRectifyError: if the address cannot be listened at, the certificate cannot be used, or the extra is not
+            installed.
     """
     if options.serve is None:
         return None
@@ -82,6 +92,8 @@ def open_web_view(
         summary=summary,
         saving=saving,
         models=_models(model, pipeline, options.serve_models or (), open_model, limits),
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
     )
 
 

@@ -1,4 +1,4 @@
-"""SIGHUP: a run reads its options, its model and its recognizer anew, and opens its results file anew.
+"""SIGHUP: a run reads its options, model, recognizer and certificate anew, and opens its results file anew.
 
 The source stays open: no frame is lost to it. What cannot be read leaves the run as it was.
 """
@@ -19,6 +19,7 @@ from stn_rectify.runtime.command.options.run_options import RunOptions, check_op
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import ResultSink
+from stn_rectify.runtime.web import WebView
 
 _TERMINAL = "/dev/tty"
 
@@ -73,6 +74,7 @@ class Reloader:
         finding: whose model, recognizer and settings are replaced.
         sinks: whose files are opened anew.
         read_options: reads the options anew, the file of ``--config`` included.
+        web_view: whose certificate is read anew.
     """
 
     def __init__(
@@ -81,9 +83,10 @@ class Reloader:
         finding: Finding,
         sinks: Sequence[ResultSink],
         read_options: Callable[[], RunOptions],
+        web_view: WebView | None = None,
     ) -> None:
         self._options, self._finding, self._sinks, self._read_options = options, finding, sinks, read_options
-        self._files = _file_states(options)
+        self._files, self._web_view = _file_states(options), web_view
 
     def reload(self) -> None:
         """Takes up what can be read, between two frames; says what was taken up, and what was not."""
@@ -92,6 +95,7 @@ class Reloader:
                 sink.reopen()
             except StnRectifyError as error:
                 say(f"reload: {error}")
+        self._reload_certificate()
         try:
             wanted = self._read_options()
             check_options(wanted)
@@ -100,6 +104,13 @@ class Reloader:
             say(f"reload: {error}; the run goes on as it was")
         except SystemExit:  # of the parser, which has said why
             say("reload: the options are wrong, see above; the run goes on as it was")
+
+    def _reload_certificate(self) -> None:
+        try:
+            if self._web_view is not None and self._web_view.reload_certificate():
+                say("reload: another certificate")
+        except StnRectifyError as error:
+            say(f"reload: {error}; the certificate in use stays")
 
     def _take_up(self, wanted: RunOptions) -> None:
         options, later = _possible(self._options, wanted)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -157,7 +158,7 @@ class Program:
         self.said = ""
         while line := self.process.stderr.readline().decode():
             self.said += line
-            if found := re.fullmatch(r"web view at (http://\S+)\n", line):
+            if found := re.fullmatch(r"web view at (https?://\S+)\n", line):
                 self.url = found[1]
                 return
         raise AssertionError(self.said)
@@ -213,3 +214,40 @@ def run(start_run: StartRun) -> Iterator[Any]:
     with start_run() as started:
         started.wait_for(lambda state: state["stats"]["frames"] > 0)
         yield started
+
+
+@dataclass(frozen=True)
+class Files:
+    """A certificate and its private key."""
+
+    cert: Path
+    key: Path
+
+    @property
+    def options(self) -> dict[str, Path]:
+        return {"tls_cert": self.cert, "tls_key": self.key}
+
+
+def openssl(*words: object) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+MakeFiles = Callable[..., Files]
+
+
+@pytest.fixture(scope="session")
+def make_files(tmp_path_factory: pytest.TempPathFactory) -> MakeFiles:
+    """A certificate for localhost and 127.0.0.1, signed by itself or by another one, and its key."""
+
+    def make(*, name: str = "localhost", days: int = 90, by: Files | None = None, extension: str = "") -> Files:
+        folder = tmp_path_factory.mktemp("tls")
+        files = Files(folder / "cert.pem", folder / "key.pem")
+        openssl(
+            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", days, "-subj", f"/CN={name}", "-keyout", files.key, "-out", files.cert),
+            *("-addext", extension or "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *(() if by is None else ("-CA", by.cert, "-CAkey", by.key)),
+        )
+        return files
+
+    return make

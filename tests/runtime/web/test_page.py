@@ -96,6 +96,20 @@ def test_both_pictures_move_and_the_target_is_marked(start_run: Any, open_page: 
         assert "lost" not in (page.get_attribute("#overlay", "class") or "")
 
 
+def test_under_tls_the_page_signs_in_and_is_live(
+    start_run: Any, open_page: OpenPage, make_files: Callable[..., Any]
+) -> None:
+    with start_run(token=TOKEN, **make_files().options) as run:
+        page = open_page(run.view.url, ignore_https_errors=True)
+        assert page.evaluate("isSecureContext")
+        page.fill("input", TOKEN)
+        page.press("input", "Enter")
+        wait_for_text(page, "#connection", "Live")
+        wait_for_move(page, "frame")
+        (cookie,) = page.context.cookies()
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+
+
 @pytest.mark.slow
 def test_the_command_shows_a_video(started: Callable[..., Any], open_page: OpenPage, tmp_path: Path) -> None:
     sample = cv2.resize(cv2.imread(str(DEMO_IMAGE)), (160, 120))

@@ -1,0 +1,162 @@
+"""The certificate of a web view under TLS: read, tried, and read anew while it serves."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+from stn_rectify.runtime.errors import StnRectifyError
+
+_LOG = logging.getLogger(__name__)
+_SOON_DAYS = 14
+_DAY_S = 86400
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module ssl does not name: the dates are wanted, no judgement on them.
+_ANY_TIME = 0x200000
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A certificate as the files had it.
+
+    Attributes:
+        context: that shows it.
+        certificate: its file's bytes, which tell another one from the same one.
+        starts_s: from when it is valid, seconds since 1970; None if it could not be found out.
+        ends_s: until when.
+    """
+
+    context: ssl.SSLContext
+    certificate: bytes
+    starts_s: float | None
+    ends_s: float | None
+
+
+class ServerCertificate:
+    """A certificate and its private key, as the server shows them; TLS 1.2 or later.
+
+    Args:
+        cert: PEM file of the certificate, followed by those between it and its authority's.
+        key: PEM file of its private key; None where that is in the same file.
+
+    Attributes:
+        context: for the server's connections. It stays the same one over reloads; connections that are open stay as
+            they are.
+
+    Raises:
+        StnRectifyError: if a file cannot be read, holds something else, or the key is another certificate's.
+    """
+
+    def __init__(self, cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> None:
+        self._cert, self._key = Path(cert), Path(cert if key is None else key)
+        self._loaded = _load(self._cert, self._key)
+        self.context = _load(self._cert, self._key).context
+        self.context.sni_callback = self._show_newest
+        self._log_warning()
+
+    def reload(self) -> bool:
+        """Reads the files anew, for connections from now on.
+
+        Returns:
+            True if they hold another certificate.
+
+        Raises:
+            StnRectifyError: if they cannot be used; the certificate in use stays.
+        """
+        before, self._loaded = self._loaded, _load(self._cert, self._key)
+        self._log_warning()
+        return before.certificate != self._loaded.certificate
+
+    @property
+    def ends_s(self) -> float | None:
+        """Until when it is valid, seconds since 1970; None if that could not be found out."""
+        return self._loaded.ends_s
+
+    def warning(self) -> str | None:
+        """What a browser will soon say of it, if it does not already; None if there is nothing to say."""
+        now_s, loaded = time.time(), self._loaded
+        if loaded.ends_s is None or loaded.starts_s is None:
+            return f"the certificate {self._cert} is not one for a server"
+        if now_s > loaded.ends_s:
+            return f"the certificate {self._cert} has expired on {_date(loaded.ends_s)}"
+        if now_s < loaded.starts_s:
+            return f"the certificate {self._cert} is not valid before {_date(loaded.starts_s)} (or the clock is wrong)"
+        if loaded.ends_s - now_s < _SOON_DAYS * _DAY_S:
+            return f"the certificate {self._cert} expires on {_date(loaded.ends_s)}"
+        return None
+
+    def _log_warning(self) -> None:
+        if warning := self.warning():
+            _LOG.warning("web view: %s: browsers refuse it then; replace it, and reload", warning)
+
+    def _show_newest(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+        """Called in each handshake, whatever name the client asks for."""
+        connection.context = self._loaded.context
+
+
+def _load(cert: Path, key: Path) -> _Loaded:
+    certificate = _pem(cert, "CERTIFICATE-----", "certificate", "openssl x509 -inform DER -in FILE -out FILE.pem")
+    _pem(key, "PRIVATE KEY-----", "private key", "give the file of the key by --tls-key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+
+    def no_password() -> str:  # or OpenSSL would ask for it on the terminal
+        raise StnRectifyError(f"{key} is encrypted: openssl pkey -in {key} -out FILE writes one without a password")
+
+    try:
+        context.load_cert_chain(cert, key, no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise StnRectifyError(
+                f"the private key {key} is not that of the certificate {cert}: give its own"
+            ) from error
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise StnRectifyError(f"cannot use the certificate {cert} with the key {key}: {reason}") from error
+    except OSError as error:  # removed meanwhile
+        raise StnRectifyError(f"cannot read {cert} and {key}: {error.strerror or error}") from error
+    starts_s, ends_s = _validity(context, cert)
+    return _Loaded(context, certificate, starts_s, ends_s)
+
+
+def _pem(path: Path, mark: str, what: str, remedy: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StnRectifyError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+    if mark.encode() not in data:
+        raise StnRectifyError(f"{path} holds no {what} in PEM form: {remedy}")
+    return data
+
+
+def _validity(context: ssl.SSLContext, cert: Path) -> tuple[float | None, float | None]:
+    """From and until when the certificate is valid, by a handshake in memory with a client that trusts it.
+
+    Returns:
+        Seconds since 1970; None and None where such a client refuses it, whatever the date is.
+    """
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.load_verify_locations(fspath(cert))
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_ANY_TIME)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in (client, server, client, server, client):  # TLS 1.3 needs three steps, 1.2 four
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+        values = client.getpeercert() or {}
+        starts, ends = str(values["notBefore"]), str(values["notAfter"])
+    except (ssl.SSLError, KeyError, ValueError):
+        return None, None
+    return ssl.cert_time_to_seconds(starts), ssl.cert_time_to_seconds(ends)
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
