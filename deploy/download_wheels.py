@@ -11,6 +11,7 @@ packages.
 from __future__ import annotations
 
 import argparse
+import configparser
 import hashlib
 import shutil
 import subprocess
@@ -38,16 +39,11 @@ def main() -> int:
     if not (_HERE.parent / "setup.cfg").is_file():
         parser.error(f"{_HERE} is not in a checkout of stn-rectify, whose wheel belongs into the folder")
     options.folder.mkdir(parents=True, exist_ok=True)
+    build_wheel(options.folder)
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Path(scratch) / "requirements.txt"
         lines = requirements((_HERE / "requirements.txt").read_text(), options.python, options.machine)
         wanted.write_text("\n".join(lines) + "\n")
-        source = Path(scratch) / "source"
-        source.mkdir()
-        for part in _PARTS:  # a build in the checkout takes files of earlier builds from it
-            path = _HERE.parent / part
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, source / part)
-        _pip("wheel", "--no-deps", "-w", options.folder, source)
         _pip("download", "--no-deps", "--require-hashes", "-r", wanted, "-d", options.folder, "--only-binary=:all:",
              "--implementation", "cp", "--python-version", options.python,
              *(f"--platform=manylinux_{version}_{options.machine}" for version in _GLIBC),
@@ -57,6 +53,32 @@ def main() -> int:
     (options.folder / "SHA256SUMS").write_text("".join(sums))
     print(f"{len(wheels)} wheels in {options.folder}; on the device: sudo deploy/install.sh --wheels {options.folder}")
     return 0
+
+
+def build_wheel(folder: Path) -> None:
+    """Makes the wheel of this checkout, of a copy: a build in the checkout takes files of earlier builds from it.
+
+    Args:
+        folder: gets the wheel.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        copy_source(Path(scratch))
+        _pip("wheel", "--no-deps", "-w", folder, scratch)
+
+
+def copy_source(folder: Path) -> None:
+    """Copies what a wheel of this checkout is made of.
+
+    Args:
+        folder: gets it; it exists.
+    """
+    settings = configparser.ConfigParser()
+    settings.read(_HERE.parent / "setup.cfg")
+    data_files = [name for names in dict(settings["options.data_files"]).values() for name in names.split()]
+    for part in (*_PARTS, *data_files):
+        path, target = _HERE.parent / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
 
 
 def requirements(text: str, python: str, machine: str) -> Iterator[str]:

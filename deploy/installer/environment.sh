@@ -73,15 +73,21 @@ build_wheel() {
             die "pip could not get setuptools, which builds the wheel (see above): without network, use --wheels DIR"
         check_wheels "$build/tools"/*.whl
     fi
-    for part in setup.cfg pyproject.toml README.md LICENSE runtime models converters; do
-        [ ! -e "$requirement/$part" ] || cp -R "$requirement/$part" "$build/source/"
-    done
+    copy_source "$requirement" "$build/source"
     set -- "$build/tools"/*.whl
     pip install --no-index --no-deps --target "$build/tools/python" "$@" &&
         PYTHONPATH=$build/tools/python pip wheel --no-deps --no-index --no-build-isolation -w "$build/own" "$build/source" ||
         die "pip could not build the wheel of $requirement: see above"
     set -- "$build/own"/stn_rectify-*.whl
     own_wheel=$1
+}
+
+# What a wheel is made of: the packages, and what setup.cfg wants laid beside them.
+copy_source() {
+    beside=$(sed -n '/^\[options\.data_files\]/,/^$/s/^[^#[][^=]*= *//p' "$1/setup.cfg")
+    for part in setup.cfg pyproject.toml README.md LICENSE runtime models converters $beside; do
+        [ ! -e "$1/$part" ] || { mkdir -p "$(dirname "$2/$part")" && cp -R "$1/$part" "$2/$part"; }
+    done
 }
 
 # What the wheel needs, as it says itself, in the versions of requirements.txt.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -51,3 +52,16 @@ def test_a_device_gets_what_its_python_needs_whatever_runs_here(
         assert sum(line.startswith(wanted) for line in lines) == 1, wanted
     assert not [line for line in lines if line.startswith(missing)]
     assert all(re.fullmatch(r"[\w.-]+==\S+( --hash=sha256:[0-9a-f]{64})+", line) for line in lines)
+
+
+def test_what_a_wheel_is_built_of_is_complete(download_wheels: ModuleType, tmp_path: Path) -> None:
+    """The installer and download_wheels.py build it of a copy: without the man page of setup.cfg neither could."""
+    beside = re.findall(r"^share/\S+ = (\S+)$", (ROOT / "setup.cfg").read_text(encoding="utf-8"), re.MULTILINE)
+    assert beside
+    for_wheels, for_installer = tmp_path / "wheels", tmp_path / "installer"
+    for_wheels.mkdir()
+    download_wheels.copy_source(for_wheels)
+    copy = '. "$1/deploy/installer/environment.sh"; copy_source "$1" "$2"'
+    subprocess.run(["sh", "-euc", copy, "sh", ROOT, for_installer], check=True)
+    for folder in (for_wheels, for_installer):
+        assert not [name for name in (*beside, "runtime/__init__.py", "setup.cfg") if not (folder / name).is_file()]
