@@ -127,6 +127,7 @@ def started(place: Place, command: str, settings: Settings, *more: str) -> Itera
         (control / "command").write_text(f"{command}\n")
         init = "/sbin/init" if settings.systemd else "/usr/sbin/virtual-pi-plain-init"
         words = f"console=ttyAMA0 virtual_pi.init={init} panic=-1 quiet net.ifnames=0 systemd.show_status=0"
+        words += " systemd.mask=serial-getty@ttyAMA0.service"  # it would wait for a terminal that there is not
         if settings.program is not None:
             words += f" virtual_pi.program={settings.program}"
         root = settings.root_disk or f"file={place.image},format=raw,snapshot=on"
