@@ -156,7 +156,9 @@ def _spoilt_models(folder: Path, count: int, seed: int, spoil: Callable[[bytearr
 def model_truncated(folder: Path, count: int, seed: int) -> Row:
     """Files that end too soon."""
     _spoilt_models(folder, count, seed, lambda good, dice: bytes(good[: dice.randrange(len(good))]))
-    return Row("model file truncated", f"{count * 20} lengths: each refused in one line, status 1")
+    return Row(
+        "model file truncated", f"{count * 20} lengths: each refused in one line; two of them as a start: status 1"
+    )
 
 
 def model_flipped(folder: Path, count: int, seed: int) -> Row:
@@ -167,7 +169,10 @@ def model_flipped(folder: Path, count: int, seed: int) -> Row:
         return bytes(good)
 
     _spoilt_models(folder, count, seed, flip)
-    return Row("a bit of the model file flipped", f"{count * 20} bits: each refused in one line, status 1")
+    return Row(
+        "a bit of the model file flipped",
+        f"{count * 20} bits: each refused in one line; two of them as a start: status 1",
+    )
 
 
 def model_foreign(folder: Path, count: int, seed: int) -> Row:
@@ -326,7 +331,7 @@ def _signals(folder: Path, count: int, seed: int, number: signal.Signals) -> Row
         shutil.rmtree(place)
     told = f"{count} times at a random moment: {pictures} pictures and {results} lines, no half one under its name"
     if number == signal.SIGKILL:
-        told += f" ({cut} last lines cut off); the next start goes on, and keeps the video that was cut off"
+        told += f" ({cut} last lines cut off); the next start goes on, and leaves no partial file"
         return Row(f"{number.name} during writes", told)
     return Row(f"{number.name} during writes", f"{told}; status 0, ended after", statistics.median(ends))
 

@@ -18,7 +18,7 @@ VirtualPi = Callable[..., subprocess.CompletedProcess[str]]
 def virtual_pi(tmp_path: Path) -> VirtualPi:
     """Runs virtual_pi.py in an empty folder; skips where what the command needs is missing."""
 
-    def run(*words: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(*words: object, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         ready = subprocess.run(
             [sys.executable, PROGRAM, "ready", str(words[0])], capture_output=True, text=True, check=False
         )

@@ -14,7 +14,7 @@ import pytest
 from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
 from tests.deploy.virtual_pi.conftest import VirtualPi
 
-pytestmark = pytest.mark.virtual_pi
+pytestmark = [pytest.mark.virtual_pi, pytest.mark.slow]
 
 # What the interpreter gives for random images: poses and scores as they stand in the file. No OpenCV.
 _POSES = """
