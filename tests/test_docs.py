@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md", "deploy/virtual-pi/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 #: A file beside a SavedModel, and the group of entry points.
