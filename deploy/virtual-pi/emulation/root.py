@@ -172,8 +172,7 @@ def _install_wheels(place: Place) -> None:
 def _install_project(place: Place) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch)
-        _run([sys.executable, "-c", "import sys; from pathlib import Path; import download_wheels; "
-              "download_wheels.build_wheel(Path(sys.argv[1]))", made], cwd=_DEPLOY)  # fmt: skip
+        _run([sys.executable, _DEPLOY / "build_wheel.py", made])
         shutil.rmtree(place.site / "stn_rectify", ignore_errors=True)
         for old in place.site.glob("stn_rectify-*.dist-info"):
             shutil.rmtree(old)
