@@ -30,6 +30,7 @@ from stn_rectify.converters.reading.foreign.frozen_graph import (
     unshaped,
 )
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
+from stn_rectify.converters.reading.graph_check import check_operations
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head
 from stn_rectify.models.network.keras_file import keras_reason
@@ -121,9 +122,12 @@ class _GraphReader:
     def parts(self) -> StnParts:
         graph = self.graph
         site = find_sampler(graph)
+        check_operations(graph, graph.frame, [site.thetas[0]])  # before the sampler is measured, which takes seconds
         pose = self._pose(site)
         kernel, bias, features = self._linear(pose.theta)
         score, class_scores = self._other_outputs(pose.theta, site)
+        check_operations(graph, graph.frame, [features, *score.values()])
+        check_operations(graph, site.rectified, class_scores.values())
         if any(graph.behind(features) is tensor for tensor in score.values()):
             raise ModelFileError(
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "

@@ -121,8 +121,9 @@ def _refuse_loops(graph: FrozenGraph) -> None:
     for tensor in graph.of_frame:
         if tensor.op.type in _CONTROL:
             raise ModelFileError(
-                f"{graph.name}: {described(tensor)} is of a loop or a branch (tf.map_fn, tf.while_loop, tf.cond), for "
-                "which there is no INT8 operator; write it for the whole batch at once"
+                f"{graph.name}: {described(tensor)} is of a loop or a branch (a recurrent layer, tf.map_fn, "
+                "tf.while_loop, tf.cond), for which there is no INT8 operator; write it for the whole batch at once, a "
+                "recurrent layer as Conv1D or Dense"
             )
 
 

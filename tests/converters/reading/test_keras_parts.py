@@ -45,6 +45,8 @@ TRUNKS = {
     "augmentation and dropout": lambda x: layers.Dropout(0.5)(layers.RandomFlip()(x)),
     "swish": lambda x: layers.Conv2D(4, 3, strides=4, activation="silu")(x),
     "transposed convolution": lambda x: layers.Conv2DTranspose(2, 3)(x),
+    "prelu": lambda x: layers.PReLU(alpha_initializer="uniform")(layers.Conv2D(4, 3)(x)),
+    "gelu": lambda x: keras.ops.gelu(layers.Conv2D(4, 3, activation="gelu")(x), approximate=True),
     "separable, pooled": lambda x: layers.GlobalAveragePooling2D()(layers.SeparableConv2D(4, 3)(x)),
 }
 
@@ -75,7 +77,6 @@ REFUSED = {
         lambda x: layers.UpSampling2D(interpolation="bicubic", name="up")(x),
         r"layer 'up' .*operation ResizeBicubic \('[^']*/ResizeBicubic'\) has no TensorFlow Lite operator",
     ),
-    "prelu": (lambda x: layers.PReLU(name="leaky")(x), "layer 'leaky' .* computes in float"),
 }
 
 
@@ -84,6 +85,95 @@ def test_a_layer_without_an_integer_form_is_refused_by_name_and_reason(refused):
     trunk, message = refused
     with pytest.raises(ModelFileError, match=message):
         split_keras_model(stn_with_trunk(trunk))
+
+
+def _rows(x):
+    return layers.Reshape((16, 48))(x)
+
+
+# What is refused, what the message names instead, and that in its place.
+SUBSTITUTES = {
+    "lstm": (lambda x: layers.LSTM(4)(_rows(x)), "Conv1D", lambda x: layers.Conv1D(4, 3)(_rows(x))),
+    "bidirectional": (
+        lambda x: layers.Bidirectional(layers.GRU(4))(_rows(x)),
+        "Conv1D",
+        lambda x: layers.Conv1D(4, 3, padding="same")(_rows(x)),
+    ),
+    "layer normalization": (
+        lambda x: layers.LayerNormalization()(x),
+        "BatchNormalization",
+        lambda x: layers.BatchNormalization()(x),
+    ),
+    "unit normalization": (
+        lambda x: keras.ops.normalize(x),
+        "BatchNormalization",
+        lambda x: layers.BatchNormalization()(x),
+    ),
+    "three dimensions": (
+        lambda x: layers.Conv3D(2, 3)(layers.Reshape((16, 16, 3, 1))(x)),
+        "Conv2D and MaxPooling2D",
+        lambda x: layers.MaxPooling2D()(layers.Conv2D(2, 3)(x)),
+    ),
+    "dilated transposed convolution": (
+        lambda x: layers.Conv2DTranspose(2, 3, dilation_rate=2)(x),
+        "UpSampling2D and a Conv2D",
+        lambda x: layers.Conv2D(2, 3, dilation_rate=2)(layers.UpSampling2D()(x)),
+    ),
+    "bicubic": (
+        lambda x: layers.Resizing(8, 8, interpolation="bicubic")(x),
+        "interpolation='bilinear'",
+        lambda x: layers.Resizing(8, 8, interpolation="bilinear")(x),
+    ),
+    "negative": (lambda x: -x, "-1.0 [*] x", lambda x: -1.0 * x),
+    "square": (lambda x: keras.ops.square(x), "x [*] x", lambda x: x * x),
+    "power": (lambda x: x**3, "x [*] x", lambda x: x * x * x),
+    "division": (
+        lambda x: x / (1 + keras.ops.abs(x)),
+        "keras.ops.rsqrt",
+        lambda x: x * keras.ops.rsqrt(1 + keras.ops.abs(x)),
+    ),
+    "deviation": (
+        lambda x: keras.ops.std(x, axis=(1, 2)),
+        "keras.ops.abs and its mean",
+        lambda x: keras.ops.mean(keras.ops.abs(x), axis=(1, 2)),
+    ),
+    "choice": (
+        lambda x: keras.ops.where(x > 0.5, x, 0.5),
+        "keras.ops.maximum",
+        lambda x: keras.ops.maximum(x, 0.5),
+    ),
+    "product of all": (lambda x: keras.ops.prod(x, axis=-1), "a [*] b", lambda x: x[..., 0] * x[..., 1] * x[..., 2]),
+    "remainder": (lambda x: x % 0.5, "keras.ops.clip", lambda x: keras.ops.clip(x, 0.0, 0.5)),
+    "largest": (lambda x: keras.ops.top_k(x, 1)[0], "keras.ops.max", lambda x: keras.ops.max(x, axis=-1)),
+    "running sum": (
+        lambda x: keras.ops.cumsum(_rows(x), axis=-1),
+        "a Dense layer",
+        lambda x: layers.Dense(48)(_rows(x)),
+    ),
+    "logarithm": (lambda x: keras.ops.log(x + 1), "silu", lambda x: keras.ops.silu(x + 1)),
+    "sine": (lambda x: keras.ops.sin(x), "tanh", lambda x: keras.ops.tanh(x)),
+    "rounding": (lambda x: keras.ops.floor(8 * x), "leave it out", lambda x: 8 * x),
+    **{
+        refused: (
+            lambda x, refused=refused: layers.Conv2D(4, 3, activation=refused)(x),
+            named,
+            lambda x, named=named: layers.Conv2D(4, 3, activation=named)(x),
+        )
+        for refused, named in {
+            "elu": "leaky_relu", "selu": "leaky_relu", "softplus": "relu", "softsign": "tanh", "mish": "silu",
+            "log_sigmoid": "sigmoid", "hard_shrink": "tanh_shrink", "soft_shrink": "tanh_shrink", "squareplus": "relu",
+            "sparse_plus": "relu", "sparsemax": "softmax", "sparse_sigmoid": "hard_sigmoid",
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", quick_ones(SUBSTITUTES, "negative", "softsign"))
+def test_what_is_named_instead_of_a_refused_layer_is_taken(case):
+    refused, named, instead = case
+    with pytest.raises(ModelFileError, match=f"; replace it by .*{named}"):
+        split_keras_model(stn_with_trunk(refused))
+    assert split_keras_model(stn_with_trunk(instead)).transform == "affine"
 
 
 def test_a_recognizer_that_sees_more_than_the_rectified_image_is_refused():
