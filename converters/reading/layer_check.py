@@ -25,8 +25,9 @@ _KNOWN = (
     layers.Concatenate, layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose, layers.Cropping2D, layers.Dense,
     layers.DepthwiseConv2D, layers.Flatten, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D,
     layers.LeakyReLU, layers.MaxPooling2D, layers.Maximum, layers.Minimum, layers.Multiply, layers.Normalization,
-    layers.PReLU, layers.Permute, layers.ReLU, layers.Rescaling, layers.Reshape, layers.Resizing, layers.SeparableConv2D,
-    layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D, QuarterTurns, TurnsApart,
+    layers.PReLU, layers.Permute, layers.ReLU, layers.Rescaling, layers.Reshape, layers.Resizing,
+    layers.SeparableConv2D, layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D,
+    QuarterTurns, TurnsApart,
 )  # fmt: skip
 _KNOWN_ACTIVATIONS = (
     "linear", "relu", "relu6", "sigmoid", "softmax", "tanh", "leaky_relu", "silu", "hard_sigmoid", "hard_silu",

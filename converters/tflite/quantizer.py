@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -212,7 +212,7 @@ def _operands(frozen: Any) -> list[Any]:
     return list(operands.values())
 
 
-def is_fused(op: Any, computed: Set[Any]) -> bool:
+def is_fused(op: Any, computed: set[Any]) -> bool:
     """Tells of an operation without an int8 operator whether TensorFlow makes it part of PRELU or GELU.
 
     Args:
@@ -222,7 +222,7 @@ def is_fused(op: Any, computed: Set[Any]) -> bool:
     return op.type in _FUSED and len(list(_fused_with(op, computed))) == _FUSED[op.type]
 
 
-def _fused_with(op: Any, computed: Set[Any]) -> Iterator[str]:
+def _fused_with(op: Any, computed: set[Any]) -> Iterator[str]:
     """Names of the sums and products of two computed tensors that one of `_FUSED` becomes one operator with."""
     if op.type not in _FUSED or not computed.intersection(t.ref() for t in op.inputs):
         return
@@ -240,7 +240,7 @@ def _fused_with(op: Any, computed: Set[Any]) -> Iterator[str]:
         tensor = readers[0].outputs[0]
 
 
-def _made_of(tensor: Any, source: Any, computed: Set[Any]) -> bool:
+def _made_of(tensor: Any, source: Any, computed: set[Any]) -> bool:
     """Tells whether each number of a tensor is a function of one of ``source`` and constants."""
     while tensor is not source:
         before = _only_source(tensor.op, computed)
@@ -250,7 +250,7 @@ def _made_of(tensor: Any, source: Any, computed: Set[Any]) -> bool:
     return True
 
 
-def _only_source(op: Any, computed: Set[Any]) -> Any:
+def _only_source(op: Any, computed: set[Any]) -> Any:
     """The one computed tensor that an operation of `_OF_EACH_NUMBER` reads; None of any other operation."""
     inputs = [t for t in op.inputs if t.ref() in computed]
     return inputs[0] if op.type in _OF_EACH_NUMBER and len(inputs) == 1 else None

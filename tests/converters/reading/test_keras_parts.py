@@ -176,6 +176,57 @@ def test_what_is_named_instead_of_a_refused_layer_is_taken(case):
     assert split_keras_model(stn_with_trunk(instead)).transform == "affine"
 
 
+def _sampled(image, grid_of=None, name=None):
+    """A small STN of ours on an image; θ is made from another one if it is given."""
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image if grid_of is None else grid_of))
+    size = tuple(image.shape[1:3])
+    return BilinearSampler(name=name)([image, AffineGrid(size, (12, 12))(layers.Dense(6)(seen))])
+
+
+FRAME = keras.Input((16, 16, 3), name="frame")
+HINT = keras.Input((2,), name="hint")
+STRUCTURES = {
+    "one after the other": (
+        lambda: keras.Model(FRAME, _sampled(_sampled(FRAME), name="second")),
+        r"has 2 samplers, one after the other: layer 'second' .*; one can be converted: save each as a model",
+    ),
+    "beside each other": (
+        lambda: keras.Model(FRAME, [_sampled(FRAME), _sampled(FRAME, name="second")]),
+        r"has 2 samplers, beside each other: .* and layer 'second' .*; one can be converted: save each as a model",
+    ),
+    "texts behind the sampler": (
+        lambda: keras.Model(FRAME, layers.Dense(5)(layers.Reshape((12, 36))(_sampled(FRAME)))),
+        r"output of layer .*shape \[None, 12, 5\].*; for a network that reads texts .* NAME\.recognizer\.keras",
+    ),
+    "scaled behind the sampler": (
+        lambda: keras.Model(FRAME, layers.Rescaling(2.0, name="scaled")(_sampled(FRAME))),
+        r"output of layer 'scaled' .*; save the model with the sampler's own image as the output",
+    ),
+    "a second input": (
+        lambda: keras.Model([FRAME, HINT], [_sampled(FRAME), layers.Dense(3)(HINT)]),
+        r"has 2 inputs, 'frame' \[any, 16, 16, 3\], 'hint' \[any, 2\].*: save it with constants for the others",
+    ),
+    "a row of pixels": (
+        lambda: keras.Model(HINT, layers.Dense(6)(HINT)),
+        r"its input is 'hint' \[any, 2\].*: save it with a layer in front",
+    ),
+    "any size": (
+        lambda: (lambda frame: keras.Model(frame, layers.Conv2D(2, 3)(frame)))(keras.Input((None, None, 1))),
+        r"its input is .* \[any, any, any, 1\].*: say the size with --input-shape HxW$",
+    ),
+    "any size and channels": (
+        lambda: (lambda frame: keras.Model(frame, layers.ReLU()(frame)))(keras.Input((8, 8, None))),
+        r"its input is .* \[any, 8, 8, any\].*: say the size with --input-shape HxWxC$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), STRUCTURES.values(), ids=STRUCTURES)
+def test_a_structure_that_a_file_cannot_hold_is_refused_with_what_to_do(make, message):
+    with pytest.raises(ModelFileError, match=message):
+        split_keras_model(make())
+
+
 def test_a_recognizer_that_sees_more_than_the_rectified_image_is_refused():
     model = lightweight_stn((16, 16, 3), width=0.5, features=8)
     rectified, theta, score = model.outputs

@@ -80,5 +80,7 @@ def test_a_prelu_computes_what_it_did_in_float():
 
 
 def test_what_stays_in_float_is_refused_by_node_and_operator():
-    with pytest.raises(ModelFileError, match=r"trunk computes in float .*'[^']*odd[^']*' \(NEG\); replace that by .*-1"):
+    with pytest.raises(
+        ModelFileError, match=r"trunk computes in float .*'[^']*odd[^']*' \(NEG\); replace that by .*-1"
+    ):
         quantize(lambda image: {"out": 2 * tf.negative(image, name="odd")}, IMAGES, (0.0, 1.0), "trunk")
