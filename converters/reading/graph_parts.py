@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from stn_rectify.converters.reading.foreign.borders import MOST_DIFFERENCE, find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
@@ -113,14 +114,25 @@ def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
     inputs = function.structured_input_signature[1]
     if wanted is None or len(inputs) != 1:
         return function
-    ((argument, spec),) = inputs.items()
+    (spec,) = inputs.values()
     if spec.shape.rank != 4:
         return function
     shape = closed_shape(name, spec.shape.as_list(), wanted)
     if spec.shape.as_list() == list(shape):
         return function
-    closed = tf.function(lambda frame: function(**{argument: frame}), autograph=False)
-    return closed.get_concrete_function(tf.TensorSpec(shape, spec.dtype, name=argument))
+    frozen = convert_variables_to_constants_v2(function)
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)
+        # In which order functions were called says nothing once they are one graph, but ties all to its input.
+        computed_from = [source for source in node.input if not source.startswith("^")]
+        del node.input[:]
+        node.input.extend(computed_from)
+        if node.name == frozen.inputs[0].op.name:
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    closed = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    ends = ([closed.graph.get_tensor_by_name(t.name) for t in side] for side in (frozen.inputs, frozen.outputs))
+    return closed.prune(*ends)
 
 
 @dataclass(frozen=True)
