@@ -89,7 +89,7 @@ def closed_shape(model: str, shape: Shape, wanted: tuple[int, ...] | None) -> tu
         raise UsageError(f"{model}: takes any number of channels: give --input-shape {_form(wanted)}xC, too")
     if any(own not in (None, size) for own, size in zip(shape[1:], sizes, strict=True)):
         fixed = _form(["any" if n is None else n for n in shape[1:]])
-        raise UsageError(f"{model}: takes frames of {fixed}, not of --input-shape {_form(wanted)}")
+        raise UsageError(f"{model}: takes frames of {fixed}, not of --input-shape {_form(wanted)}: leave that out")
     return (shape[0], *sizes)
 
 

@@ -17,6 +17,14 @@ from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOL
 from stn_rectify.runtime.errors import DataError, first_line
 
 _NOT_LOADED = "is not a Keras model that can be loaded"
+_OF_PYTORCH = (".pt", ".pth")
+# Models in files that are called otherwise, and what to give instead.
+_OTHER_FILES = {
+    ".tflite": "a finished TensorFlow Lite file: give the .keras file or SavedModel that it was made of",
+    ".onnx": "an ONNX file: give a .keras file, or the folder of a SavedModel (tools such as onnx2tf write one)",
+    ".pb": "a graph of TensorFlow: give the folder of its SavedModel",
+    **dict.fromkeys(_OF_PYTORCH, "a file of PyTorch: build the network in Keras, and give the .keras file"),
+}
 # Names of layers that Keras 2 has, and Keras 3 has not.
 _OF_KERAS_2 = (
     "OpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "LocallyConnected", "ThresholdedReLU",
@@ -107,7 +115,11 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
     if is_hdf5 and file.suffix not in HDF5_SUFFIXES:
         raise DataError(f"{file} is an HDF5 file: rename it to {file.stem}.h5")
     if not is_hdf5 and not zipfile.is_zipfile(file):
-        raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
+        wanted = "an .h5 file" if file.suffix in HDF5_SUFFIXES else "a .keras file"
+        remedy = "was cut short: save the model again, or copy it again"
+        raise DataError(f"{file} is {_OTHER_FILES.get(file.suffix.lower(), f'not {wanted}, or {remedy}')}")
+    if file.suffix.lower() in _OF_PYTORCH:  # a zip archive, too
+        raise DataError(f"{file} is {_OTHER_FILES[file.suffix.lower()]}")
     try:
         _lend_to_lambdas(custom_objects or {})
         is_safe = custom_objects is None
