@@ -20,7 +20,7 @@ _NOT_LOADED = "is not a Keras model that can be loaded"
 _OF_PYTORCH = (".pt", ".pth")
 # Models in files that are called otherwise, and what to give instead.
 _OTHER_FILES = {
-    ".tflite": "a finished TensorFlow Lite file: give the .keras file or SavedModel that it was made of",
+    ".tflite": "a finished TensorFlow Lite file: give the .keras file that it was made of",
     ".onnx": "an ONNX file: give a .keras file, or the folder of a SavedModel (tools such as onnx2tf write one)",
     ".pb": "a graph of TensorFlow: give the folder of its SavedModel",
     **dict.fromkeys(_OF_PYTORCH, "a file of PyTorch: build the network in Keras, and give the .keras file"),

@@ -40,7 +40,7 @@ def test_labels_beyond_the_recognizers_classes_are_refused(tmp_path):
 
 
 OTHER_FILES = {
-    "net.tflite": (b"TFL3", "a finished TensorFlow Lite file: give the .keras file or SavedModel"),
+    "net.tflite": (b"TFL3", "a finished TensorFlow Lite file: give the .keras file"),
     "net.onnx": (b"\x08\x07", "an ONNX file: give a .keras file, or the folder of a SavedModel"),
     "net.pt": (b"PK\x05\x06" + bytes(18), "a file of PyTorch: build the network in Keras"),  # an empty zip archive
     "saved_model.pb": (b"\x08\x01", "a graph of TensorFlow: give the folder of its SavedModel"),
