@@ -17,6 +17,19 @@ from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOL
 from stn_rectify.runtime.errors import DataError, first_line
 
 _NOT_LOADED = "is not a Keras model that can be loaded"
+_OF_PYTORCH = (".pt", ".pth")
+# Models in files that are called otherwise, and what to give instead.
+_OTHER_FILES = {
+    ".tflite": "a finished TensorFlow Lite file: give the .keras file that it was made of",
+    ".onnx": "an ONNX file: give a .keras file, or the folder of a SavedModel (tools such as onnx2tf write one)",
+    ".pb": "a graph of TensorFlow: give the folder of its SavedModel",
+    **dict.fromkeys(_OF_PYTORCH, "a file of PyTorch: build the network in Keras, and give the .keras file"),
+}
+# Names of layers that Keras 2 has, and Keras 3 has not.
+_OF_KERAS_2 = (
+    "OpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "LocallyConnected", "ThresholdedReLU",
+    "SyncBatchNormalization", "CuDNN", "RandomHeight", "RandomWidth", "DenseFeatures", "TensorFlowOpLayer",
+)  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -102,7 +115,11 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
     if is_hdf5 and file.suffix not in HDF5_SUFFIXES:
         raise DataError(f"{file} is an HDF5 file: rename it to {file.stem}.h5")
     if not is_hdf5 and not zipfile.is_zipfile(file):
-        raise DataError(f"{file} is not a .keras file, or was cut short: save the model again, or copy it again")
+        wanted = "an .h5 file" if file.suffix in HDF5_SUFFIXES else "a .keras file"
+        remedy = "was cut short: save the model again, or copy it again"
+        raise DataError(f"{file} is {_OTHER_FILES.get(file.suffix.lower(), f'not {wanted}, or {remedy}')}")
+    if file.suffix.lower() in _OF_PYTORCH:  # a zip archive, too
+        raise DataError(f"{file} is {_OTHER_FILES[file.suffix.lower()]}")
     try:
         _lend_to_lambdas(custom_objects or {})
         is_safe = custom_objects is None
@@ -111,8 +128,8 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
                 file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=is_safe
             )
     except Exception as error:  # Keras raises whatever its parts raise
-        problem = f"{file} {_reason(error)}"
-        only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)
+        problem = f"{file} {_reason(error, has_code=custom_objects is not None)}"
+        only_there = is_hdf5 and (_NOT_LOADED in problem or any(name in problem for name in _OF_KERAS_2))
         raise (LegacyFileError if only_there else DataError)(problem) from error
 
 
@@ -157,12 +174,19 @@ def _unknown_name(error: BaseException | None) -> str | None:
     return None
 
 
-def _reason(error: Exception) -> str:
-    """Gives the reason why a file cannot be loaded, and what to do, in one line."""
+def _reason(error: Exception, *, has_code: bool) -> str:
+    """Gives the reason why a file cannot be loaded, and what to do, in one line.
+
+    Args:
+        error: what Keras raised.
+        has_code: whether it was given classes and functions.
+    """
     message = str(error)
-    missing = re.search(r"Could not locate (class|function) '([^']+)'", message)
+    missing = re.search(r"(?:Could not locate|Unknown) ([\w ]+?):? '([^']+)'", message)  # of .keras, and of .h5 files
     if missing is not None:
         kind, name = missing.groups()
+        if has_code:
+            return f"needs the {kind} {name!r}, which the file of --custom-objects lacks: define or import it there"
         return (
             f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
             "it (runs its code), or export the model as a SavedModel"

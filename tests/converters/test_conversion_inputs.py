@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.networks.stn import read_stn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.runtime.errors import DataError, UsageError
 from tests.converters.keras_models import save_frames, save_recognizing_model, stn_with_trunk
@@ -36,3 +37,20 @@ def test_labels_beyond_the_recognizers_classes_are_refused(tmp_path):
     frames = save_frames(tmp_path, (32, 32, 1), 12, labels=np.full(12, 5))
     with pytest.raises(DataError, match=r"frames1\.npz: label 5 is no class of the recognizer"):
         convert(model, tmp_path / "out", ConversionOptions(frames))
+
+
+OTHER_FILES = {
+    "net.tflite": (b"TFL3", "a finished TensorFlow Lite file: give the .keras file"),
+    "net.onnx": (b"\x08\x07", "an ONNX file: give a .keras file, or the folder of a SavedModel"),
+    "net.pt": (b"PK\x05\x06" + bytes(18), "a file of PyTorch: build the network in Keras"),  # an empty zip archive
+    "saved_model.pb": (b"\x08\x01", "a graph of TensorFlow: give the folder of its SavedModel"),
+    "net.h5": (b"hello", r"not an \.h5 file, or was cut short"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+def test_a_file_of_another_kind_is_told_with_what_to_give_instead(tmp_path, name):
+    content, message = OTHER_FILES[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name} is {message}"):
+        read_stn(tmp_path / name, ConversionOptions(tmp_path))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, described, linear_source
+from stn_rectify.converters.reading.stn_parts import SEVERAL_SAMPLERS
 from stn_rectify.runtime.errors import ModelFileError
 
 # Operations that read at computed places, and which of their inputs says where.
@@ -60,6 +61,7 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
+    _refuse_series(graph, reads)
     _refuse_features(graph, [op.inputs[0] for op in reads])
     places = [op.inputs[_READS_AT[op.type]] for op in reads]
     thetas = _thetas(graph, places)
@@ -74,8 +76,7 @@ def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     gates = list(graph.gates(places, rows, graph.frame))
     if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
         raise ModelFileError(
-            f"{graph.name}: has several samplers, each with a theta of its own; one can be converted: save the part of "
-            "the model up to the first one's image as a model"
+            f"{graph.name}: has several samplers, beside each other, each with a theta of its own; {SEVERAL_SAMPLERS}"
         )
     if not gates:
         raise ModelFileError(
@@ -121,8 +122,20 @@ def _refuse_loops(graph: FrozenGraph) -> None:
     for tensor in graph.of_frame:
         if tensor.op.type in _CONTROL:
             raise ModelFileError(
-                f"{graph.name}: {described(tensor)} is of a loop or a branch (tf.map_fn, tf.while_loop, tf.cond), for "
-                "which there is no INT8 operator; write it for the whole batch at once"
+                f"{graph.name}: {described(tensor)} is of a loop or a branch (a recurrent layer, tf.map_fn, "
+                "tf.while_loop, tf.cond), for which there is no INT8 operator; write it for the whole batch at once, a "
+                "recurrent layer as Conv1D or Dense"
+            )
+
+
+def _refuse_series(graph: FrozenGraph, reads: Sequence[Any]) -> None:
+    """Refuses a sampler of what another makes."""
+    for op in reads:
+        of_others = [other for other in reads if other is not op and graph.depends([op.inputs[0]], other.outputs[0])]
+        if of_others:
+            raise ModelFileError(
+                f"{graph.name}: has several samplers, one after the other: {described(op.outputs[0])} reads what "
+                f"{described(of_others[0].outputs[0])} gives; {SEVERAL_SAMPLERS}"
             )
 
 
@@ -134,5 +147,5 @@ def _refuse_features(graph: FrozenGraph, images: Sequence[Any]) -> None:
             if op.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "MaxPool"):
                 raise ModelFileError(
                     f"{graph.name}: samples the output of node {op.name!r} ({op.type}), not the frame; the sampler "
-                    "must read the frame itself"
+                    "must read the frame itself: train it with the sampler on the frame, and those layers behind it"
                 )
