@@ -209,7 +209,7 @@ class BackgroundSink(ResultSink):
         """Writes what waits, as long as there is time, and closes the sink. A sink that hangs is left to itself.
 
         Raises:
-            StnRectifyError: what writing or closing has raised.
+            StnRectifyError: what writing or closing has raised; or if the time is over though nothing hurries the run.
         """
         with self._changed:
             was_closing, self._is_closing = self._is_closing, True
@@ -221,7 +221,10 @@ class BackgroundSink(ResultSink):
         if self._thread.is_alive():
             with self._changed:
                 self._drop_queue()
-            self._report(f"{self.name}: does not take the last results, and is left to itself")
+            left = f"{self.name}: does not take the last results, and is left to itself"
+            if not self._end.is_hurried:
+                raise StnRectifyError(left)
+            self._report(left)
         self._raise_error()
 
     def _raise_error(self) -> None:

@@ -116,6 +116,17 @@ def test_the_end_does_not_wait_for_a_place_that_hangs(place: Place) -> None:
     assert not place.is_closed
 
 
+def test_a_run_that_nobody_hurries_and_that_loses_its_last_results_ends_in_an_error(place: Place) -> None:
+    place.may_go_on.clear()
+    sink = BackgroundSink(lambda: place, "place", end=TimeToEnd(longest_s=0.2))
+    sink.write(captured(0), result())
+    sink.write(captured(1), result())
+    with pytest.raises(StnRectifyError, match="^place: does not take the last results"):
+        sink.close()
+    assert sink.dropped == 1  # the other one is being written
+    sink.close()
+
+
 def test_a_place_that_may_be_mended_is_tried_again(place: Place) -> None:
     said: list[str] = []
     with BackgroundSink(lambda: place, "place", report=said.append) as sink:
