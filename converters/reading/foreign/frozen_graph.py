@@ -19,7 +19,8 @@ from stn_rectify.runtime.errors import ModelFileError
 # Operations that look at the shape of a tensor only: what they give does not depend on its numbers.
 _OF_SHAPES = ("Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike")
 _LINEAR = ("Add", "AddV2", "BiasAdd", "MatMul", "Mul", "RealDiv", "Sub")
-_PASSING_ON = ("Identity", "IdentityN", "StopGradient", "Reshape", "EnsureShape", "Squeeze", "ExpandDims")
+_KEEPING_SHAPE = ("Identity", "IdentityN", "StopGradient", "EnsureShape")
+_PASSING_ON = (*_KEEPING_SHAPE, "Reshape", "Squeeze", "ExpandDims")
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,20 @@ class FrozenGraph:
 
     def behind(self, tensor: Any) -> Any:
         """The tensor that operations which change no number and no shape pass on."""
-        while (source := _passed_on(tensor)) is not None and source.shape.as_list() == tensor.shape.as_list():
+        while (source := _passed_on(tensor)) is not None:
+            if tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor):
+                break
             tensor = source
         return tensor
+
+    def is_frame(self, tensor: Any) -> bool:
+        """Tells whether a tensor is the frame, in another shape or order of axes perhaps."""
+        while tensor is not self.frame:
+            source = tensor.op.inputs[0] if tensor.op.type == "Transpose" else _passed_on(tensor)
+            if source is None:
+                return False
+            tensor = source
+        return True
 
     # What depends on what
 
@@ -252,6 +264,10 @@ def _passed_on(tensor: Any) -> Any:
     """The tensor whose numbers another is, perhaps in another shape; None where an operation changes them."""
     op = tensor.op
     return op.inputs[tensor.value_index if op.type == "IdentityN" else 0] if op.type in _PASSING_ON else None
+
+
+def _same_shape(one: Any, other: Any) -> bool:
+    return one.shape.rank is not None and other.shape.rank is not None and one.shape.as_list() == other.shape.as_list()
 
 
 def unshaped(tensor: Any) -> Any:
