@@ -288,3 +288,68 @@ def spline_of_our_points(frame):
     """Sixteen control points where ours are, but other numbers, and another lattice of pixels; a border that fades."""
     shifts = foreign.localization(SHAPE, 32, np.zeros(32))(frame)
     return foreign.ThinPlateSpline((24, 24), (4, 4), "zeros", 24 / 23)([frame, shifts])
+
+
+def on_trunk(make_trunk):
+    """A style with a localization network of another kind; its statistics are those of frames, as after training."""
+
+    def build(frame):
+        return a_trunk(make_trunk, frame)
+
+    return build
+
+
+def prelu(frame):
+    seen = layers.Conv2D(8, 3, strides=2)(frame)
+    seen = layers.PReLU(alpha_initializer=keras.initializers.Constant(0.2), shared_axes=[1, 2])(seen)
+    return layers.Conv2D(12, 3, strides=2, activation="relu")(seen)
+
+
+def branches(frame):
+    """Two ways that meet twice, as a sum and side by side."""
+    seen = layers.Conv2D(8, 3, padding="same", strides=2, activation="relu")(frame)
+    one = layers.SeparableConv2D(8, 3, padding="same", activation="relu6")(seen)
+    two = layers.AveragePooling2D(2)(layers.Add()([seen, one]))
+    return layers.Concatenate()([layers.LeakyReLU(0.1)(layers.Conv2D(8, 3)(two)), layers.Conv2D(4, 3)(two)])
+
+
+def mobile_net(frame):
+    return keras.applications.MobileNet(input_shape=frame.shape[1:], alpha=0.25, include_top=False, weights=None)(frame)
+
+
+def mobile_net_v2(frame):
+    make = keras.applications.MobileNetV2
+    return make(input_shape=frame.shape[1:], alpha=0.35, include_top=False, weights=None)(frame)
+
+
+def start_of_res_net(frame):
+    whole = keras.applications.ResNet50V2(input_shape=frame.shape[1:], include_top=False, weights=None)
+    return keras.Model(whole.input, whole.get_layer("conv2_block1_out").output)(frame)
+
+
+def start_of_efficient_net(frame):
+    """It scales and normalises by itself."""
+    whole = keras.applications.EfficientNetB0(input_shape=frame.shape[1:], include_top=False, weights=None)
+    return keras.Model(whole.input, whole.get_layer("block2a_project_bn").output)(frame * 255.0)
+
+
+def of_an_angle_alone(frame):
+    return of_an_angle(frame, foreign.localization(frame.shape[1:])(frame))
+
+
+def of_the_nearest_pixel(frame):
+    return nearest(frame, foreign.localization(frame.shape[1:])(frame))
+
+
+def of_feature_maps(frame):
+    return of_features(frame, foreign.localization(frame.shape[1:])(frame))
+
+
+def with_border(border):
+    """A style whose sampler does something else outside the frame."""
+    return lambda frame: foreign.BilinearInterpolation(SIZE, "W", border)([frame, foreign.localization(SHAPE)(frame)])
+
+
+def read_by(style):
+    """A style whose image a classifier reads."""
+    return lambda frame: classes(style(frame))
