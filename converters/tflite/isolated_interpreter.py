@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,11 @@ class IsolatedInterpreter(Closing):
         StnRectifyError: if the package cannot be imported.
     """
 
+    #: Name and version of the interpreter's package.
+    package: str
+    _pipe: Connection
+    _process: SpawnProcess
+
     def __init__(self, package: str | None = None) -> None:
         self._wanted, self._is_waiting, self._is_open = _chosen(package), False, True
         rested = None if _resting is None else _resting.pop(self._wanted, None)
@@ -99,8 +105,7 @@ class IsolatedInterpreter(Closing):
         self._process = context.Process(target=_serve, args=(theirs, package), daemon=True)
         self._process.start()
         theirs.close()
-        #: Name and version of the interpreter's package.
-        self.package: str = self._answer()
+        self.package = self._answer()
 
     def close(self) -> None:
         """Ends the process, or lets it rest (`interpreters_kept`)."""
