@@ -150,7 +150,7 @@ class SamplerProbe:
             poses = np.concatenate([poses, np.repeat(poses[-1:], missing, axis=0)])
             some = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
             made.append(np.asarray(self._sample(some, poses), np.float64)[: step - missing])
-        return (np.concatenate(made) - self.levels.offset) / self.levels.factor
+        return np.asarray((np.concatenate(made) - self.levels.offset) / self.levels.factor)
 
     def _found_levels(self) -> Levels:
         """Of what most of the image shows, black and white frames being seen."""
@@ -181,7 +181,6 @@ class SamplerProbe:
         if found is None:
             found = fit_projective(thetas, places, start, spread)
         if found is None or not found.residual_px <= MOST_RESIDUAL_PX:
-            found = self._spline(thetas, places, start, spread)
             return self._spline(thetas, places, start, spread)
         return PoseMap(found.K, found.k, found.residual_px, start, spread)
 

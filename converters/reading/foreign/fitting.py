@@ -214,7 +214,7 @@ def pixel_centres(size: tuple[int, ...]) -> FloatArray:
     """The centres of an image's pixels in normalised coordinates, row by row, [h · w, 2]."""
     rows, columns = size
     i, j = np.mgrid[0:rows, 0:columns]
-    return np.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], axis=-1).reshape(-1, 2)
+    return np.asarray(np.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], axis=-1).reshape(-1, 2))
 
 
 def _unmirrored(places: Places) -> npt.NDArray[np.bool_]:

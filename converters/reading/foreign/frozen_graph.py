@@ -65,6 +65,7 @@ class FrozenGraph:
 
     def __init__(self, name: str, concrete: Any) -> None:
         self.name = name
+        self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
         self._frozen = convert_variables_to_constants_v2(concrete)
         inputs = self._frozen.inputs
         if len(inputs) != 1 or inputs[0].shape.rank != 4 or None in inputs[0].shape[1:]:
@@ -221,7 +222,10 @@ class FrozenGraph:
 
     def part(self, starts: Sequence[Any], ends: Sequence[Any]) -> Any:
         """The function from some tensors to others."""
-        return self._frozen.prune(list(starts), list(ends))
+        names = tuple(t.name for t in starts), tuple(t.name for t in ends)
+        if names not in self._parts:  # each is a copy of the graph, which takes a second where that is large
+            self._parts[names] = self._frozen.prune(list(starts), list(ends))
+        return self._parts[names]
 
     def function(self, start: Any, ends: dict[str, Any]) -> TensorFunction:
         """The function from one tensor to named ones."""
