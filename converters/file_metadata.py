@@ -1,4 +1,4 @@
-"""metadata.json and labels.txt, appended to a flatbuffer as a zip archive (docs/model-file.md)."""
+"""metadata.json and labels.txt, appended to a flatbuffer as a zip archive (docs/reference/model-file.md)."""
 
 from __future__ import annotations
 

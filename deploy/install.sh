@@ -99,6 +99,9 @@ install_all() {
     [ -n "$root" ] || enable_service
     version=$("$home/bin/$NAME" --version) || die "$home/bin/$NAME does not run, see above"
     say "installed $version in $environment"
+    case $version in
+        *tflite-runtime*) say "ai-edge-litert runs the networks faster: run this again with litert among the --extras" ;;
+    esac
     if [ -z "$root" ] && [ $start = yes ]; then start_service; fi
     clear_away
 }

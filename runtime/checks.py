@@ -15,7 +15,7 @@ from typing import TypeGuard, TypeVar
 
 import numpy as np
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, shown
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -44,7 +44,7 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     """
     if not is_whole(value) or value < least or (most is not None and value > most):
         wanted = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
-        raise UsageError(f"{name} is {value!r:.80}: must be {wanted}")
+        raise UsageError(f"{name} is {shown(value)}: must be {wanted}")
     return int(value)
 
 
@@ -62,7 +62,7 @@ def check_real(name: str, value: object, wanted: str, *, least: float = -math.in
         UsageError: if it is something else.
     """
     if not is_real(value) or not least <= value <= most:
-        raise UsageError(f"{name} is {value!r:.80}: must be {wanted}")
+        raise UsageError(f"{name} is {shown(value)}: must be {wanted}")
     return float(value)
 
 
@@ -78,7 +78,7 @@ def check_positive(name: str, value: object, *, infinite: bool = False) -> float
         UsageError: if it is something else.
     """
     if not is_real(value) or not value > 0 or (math.isinf(value) and not infinite):
-        raise UsageError(f"{name} is {value!r:.80}: must be a number above 0")
+        raise UsageError(f"{name} is {shown(value)}: must be a number above 0")
     return float(value)
 
 
@@ -89,7 +89,7 @@ def check_flag(name: str, value: object) -> bool:
         UsageError: if it is something else.
     """
     if not isinstance(value, bool | np.bool_):
-        raise UsageError(f"{name} is {value!r:.80}: must be True or False")
+        raise UsageError(f"{name} is {shown(value)}: must be True or False")
     return bool(value)
 
 
@@ -103,7 +103,7 @@ def check_choice(name: str, value: object, words: Iterable[_Word]) -> _Word:
     for word in choices:
         if isinstance(value, str) and value == word:
             return word
-    raise UsageError(f"{name} is {value!r:.80}: choose {_listed([repr(str(word)) for word in choices])}")
+    raise UsageError(f"{name} is {shown(value)}: choose {_listed([repr(str(word)) for word in choices])}")
 
 
 def check_path(name: str, value: object, *, is_address: bool = False) -> str | PathLike[str]:
@@ -122,9 +122,9 @@ def check_path(name: str, value: object, *, is_address: bool = False) -> str | P
     if isinstance(value, PathLike) and isinstance(value.__fspath__(), bytes):
         value = os.fsdecode(value.__fspath__())
     if not isinstance(value, str | PathLike):
-        raise UsageError(f"{name} is {value!r:.80}: must be a path, as text or a pathlib.Path")
+        raise UsageError(f"{name} is {shown(value)}: must be a path, as text or a pathlib.Path")
     if not is_address and "\0" in os.fspath(value):
-        raise UsageError(f"{name} is {os.fspath(value)!r:.80}: has a zero in it, which no path has")
+        raise UsageError(f"{name} is {shown(os.fspath(value))}: has a zero in it, which no path has")
     return value
 
 
@@ -135,7 +135,7 @@ def check_text(name: str, value: object) -> str:
         UsageError: if it is something else.
     """
     if not isinstance(value, str):
-        raise UsageError(f"{name} is {value!r:.80}: must be a text (str)")
+        raise UsageError(f"{name} is {shown(value)}: must be a text (str)")
     return value
 
 
@@ -152,7 +152,7 @@ def check_instance(name: str, value: object, kind: type | UnionType, wanted: str
         UsageError: if it is something else.
     """
     if not isinstance(value, kind):
-        raise UsageError(f"{name} is {value!r:.80}: must be {wanted}")
+        raise UsageError(f"{name} is {shown(value)}: must be {wanted}")
 
 
 def _listed(words: list[str]) -> str:

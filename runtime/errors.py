@@ -41,3 +41,11 @@ def warn(message: str) -> None:
 def first_line(error: BaseException) -> str:
     """The first line of what an error of another library says; its type where it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def shown(value: object) -> str:
+    """A value that somebody gave, in one line of a message: 80 characters at most, of an array what it is."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and shape and dtype is not None:
+        return f"an array {list(shape)} of {dtype}"
+    return f"{' '.join(repr(value).split()):.80}"

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_whole
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.images.given import ImageLike, given_image
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.rectifying.locator import nowhere
+from stn_rectify.runtime.rectifying.pixels.preprocess import check_frame
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.refining.turning import TurnVote
 from stn_rectify.runtime.rectifying.tracking.following import TargetFollower
@@ -114,7 +116,7 @@ class Pipeline:
         >>> def read(image):  # doctest: +SKIP
         ...     return cv2.QRCodeDetector().detectAndDecode(image)[0] or None
         >>> pipeline = Pipeline(rectifier, recognizer=read)
-        >>> pipeline.process(frame).result.label
+        >>> pipeline.process("photo.jpg").result.label
         'AB12 CD3'
 
         Several targets, followed:
@@ -159,6 +161,7 @@ class Pipeline:
         )
         self._check(rectifier)
         self._rule = self._rule_for(rectifier)
+        self._handed_over = 0
 
     @property
     def rectifier(self) -> Rectifier:
@@ -254,13 +257,20 @@ class Pipeline:
         self.__dict__.update(other.__dict__)
         return old
 
-    def process(self, captured: CapturedFrame) -> Processed:
+    def process(self, captured: CapturedFrame | ImageLike) -> Processed:
         """Takes the next frame.
+
+        Args:
+            captured: a frame of a `FrameSource`; or what `Rectifier.rectify` takes, an array, path, bytes, open file or
+                Pillow image, which is then captured now, numbered from 0 on, and called ``"array"`` if it is one.
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape.
+            SourceError: if an image cannot be read.
         """
         started = time.perf_counter()
+        if not isinstance(captured, CapturedFrame):
+            captured = self._captured(captured)
         frame = replace(captured, image=self._view.apply(captured.image))
         locations = self._locate(frame)
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
@@ -273,6 +283,14 @@ class Pipeline:
             latency_ms = _ms_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
         return Processed(frame, targets[0], False, tuple(targets), self._rule, captured, self._view)
+
+    def _captured(self, given: ImageLike) -> CapturedFrame:
+        """An image that an app hands over, as a frame."""
+        image = given_image(given)
+        checked = check_frame(given if image is None else image.pixels, self._rectifier.model.metadata.input)
+        self._handed_over += 1
+        name = "array" if image is None else image.name
+        return CapturedFrame(name, self._handed_over - 1, time.time(), checked, is_still=image is not None)
 
     def _check(self, rectifier: Rectifier) -> None:
         if self._stages.smoother is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,10 @@ PAGES = [
 _NO_MODULES = {"stn_rectify.json", "stn_rectify.recognizers"}
 #: The models' cards have links, too, but no Python.
 LINKED_PAGES = [*PAGES, *sorted((ROOT / "runtime" / "data").glob("*.md"))]
+_SETUP = configparser.ConfigParser()
+_SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+#: Of the repository: setup.cfg is the place that has it.
+ADDRESS = _SETUP["metadata"]["url"]
 DEMO = ROOT / "runtime" / "data" / "demo.jpg"
 
 
@@ -120,10 +127,60 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
-        if re.match(r"\w+:", link):  # to another site
-            continue
         file, _, anchor = link.partition("#")
-        target = page.parent / file if file else page
+        if link.startswith(f"{ADDRESS}/"):  # into the repository, from where there is none around the page
+            target = ROOT / re.sub(r"^/(blob|tree|raw)/main/", "", file.removeprefix(ADDRESS))
+        elif re.match(r"\w+:", link):  # to another site
+            continue
+        else:
+            target = page.parent / file if file else page
         assert target.exists(), link
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target), link
+
+
+def test_all_addresses_of_the_project_begin_with_the_one_in_setup_cfg() -> None:
+    named = [line.split(" = ")[1] for line in _SETUP["metadata"]["project_urls"].strip().splitlines()]
+    assert [one for one in named if one != ADDRESS and not one.startswith(f"{ADDRESS}/")] == []
+
+
+def test_links_of_the_readme_lead_on_from_a_package_index() -> None:
+    """There is no repository around that page, so a relative link leads nowhere."""
+    text = without_code(ROOT / "README.md")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith(f"{ADDRESS}/")] == []
+    pictures = re.findall(r"!\[[^]]*\]\(([^)\s]+)\)", text)
+    assert pictures
+    assert all("/raw/" in link for link in pictures), "a blob is a page, no picture"
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lists_and_tables_are_read_alike_everywhere(page: Path) -> None:
+    """GitHub takes a list right behind a line of text; for mkdocs it is text. A table ends at an empty line only."""
+    for block in re.split(r"\n\s*\n", without_code(page)):
+        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+        items = [bool(re.match(r"- |\d+\. ", line)) for line in lines]
+        rows = [line.startswith("|") for line in lines]
+        assert not any(items) or items[0], block
+        assert not any(rows) or all(rows), block
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Links and their anchors, the pages outside docs/, the list of pages, and what pdoc says of the API."""
+    pytest.importorskip("material", reason="the extra docs builds the site")
+    pytest.importorskip("pdoc")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert 'href="guides/at-a-pi.html"' in page
+    assert 'href="api/index.html"' in page
+    assert "SaveSink" in (tmp_path / "site" / "api" / "stn_rectify" / "runtime.html").read_text(encoding="utf-8")
+    readme = (tmp_path / "site" / "overview.html").read_text(encoding="utf-8")
+    assert 'src="demo.jpg"' in readme
+    assert 'href="guides/at-a-pi.html"' in readme, "and not to the repository, whose page is another"
+    card = (tmp_path / "site" / "models" / "plates.html").read_text(encoding="utf-8")
+    assert 'href="../reference/model-file.html#refinement"' in card
+    assert f'href="{ADDRESS}/blob/main/models/data/plates.keras"' in card

@@ -40,6 +40,13 @@ def test_an_example_is_short_and_listed(path: Path) -> None:
     assert f"]({path.name})" in (EXAMPLES / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} - {"web_app.py"}))
+def test_an_example_without_its_words_says_so_in_a_line(name: str) -> None:
+    """But for the web app, which needs none."""
+    done = run(name)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+
+
 def test_one_image(tmp_path: Path) -> None:
     done = run("rectify_image.py", DEMO, tmp_path / "upright.png")
     assert done.returncode == 0, done.stderr
@@ -90,12 +97,12 @@ def test_boxes_of_a_detector_of_ones_own(tmp_path: Path) -> None:
         corners = np.array([[left, 120], [left + 240, 140], [left + 230, 370], [left + 10, 350]], np.float32)
         matrix = cv2.getPerspectiveTransform(outer, corners)
         cv2.warpPerspective(page, matrix, (640, 480), dst=frame, borderMode=cv2.BORDER_TRANSPARENT)
-    path = tmp_path / "codes.png"
+    path, made = tmp_path / "codes.png", tmp_path / "made" / "codes"
     cv2.imwrite(str(path), frame)
-    done = run("own_detector.py", path)
+    done = run("own_detector.py", made.parent, path)
     assert done.returncode == 0, done.stderr
-    assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == [f"{path}.0.png", f"{path}.1.png"]
-    texts = {cv2.QRCodeDetector().detectAndDecode(cv2.imread(f"{path}.{k}.png"))[0] for k in (0, 1)}
+    assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == [f"{made}.0.png", f"{made}.1.png"]
+    texts = {cv2.QRCodeDetector().detectAndDecode(cv2.imread(f"{made}.{k}.png"))[0] for k in (0, 1)}
     assert texts == {"first", "second"}
 
 
@@ -136,3 +143,17 @@ def test_a_web_app(web_app: str) -> None:
     assert image.shape[0] > 100
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(web_app, b"no image", timeout=60)
+
+
+def test_drawn_frames_are_what_the_commands_take(tmp_path: Path) -> None:
+    from stn_rectify.runtime.annotations import read_annotations
+
+    script = ROOT / "docs" / "sample" / "frames.py"
+    command = [sys.executable, script, tmp_path / "frames", "--count", "6"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    read = read_annotations(tmp_path / "frames")
+    assert len(read.frames) == 6
+    kinds = {frame.path.stem.split("-")[1]: len(frame.targets) for frame in read.frames}
+    assert all(count == (kind != "empty") for kind, count in kinds.items())
+    assert sum(kinds.values()) >= 3

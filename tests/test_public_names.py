@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,32 @@ def test_the_public_names_are_these(module: str) -> None:
     assert sorted(loaded.__all__) == sorted(PUBLIC[module].split())
     for name in loaded.__all__:
         assert getattr(loaded, name) is not None
+
+
+def test_names_of_the_runtime_are_loaded_when_they_are_used_from_where_types_are_checked() -> None:
+    """Importing it loads nothing; all else is as if it had."""
+    code = (
+        "import sys\nimport stn_rectify.runtime as runtime\nassert not {'numpy', 'cv2', 'PIL'} & set(sys.modules)\n"
+        "assert set(runtime.__all__) <= set(dir(runtime)) and runtime.geometry.UNIT_CORNERS is not None\n"
+        "from stn_rectify.runtime import *\n"
+        "assert Rectifier is runtime.Rectifier and __version__ == runtime.__version__"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    tree = ast.parse((ROOT / "runtime" / "__init__.py").read_text(encoding="utf-8"))
+    checked = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    runtime = importlib.import_module("stn_rectify.runtime")
+    assert set(checked) | {"__version__"} == set(runtime.__all__)
+    for name, module in checked.items():
+        assert getattr(runtime, name) is getattr(importlib.import_module(str(module)), name), name
+    with pytest.raises(AttributeError, match="no attribute 'rectifyer'"):
+        _ = runtime.rectifyer
 
 
 def test_no_other_file_says_that_its_names_are_public() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 _Value = TypeVar("_Value")
@@ -32,3 +34,21 @@ def wait_for(awaited: str, look: Callable[[], _Value], *, told: Callable[[], obj
             raise AssertionError(f"waited {DEADLINE_S:g} s in vain for {awaited}: {value if told is None else told()}")
         time.sleep(0.02)
     return value
+
+
+def sleeps(process: subprocess.Popen[bytes]) -> bool:
+    """Tells whether its main thread waits in the kernel."""
+    stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "S"
+
+
+def wait_until_it_waits(process: subprocess.Popen[bytes]) -> None:
+    """Waits until the main thread of a process has been seen to wait many times in a row."""
+    asleep = 0
+
+    def has_slept() -> bool:
+        nonlocal asleep
+        asleep = asleep + 1 if sleeps(process) else 0
+        return asleep == 20
+
+    wait_for("a process that waits", has_slept)

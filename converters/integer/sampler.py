@@ -5,7 +5,7 @@ the rows, one multiplication of int64 makes the two products and their sum: (a +
 in its upper half. Shifts by whole bytes are made by reading the same memory as bytes (BITCAST), moving it by some
 (CONCATENATION, SLICE) and reading it back: several times faster than RIGHT_SHIFT. Little-endian.
 
-What was tried, and what it costs: docs/sampler-speed.md.
+What was tried, and what it costs: docs/laboratory/sampler-speed.md.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class RecognizerNetwork(ClassifierNetwork):
         return RecognizerReference(frames, self.assembly.alone)
 
     def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> RecognizerMetadata:
-        """The content of metadata.json (docs/model-file.md)."""
+        """The content of metadata.json (docs/reference/model-file.md)."""
         scores = self.assembly.scores
         *steps, classes = self.model.output_shape[1:]
         parameters, macs = network_cost(self.flatbuffer)

@@ -43,7 +43,7 @@ from stn_rectify.runtime.model.metadata import MAX_MARGIN, InputSpec, Metadata, 
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, ModelFile
 from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
 
-_MOST_LEVELS = 2.5  # docs/integer-sampler.md
+_MOST_LEVELS = 2.5  # docs/reference/integer-sampler.md
 
 
 @dataclass(frozen=True)

@@ -29,4 +29,6 @@ async def main(video: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python asyncio_frames.py VIDEO")
     asyncio.run(main(sys.argv[1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from stn_rectify.runtime import ImageSource, Rectifier, StnRectifyError
+from stn_rectify.runtime import Rectifier, StnRectifyError
 
 rectifier: Rectifier  # one in each process
 
@@ -20,8 +20,7 @@ def open_rectifier() -> None:
 def rectify(job: tuple[Path, Path]) -> str:
     path, out = job
     try:
-        (frame,) = ImageSource(path)
-        result = rectifier.rectify(frame.image)
+        result = rectifier.rectify(path)
     except StnRectifyError as error:  # the others go on
         return str(error)
     cv2.imwrite(str(out / f"{path.name}.png"), result.image)
@@ -29,6 +28,8 @@ def rectify(job: tuple[Path, Path]) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python folder_in_processes.py FOLDER OUT")
     photos, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(exist_ok=True)
     jobs = [(path, out) for path in sorted(photos.iterdir()) if path.is_file()]

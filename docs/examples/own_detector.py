@@ -1,6 +1,7 @@
-"""Makes upright what a detector of one's own has found, here all that is bright: python own_detector.py IMAGE..."""
+"""Makes upright what one's own detector has found, here all that is bright: python own_detector.py FOLDER IMAGE..."""
 
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +21,12 @@ def find_boxes(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python own_detector.py FOLDER IMAGE...")
+    folder = Path(sys.argv[1])
+    folder.mkdir(exist_ok=True)
     with Rectifier(margin=0.02) as rectifier:
-        for frame in ImageSource(sys.argv[1:]):
+        for frame in ImageSource(sys.argv[2:]):
             for result in rectifier.rectify_all(frame.image, boxes=find_boxes(frame.image)):
-                file = f"{frame.source}.{result.box}.png"
-                cv2.imwrite(file, result.image)
+                file = result.save(folder / f"{Path(frame.source).stem}.{result.box}.png")
                 print(f"{file}: score {result.score:.2f}")

@@ -16,6 +16,8 @@ def read_code(image: npt.NDArray[np.uint8]) -> str | None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python own_recognizer.py IMAGE...")
     with Rectifier() as rectifier:
         pipeline = Pipeline(rectifier, rule=MissRule(min_score=0.5), recognizer=read_code)
         for frame in ImageSource(sys.argv[1:]):

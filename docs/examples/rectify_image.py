@@ -4,6 +4,8 @@ import sys
 
 from stn_rectify.runtime import Rectifier, StnRectifyError
 
+if len(sys.argv) != 3:
+    sys.exit("usage: python rectify_image.py IMAGE OUT.png")
 try:
     with Rectifier() as rectifier:
         result = rectifier.rectify(sys.argv[1])

@@ -17,7 +17,6 @@ from stn_rectify.runtime.command.options.run_options import (
     options_as_toml,
     parse_options,
 )
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.images.library_messages import silence_opencv
@@ -27,6 +26,7 @@ from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, 
 from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals, was_asked_to_stop
 from stn_rectify.runtime.results.line import line_schema
 from stn_rectify.runtime.sources import list_cameras
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.sources.threaded import any_left
 
 

@@ -284,11 +284,13 @@ def opencv_check(version: str, installed: Mapping[str, str]) -> Check:
 
 
 def interpreter_check(name: str, version: str, numpy_version: str) -> Check:
-    """The TensorFlow Lite interpreter's package beside NumPy."""
+    """The TensorFlow Lite interpreter's package beside NumPy, and the faster one where it is missing."""
     finding = f"{name} {version}"
     if name == "tflite-runtime" and int(numpy_version.partition(".")[0]) >= 2:
         mend = (
             f"{pip_command('install', 'numpy<2')}, or the other interpreter: {pip_command('install', 'ai-edge-litert')}"
         )
         return Check("interpreter", "problem", f"{finding} does not work with NumPy {numpy_version}", mend)
+    if name == "tflite-runtime":  # right as it is, but docs/laboratory/speed.md has what the other one takes
+        finding += f"; another one runs the same files faster: {pip_command('install', 'ai-edge-litert>=2.1.6,<3')}"
     return Check("interpreter", "ok", finding)

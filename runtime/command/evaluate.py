@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stn_rectify.runtime.command.messages import model_line, recognizer_line
+from stn_rectify.runtime.command.messages import model_line, other_targets_line, recognizer_line
 from stn_rectify.runtime.command.options.recognition import RecognitionOptions, label_rules, open_recognizer
 from stn_rectify.runtime.command.options.source import MAX_PIXELS
 from stn_rectify.runtime.command.options.target import ModelOptions, open_rectifier
@@ -143,6 +143,9 @@ def _evaluate(
         say(model_line(rectifier))
         if recognizer is not None:
             say(recognizer_line(recognizer))
+        others = other_targets_line(rectifier.model, recognizer)
+        if others is not None:
+            say(others)
         progress = _Progress()
         search = FolderSearch(
             rectifier,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Any
 
 from stn_rectify.runtime.command.doctor import doctor_parser
@@ -29,7 +30,7 @@ def whole_parser() -> argparse.ArgumentParser:
     """The parser of the command, with those of its subcommands in it; for descriptions only."""
     parser = make_parser()
     parser.usage = USAGE
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(prog=PROGRAM, metavar="COMMAND", title="commands")
     for name, made in (("doctor", doctor_parser()), ("evaluate", evaluate_parser()), ("models", models_parser())):
         about = made.description or ""
         commands.add_parser(name, parents=[made], add_help=False, help=about, description=about, epilog=made.epilog)
@@ -64,18 +65,18 @@ def completion(shell: str) -> str:
 
 
 def man_page() -> str:
-    """The manual page in troff, by the package argparse-manpage: ``docs/stn-rectify.1``, which a wheel installs."""
+    """The manual page in troff, by argparse-manpage: ``docs/reference/stn-rectify.1``, which a wheel installs."""
     from argparse_manpage.manpage import Manpage
 
-    os.environ["COLUMNS"] = "100"  # by which argparse breaks lines
+    os.environ["COLUMNS"] = "72"  # by which argparse breaks lines; man indents them on a terminal of 80
     described = {
         "project_name": PROGRAM, "version": installed_version(), "date": "", "manual_title": "User commands",
         "description": DESCRIPTION[0].lower() + DESCRIPTION[1:].rstrip("."),
     }  # fmt: skip
     page = Manpage(whole_parser(), described)
     page.date = ""  # it is that of the version
-    text: str = str(page)
-    return text
+    # The lines of a usage are argparse's own: filled anew they would be torn between an option and its value.
+    return re.sub(r"(?ms)^usage: .*?(?=^$)", lambda usage: f".nf\n{usage[0]}.fi\n", str(page))
 
 
 def _complete(parser: argparse.ArgumentParser, shtab: Any) -> None:

@@ -63,9 +63,28 @@ def model_line(rectifier: Rectifier) -> str:
 
 def one_target_line(rectifier: Rectifier, max_targets: int) -> str:
     """Why no more than one target is found with a model of one look, and which models find several."""
-    several = [name for name in bundled_models() if ModelFile.open(name).metadata.dense is not None]
     finds = f"{rectifier.model.metadata.name} finds one target in a frame"
-    return f"--max-targets {max_targets}: {finds}; for several: --model {' or '.join(several)}"
+    return f"--max-targets {max_targets}: {finds}; for several: --model {' or '.join(_dense_models())}"
+
+
+def one_look_line(rectifier: Rectifier, scan: str) -> str:
+    """Why ``--scan`` changes nothing with a model of one look, and with which models it does."""
+    looks = f"{rectifier.model.metadata.name} looks at each frame in one way"
+    return f"--scan {scan}: {looks}; --model {' or '.join(_dense_models())} looks as closely as asked"
+
+
+def other_targets_line(model: ModelFile, recognizer: Recognizer | GuardedRecognizer | None) -> str | None:
+    """Which bundled model finds what a bundled recognizer reads; None where that one, or one's own, is used."""
+    if not isinstance(recognizer, Recognizer) or not recognizer.file.is_bundled or not model.is_bundled:
+        return None
+    name = recognizer.file.name
+    if model.metadata.name == name or name not in bundled_models():
+        return None
+    return f"--recognizer {name} reads what --model {name} finds: in other targets it reads what is not there"
+
+
+def _dense_models() -> list[str]:
+    return [name for name in bundled_models() if ModelFile.open(name).metadata.dense is not None]
 
 
 def _passes(number: int) -> str:

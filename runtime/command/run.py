@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from stn_rectify.runtime.command.finding import Finding
-from stn_rectify.runtime.command.messages import model_line, one_target_line, recognizer_line, result_line
+from stn_rectify.runtime.command.messages import (
+    model_line,
+    one_look_line,
+    one_target_line,
+    other_targets_line,
+    recognizer_line,
+    result_line,
+)
 from stn_rectify.runtime.command.options.results import make_sinks
 from stn_rectify.runtime.command.options.run_options import PROGRAM, RunOptions, check_options
 from stn_rectify.runtime.command.options.source import open_source
@@ -103,8 +110,13 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
                 tell(model_line(pipeline.rectifier))
                 if max_targets > 1 and pipeline.rectifier.model.metadata.dense is None:
                     tell(one_target_line(pipeline.rectifier, max_targets))
+                if options.model.scan != "full" and pipeline.rectifier.model.metadata.dense is None:
+                    tell(one_look_line(pipeline.rectifier, options.model.scan))
                 if finding.recognizer is not None:
                     tell(recognizer_line(finding.recognizer))
+                others = other_targets_line(pipeline.rectifier.model, finding.recognizer)
+                if others is not None:
+                    tell(others)
                 if web_view is not None:
                     tell(f"web view at {web_view.url}")
                 watch.begin(source)

@@ -6,6 +6,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from stn_rectify.runtime.errors import SourceError, warn
 from stn_rectify.runtime.images.kinds import image_suffixes, what_to_do
 
 _EVERYWHERE = "**"
+_FOLDERS_LOOKED_INTO = 1000  # for the suffix of an image: a whole disk may lie below
 
 
 def image_files(path: str | PathLike[str], *, subfolders: bool = False) -> list[Path]:
@@ -79,8 +81,8 @@ def _of_folder(folder: Path, *, subfolders: bool) -> list[Path]:
             break
     left_out = [*_described(others), *_described_folders(folder, folders)]
     if not files:
-        inside = f" (left out {', '.join(left_out)})" if left_out else ""
-        raise SourceError(f"no image in the folder {folder}{inside}: expected {', '.join(sorted(image_suffixes()))}")
+        inside = f"; left out {', '.join(left_out)}" if left_out else ": name one with JPEG, PNG, TIFF or other images"
+        raise SourceError(f"no image in the folder {folder}{inside}")
     if left_out:
         warn(f"folder {folder}: left out {', '.join(left_out)}")
     return _each_once(str(folder), files)
@@ -101,7 +103,11 @@ def _described(others: Counter[str]) -> Iterator[str]:
 
 def _described_folders(folder: Path, count: int) -> Iterator[str]:
     if count:
-        yield f"{_counted(count, 'subfolder')} (name them as well, or a pattern: '{folder}/**/*.jpg')"
+        inner = (name for _, names, _ in islice(_walk(folder), 1, _FOLDERS_LOOKED_INTO) for name in names)
+        suffix = next((os.path.splitext(name)[1] for name in inner if _is_called_image(name)), None)
+        them = "it" if count == 1 else "them"
+        advice = "" if suffix is None else f" (name {them} as well, or a pattern: '{folder}/**/*{suffix}')"
+        yield f"{_counted(count, 'subfolder')}{advice}"
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, Sequence[str], Sequence[str]]]:

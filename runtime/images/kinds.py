@@ -28,6 +28,37 @@ _AVIF, _HEIF = frozenset({".avif", ".avifs"}), frozenset({".heic", ".heif", ".hi
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
+#: Bytes by which `foreign_kind` tells.
+LONGEST_FOREIGN_START = 1024
+_PDF = "a PDF: pdftoppm -png makes images of it"
+_ARCHIVE = "an archive: unpack it, and name the folder"
+_SOUND = "sound: there is nothing to see in it"
+_KERAS = "a Keras model, or other data in HDF5: stn-convert makes model files of Keras models"
+#: Where a signature stands, the signature, what it is of.
+_FOREIGN = (
+    (0, b"\xff\x0a", "a JPEG XL image: djxl makes PNG of it"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL image: djxl makes PNG of it"),
+    (0, b"\x76\x2f\x31\x01", "an OpenEXR image: store it as TIFF or PNG"),
+    (0, b"%!PS", "a PostScript drawing: store it as PNG"),
+    (0, b"<svg", "an SVG drawing: store it as PNG"),
+    (4, b"TFL3", "a TensorFlow Lite model: give it as the model (--model)"),
+    (0, b"\x89HDF\r\n\x1a\n", _KERAS),
+    (0, b"PK\x03\x04", "an archive, or a document or Keras model that is one: unpack it, and name the folder"),
+    (0, b"PK\x05\x06", "an archive without anything in it"),
+    (0, b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (0, b"Rar!\x1a\x07", _ARCHIVE),
+    (0, b"\x1f\x8b", _ARCHIVE),
+    (0, b"BZh", _ARCHIVE),
+    (0, b"\xfd7zXZ\0", _ARCHIVE),
+    (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (257, b"ustar", _ARCHIVE),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an office program: store its pages as PNG"),
+    (0, b"ID3", _SOUND),
+    (0, b"fLaC", _SOUND),
+    (8, b"WAVE", _SOUND),
+    (0, b"\xff\xfb", _SOUND),
+)
+
 
 def _heif_advice() -> str:
     return f"'{pip_command('install', 'pillow-heif')}' lets them be read"
@@ -42,7 +73,7 @@ def _remedies() -> tuple[tuple[frozenset[str], str], ...]:
         (frozenset({".exr"}), "store them as TIFF or PNG"),
         (frozenset({".pdf"}), "pdftoppm -png makes images of them"),
         (frozenset({".eps", ".ps", ".svg", ".wmf", ".emf"}), "drawings: store them as PNG"),
-        (VIDEO_SUFFIXES, "videos: stn-rectify takes each with --video"),
+        (VIDEO_SUFFIXES, "videos: name each by itself"),
     )
 
 
@@ -96,17 +127,26 @@ def advice(start: bytes, suffix: str = "") -> str:
     if brand in _AVIF_BRANDS:
         return "it is an AVIF image, which Pillow 11.3 or newer reads: convert it to JPEG"
     if brand or start[:4] == b"\x1aE\xdf\xa3" or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
-        return "it is a video: stn-rectify takes it with --video"
-    known = {
-        b"\xff\x0a": "a JPEG XL image: djxl makes PNG of it",
-        b"\0\0\0\x0cJXL ": "a JPEG XL image: djxl makes PNG of it",
-        b"%PDF": "a PDF: pdftoppm -png makes images of it",
-        b"%!PS": "a PostScript drawing: store it as PNG",
-        b"<svg": "an SVG drawing: store it as PNG",
-        b"\x76\x2f\x31\x01": "an OpenEXR image: store it as TIFF or PNG",
-    }
-    for signature, kind in known.items():
-        if start.startswith(signature):
-            return f"it is {kind}"
+        return "it is a video: name it by itself (in Python: Rectifier.stream)"
+    kind = foreign_kind(start)
+    if kind is not None:
+        return f"it is {kind}"
     remedy = what_to_do(suffix)
     return f"it is no image, or of a kind that Pillow does not know{f' ({remedy})' if remedy else ''}"
+
+
+def foreign_kind(start: bytes) -> str | None:
+    """What content is that is neither an image nor a video that can be read, and what to do about it.
+
+    FFmpeg finds a picture in some of it, such as the first page of a PDF or the cover of a song, and calls it a video.
+
+    Args:
+        start: its first `LONGEST_FOREIGN_START` bytes, or what there is.
+
+    Returns:
+        Words that follow ``"it is"``; None where the content does not tell.
+    """
+    for place, signature, kind in _FOREIGN:
+        if start[place:].startswith(signature):
+            return kind
+    return _PDF if b"%PDF-" in start[:LONGEST_FOREIGN_START] else None  # readers of PDF let other bytes stand before it

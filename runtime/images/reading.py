@@ -19,7 +19,7 @@ from stn_rectify.runtime import arrays
 from stn_rectify.runtime.errors import SourceError, warn
 from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.images import opencv_images
-from stn_rectify.runtime.images.kinds import advice, register_heif
+from stn_rectify.runtime.images.kinds import LONGEST_FOREIGN_START, advice, register_heif
 from stn_rectify.runtime.images.library_messages import library_messages, summed_up
 from stn_rectify.runtime.images.tiff_layout import BITS_PER_SAMPLE, IMAGE_LENGTH, IMAGE_WIDTH
 from stn_rectify.runtime.images.tones import on_ground, to_bytes
@@ -190,7 +190,7 @@ class _Reader:
                     stream.seek(0)
                     if not opencv_images.knows(stream.read(opencv_images.LONGEST_START)):
                         stream.seek(0)
-                        reason = advice(stream.read(64), Path(self.name).suffix.lower())
+                        reason = advice(stream.read(LONGEST_FOREIGN_START), Path(self.name).suffix.lower())
                         raise SourceError(f"cannot read the image {self.name}: {reason}") from error
                     stream.seek(0)
                     content = stream.read()

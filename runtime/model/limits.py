@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stn_rectify.runtime.checks import check_whole
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, shown
 
 #: The bytes of texts in an archive, and of tensors, that are plenty for every network that suits a small computer.
 ARCHIVE_BYTES = 4_000_000
@@ -43,5 +43,5 @@ def checked_limits(limits: object) -> ModelLimits:
     if limits is None:
         return ModelLimits()
     if not isinstance(limits, ModelLimits):
-        raise UsageError(f"limits is {limits!r:.80}: must be ModelLimits(archive_bytes=, tensor_bytes=), or None")
+        raise UsageError(f"limits is {shown(limits)}: must be ModelLimits(archive_bytes=, tensor_bytes=), or None")
     return limits

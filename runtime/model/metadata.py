@@ -1,7 +1,8 @@
 """The content of metadata.json in model and recognizer files: one schema for who writes it and who reads it.
 
-The format is written down in docs/model-file.md. Types and ranges are checked when a file is read; that parts fit each
-other, whenever an object is made. Keys that the schema does not know are skipped: a newer version may write more.
+The format is written down in docs/reference/model-file.md. Types and ranges are checked when a file is read; that parts
+fit each other, whenever an object is made. Keys that the schema does not know are skipped: a newer version may write
+more.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 
 from stn_rectify.runtime.checks import check_path, check_text
-from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
+from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError, shown
 from stn_rectify.runtime.files import open_file
 from stn_rectify.runtime.model.limits import ModelLimits
 
@@ -134,7 +134,7 @@ class TfliteKind:
             if sha256 is None:
                 return False
         elif not _SHA256.fullmatch(check_text("sha256", sha256)):
-            raise UsageError(f"sha256 is {sha256!r:.80}: must be 64 hexadecimal digits, as sha256sum prints them")
+            raise UsageError(f"sha256 is {shown(sha256)}: must be 64 hexadecimal digits, as sha256sum prints them")
         actual = hashlib.sha256(content).hexdigest()
         if actual != sha256.lower():
             raise ModelFileError(

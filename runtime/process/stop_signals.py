@@ -1,19 +1,31 @@
-"""Ctrl-C and SIGTERM end a run cleanly, and soon."""
+"""Ctrl-C and SIGTERM end a run cleanly, and soon.
+
+None of it raises in the middle of an import, out of which an exception may come as another one (NumPy's is an
+ImportError), or not at all: it waits for the import's end, for a second, after which the process is ended.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 #: The exit status that shells give for a program that Ctrl-C has killed.
 INTERRUPTED = 130
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 1.0  # for what is going on to look whether it shall stop; a second more is left to the end
+_IMPORT_PATIENCE_S = 1.0  # for the import in whose middle a signal comes
+_IMPORT_POLL_S = 0.02
+_IMPORT_CODE = "<frozen importlib._bootstrap>"
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], None]
+
 _received: list[int] = []  # by any of this process; a lock has no place in a signal handler
 
 
@@ -60,19 +72,24 @@ class StopSignals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         _received.append(number)
         if self._work is None or self._received:
-            raise KeyboardInterrupt
+            _interrupt_when_imported(frame)
+            return
         self._received = True
         self._work.stop()
         if not self._is_over:
             signal.setitimer(signal.ITIMER_REAL, self._patience_s)  # 0 sets none
 
     def _handle_alarm(self, number: int, frame: FrameType | None) -> None:
-        if self._received and not self._is_over:
-            raise Stopped
+        if _waiting.until_s is not None:
+            _interrupt_when_imported(frame)
+        elif self._received and not self._is_over:
+            if not _is_importing(frame):
+                raise Stopped
+            signal.setitimer(signal.ITIMER_REAL, _IMPORT_POLL_S)
 
 
 def was_asked_to_stop() -> bool:
-    """Tells whether a signal has come to any `StopSignals` of this process."""
+    """Tells whether a signal has come that asked this process to stop."""
     return bool(_received)
 
 
@@ -80,13 +97,8 @@ def was_asked_to_stop() -> bool:
 def stop_signals() -> Iterator[StopSignals]:
     """Handles SIGINT, SIGTERM and SIGALRM inside the block (main thread only), and restores the handlers after it."""
     signals = StopSignals()
-    handlers = {number: signal.signal(number, signals._handle) for number in _SIGNALS}
-    handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, signals._handle_alarm)
-    try:
+    with _handling({**dict.fromkeys(_SIGNALS, signals._handle), signal.SIGALRM: signals._handle_alarm}):
         yield signals
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -95,8 +107,63 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _handling({**dict.fromkeys(_SIGNALS, _interrupt), signal.SIGALRM: _interrupt_waiting}):
+        yield
+
+
+class _Waiting:
+    """An interrupt that waits for the end of an import; handlers of signals may nest, but the process has one of it.
+
+    Attributes:
+        until_s: when the process is ended, on the monotonic clock; None where nothing waits.
+    """
+
+    until_s: float | None = None
+
+
+_waiting = _Waiting()
+
+
+@contextmanager
+def _handling(handlers: Mapping[int, _Handler]) -> Iterator[None]:
+    """Handles signals, SIGALRM among them, inside the block. An interrupt that still waits then is raised."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if _waiting.until_s is not None:
+            _waiting.until_s = None
+            raise KeyboardInterrupt
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _received.append(number)
+    _interrupt_when_imported(frame)
+
+
+def _interrupt_waiting(number: int, frame: FrameType | None) -> None:
+    if _waiting.until_s is not None:
+        _interrupt_when_imported(frame)
+
+
+def _interrupt_when_imported(frame: FrameType | None) -> None:
+    """Raises KeyboardInterrupt, or sets the timer that asks again."""
+    if not _is_importing(frame):
+        _waiting.until_s = None
+        raise KeyboardInterrupt
+    now_s = time.monotonic()
+    if _waiting.until_s is None:
+        _waiting.until_s = now_s + _IMPORT_PATIENCE_S
+    if now_s >= _waiting.until_s:
+        os._exit(INTERRUPTED)
+    signal.setitimer(signal.ITIMER_REAL, _IMPORT_POLL_S)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tells whether an import is among the calls that led to a place."""
+    while frame is not None and frame.f_code.co_filename != _IMPORT_CODE:
+        frame = frame.f_back
+    return frame is not None

@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 
 from stn_rectify.runtime.checks import check_flag, check_instance, check_text, check_whole
-from stn_rectify.runtime.errors import UsageError, first_line
+from stn_rectify.runtime.errors import UsageError, first_line, shown
 from stn_rectify.runtime.recognition.recognition import Recognition
 
 _SEPARATORS = ("\t", "=", ",", ":")
@@ -84,7 +84,7 @@ class LabelRules:
             or not isinstance(known, Collection)
             or not all(isinstance(one, str) for one in known)
         ):
-            raise UsageError(f"known is {known!r:.80}: must be a list of labels (read_known reads a file)")
+            raise UsageError(f"known is {shown(known)}: must be a list of labels (read_known reads a file)")
         object.__setattr__(self, "_known_texts", {_compared(label): label for label in self.known})
 
     @property

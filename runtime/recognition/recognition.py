@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, shown
 from stn_rectify.runtime.results import Rectification
 
 
@@ -88,7 +88,7 @@ def as_recognition(answer: Recognized) -> Recognition | None:
         if _is_number(score) and 0 <= score <= 1:
             return Recognition(text, float(score))
     raise UsageError(
-        f"the recognizer said {answer!r:.80}: it may return a Recognition, a str, (str, score from 0 to 1) or None"
+        f"the recognizer said {shown(answer)}: it may return a Recognition, a str, (str, score from 0 to 1) or None"
     )
 
 
@@ -99,13 +99,13 @@ def _is_number(value: object) -> bool:
 def labelled(result: Rectification, recognition: Recognition | None, top_k: int = 0) -> Rectification:
     """The result with the answer of a recognizer: label, scores, and the ``top_k`` best labels.
 
-    If ``recognition`` is None, nothing was read, and the result has no label.
+    If ``recognition`` is None, nothing was read, and the result has no label; nor has it one where the text is empty.
     """
     if recognition is None:
         return replace(result, label=None, label_score=None, class_scores=None, top_labels=(), read=None)
     return replace(
         result,
-        label=recognition.label,
+        label=recognition.label or None,
         label_score=recognition.score,
         class_scores=recognition.class_scores,
         top_labels=recognition.top(top_k),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import UsageError, warn
+from stn_rectify.runtime.errors import UsageError, shown, warn
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage
 from stn_rectify.runtime.model.labels import class_label, class_probabilities, read_labels
 from stn_rectify.runtime.model.limits import ModelLimits
@@ -98,7 +98,7 @@ def _labels(labels: object) -> tuple[str, ...] | None:
     if isinstance(labels, str | bytes | PathLike):
         return read_labels(check_path("labels", labels))
     if not isinstance(labels, Sequence | np.ndarray) or not all(isinstance(label, str) for label in labels):
-        raise UsageError(f"labels is {labels!r:.80}: must be a text file, a label a line, or a sequence of texts")
+        raise UsageError(f"labels is {shown(labels)}: must be a text file, a label a line, or a sequence of texts")
     return tuple(map(str, labels))
 
 

@@ -21,7 +21,7 @@ class Steadiness:
     Args:
         most: largest mean distance of the corners from where they were in each of the frames before, in sizes of the
             target (its mean diagonal). The default lies between what networks tremble on a still target and what one
-            moves that blurs (docs/recognition.md).
+            moves that blurs (docs/laboratory/from-frame-to-frame.md).
         frames: how many frames are looked at, 2 or more; there must have been as many.
 
     Raises:
@@ -59,7 +59,7 @@ class PictureChange:
     Args:
         least: mean difference of a cell's pixels, in standard deviations of the picture, that is a change. The default
             lies between what trembling corners make of a still picture and what another character does
-            (docs/recognition.md).
+            (docs/laboratory/from-frame-to-frame.md).
 
     Raises:
         UsageError: if ``least`` is not above 0.

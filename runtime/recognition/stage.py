@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_positive, check_whole
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, shown
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.recognition.label_rules import LabelRules
 from stn_rectify.runtime.recognition.readers.by_name import load_recognizer
@@ -144,7 +144,7 @@ class RecognitionStage:
             recognizer = load_recognizer(recognizer)
         read = getattr(recognizer, "recognize", recognizer)
         if not callable(read):
-            raise UsageError(f"{recognizer!r:.80} is no recognizer: give a Recognizer, or a function of an image")
+            raise UsageError(f"{shown(recognizer)} is no recognizer: give a Recognizer, or a function of an image")
         top_k = check_whole("top_k", top_k, 0)
         for name, value, kind in (
             ("schedule", schedule, RecognitionSchedule),

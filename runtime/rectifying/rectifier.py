@@ -13,7 +13,7 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import DataError, StnRectifyError
+from stn_rectify.runtime.errors import DataError, StnRectifyError, shown
 from stn_rectify.runtime.geometry import (
     corners_to_homography,
     homography_to_theta,
@@ -303,8 +303,8 @@ class Rectifier(Closing, NotCopied):
 
         Args:
             source: what the command line takes: a file, folder or glob of images, a video, an address, the number or
-                device of a camera, ``"picamera2"``, ``"-"`` for images through standard input; several of them in a
-                list; or an open `FrameSource`, which stays open. See `open_source`.
+                device of a camera, ``"picamera2"``, ``"demo"``, ``"-"`` for images through standard input; several of
+                them in a list; or an open `FrameSource`, which stays open. See `open_source`.
             on_error: is told of each image of several, and each video, that cannot be read or rectified, and the
                 others go on. None issues a `StnRectifyWarning` instead. Where nothing at all could be rectified the
                 last error is raised.
@@ -483,7 +483,7 @@ class Rectifier(Closing, NotCopied):
         try:
             corners = np.asarray(corners, np.float64)
         except (ValueError, TypeError):
-            raise DataError(f"corners are {corners!r:.80}: must be numbers [4, 2], pixels of the frame") from None
+            raise DataError(f"corners are {shown(corners)}: must be numbers [4, 2], pixels of the frame") from None
         if not is_valid_quadrilateral(corners):
             raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
         return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))

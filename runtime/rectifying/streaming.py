@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from stn_rectify.runtime.arrays import Array
-from stn_rectify.runtime.errors import DataError, StnRectifyError, warn
+from stn_rectify.runtime.errors import DataError, StnRectifyError, UsageError, warn
 from stn_rectify.runtime.results import Rectification
 from stn_rectify.runtime.sources import open_source
+
+_OPTIONS = tuple(inspect.signature(open_source).parameters)[2:]  # source and on_error have their own places
 
 
 def rectified_frames(
@@ -28,6 +31,7 @@ def rectified_frames(
         options: of `open_source`.
 
     Raises:
+        UsageError: if there is no such option.
         StnRectifyError: if the source cannot be opened, or is lost; of a source without a result its last error.
     """
     last: StnRectifyError | None = None
@@ -41,6 +45,10 @@ def rectified_frames(
         else:
             on_error(error)
 
+    unknown = next((name for name in options if name not in _OPTIONS), None)
+    if unknown is not None:
+        several = "; a Pipeline finds several" if unknown == "max_targets" else ""
+        raise UsageError(f"stream has no option {unknown!r}{several}: it takes {', '.join(_OPTIONS)}")
     opened = open_source(source, on_error=failed, **options)
     with contextlib.nullcontext(opened) if opened is source else opened:
         for frame in opened:

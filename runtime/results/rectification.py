@@ -134,7 +134,7 @@ class Rectification(FoundTarget):
         if not has_desktop or not ImageShow.show(self._pillow(), title="stn-rectify"):
             missing = "no program that shows pictures" if has_desktop else "no desktop (DISPLAY is not set)"
             raise StnRectifyError(
-                f"cannot show the picture: {missing}; write it with save(), or look at it with --serve"
+                f"cannot show the picture: {missing}; write it with save(), or look at it in a notebook"
             )
 
     def _repr_png_(self) -> bytes:

@@ -19,6 +19,7 @@ from stn_rectify.runtime.sources.threaded import DriverThread
 
 _MOST_JOBS, _MOST_BYTES = 256, 32_000_000
 _IDLE_S = 0.5  # how often a place is asked for what has waited long enough
+_POLL_S = 0.1  # how soon the end of a wait is noticed
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0  # between attempts at a place that fails
 _QUIET_S = 10.0  # without a dropped result, before a place is said to keep up again
 _BUTTON_S = 1.0
@@ -39,6 +40,11 @@ class TimeToEnd:
         self._is_hurried = is_hurried or (lambda: False)
         self._hurried_s, self._longest_s = hurried_s, longest_s
         self._began_s: float | None = None
+
+    @property
+    def is_hurried(self) -> bool:
+        """Tells whether the run was asked to end soon."""
+        return self._is_hurried()
 
     def is_over(self, last_written_s: float) -> bool:
         """Tells whether an output has to be left to itself.
@@ -75,6 +81,8 @@ class BackgroundSink(ResultSink):
         name: of the place, for the lines.
         report: called with lines for people, from the thread as well.
         end: the time that is left to it in the end; None: half a minute without progress.
+        waits: whether the results of frames that are not live wait for room in the queue, those of photographs before a
+            camera; else none does.
         most_jobs: results that may wait.
         most_bytes: what their pictures may take, together, bytes.
 
@@ -94,11 +102,13 @@ class BackgroundSink(ResultSink):
         *,
         report: Callable[[str], None] | None = None,
         end: TimeToEnd | None = None,
+        waits: bool = False,
         most_jobs: int = _MOST_JOBS,
         most_bytes: int = _MOST_BYTES,
     ) -> None:
         self.name, self.dropped = name, 0
         self.fault: str | None = None
+        self._waits = waits
         self._open_sink, self._report, self._end = open_sink, report or (lambda line: None), end or TimeToEnd()
         self._most_jobs = check_whole("most_jobs", most_jobs, 1)
         self._most_bytes = check_positive("most_bytes", most_bytes)
@@ -128,7 +138,7 @@ class BackgroundSink(ResultSink):
     def write_targets(
         self, frame: CapturedFrame, result: Rectification, targets: Sequence[Rectification], rule: MissRule
     ) -> None:
-        """Puts the results into the queue, or drops them; waits for nothing.
+        """Puts the results into the queue, or drops them.
 
         Raises:
             BrokenPipeError: if the reader of standard output has left.
@@ -143,7 +153,10 @@ class BackgroundSink(ResultSink):
             return
         job = sink.job(frame, result, targets, rule)
         if job is not None:
-            self._put(_Waiting(job, sink.weight(frame, result, targets)))
+            waiting = _Waiting(job, sink.weight(frame, result, targets))
+            if self._waits and not frame.is_live:
+                self._wait_for_room(waiting)
+            self._put(waiting)
 
     def skip(self, frame: CapturedFrame) -> None:
         """Has the sink hear of the frame in the thread, if it is one that wants to."""
@@ -216,11 +229,20 @@ class BackgroundSink(ResultSink):
         if error is not None:
             raise error
 
+    def _is_full(self, waiting: _Waiting) -> bool:
+        return len(self._queue) >= self._most_jobs or (
+            bool(self._queue) and self._bytes + waiting.weight > self._most_bytes
+        )
+
+    def _wait_for_room(self, waiting: _Waiting) -> None:
+        """Until the run is to end."""
+        with self._changed:
+            while self._is_full(waiting) and not (self._is_over or self._end.is_hurried):
+                self._changed.wait(_POLL_S)
+
     def _put(self, waiting: _Waiting) -> None:
         with self._changed:
-            is_full = len(self._queue) >= self._most_jobs or (
-                bool(self._queue) and self._bytes + waiting.weight > self._most_bytes
-            )
+            is_full = self._is_full(waiting)
             if not (self._is_closing or self._is_over or (is_full and waiting.weight)):
                 self._queue.append(waiting)
                 self._bytes += waiting.weight
@@ -281,6 +303,7 @@ class BackgroundSink(ResultSink):
                 if self._queue:
                     waiting = self._queue.popleft()
                     self._bytes -= waiting.weight
+                    self._changed.notify_all()
                     return waiting
                 if self._is_closing:
                     return None

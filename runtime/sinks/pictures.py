@@ -75,6 +75,7 @@ def _on_disk(size_bytes: int) -> int:
 
 
 _JPEG_QUALITY = 90
+_CLOSE_MS = 1000  # times that differ by more do so because the clock was set
 _DATED = re.compile(r".+-(?P<time>\d{8}T\d{6}\.\d{3}Z)\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)")
 # What an interrupted run left of our own pictures.
 _PARTIAL = re.compile(r"\..+\.((\d+\.)?rectified\.(png|jpg)|overview\.jpg)\.partial")
@@ -87,10 +88,11 @@ class SaveSink(ResultSink):
     beside it (see `draw_overview`). A file appears under its name only when it is complete and on the disk itself, so
     that a power cut leaves none half written; what one left under a hidden name is removed by the next run. NAME is
     that of the image, ``photo``, and of its page, ``scan-page2``; of a further image of this name in a run, and of
-    frames of a video, with the frame's index, ``clip-000007``. With ``dated`` it is the source's name and the frame's
-    UTC time, so that runs of a camera do not overwrite one another's pictures: ``video0-20261122T230841.123Z``. Of
-    several targets the best is ``NAME.rectified.png``, the others ``NAME.2.rectified.png`` and so on, the overview
-    marks all of them. Where an earlier run found more in the same frame, its pictures of further ones are removed.
+    frames of a video, with the frame's index, ``clip-000007``; of a further video of this name, ``clip-2-000007``.
+    With ``dated`` it is the source's name and the frame's UTC time, so that runs of a camera do not overwrite one
+    another's pictures: ``video0-20261122T230841.123Z``. Of several targets the best is ``NAME.rectified.png``, the
+    others ``NAME.2.rectified.png`` and so on, the overview marks all of them. Where an earlier run found more in
+    the same frame, its pictures of further ones are removed.
 
     Args:
         folder: made if it does not exist.
@@ -129,6 +131,8 @@ class SaveSink(ResultSink):
         self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
+        self._last_dated: tuple[int, tuple[str, int, int | None] | None] = (0, None)  # milliseconds, and whose they are
+        self._stems = dict[str, tuple[str, int]]()  # what numbers stand behind, whose it is, and its last number
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._commit = GroupCommit(self.folder, commit_s)
@@ -228,11 +232,34 @@ class SaveSink(ResultSink):
         """What its pictures are called, up to the first dot that is ours."""
         stem = _file_stem(frame.source)
         if self._dated:
-            return f"{stem}-{_time(frame)}"
+            return f"{stem}-{self._time(frame)}"
         name = stem if frame.page is None else f"{stem}-page{frame.page}"
         if not frame.is_still or self._owners.setdefault(name, frame.index) != frame.index:
-            return f"{stem}-{frame.index:06d}"
+            return f"{self._stem_of_numbers(stem, frame)}-{frame.index:06d}"
         return name
+
+    def _time(self, frame: CapturedFrame) -> str:
+        """Its time, of which the frames of a video, read faster than it plays, may share one: theirs follow on."""
+        moment_ms, whose = round(frame.timestamp * 1000), (frame.source, frame.index, frame.page)
+        last_ms, last = self._last_dated
+        if whose == last:
+            moment_ms = last_ms
+        elif 0 <= last_ms - moment_ms < _CLOSE_MS:
+            moment_ms = last_ms + 1
+        self._last_dated = moment_ms, whose
+        return _utc(moment_ms)
+
+    def _stem_of_numbers(self, stem: str, frame: CapturedFrame) -> str:
+        """The stem for a video, or for images; another one where that is taken: each video begins at 0."""
+        whose, candidate, number = "" if frame.is_still else frame.source, stem, 1
+        while candidate in self._stems:
+            owner, last = self._stems[candidate]
+            if owner == whose and (frame.is_still or frame.index >= last):
+                break
+            number += 1
+            candidate = f"{stem}-{number}"
+        self._stems[candidate] = (whose, frame.index)
+        return candidate
 
     def _remove_further(self, name: str, number: int) -> None:
         """Removes the pictures of an earlier run from that target on."""
@@ -258,10 +285,10 @@ class SaveSink(ResultSink):
             raise cannot_write(str(path), error) from error
 
 
-def _time(frame: CapturedFrame) -> str:
+def _utc(moment_ms: int) -> str:
     """Milliseconds of UTC: summer time would have an hour twice."""
-    moment = datetime.fromtimestamp(round(frame.timestamp, 3), timezone.utc)
-    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
+    moment = datetime.fromtimestamp(moment_ms // 1000, timezone.utc)
+    return f"{moment:%Y%m%dT%H%M%S}.{moment_ms % 1000:03d}Z"
 
 
 def _file_stem(source: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole, is_whole
-from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.errors import SourceError, UsageError, shown
 from stn_rectify.runtime.images.reading import MAX_PIXELS
 from stn_rectify.runtime.sources.addresses import is_url, local_file
 from stn_rectify.runtime.sources.camera import CameraSource
-from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind
+from stn_rectify.runtime.sources.chained import ChainedSource, grouped_by_kind, need_not_end
 from stn_rectify.runtime.sources.images import ImageSource
 from stn_rectify.runtime.sources.kinds import check_kind
 from stn_rectify.runtime.sources.opening import open_in_thread
@@ -21,6 +22,9 @@ from stn_rectify.runtime.sources.source import FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 from stn_rectify.runtime.sources.v4l2 import CameraInfo, has_camera_module, list_v4l2_cameras
 from stn_rectify.runtime.sources.video import VideoSource
+
+#: The sample that comes with the package.
+DEMO_IMAGE = Path(__file__).parents[1] / "data" / "demo.jpg"
 
 
 def list_cameras() -> list[CameraInfo]:
@@ -137,9 +141,10 @@ def open_source(
 
     Args:
         source: a file, folder or glob of images, a video, an address, the number or device of a camera, ``"auto"``,
-            ``"picamera2"``, or ``"-"`` for images through standard input. Several of them in a list come one after the
-            other; of those one without an end, a camera or an address, may stand last only. An open `FrameSource` is
-            given back as it is.
+            ``"picamera2"``, ``"demo"`` for the sample that comes with the package, or ``"-"`` for images through
+            standard input. A number, as opposed to a text, is always a camera's. Several of them in a list come one
+            after the other; of those one without an end, a camera or an address, may stand last only. An open
+            `FrameSource` is given back as it is.
         on_error: called with the error of an image, or of one of several videos, that cannot be read, which is then
             left out. None raises it.
         max_pixels: see `ImageSource`.
@@ -173,7 +178,7 @@ def open_source(
         if option == "video":
             return lambda: open_video(name, framerate=framerate if is_url(name) else None, **again)
         if option == "demo":
-            raise UsageError("demo is the command's own sample: name a file of that name as ./demo")
+            return lambda: ImageSource(DEMO_IMAGE)
         return lambda: open_camera(name, **again, **asked)
 
     of_cameras = {"width": width, "height": height, "fourcc": fourcc, "framerate": framerate}
@@ -188,13 +193,15 @@ def open_source(
         return opener(*groups[0])()
     # Each by itself: one that is missing takes no other with it.
     openers = [opener(option, [name]) for option, group in groups for name in group]
-    return ChainedSource(openers, names, on_error=on_error)
+    last, (*_, name) = groups[-1]
+    ends_live = need_not_end(last, name)
+    return ChainedSource(openers, [str(name) for name in names], on_error=on_error, ends_live=ends_live)
 
 
-def _names(source: object) -> list[str]:
-    """The names in what was given as a source."""
+def _names(source: object) -> list[str | int]:
+    """The names in what was given as a source; a number is a camera's, whatever file or folder is called so."""
     if is_whole(source):
-        return [str(check_whole("source", source, 0))]
+        return [check_whole("source", source, 0)]
     if isinstance(source, list | tuple):
         names = [name for one in source for name in _names(one)]
         if not names:
@@ -202,7 +209,7 @@ def _names(source: object) -> list[str]:
         return names
     if not isinstance(source, str | bytes | PathLike):
         raise UsageError(
-            f"source is {source!r:.80}: must be a path, an address, the number of a camera, a list of these, or a "
-            "FrameSource; one image is for rectify"
+            f"source is {shown(source)}: must be a path, an address, the number of a camera, a list of these, or a "
+            "FrameSource; images as arrays are for rectify, each by itself"
         )
     return [str(check_path("source", source, is_address=True))]

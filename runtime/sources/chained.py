@@ -13,11 +13,11 @@ from stn_rectify.runtime.sources.kinds import option_for
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 
 
-def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+def grouped_by_kind(names: Sequence[str | int]) -> list[tuple[str, list[str]]]:
     """Names of sources in their order, images that follow one another together.
 
     Args:
-        names: one or more; see `option_for`.
+        names: one or more; see `option_for`. A number is a camera's.
 
     Returns:
         The option that takes each group, ``"image"``, ``"video"``, ``"camera"`` or ``"demo"``, and the names in it.
@@ -27,12 +27,12 @@ def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
             standard input, is not alone.
     """
     groups: list[tuple[str, list[str]]] = []
-    for place, name in enumerate(names):
+    for place, given in enumerate(names):
+        name = str(given)
         # Of many files each is opened when its turn has come, and what is called an image is taken for one until then.
         is_image = len(names) > 1 and called_image(os.path.splitext(name)[1].lower()) and os.path.isfile(name)
-        option = "image" if is_image else option_for(name)
-        is_endless = option == "camera" or (option == "video" and is_url(name))
-        if is_endless and place < len(names) - 1:
+        option = "camera" if isinstance(given, int) else "image" if is_image else option_for(name)
+        if need_not_end(option, name) and place < len(names) - 1:
             raise UsageError(f"{without_secrets(name)} need not end: name it last, or in a run of its own")
         if name == "-" and len(names) > 1:
             raise UsageError("- is standard input, which goes with nothing else: name it alone")
@@ -43,14 +43,27 @@ def grouped_by_kind(names: Sequence[str]) -> list[tuple[str, list[str]]]:
     return groups
 
 
+def need_not_end(option: str, name: str) -> bool:
+    """Tells whether a source need not end: a camera, or an address.
+
+    Args:
+        option: that takes it.
+        name: of it.
+    """
+    return option == "camera" or (option == "video" and is_url(name))
+
+
 class ChainedSource(FrameSource):
-    """The frames of several sources, numbered on; each is opened when the one before has ended.
+    """The frames of several sources; each is opened when the one before has ended.
+
+    A video's frames are numbered from 0, as they are alone; images by their place among all images.
 
     Args:
         openers: open the sources, in their order.
         names: of what is in them, for people.
         on_error: called with the error of a source that cannot be opened or read to its end; the next one follows.
             None raises it.
+        ends_live: whether the last one is a camera or a stream.
 
     Raises:
         SourceError: if the first one cannot be opened, and nobody takes errors.
@@ -64,15 +77,17 @@ class ChainedSource(FrameSource):
         names: Sequence[str],
         *,
         on_error: Callable[[SourceError], None] | None = None,
+        ends_live: bool = False,
     ) -> None:
         super().__init__()
         self._openers, self._on_error = openers, on_error
+        self.is_live = ends_live
         self._current: FrameSource | None = None
         self._ended_dropped, self._ended_reconnections = 0, 0
         self.description = f"{len(names)} inputs: {without_secrets(names[0])} and {len(names) - 1} more"
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        count = 0
+        images = 0
         for open_it in self._openers:
             if self._stopping:
                 return
@@ -81,12 +96,14 @@ class ChainedSource(FrameSource):
                     self._current = source
                     if self._stopping:
                         return
-                    first = count
+                    first = images
                     for frame in source:
                         self.dropped = self._ended_dropped + source.dropped
                         self.reconnections = self._ended_reconnections + source.reconnections
-                        count = first + frame.index + 1
-                        yield replace(frame, index=first + frame.index)
+                        if frame.is_still:
+                            frame = replace(frame, index=first + frame.index)
+                            images = frame.index + 1
+                        yield frame
             except SourceError as error:
                 if self._on_error is None:
                     raise

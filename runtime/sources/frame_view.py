@@ -9,7 +9,7 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.checks import check_flag, check_whole, is_real, is_whole
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import UsageError, shown
 
 _QUARTER_TURN = 90
 _SLACK = 1e-9  # 0.7 + 0.3 may be a little more than 1
@@ -44,14 +44,14 @@ class FrameView:
 
     def __post_init__(self) -> None:
         if not is_whole(self.rotation) or self.rotation not in (0, 90, 180, 270):
-            raise UsageError(f"rotation is {self.rotation!r:.80}: choose 0, 90, 180 or 270 degrees clockwise")
+            raise UsageError(f"rotation is {shown(self.rotation)}: choose 0, 90, 180 or 270 degrees clockwise")
         for name in ("hflip", "vflip"):
             object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         object.__setattr__(self, "rotation", check_whole("rotation", self.rotation, 0, 270))
         roi = self.roi.tolist() if isinstance(self.roi, np.ndarray) else self.roi
         if not isinstance(roi, tuple | list) or not all(map(is_real, roi)):
             raise UsageError(
-                f"roi is {self.roi!r:.80}: give x,y,width,height, each 0 to 1, such as (0.25, 0.25, 0.5, 0.5)"
+                f"roi is {shown(self.roi)}: give x,y,width,height, each 0 to 1, such as (0.25, 0.25, 0.5, 0.5)"
             )
         object.__setattr__(self, "roi", tuple(map(float, roi)))
         numbers = ",".join(f"{value:g}" for value in self.roi)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from stn_rectify.runtime.checks import check_path, check_whole
-from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.errors import SourceError, UsageError, shown
 from stn_rectify.runtime.images.finding import all_image_files
 from stn_rectify.runtime.images.reading import MAX_PIXELS, read_pages
 from stn_rectify.runtime.images.stream import split_images
@@ -53,7 +53,7 @@ class ImageSource(FrameSource):
         names = [check_path("paths", path) for path in (cast(Iterable[Any], paths) if is_several else [paths])]
         max_pixels = check_whole("max_pixels", max_pixels, 1)
         if on_error is not None and not callable(on_error):
-            raise UsageError(f"on_error is {on_error!r:.80}: must be a function that takes an error, or None")
+            raise UsageError(f"on_error is {shown(on_error)}: must be a function that takes an error, or None")
         if not names:
             raise SourceError("no images given: name files, folders or globs")
         self._is_piped = "-" in names

@@ -71,6 +71,8 @@ def check_kind(option: str, name: str) -> None:
     Raises:
         UsageError: if another option takes it; the message says which.
     """
+    if option == "camera" and _CAMERA_NAME.fullmatch(name):  # whatever file or folder has that name, too
+        return
     kind = kind_of(name)
     if kind is None or (kind.option == option and kind.value is None):
         return

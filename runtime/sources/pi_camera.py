@@ -27,7 +27,7 @@ _USB = "/usb"  # in the identity of a webcam, which libcamera knows as well
 
 
 class PiCameraSource(ThreadedSource):
-    """The newest frames of a camera module on the ribbon cable. Run on a virtual camera only (docs/cameras.md).
+    """The newest frames of a camera module on the ribbon cable. Run on a virtual one only (docs/reference/cameras.md).
 
     Args:
         number: which one, as `list_pi_cameras` counts.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from stn_rectify.runtime.checks import check_positive
-from stn_rectify.runtime.errors import SourceError, UsageError
+from stn_rectify.runtime.errors import SourceError, UsageError, shown
 from stn_rectify.runtime.sources.opening import Opening
 from stn_rectify.runtime.sources.source import CapturedFrame, FrameSource
 from stn_rectify.runtime.sources.threaded import ThreadedSource
@@ -60,7 +60,7 @@ class ReconnectingSource(FrameSource):
         super().__init__()
         for name, value in (("open_source", open_source), ("on_event", on_event), ("on_waiting", on_waiting)):
             if not callable(value) and (name == "open_source" or value is not None):
-                raise UsageError(f"{name} is {value!r:.80}: must be a function")
+                raise UsageError(f"{name} is {shown(value)}: must be a function")
         timeout_s = None if timeout_s is None else check_positive("timeout_s", timeout_s, infinite=True)
         first_delay_s = check_positive("first_delay_s", first_delay_s)
         longest_delay_s = check_positive("longest_delay_s", longest_delay_s)

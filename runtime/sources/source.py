@@ -23,6 +23,7 @@ class CapturedFrame:
         position_s: where it is in a video file, seconds from the file's start; None elsewhere.
         page: of a file of several pages, or an animation of several frames, which one, from 1; None elsewhere.
         is_still: whether it is an image by itself, of a file or a pipe, and none of a camera or video.
+        is_live: whether it is of a camera or a live stream, which wait for nobody.
     """
 
     source: str
@@ -32,6 +33,7 @@ class CapturedFrame:
     position_s: float | None = None
     page: int | None = None
     is_still: bool = False
+    is_live: bool = False
 
 
 class FrameSource(Closing):
@@ -42,7 +44,8 @@ class FrameSource(Closing):
         dropped: frames that were captured but replaced by a newer one before anybody took them.
         reconnections: how often the device or stream was lost and opened again.
         framerate: frames per second that it gives or plays at; None where it has no such rate, or does not tell.
-        is_live: whether it shows the present, and frames are lost that nobody takes.
+        is_live: whether it shows the present, and frames are lost that nobody takes; of several sources, whether the
+            last one does.
         frames_follow: whether its frames follow one another, as those of a camera or a video do.
     """
 

@@ -93,7 +93,8 @@ class ThreadedSource(FrameSource):
         index = 0
         try:
             while not self._stopping and (image := self._read()) is not None:
-                self._hand_over(CapturedFrame(self._name, index, time.time(), image, self._position_s()))
+                position_s, is_live = self._position_s(), self.is_live
+                self._hand_over(CapturedFrame(self._name, index, time.time(), image, position_s, is_live=is_live))
                 index += 1
         except StnRectifyError as error:
             self._error = error

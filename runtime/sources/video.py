@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from os import PathLike
 
 import cv2
@@ -11,7 +12,8 @@ import numpy as np
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_path, check_positive
 from stn_rectify.runtime.errors import SourceError, UsageError
-from stn_rectify.runtime.files import is_text, text_name
+from stn_rectify.runtime.files import is_text, open_file, text_name
+from stn_rectify.runtime.images.kinds import LONGEST_FOREIGN_START, VIDEO_SUFFIXES, foreign_kind, what_to_do
 from stn_rectify.runtime.sources.addresses import ffmpeg_name, local_file, scheme_of, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
 from stn_rectify.runtime.sources.streams import Snapshots, cause_of_silence, gives_snapshots, web_container
@@ -21,6 +23,7 @@ _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
 _WEB = ("http", "https")
 _MARGIN_MS = 500  # whoever waits for a frame shall say so before FFmpeg does
 
+_NEITHER = "neither an image nor a video that can be read here"
 _NO_VIDEO = "it is damaged, or no video that OpenCV reads"
 
 
@@ -55,6 +58,9 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"video {name} is a folder: name one video in it")
         if self._scheme and not is_text(self._address):
             raise SourceError(f"the URL {name} is not Unicode text: write the other bytes as %XX")
+        kind = None if self._scheme else foreign_kind(_start_of(self._address))
+        if kind is not None:
+            raise SourceError(f"cannot read {name}: it is {kind}")
         self._count = 0
         self._end_s = 0.0
         self._snapshots: Snapshots | None = None
@@ -125,8 +131,12 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"cannot open the video {self._name}: {cause}")
         if is_open:
             raise SourceError(f"video {self._name} has no readable frame: {self._no_frame_cause()}")
-        cause = "it is cut short, copy it again" if self._container.is_cut else _NO_VIDEO
-        raise SourceError(f"cannot open the video {self._name}: {cause}")
+        if self._container.is_cut:
+            raise SourceError(f"cannot open the video {self._name}: it is cut short, copy it again")
+        suffix = os.path.splitext(self._address)[1].lower()
+        if self._container == Container() and suffix not in VIDEO_SUFFIXES:
+            raise SourceError(f"cannot read {self._name}: {_what_else(_start_of(self._address), suffix)}")
+        raise SourceError(f"cannot open the video {self._name}: {_NO_VIDEO}")
 
     def _read(self) -> Image | None:
         first, self._first = self._first, None
@@ -194,3 +204,25 @@ class VideoSource(ThreadedSource):
 
     def _release(self) -> None:
         self._video.release()
+
+
+def _start_of(file: str) -> bytes:
+    """The first bytes of a regular file; none of what cannot be read, about which FFmpeg is asked."""
+    if not os.path.isfile(file):
+        return b""
+    try:
+        with open_file(file) as opened:
+            return opened.read(LONGEST_FOREIGN_START)
+    except OSError:
+        return b""
+
+
+def _what_else(start: bytes, suffix: str) -> str:
+    """What a file is, by its beginning and its suffix, out of which FFmpeg makes nothing."""
+    remedy = what_to_do(suffix)
+    if remedy:
+        return f"it is {_NEITHER} ({remedy})"
+    if not start:
+        return "it is empty"
+    is_written = not re.search(rb"[^\t\n\f\r -~\x80-\xff]", start)
+    return f"it is {'text, ' if is_written else ''}{_NEITHER}"

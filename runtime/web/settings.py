@@ -93,7 +93,8 @@ def _reason(check: Callable[[], None]) -> str | None:
 
 
 def _min_score(value: object) -> Change:
-    rule = MissRule(value)  # type: ignore[arg-type]  # which it checks
+    check_real("min_score", 0.0 if value is None else value, "a number from 0 to 1, or null", least=0, most=1)
+    rule = MissRule(value)  # type: ignore[arg-type]  # which is checked
     text = "the model's own" if rule.min_score is None else f"{rule.min_score:.2f}"
     return Change(
         f"lowest score of a target: {text}",
@@ -104,7 +105,7 @@ def _min_score(value: object) -> Change:
 def _smooth(value: object) -> Change:
     if value is None:
         return Change("corners are not smoothed", lambda pipeline: pipeline.set_smoother(None))
-    cutoff_hz = check_real("smooth", value, "a number of Hz above 0, or None", least=0.001, most=1000)
+    cutoff_hz = check_real("smooth", value, "a number of Hz above 0, or null", least=0.001, most=1000)
     smoother = CornerSmoother(cutoff_hz)
     return Change(f"corners are smoothed, {cutoff_hz:g} Hz", lambda pipeline: pipeline.set_smoother(smoother))
 

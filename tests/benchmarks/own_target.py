@@ -1,4 +1,4 @@
-"""The example of docs/own-target.md: labels with a QR code, found by a model trained on pictures of such labels.
+"""The example of docs/guides/own-target.md: labels with a QR code, found by a model trained on pictures of such labels.
 
     python tests/benchmarks/own_target.py draw FOLDER    # pictures of labels, and camera frames of others
     python tests/benchmarks/own_target.py read FOLDER    # after training, conversion and rectification

@@ -6,7 +6,7 @@ python tests/benchmarks/validation_error.py [--model FILE.tflite]... [--float NA
 A table for each set of frames. "2 passes" is the look at the whole frame and one refinement; a model without a refine
 network has one. Nothing found, and a pose that is no quadrilateral, count as the whole frame. The finder of contours
 (contour_finder.py) does not know which side is up: it is given the turn nearest to the truth. ``stn-rectify evaluate``
-makes the same table for one model file, of several targets a frame as well. See docs/evaluation.md.
+makes the same table for one model file, of several targets a frame as well. See docs/reference/evaluation.md.
 """
 
 from __future__ import annotations

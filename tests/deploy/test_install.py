@@ -45,6 +45,19 @@ def test_the_extras_asked_for_are_installed_and_no_others(
     assert {path.stem for path in root.rglob("needed_by_*.py")} == {"needed_by_web", "needed_by_mqtt"}
 
 
+@pytest.mark.parametrize(
+    ("interpreter", "named"),
+    [("tflite-runtime 2.14.0", True), ("ai-edge-litert 2.3.0", False)],
+    ids=["slower", "faster"],
+)
+def test_the_faster_interpreter_is_named_where_it_is_missing(
+    interpreter: str, named: bool, install: Installer, make_wheel: WheelMaker, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path / "wheels", "1.0", f"stn-rectify 1.0 ({interpreter})")
+    done = install("--wheels", wheel.parent)
+    assert ("with litert among the --extras" in done.stdout + done.stderr) is named
+
+
 def test_an_environment_of_another_python_is_made_anew(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
 ) -> None:

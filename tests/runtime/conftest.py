@@ -129,7 +129,7 @@ def make_dense_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFactory:
 
 
 def write_model(path: Path, flatbuffer: bytes, metadata: dict[str, Any], labels: str = "") -> Path:
-    """Writes a model file as docs/model-file.md describes it."""
+    """Writes a model file as docs/reference/model-file.md describes it."""
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("metadata.json", json.dumps(metadata))

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from stn_rectify.runtime import (
     CapturedFrame,
     CornerSmoother,
+    DataError,
     FrameView,
     MissRule,
     Pipeline,
     Rectifier,
+    SourceError,
     TargetTracker,
     UsageError,
 )
@@ -55,6 +58,20 @@ def test_corners_are_pixels_of_the_frame_as_it_is_seen(rectifier: Rectifier, fra
     np.testing.assert_array_equal(done.result.corners, expected.corners)
     np.testing.assert_array_equal(done.result.image, expected.image)
     assert (done.frame.source, done.frame.timestamp) == ("test", 1000)
+
+
+def test_it_takes_what_rectify_takes(rectifier: Rectifier, frame: np.ndarray, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), frame)
+    pipeline, expected = Pipeline(rectifier, view=FrameView(hflip=True)), rectifier.rectify(frame[:, ::-1].copy())
+    given = (frame, tmp_path / "a.png", str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes())
+    for number, (one, name) in enumerate(zip(given, ("array", *[str(tmp_path / "a.png")] * 2, "image"), strict=True)):
+        done = pipeline.process(one)
+        np.testing.assert_array_equal(done.result.corners, expected.corners)
+        assert (done.frame.source, done.frame.index, done.frame.is_still) == (name, number, name != "array")
+    with pytest.raises(DataError, match="the frame is list, not a NumPy array: pass"):
+        pipeline.process([1])
+    with pytest.raises(SourceError, match="cannot read the image"):
+        pipeline.process(tmp_path / "none.png")
 
 
 def test_results_know_their_frame_and_by_which_rule_they_count(rectifier: Rectifier, frame: np.ndarray) -> None:

@@ -36,7 +36,7 @@ _EDGE_PX = 0.02
 _FLAT = 1e-3  # how far what comes of a white frame may be from white, where the sampler reads inside
 _LEAST_INSIDE = 0.05  # share of the pixels that must be read inside the frame
 _ON_PIXELS_PX = 1e-3
-_LEAST_DEPTH = 1 / 8  # of that at the middle: docs/integer-sampler.md, the range of θ
+_LEAST_DEPTH = 1 / 8  # of that at the middle: docs/reference/integer-sampler.md, the range of θ
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, pixel_centres
 from stn_rectify.runtime.arrays import Array
 
-_LEAST_DEPTH = 1 / 8  # docs/integer-sampler.md: the range of θ
+_LEAST_DEPTH = 1 / 8  # docs/reference/integer-sampler.md: the range of θ
 _PLACE_ERROR = 0.01  # pixels, likewise
 
 
@@ -66,7 +66,7 @@ def level_errors(
         float64 [N, 2]: mean and largest difference of each image, levels of 255. Pixels whose pose is beyond what the
         integers hold count as 0, and so do those that fall on the line where a cut frame ends. A spline is sampled
         where its fitted functions put it, not where the spline itself does: the fit's error is one of pixels, not of
-        levels (docs/integer-sampler.md).
+        levels (docs/reference/integer-sampler.md).
     """
     input_size = (frames.shape[1], frames.shape[2])
     output_size = (rectified.shape[1], rectified.shape[2])

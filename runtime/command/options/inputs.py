@@ -13,12 +13,15 @@ from stn_rectify.runtime.command.options.values import PIXEL_SOURCES
 from stn_rectify.runtime.command.parsing.parser import did_you_mean
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.sinks import VIDEO_SUFFIXES
+from stn_rectify.runtime.sources.addresses import without_secrets
 from stn_rectify.runtime.sources.chained import grouped_by_kind
 
 #: The option of several inputs of different kinds.
 INPUT = "input"
 
 _OUTPUT = "--output"
+_IMAGE = "--image"
+_SOURCES = (_IMAGE, "--video", "--camera", "--demo", "--list-cameras")
 _NEGATIVE = re.compile(r"-\.?\d")
 
 
@@ -62,7 +65,11 @@ def with_options_for_inputs(
         else:
             kept += words[place - 1 : place + taken]
         place += taken
-    return [*kept, *(input_words(inputs, commands) if inputs else ())]
+    if not inputs:
+        return kept
+    of_inputs = input_words(inputs, commands)
+    _check_together(inputs[0], _name_in(of_inputs[0]), [_name_in(word) for word in kept if _is_option(word)])
+    return [*kept, *of_inputs]
 
 
 def input_words(names: Sequence[str], commands: Collection[str] = ()) -> list[str]:
@@ -86,6 +93,29 @@ def input_words(names: Sequence[str], commands: Collection[str] = ()) -> list[st
         return _words(INPUT, names)
     ((option, group),) = groups
     return ["--demo"] if option == "demo" else _words(option, group)
+
+
+def _check_together(name: str, option: str, others: Sequence[str]) -> None:
+    """Checks that what was named without an option does not stand beside an option for something else.
+
+    Args:
+        name: of the first such input.
+        option: that takes it, and was not written.
+        others: the options that were.
+
+    Raises:
+        UsageError: if it does.
+    """
+    other = next((one for one in others if one in _SOURCES and not one == option == _IMAGE), None)
+    if other is not None:
+        shown = without_secrets(name)
+        raise UsageError(
+            f"{shown} beside {other}: a run has one source; name all inputs without an option, or one only"
+        )
+
+
+def _name_in(word: str) -> str:
+    return word.partition("=")[0]
 
 
 def _words(option: str, names: Sequence[str]) -> list[str]:

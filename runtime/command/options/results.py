@@ -69,7 +69,7 @@ class MqttOptions(OptionGroup):
     mqtt: MqttAddress | None = option(
         None,
         "publish results: mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC], mqtts:// with TLS. Other users of this "
-        f"machine see command lines: with a password better set {MQTT_VARIABLE}, or mqtt in --config",
+        f"machine see command lines: with a password better set {MQTT_VARIABLE}, or mqtt in --config (extra mqtt)",
         mqtt_address,
         metavar="URL",
     )
@@ -119,7 +119,7 @@ def make_sinks(
 ) -> Iterator[ResultSink]:
     """The sinks that the options ask for, made one after the other; each is a context manager.
 
-    Those that write files do so in threads of their own if the source does not wait.
+    Those that write files do so in threads of their own if the source does not wait, or ends in one that does not.
 
     Args:
         results: options.
@@ -134,9 +134,10 @@ def make_sinks(
         StnRectifyError: if a sink cannot be made.
     """
     is_live, end = source.is_live, TimeToEnd(lambda: source.is_stopped)
+    is_paced = is_live and source.frames_follow  # of several inputs none is to be left out
 
     def writing(name: str, open_sink: Callable[[], ResultSink]) -> ResultSink:
-        return BackgroundSink(open_sink, name, report=say, end=end) if is_live else open_sink()
+        return BackgroundSink(open_sink, name, report=say, end=end, waits=True) if is_live else open_sink()
 
     if results.show:  # first: it fails most easily, and leaves nothing behind
         yield ShowSink(hold=isinstance(source, ImageSource), is_stopped=lambda: source.is_stopped)
@@ -145,15 +146,16 @@ def make_sinks(
         yield writing(name, partial(_jsonl_sink, results.jsonl, results, targets, is_live))
     if saving.save is not None:
         open_sink = partial(_save_sink, saving.save, saving, results, source)
-        yield BackgroundSaveSink(open_sink, saving.save, report=say, end=end) if is_live else open_sink()
+        in_background = partial(BackgroundSaveSink, open_sink, saving.save, report=say, end=end, waits=True)
+        yield in_background() if is_live else open_sink()
     if video is not None:
         yield writing(video, partial(_video_sink, video, results, source))
     address = mqtt.address
     if address is not None:
-        usual = _MQTT_INTERVAL_S if source.is_live else 0.0
+        usual = _MQTT_INTERVAL_S if is_paced else 0.0
         picture_interval_s = mqtt.mqtt_picture_interval
         if picture_interval_s is None:
-            picture_interval_s = _MQTT_PICTURE_INTERVAL_S if source.is_live else 0.0
+            picture_interval_s = _MQTT_PICTURE_INTERVAL_S if is_paced else 0.0
         yield MqttSink(
             address,
             interval_s=usual if mqtt.mqtt_interval is None else mqtt.mqtt_interval,
@@ -190,7 +192,7 @@ def _video_sink(video: str, results: ResultOptions, source: FrameSource) -> Vide
     return VideoSink(
         dated_name(video),
         framerate=source.framerate or _FRAMERATE,
-        real_time=source.is_live,
+        real_time=source.is_live and source.frames_follow,
         numbered=source.is_live,
         commit_s=results.commit_interval,
         report=say,

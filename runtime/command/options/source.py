@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from stn_rectify.runtime import sources
@@ -26,11 +25,11 @@ from stn_rectify.runtime.images import reading
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sources import FrameSource, ImageSource, open_camera, open_video
 from stn_rectify.runtime.sources.addresses import is_url, local_file
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.sources.kinds import check_kind, option_for
 
 #: Pixels of an image, at most.
 MAX_PIXELS = Count(f"{reading.MAX_PIXELS // 10**6}M", reading.MAX_PIXELS)
-DEMO_IMAGE = Path(__file__).parents[2] / "data" / "demo.jpg"
 
 
 @dataclass(frozen=True)

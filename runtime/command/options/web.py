@@ -29,7 +29,7 @@ class WebOptions(OptionGroup):
 
     serve: str | None = option(
         None,
-        "show the run in browsers: on 127.0.0.1 if there is no host, on a free port if it is 0",
+        "show the run in browsers: on 127.0.0.1 if there is no host, on a free port if it is 0 (extra web)",
         metavar="[HOST:]PORT",
     )
     token: str | None = option(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from stn_rectify.runtime.command.messages import model_description, recognizer_line
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, group, option, positional, positionals
 from stn_rectify.runtime.command.parsing.parser import OneLineParser
 from stn_rectify.runtime.command.upkeep.model_store import ModelStore
@@ -22,6 +21,7 @@ from stn_rectify.runtime.recognition.recognizer import Recognizer
 from stn_rectify.runtime.recognition.recognizer_file import RECOGNIZER_KIND, RECOGNIZER_SUFFIX
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.sources import ImageSource
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 
 STORE_VARIABLE = "STN_RECTIFY_MODELS"
 KEY_VARIABLE = "STN_RECTIFY_MODEL_KEY"
@@ -143,7 +143,7 @@ def _acts() -> Mapping[str, tuple[type[OptionGroup], Callable[[Any], int], str]]
 def _list(options: StoreOptions) -> int:
     store = options.found
     for name in bundled_models():
-        write_stdout(f"bundled  {name}: {model_description(ModelFile.open(name))}\n")
+        write_stdout(f"bundled  {name} {model_description(ModelFile.open(name)).partition(' ')[2]}\n")
     for word, file in (("in use", store.in_use), ("before", store.before)):
         if file is None:
             continue

@@ -51,7 +51,7 @@ class RunWatch(Closing):
     def frame_done(self, frame: CapturedFrame) -> None:
         """A frame, as the source gave it, has gone all its way."""
         self._manager.alive()
-        if self._source is not None and self._source.is_live:
+        if frame.is_live:
             self._frozen.look(frame.image)
         self.note_troubles()
         if self._status_is_due():

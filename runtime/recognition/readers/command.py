@@ -19,7 +19,7 @@ import cv2
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_positive
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError, UsageError, shown
 from stn_rectify.runtime.recognition.recognition import Recognition
 
 #: What stands in a command for the path of the picture.
@@ -47,11 +47,11 @@ class CommandRecognizer(Closing):
     def __init__(self, command: str | Sequence[str], *, timeout_s: float = 10.0) -> None:
         self._timeout_s = check_positive("timeout_s", timeout_s)
         if not isinstance(command, Sequence) or not all(isinstance(word, str) for word in command):
-            raise UsageError(f"command is {command!r:.80}: must be a command line, or a list of its words")
+            raise UsageError(f"command is {shown(command)}: must be a command line, or a list of its words")
         try:
             words = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
-            raise UsageError(f"the recognizer's command {command!r:.80} cannot be split ({error})") from error
+            raise UsageError(f"the recognizer's command {shown(command)} cannot be split ({error})") from error
         if not words or not words[0].strip():
             raise UsageError("the recognizer's command is empty: give a program, such as 'zbarimg --raw -q {}'")
         if shutil.which(words[0]) is None:

@@ -3,8 +3,8 @@
     python tests/benchmarks/speed/marked_inferences.py [--runs 5] MODEL.tflite...
 
 A mark is the system call ``sched_get_priority_max(0x5A000000 | number)``, which fails and does nothing: an emulator
-can see it (docs/benchmarks.md). Prints which marks stand around which model's N inferences. One thread. Needs NumPy, an
-interpreter and, for the two lines of cv2, OpenCV.
+can see it (docs/laboratory/benchmarks.md). Prints which marks stand around which model's N inferences. One thread.
+Needs NumPy, an interpreter and, for the two lines of cv2, OpenCV.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ the unpruned one too (what more training alone gives), and networks of the prune
 errors are of float networks on held-out frames of MODEL's own training (``--hold-out-seed``). Run the same
 command again to go on; what is finished stands in DIR/results.json. ``MODEL.calibration.npz`` is what the files are
 calibrated with. ``--litert`` is the Python of an environment with ai-edge-litert, for its column. ``--pi`` is a command
-that counts arm64 instructions between the marks of marked_inferences.py (docs/benchmarks.md):
+that counts arm64 instructions between the marks of marked_inferences.py (docs/laboratory/benchmarks.md):
 ``PI count -c CORE -b FOLDER:/mnt/m SCRIPT FILE...``, with the interpreter in the variable RUNTIME.
 """
 

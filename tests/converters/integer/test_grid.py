@@ -184,7 +184,7 @@ def bilinear(frame, grid, plan):
 
 @pytest.mark.parametrize(("size", "output"), SIZES)
 def test_what_was_fitted_is_the_spline(size, output):
-    """docs/integer-sampler.md: for control points scattered by 3.5 % of the frame, 0.2 % of its side at most."""
+    """docs/reference/integer-sampler.md: of control points scattered by 3.5 % of the frame, 0.2 % at most."""
     rng = np.random.default_rng(12)
     plan = plan_of(size, output)
     for _ in range(20):

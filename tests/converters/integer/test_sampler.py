@@ -201,7 +201,7 @@ def test_within_two_levels_and_a_hundredth_of_a_pixel_of_float64(size, transform
         expected, grid = float64_sampler(frame, theta, plan)
         coefficients = plan.coefficients(theta)
         assert np.abs(reference_grid(coefficients, plan) / 256 - grid).max() <= 0.01
-        most = 2 if max(size) <= 400 else 2.5  # docs/integer-sampler.md
+        most = 2 if max(size) <= 400 else 2.5  # docs/reference/integer-sampler.md
         error = np.abs(reference_sampler(frame, coefficients, plan) - expected)
         if padding == "cut":  # on the line where the frame ends a place may fall to either side
             places, last = (grid - 1).reshape(2, -1).T, np.array([size[1] - 1, size[0] - 1])

@@ -278,6 +278,18 @@ def test_with_a_model_of_one_look_it_says_which_find_several() -> None:
     assert "for several" not in run("--demo").stderr
 
 
+def test_with_a_model_that_finds_other_targets_it_says_what_the_recognizer_reads() -> None:
+    said = "--recognizer plates reads what --model plates finds"
+    assert run("--demo", "--recognizer", "plates").stderr.count(said) == 1
+    assert said not in run("--demo", "--recognizer", "plates", "--model", "plates").stderr
+
+
+def test_with_a_model_of_one_look_a_scan_changes_nothing_and_it_says_so() -> None:
+    said = "--scan fine: fast looks at each frame in one way; --model plates or scenes looks as closely as asked"
+    assert said in run("--demo", "--model", "fast", "--scan", "fine").stderr
+    assert "--scan" not in run("--demo", "--model", "scenes", "--scan", "fine").stderr
+
+
 def test_all_targets_of_images(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:
     model = make_dense_model(DENSE_LEVELS, min_score=0.4)
     folder, saved = tmp_path / "images", tmp_path / "saved"

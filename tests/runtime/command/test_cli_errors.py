@@ -40,7 +40,7 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(
             ["--camera", "0", "rtsp://me:SECRET@cam/1"],
             2,
-            "--video: not allowed with argument --camera",
+            "rtsp://cam/1 beside --camera: a run has one source",
             id="two kinds",
         ),
         pytest.param(["--camera", "0", "doctor"], 2, "'doctor' is nothing to rectify", id="a command behind options"),

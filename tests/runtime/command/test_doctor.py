@@ -102,6 +102,9 @@ def test_a_line_says_status_name_finding_and_mend() -> None:
             id="two OpenCVs",
         ),
         pytest.param(interpreter_check("tflite-runtime", "2.14.0", "1.26.4"), "ok", "2.14.0", id="tflite-runtime"),
+        pytest.param(
+            interpreter_check("tflite-runtime", "2.14.0", "1.26.4"), "ok", "ai-edge-litert>=2.1.6", id="faster"
+        ),
         pytest.param(interpreter_check("ai-edge-litert", "2.3.0", "2.1.3"), "ok", "2.3.0", id="litert and NumPy 2"),
         pytest.param(
             interpreter_check("tflite-runtime", "2.14.0", "2.1.3"), "problem", "numpy<2", id="tflite and NumPy 2"

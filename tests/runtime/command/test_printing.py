@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import bundled_models
+from stn_rectify.runtime import ModelFile, bundled_models
 from stn_rectify.runtime.command import manual
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.options import run_options
@@ -162,6 +162,12 @@ def test_each_shell_gets_a_script_with_the_options(shell: str, capsys: pytest.Ca
     assert "stn-rectify" in script
 
 
+def test_help_says_that_no_bundled_model_turns_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    turning = [name for name in bundled_models() if ModelFile.open(name).metadata.turn is not None]
+    said = "no bundled model has the network for it" in " ".join(printed(["--help-all"], capsys).split())
+    assert said == (not turning)
+
+
 def test_without_the_extra_completion_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,10 +177,12 @@ def test_without_the_extra_completion_says_how_to_get_it(
 
 
 def test_the_man_page_in_docs_is_that_of_this_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``python -m stn_rectify.runtime.command.manual > docs/stn-rectify.1`` writes it."""
+    """``python -m stn_rectify.runtime.command.manual > docs/reference/stn-rectify.1`` writes it."""
     pytest.importorskip("argparse_manpage")
-    page = (ROOT / "docs" / "stn-rectify.1").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "stn-rectify.1").read_text(encoding="utf-8")
     monkeypatch.setenv("COLUMNS", "100")
+    assert r"usage: stn\-rectify models verify [\-h]" in page
+    assert page.count(".nf\n") == page.count("usage: ") == page.count(".fi\n")  # as argparse has broken its lines
     if sys.version_info[:2] == (3, 11):  # other versions of argparse word it otherwise
         assert page == manual.man_page()
     for action in make_parser()._actions:

@@ -22,7 +22,7 @@ import pytest
 
 from tests.runtime.sinks.test_video import write_noise
 from tests.runtime.sources.stream_server import StreamServer, stream_server
-from tests.waiting import DEADLINE_S, wait_for
+from tests.waiting import DEADLINE_S, wait_for, wait_until_it_waits
 
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 
@@ -370,7 +370,8 @@ def test_messages_that_nobody_reads_do_not_outlive_sigterm(tmp_path: Path, serve
     arguments = ["--video", f"{server.address}/camera", "--model", "fast", "--jsonl", "a.jsonl"]
     process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=writing)
     try:
-        wait_for("the first line", (tmp_path / "a.jsonl").exists)
+        wait_for("the file that is made before the first line", (tmp_path / "a.jsonl").exists)
+        wait_until_it_waits(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 1
     finally:

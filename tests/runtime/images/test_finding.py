@@ -41,15 +41,31 @@ def test_a_folder_names_and_counts_what_is_left_out(tmp_path: Path) -> None:
     (line,) = lines
     assert "left out 2 .heic files (" in line
     assert "-m pip install pillow-heif' lets them be read)" in line
-    assert "1 .mov file (videos: stn-rectify takes each with --video)" in line
+    assert "1 .mov file (videos: name each by itself)" in line
     assert "1 .nef file (raw photographs: develop them to JPEG or TIFF)" in line
     assert "2 other files (without a suffix .txt)" in line
-    assert "2 subfolders (name them as well, or a pattern: " in line
+    assert "2 subfolders (name them as well, or a pattern: '" in line
+    assert f"{tmp_path}/**/*.png'" in line
 
 
 def test_a_folder_of_nothing_else_says_what_is_there(tmp_path: Path) -> None:
     make(tmp_path, "a.heic", "b.heic")
-    with pytest.raises(SourceError, match=r"no image in the folder .* \(left out 2 \.heic files .*pillow-heif"):
+    with pytest.raises(SourceError, match=r"no image in the folder .*; left out 2 \.heic files .*pillow-heif"):
+        image_files(tmp_path)
+
+
+def test_a_folder_without_images_says_what_to_do_in_a_few_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        SourceError, match=r"no image in the folder \S+: name one with JPEG, PNG, TIFF or other images$"
+    ):
+        image_files(tmp_path)
+    make(tmp_path, "a/b/c.tif")
+    with pytest.raises(
+        SourceError, match=r"; left out 1 subfolder \(name it as well, or a pattern: '.*/\*\*/\*\.tif'\)$"
+    ):
+        image_files(tmp_path)
+    (tmp_path / "a/b/c.tif").unlink()
+    with pytest.raises(SourceError, match=r"; left out 1 subfolder$"):
         image_files(tmp_path)
 
 

@@ -428,7 +428,7 @@ def test_damage_of_deep_images_is_one_line(kind: str, tmp_path: Path, capfd: pyt
     ("content", "message"),
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is a HEIC image: .* install pillow-heif' lets them be read, or"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "it is a video: stn-rectify takes it with --video"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "it is a video: name it by itself"),
         (b"\xff\x0a" + bytes(30), "a JPEG XL image: djxl makes PNG"),
         (b"%PDF-1.7\n" + bytes(30), "a PDF: pdftoppm"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript drawing"),
@@ -441,9 +441,7 @@ def test_what_cannot_be_read_is_called_by_its_name(content: bytes, message: str,
         read_image(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize(
-    ("suffix", "message"), [(".TS", "videos: stn-rectify takes each with --video"), (".raf", "develop")]
-)
+@pytest.mark.parametrize(("suffix", "message"), [(".TS", "videos: name each by itself"), (".raf", "develop")])
 def test_what_its_bytes_do_not_tell_the_suffix_may(suffix: str, message: str, tmp_path: Path) -> None:
     (tmp_path / f"a{suffix}").write_bytes(bytes(100))
     with pytest.raises(SourceError, match=rf"a{suffix}: it is no image, or of a kind .* \(.*{message}"):

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import array
 import fcntl
+import importlib
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import termios
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
 import pytest
 
-from stn_rectify.runtime.process.stop_signals import Stopped, stop_signals
+from stn_rectify.runtime.process.stop_signals import Stopped, sigterm_as_ctrl_c, stop_signals
 from tests.runtime.process.conftest import Start
-from tests.waiting import DEADLINE_S, wait_for
-
-
-def sleeps(process: subprocess.Popen[bytes]) -> bool:
-    """Tells whether its main thread waits in the kernel."""
-    stat = Path(f"/proc/{process.pid}/task/{process.pid}/stat").read_text()
-    return stat.rpartition(")")[2].split()[0] == "S"
+from tests.waiting import DEADLINE_S, sleeps, wait_for, wait_until_it_waits
 
 
 def said(process: subprocess.Popen[bytes], what: bytes) -> None:
@@ -46,14 +44,7 @@ def test_it_ends_the_wait_for_the_reader_of_a_pipe(start: Start, tmp_path: Path)
     run = start("--demo", "--model", "fast", "--jsonl", "pipe")
     interpreter = re.compile(r"tflite_runtime|ai_edge_litert")
     wait_for("the model", lambda: interpreter.search(Path(f"/proc/{run.pid}/maps").read_text()))
-    asleep = 0
-
-    def has_slept() -> bool:
-        nonlocal asleep
-        asleep = asleep + 1 if sleeps(run) else 0
-        return asleep == 20
-
-    wait_for("a run that waits", has_slept)
+    wait_until_it_waits(run)
     assert end(run)[0] == 130
 
 
@@ -153,3 +144,48 @@ def test_what_comes_after_the_work_is_left_alone() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         signal.sigtimedwait([signal.SIGALRM], 0.2)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+#: As NumPy and TensorFlow: what happens in the middle of their import comes out of it as another error, or not at all.
+IMPORTED = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    done = True
+except BaseException as error:
+    {then}
+"""
+
+
+@pytest.mark.parametrize("then", ["raise ImportError('the installation is damaged') from None", "pass"])
+@pytest.mark.parametrize("handling", [sigterm_as_ctrl_c, stop_signals])
+def test_an_import_is_not_interrupted_in_its_middle_but_at_its_end(
+    handling: Callable[[], AbstractContextManager[object]], then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_once.py").write_text(IMPORTED.format(then=then))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def import_and_wait() -> None:
+        with handling():
+            importlib.import_module("imported_once")
+            signal.sigtimedwait([], DEADLINE_S)  # which the timer's alarm ends
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            import_and_wait()
+        assert sys.modules["imported_once"].done
+    finally:
+        sys.modules.pop("imported_once", None)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_import_that_goes_on_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: time.sleep(1)\n"
+    )
+    code = "from stn_rectify.runtime.process import stop_signals\nwith stop_signals.sigterm_as_ctrl_c(): import endless"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, *filter(None, sys.path)]))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=DEADLINE_S
+    )
+    assert (done.returncode, done.stderr) == (130, b"")

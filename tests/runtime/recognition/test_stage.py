@@ -61,11 +61,21 @@ def labels(stage: RecognitionStage, results: Sequence[Rectification]) -> list[st
         (("AB 12", None), "AB 12", None, (("AB 12", None),)),
         (("AB 12", 0.4), "AB 12", 0.4, (("AB 12", 0.4),)),
         (Recognition("b", 0.7, np.array([0.1, 0.7, 0.2])), "b", 0.7, (("1", 0.7), ("2", 0.2))),
-        ("", "", None, (("", None),)),
+        ("", None, None, (("", None),)),
+        (("", 0.4), None, 0.4, (("", 0.4),)),
         (Recognition(None, 0.9), None, 0.9, ()),
         (None, None, None, ()),
     ],
-    ids=["text", "text without a score", "text and score", "recognition", "empty text", "nothing known", "nothing"],
+    ids=[
+        "text",
+        "text without a score",
+        "text and score",
+        "recognition",
+        "empty text",
+        "empty text and score",
+        "nothing known",
+        "nothing",
+    ],
 )
 def test_a_function_may_be_the_recognizer(
     make_model: Callable[..., Path],

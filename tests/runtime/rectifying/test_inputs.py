@@ -130,7 +130,7 @@ def test_a_stream_of_nothing_but_broken_files_raises(rectifier: Rectifier, tmp_p
         list(rectifier.stream(tmp_path / "a.png"))
 
 
-def test_a_stream_of_images_and_videos_is_numbered_on(
+def test_in_a_stream_a_video_begins_at_0_and_images_are_numbered_on(
     rectifier: Rectifier, picture: Path, frame: np.ndarray, tmp_path: Path
 ) -> None:
     video = tmp_path / "clip.avi"
@@ -142,9 +142,9 @@ def test_a_stream_of_images_and_videos_is_numbered_on(
     names = [(Path(frame.source).name, frame.index, frame.is_still) for frame in frames if frame]
     assert names == [
         ("picture.png", 0, True),
-        *[("clip.avi", number, False) for number in (1, 2, 3)],
-        ("picture.png", 4, True),
-        ("picture.png", 5, True),
+        *[("clip.avi", number, False) for number in (0, 1, 2)],
+        ("picture.png", 1, True),
+        ("picture.png", 2, True),
     ]
     assert [result.frame.source for result in rectifier.stream(video)] == [str(video)] * 3
 
@@ -174,6 +174,7 @@ def test_a_stream_goes_on_past_a_frame_that_the_model_does_not_take(rectifier: R
         pytest.param([], "source is empty", id="nothing"),
         pytest.param(3.5, "must be a path, an address, the number of a camera", id="a number with a point"),
         pytest.param(True, "must be a path", id="a flag"),
+        pytest.param([np.zeros((4, 3), np.uint8)], r"source is an array \[4, 3\] of uint8: must be", id="arrays"),
         pytest.param(["rtsp://host/1", "photo.jpg"], "need not end: name it last", id="an endless one in front"),
         pytest.param(["-", "photo.jpg"], "goes with nothing else", id="standard input and more"),
     ],
@@ -188,3 +189,7 @@ def test_options_that_no_source_takes_are_refused(rectifier: Rectifier, images: 
         next(rectifier.stream(images, width=640))
     with pytest.raises(UsageError, match="framerate is for cameras"):
         next(rectifier.stream(images, framerate=5))
+    with pytest.raises(UsageError, match="no option 'max_targets'; a Pipeline finds several: it takes max_pixels, "):
+        next(rectifier.stream(images, max_targets=2))
+    with pytest.raises(UsageError, match=r"no option 'widht': it takes .*width"):
+        next(rectifier.stream(0, widht=640))

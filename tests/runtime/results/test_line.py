@@ -62,12 +62,13 @@ def test_the_schema_refuses_what_no_line_has(change: dict[str, object]) -> None:
 
 
 def test_the_schema_in_docs_is_that_of_this_version() -> None:
-    """``stn-rectify --print-schema > docs/result-line.schema.json`` writes it."""
-    assert json.loads((ROOT / "docs" / "result-line.schema.json").read_text(encoding="utf-8")) == line_schema()
+    """``stn-rectify --print-schema > docs/reference/result-line.schema.json`` writes it."""
+    schema = ROOT / "docs" / "reference" / "result-line.schema.json"
+    assert json.loads(schema.read_text(encoding="utf-8")) == line_schema()
 
 
 def test_the_table_in_docs_has_every_key() -> None:
-    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "outputs.md").read_text(encoding="utf-8")
     table = page[page.index("## The JSON line") :].partition("\n\n")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     keys = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}

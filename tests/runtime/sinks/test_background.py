@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -314,3 +315,34 @@ def test_a_picture_that_the_disk_does_not_take_is_counted_once(tmp_path: Path, m
             sink.save(captured(1), result())
     assert (sink.dropped, sink.saved) == (2, 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_photographs_before_a_camera_wait_for_room_and_the_camera_does_not(place: Place) -> None:
+    place.may_go_on.clear()
+    frames = [replace(captured(index), is_live=index > 9) for index in range(20)]
+    hurry = threading.Event()
+    with BackgroundSink(lambda: place, "place", waits=True, most_jobs=2, end=TimeToEnd(hurry.is_set)) as sink:
+
+        def write_all() -> None:
+            for frame in frames:
+                sink.write(frame, result())
+
+        writing = threading.Thread(target=write_all)
+        writing.start()
+        writing.join(0.3)
+        assert (writing.is_alive(), sink.dropped) == (True, 0), "it waits"
+        place.may_go_on.set()
+        writing.join()
+    assert place.written[:10] == list(range(10))
+    assert len(place.written) + sink.dropped == 20
+
+
+def test_a_wait_for_room_ends_with_the_run(place: Place) -> None:
+    place.may_go_on.clear()
+    hurry = threading.Event()
+    end = TimeToEnd(hurry.is_set, hurried_s=0.0)
+    with BackgroundSink(lambda: place, "place", waits=True, most_jobs=1, end=end) as sink:
+        threading.Timer(0.2, hurry.set).start()
+        for index in range(5):
+            sink.write(captured(index), result())
+        assert sink.dropped >= 3

@@ -20,9 +20,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stn_rectify.runtime import CapturedFrame, MissRule, Rectification
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.sinks import MqttAddress, MqttSink, mqtt, result_values
 from stn_rectify.runtime.sinks.home_assistant import ResultTopics, discovery_messages
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener
 from tests.waiting import wait_for
 

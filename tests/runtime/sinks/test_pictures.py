@@ -41,6 +41,17 @@ def test_dated_pictures_of_two_runs_stand_side_by_side(tmp_path: Path) -> None:
     ]
 
 
+def test_frames_of_one_millisecond_have_pictures_of_their_own(tmp_path: Path) -> None:
+    with SaveSink(tmp_path, dated=True) as sink:
+        for index in range(3):
+            sink.write(captured(index, 0.0), result(index))
+        sink.save(captured(2, 0.0), result(9))
+        sink.write(captured(3, -3600.0), result(3))  # the clock was set
+    times = ["220841.000", "230841.000", "230841.001", "230841.002"]
+    assert [name[16:26] for name in names(tmp_path)[1::2]] == times
+    assert [int(cv2.imread(str(tmp_path / name)).max()) for name in names(tmp_path)[1::2]] == [3, 0, 1, 9]
+
+
 def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
     still = CapturedFrame("/a/photo.jpg", 0, START, np.zeros((8, 12, 3), np.uint8), is_still=True)
     with SaveSink(tmp_path) as sink:
@@ -55,6 +66,26 @@ def test_images_give_their_names_to_the_pictures(tmp_path: Path) -> None:
     with SaveSink(tmp_path) as sink:
         sink.write(replace(still, source="/b/photo.png", index=3), result(9))
     assert cv2.imread(str(tmp_path / "photo.rectified.png")).max() == 9, "a second run replaces them"
+
+
+def test_videos_of_one_name_do_not_overwrite_one_another(tmp_path: Path) -> None:
+    """Each is numbered from 0; the same one may come twice."""
+    frame = CapturedFrame("/a/clip.mp4", 0, START, np.zeros((8, 12, 3), np.uint8))
+    frames = [
+        replace(frame, source=source, index=index) for source in ("/a/clip.mp4", "/b/clip.mp4") for index in (0, 1)
+    ]
+    frames += [replace(frame, source="/b/clip.mp4", index=0), replace(frame, source="/c/clip-2.mp4", index=0)]
+    frames += [
+        replace(frame, source=f"/{folder}/clip.jpg", index=index, is_still=True) for index, folder in enumerate("de")
+    ]
+    with SaveSink(tmp_path) as sink:
+        for level, one in enumerate(frames):
+            sink.write(one, result(level))
+        sink.save(frames[-3], result(len(frames)))  # by hand, once more
+    stems = ["clip-000000", "clip-000001", "clip-2-000000", "clip-2-000001", "clip-3-000000", "clip-2-2-000000", "clip"]
+    written = {path.name: int(cv2.imread(str(path)).max()) for path in tmp_path.glob("*.rectified.png")}
+    levels = {f"{stem}.rectified.png": level for level, stem in enumerate([*stems, "clip-4-000001"])}
+    assert written == {**levels, "clip-2-2-000000.rectified.png": len(frames)}
 
 
 def test_another_video_begins_at_0_again(tmp_path: Path) -> None:

@@ -7,37 +7,58 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError
+from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError, open_source
 from stn_rectify.runtime.sources.chained import ChainedSource
 
 
 class Counted(FrameSource):
     """So many frames, of which each but the first replaced another one; then an error, if there is to be one."""
 
-    def __init__(self, frames: int, *, is_broken: bool = False) -> None:
+    def __init__(self, frames: int, *, is_broken: bool = False, is_still: bool = False) -> None:
         super().__init__()
-        self._frames, self._is_broken = frames, is_broken
+        self._frames, self._is_broken, self._is_still = frames, is_broken, is_still
 
     def __iter__(self) -> Iterator[CapturedFrame]:
         for index in range(self._frames):
             if self._stopping:
                 return
             self.dropped, self.reconnections = index, 2 * index
-            yield CapturedFrame("counted", index, 0.0, np.zeros((2, 2), np.uint8))
+            yield CapturedFrame("counted", index, 0.0, np.zeros((2, 2), np.uint8), is_still=self._is_still)
         if self._is_broken:
             raise SourceError("broken off")
 
 
-def test_numbers_and_counts_go_on() -> None:
+def test_each_begins_at_0_and_counts_go_on() -> None:
     with ChainedSource([lambda: Counted(3), lambda: Counted(0), lambda: Counted(2)], ["a", "b", "c"]) as source:
-        assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
+        assert [frame.index for frame in source] == [0, 1, 2, 0, 1]
         assert (source.dropped, source.reconnections) == (3, 6)
+
+
+def test_images_are_numbered_by_their_place_among_all_of_them() -> None:
+    openers = [lambda: Counted(2, is_still=True), lambda: Counted(3), lambda: Counted(1, is_still=True)]
+    frames = [(frame.index, frame.is_still) for frame in ChainedSource(openers, ["a", "b", "c"])]
+    assert frames == [(0, True), (1, True), (0, False), (1, False), (2, False), (2, True)]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_live"),
+    [
+        (["photo.jpg", "0"], True),
+        (["photo.jpg", 0], True),
+        (["photo.jpg", "rtsp://host/1"], True),
+        (["photo.jpg", "demo.avi"], False),
+        (["photo.jpg", "photo.jpg", "demo.avi", "photos/*.png"], False),
+    ],
+)
+def test_several_are_live_where_the_last_one_is(names: list[str | int], is_live: bool) -> None:
+    """Nothing is opened before its turn."""
+    assert open_source(names).is_live is is_live
 
 
 def test_a_broken_one_is_told_of_and_the_next_one_follows() -> None:
     openers = [lambda: Counted(2, is_broken=True), lambda: Counted(1)]
     errors: list[SourceError] = []
-    assert [frame.index for frame in ChainedSource(openers, ["a", "b"], on_error=errors.append)] == [0, 1, 2]
+    assert [frame.index for frame in ChainedSource(openers, ["a", "b"], on_error=errors.append)] == [0, 1, 0]
     assert [str(error) for error in errors] == ["broken off"]
     with pytest.raises(SourceError, match="broken off"):
         list(ChainedSource(openers, ["a", "b"]))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stn_rectify.runtime import UsageError, open_camera, open_video
+from stn_rectify.runtime import SourceError, UsageError, open_camera, open_video
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.command.options.run_options import parse_options
-from stn_rectify.runtime.command.options.source import open_source
+from stn_rectify.runtime.command.options.source import open_source as open_of_options
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE, open_source
 from tests.runtime.sources.frame_sources import write_video
 
 
@@ -60,7 +61,7 @@ def test_the_wrong_option_is_told_the_right_one(folder: Path, option: str, name:
         return
     options = parse_options([f"--{option}={name}"])
     with pytest.raises(UsageError) as caught:
-        open_source(options.source, options.images, options.camera, options.reconnection, print)
+        open_of_options(options.source, options.images, options.camera, options.reconnection, print)
     assert f": use {right}" in str(caught.value)
     assert f", not --{option}" in str(caught.value)
     assert "SECRET" not in str(caught.value)
@@ -107,9 +108,31 @@ def test_an_animation_may_be_a_video(folder: Path) -> None:
 def test_of_many_images_a_video_is_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image", "photo.jpg", "clip.avi", "--model", "fast"]) == 1
     said = capsys.readouterr().err
-    assert "cannot read the image clip.avi: it is a video: stn-rectify takes it with --video" in said
+    assert "cannot read the image clip.avi: it is a video: name it by itself" in said
     assert "1 frame in" in said
     assert main(["--image", "photo.jpg", "rtsp://127.0.0.1:9/a", "--model", "fast"]) == 2
+
+
+def test_a_number_is_a_camera_whatever_is_called_so(folder: Path) -> None:
+    Path("97").mkdir()
+    for opened in (
+        lambda: open_source(97),
+        lambda: open_source([97]),
+        lambda: open_camera(97),
+        lambda: open_camera("97"),
+    ):
+        with pytest.raises(SourceError, match="camera /dev/video97 does not exist"):
+            opened()
+    with pytest.raises(SourceError, match="no image in the folder 97"):
+        open_source("97")
+
+
+def test_the_sample_is_a_source_for_apps_as_well(folder: Path) -> None:
+    with open_source("demo") as source:
+        assert [frame.source for frame in source] == [str(DEMO_IMAGE)]
+    Path("demo").mkdir()
+    with pytest.raises(SourceError, match="no image in the folder demo"):
+        open_source("demo")
 
 
 def test_apps_are_told_too(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Camera modules, with a stand-in for picamera2 that does what was seen of the real one (docs/cameras.md)."""
+"""Camera modules, with a stand-in for picamera2 that does what was seen of the real one (docs/reference/cameras.md)."""
 
 from __future__ import annotations
 

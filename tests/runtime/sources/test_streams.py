@@ -43,6 +43,7 @@ def test_a_stream_without_a_length_is_live() -> None:
     with stream_server() as server, VideoSource(f"{server.address}/camera?token=secret") as source:
         frames = take(source, 20)
     assert source.is_live
+    assert all(frame.is_live for frame in frames)
     assert source.description.endswith("/camera?...: 64x48")  # its pictures tell no rate
     assert source.framerate is None
     assert len(frames) + source.dropped >= 20

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import tarfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from stn_rectify.runtime import SourceError, VideoSource
+from stn_rectify.runtime import SourceError, VideoSource, open_source
 from tests.runtime.sources.frame_sources import drain, write_video
 from tests.waiting import wait_for
 
@@ -67,6 +70,51 @@ def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"cannot open the video .*clip\.avi"):
         VideoSource(path)
+
+
+def _pdf(folder: Path) -> bytes:
+    Image.new("RGB", (64, 48)).save(folder / "made.pdf", save_all=True, append_images=[Image.new("RGB", (64, 48))])
+    return (folder / "made.pdf").read_bytes()
+
+
+def _tar(folder: Path) -> bytes:
+    Image.new("RGB", (64, 48)).save(folder / "made.jpg")
+    with tarfile.open(folder / "made.tar", "w") as archive:
+        archive.add(folder / "made.jpg")
+    return (folder / "made.tar").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("three.pdf", _pdf, r"it is a PDF: pdftoppm -png makes images of it"),
+        ("clip.mp4", _pdf, r"it is a PDF: pdftoppm"),  # whatever it is called
+        ("scan", lambda folder: b"\n\n" + _pdf(folder), r"it is a PDF: pdftoppm"),
+        ("photos.tar", _tar, r"it is an archive: unpack it"),
+        ("photos.zip", lambda _: b"PK\x03\x04" + bytes(60), r"it is an archive, .*: unpack it"),
+        ("song.mp3", lambda _: b"ID3\x04" + bytes(60), r"it is sound"),
+        (
+            "mine.tflite",
+            lambda _: b"\x1c\0\0\0TFL3" + bytes(60),
+            r"a TensorFlow Lite model: give it as the model \(--model\)",
+        ),
+        ("mine.keras", lambda _: b"PK\x03\x04" + bytes(60), r"Keras model"),
+        ("note.txt", lambda _: "Grüße\n".encode(), r"it is text, neither an image nor a video"),
+        ("long.txt", lambda _: "Grüße\n".encode() * 1000, r"it is text, neither an image nor a video"),
+        ("data", lambda _: bytes(range(256)), r"it is neither an image nor a video"),
+        ("photo.raf", lambda _: bytes(100), r"develop"),
+        ("empty", lambda _: b"", r"it is empty"),
+    ],
+)
+def test_what_is_neither_image_nor_video_is_called_by_its_name(
+    tmp_path: Path, name: str, make: Callable[[Path], bytes], message: str
+) -> None:
+    """FFmpeg takes the first picture of a PDF for a video, and gives it once for each page."""
+    path = tmp_path / name
+    path.write_bytes(make(tmp_path))
+    for opened in (VideoSource, open_source):
+        with pytest.raises(SourceError, match=rf"cannot read .*{name}: .*{message}"):
+            opened(path)
 
 
 @pytest.mark.parametrize("name", ["none.mp4", "x" * 300, "nul\0.mp4"])

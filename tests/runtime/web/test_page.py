@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import ModelFileError, Rectifier, SaveSink
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.process.board import MachineState, Throttling
 from stn_rectify.runtime.sinks.background import BackgroundSaveSink
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch, machine_watch
 from tests.runtime.web.test_view import several_targets
 from tests.waiting import DEADLINE_S

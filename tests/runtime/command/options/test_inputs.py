@@ -89,6 +89,27 @@ def test_what_names_nothing_says_so(things: Path) -> None:
         parse_options(["photo.jpg", "notes"])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("photos --video recording", "photos beside --video"),
+        ("--demo photos", "photos beside --demo"),
+        ("--video recording recording", "recording beside --video"),
+        ("recording --image=photo.jpg", "recording beside --image"),
+        ("--camera 0 photo.jpg recording", "photo.jpg beside --camera"),
+    ],
+)
+def test_an_input_beside_another_ones_option_is_told_so_in_the_words_that_were_typed(
+    things: Path, words: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{said}: a run has one source; name all inputs without an option"):
+        parse_options(words.split())
+
+
+def test_images_may_stand_beside_their_option(things: Path) -> None:
+    assert parse_options(["photos", "--image", "photo.jpg"]).source.image == ("photo.jpg", "photos")
+
+
 def test_a_misspelt_option_is_what_is_complained_about(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main_status(["photo.jpg", "--jsn", "out.jsonl"]) == 2
     assert "unrecognized option --jsn: did you mean --jsonl?" in capsys.readouterr().err
@@ -150,7 +171,7 @@ def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: p
     printed = capfd.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
     named = [(Path(line["source"]).name, line["frame"]) for line in lines]
-    assert named[:3] == [("photo.jpg", 0), ("recording", 1), ("recording", 2)]
+    assert named[:3] == [("photo.jpg", 0), ("recording", 0), ("recording", 1)]
     assert named[3][0] == "one.png"
     assert "clip.mp4" in printed.err
     assert "broken.jpg" in printed.err
@@ -158,7 +179,7 @@ def test_inputs_of_several_kinds_are_one_run(things: Path, model: Path, capfd: p
     assert "nothing matches nothing*.png" in printed.err
     assert "3 failed" in printed.err
     names = {path.name for path in (things / "out").glob("*.png")}
-    assert names == {f"{name}.rectified.png" for name in ("photo", "recording-000001", "recording-000002", "one")}
+    assert names == {f"{name}.rectified.png" for name in ("photo", "recording-000000", "recording-000001", "one")}
 
 
 def test_frames_of_several_inputs_do_not_follow_one_another(

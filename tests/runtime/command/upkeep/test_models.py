@@ -39,7 +39,7 @@ def test_installed_then_replaced_then_back_and_forward(store: ModelStore, capsys
     assert {path.name.partition("-")[0] for path in (store.folder / "versions").iterdir()} == {"digits", "general"}
     assert main(["models", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "bundled  fast: fast (INT8, in-graph, 104 KB)" in printed
+    assert "bundled  fast (INT8, in-graph, 104 KB)" in printed
     assert f"in use   {store.in_use}: digits (" in printed
     assert f"before   {store.before}: general (" in printed
 
