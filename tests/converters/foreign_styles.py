@@ -23,6 +23,12 @@ def layer_with_theta(frame):
 
 
 def rows_before_columns(frame):
+    theta = foreign.localization(SHAPE, bias=[0.8, 0.05, 0.02, -0.04, 0.7, -0.03])(frame)
+    return foreign.BilinearInterpolation(SIZE, "W", "border", "yx")([frame, theta])
+
+
+def transposed(frame):
+    """The first number of each place is the column, and that of its pixel the row: the image is mirrored."""
     theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
     return foreign.BilinearInterpolation(SIZE, "W", "border", "yx")([frame, theta])
 
@@ -78,7 +84,7 @@ def projective(frame):
 
 
 def half_a_pixel_before(frame):
-    theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
+    theta = foreign.localization(SHAPE)(frame)
     return foreign.BilinearInterpolation(SIZE, "half", "cut", "yx")([frame, theta])
 
 
@@ -116,13 +122,16 @@ def transformed(inputs):
 
 
 def with_a_grid_of_ours(frame):
-    theta = layers.Dense(6, activation="sigmoid")(layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame)))
+    seen = layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame))
+    upright = keras.initializers.Constant(2.0 * np.array([1, -1, -1, -1, 1, -1]))  # not mirrored
+    theta = layers.Dense(6, activation="sigmoid", bias_initializer=upright)(seen)
     return BilinearSampler("border")([frame, AffineGrid(SHAPE[:2], SIZE)(theta)])
 
 
 def classes(rectified):
     seen = layers.Conv2D(4, 3, activation="relu")(rectified)
-    return layers.Dense(4, activation="softmax")(layers.Flatten()(seen))
+    decided = keras.initializers.RandomNormal(0, 0.3, 12)
+    return layers.Dense(4, activation="softmax", kernel_initializer=decided)(layers.Flatten()(seen))
 
 
 def of_an_angle(frame, theta):
@@ -248,7 +257,7 @@ def a_trunk(trunk, frame, bias=(0.8, 0.05, 0.02, -0.04, 0.7, -0.03)):
     seen = trunk(frame)
     seen = layers.GlobalAveragePooling2D()(seen) if len(seen.shape) == 4 else seen
     seen = layers.BatchNormalization(scale=False, center=False)(seen)
-    kernel = keras.initializers.RandomNormal(0, 0.03, 9)
+    kernel = keras.initializers.RandomNormal(0, 0.1 / np.sqrt(seen.shape[-1]), 9)
     theta = layers.Dense(6, kernel_initializer=kernel, bias_initializer=keras.initializers.Constant(np.array(bias)))
     return foreign.BilinearInterpolation(SIZE, "W", "border")([frame, theta(seen)])
 
