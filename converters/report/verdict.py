@@ -104,7 +104,7 @@ def pose_doubts(comparison: Comparison, input_size: tuple[int, int], frames_are_
     if comparison.mirrored_poses > _MOST_MIRRORED * comparison.frames:
         doubts.append(
             f"in {comparison.mirrored_poses} of {comparison.frames} frames the pose is mirrored or has no area, which "
-            "the runtime takes for nothing found: let the grid take x and y in the order of the image's axes, or train on"
+            "the runtime takes for nothing found: let its grid take columns for x and rows for y, or train it further"
         )
     return doubts
 
