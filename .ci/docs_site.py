@@ -1,6 +1,7 @@
 """Hooks of mkdocs: pages outside docs/ belong to the site, other links lead to the repository, pdoc has the API.
 
-A warning of pdoc is one of mkdocs, so `mkdocs build --strict` refuses it.
+A warning of pdoc is one of mkdocs, so `mkdocs build --strict` refuses it. (Not with `--quiet`, which
+keeps warnings from being counted as well.)
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     """Links and their anchors, the pages outside docs/, the list of pages, and what pdoc says of the API."""
     pytest.importorskip("material", reason="the extra docs builds the site")
     pytest.importorskip("pdoc")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")

@@ -22,6 +22,11 @@ VIDEO_SUFFIXES = frozenset({
     ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
     ".ts", ".vob", ".webm", ".wmv",
 })
+#: The suffixes of files that are none of these, of which `foreign_kind` knows most.
+FOREIGN_SUFFIXES = frozenset({
+    ".7z", ".bz2", ".docx", ".eps", ".exr", ".flac", ".gz", ".jxl", ".keras", ".mp3", ".odp", ".odt", ".pdf", ".pptx",
+    ".ps", ".rar", ".svg", ".tar", ".tflite", ".tgz", ".wav", ".xz", ".zip", ".zst",
+})
 # fmt: on
 _AVIF, _HEIF = frozenset({".avif", ".avifs"}), frozenset({".heic", ".heif", ".hif"})
 # ISO/IEC 23008-12: images in the boxes that MP4 has, too; their kind stands behind "ftyp".

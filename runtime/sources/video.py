@@ -16,7 +16,13 @@ from stn_rectify.runtime.files import is_text, open_file, text_name
 from stn_rectify.runtime.images.kinds import LONGEST_FOREIGN_START, VIDEO_SUFFIXES, foreign_kind, what_to_do
 from stn_rectify.runtime.sources.addresses import ffmpeg_name, local_file, scheme_of, without_secrets
 from stn_rectify.runtime.sources.containers import Container, read_container
-from stn_rectify.runtime.sources.streams import Snapshots, cause_of_silence, gives_snapshots, web_container
+from stn_rectify.runtime.sources.streams import (
+    Snapshots,
+    cause_of_silence,
+    foreign_web_kind,
+    gives_snapshots,
+    web_container,
+)
 from stn_rectify.runtime.sources.threaded import ThreadedSource
 
 _LIVE = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
@@ -58,7 +64,10 @@ class VideoSource(ThreadedSource):
             raise SourceError(f"video {name} is a folder: name one video in it")
         if self._scheme and not is_text(self._address):
             raise SourceError(f"the URL {name} is not Unicode text: write the other bytes as %XX")
-        kind = None if self._scheme else foreign_kind(_start_of(self._address))
+        if self._scheme in _WEB:
+            kind = foreign_web_kind(self._address, timeout_s=timeout_s)
+        else:
+            kind = None if self._scheme else foreign_kind(_start_of(self._address))
         if kind is not None:
             raise SourceError(f"cannot read {name}: it is {kind}")
         self._count = 0

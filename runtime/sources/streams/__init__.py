@@ -6,6 +6,6 @@ that OpenCV would hand on.
 
 from stn_rectify.runtime.sources.streams.cause import cause_of_silence
 from stn_rectify.runtime.sources.streams.snapshots import Snapshots, gives_snapshots
-from stn_rectify.runtime.sources.streams.web_file import web_container
+from stn_rectify.runtime.sources.streams.web_file import foreign_web_kind, web_container
 
-__all__ = ["Snapshots", "cause_of_silence", "gives_snapshots", "web_container"]
+__all__ = ["Snapshots", "cause_of_silence", "foreign_web_kind", "gives_snapshots", "web_container"]

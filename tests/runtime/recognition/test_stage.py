@@ -205,11 +205,11 @@ def test_arguments_out_of_range_are_refused(make: Callable[[], object]) -> None:
 def test_the_command_recognizes_now_and_then_and_takes_the_majority(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], make_model: Callable[..., Path]
 ) -> None:
-    """Zeros in a video, but for the fifth and the sixth frame."""
+    """Zeros in a video, as large as a rectified digit is, but for the fifth and the sixth frame."""
     video = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (420, 420))
     for number in range(9):
         frame = np.zeros((420, 420, 3), np.uint8)
-        cv2.putText(frame, "7" if number in (4, 5) else "0", (120, 300), cv2.FONT_HERSHEY_DUPLEX, 8, (255,) * 3, 20)
+        cv2.putText(frame, "7" if number in (4, 5) else "0", (90, 330), cv2.FONT_HERSHEY_DUPLEX, 12, (255,) * 3, 36)
         frame[:40, :40] = 200  # where the test model reads its score
         video.write(frame)
     video.release()

@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
         path = urllib.parse.urlsplit(self.path).path  # a proxy is asked for a whole URL
-        if path == "/file":
+        if path.startswith("/file"):
             return self._send_file()
         if path.startswith("/status/"):
             return self.send_error(int(path.rpartition("/")[2]))

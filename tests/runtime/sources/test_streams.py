@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError, VideoSource, open_video
 from tests.runtime.sources.frame_sources import drain, write_video
@@ -50,6 +51,17 @@ def test_a_stream_without_a_length_is_live() -> None:
     assert {frame.position_s for frame in frames} == {None}
     assert server.requests == ["/camera?token=secret"]
     assert "secret" not in source.description + frames[0].source
+
+
+def test_a_pdf_behind_an_address_is_no_video(tmp_path: Path) -> None:
+    """FFmpeg would take its first picture for one, again and again. Nobody is asked about other names."""
+    Image.new("RGB", (64, 48)).save(tmp_path / "scan.pdf")
+    with stream_server(file=tmp_path / "scan.pdf") as server:
+        with pytest.raises(SourceError, match=r"cannot read http://.*/file\.PDF\?\.\.\.: it is a PDF: pdftoppm"):
+            VideoSource(f"{server.address}/file.PDF?token=secret")
+        server.requests.clear()
+        with VideoSource(f"{server.address}/camera?name=a.pdf"):
+            assert server.requests == ["/camera?name=a.pdf"]
 
 
 def test_a_file_behind_an_address_is_not_live_and_gives_every_frame(tmp_path: Path) -> None:
