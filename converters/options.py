@@ -40,6 +40,13 @@ def _labels(file: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _input_shape(text: str) -> tuple[int, ...]:
+    sizes = [int(part) if part.isdecimal() else 0 for part in text.lower().split("x")]
+    if len(sizes) not in (2, 3) or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither HxW nor HxWxC, such as 64x96 or 64x96x3")
+    return tuple(sizes)
+
+
 def _text(word: str) -> str:
     return word.encode("utf-8", "backslashreplace").decode()  # bytes that are no text cannot be read back
 
@@ -52,6 +59,8 @@ class ConversionOptions(OptionGroup):
         calibration: folder of images or .npz file, see `read_frames`.
         pose_only: leave the sampler out: the runtime warps the full-resolution frame.
         value_range: what pixel values 0 and 255 are to the Keras model.
+        input_shape: height and width, and perhaps channels, of the frame of a model that was saved for any; None: it
+            was saved for one.
         labels: lines for labels.txt.
         description: one line for the metadata.
         latency: measure the file beside its float32 twin for the report; some seconds.
@@ -81,6 +90,9 @@ class ConversionOptions(OptionGroup):
     )
     channels: str = choice(
         ("rgb", "bgr"), "order in which the Keras model was trained to see three channels; bgr as cv2.imread gives them"
+    )
+    input_shape: tuple[int, ...] | None = option(
+        None, "of the frames of a model that was saved for any size: height, width", _input_shape, metavar="HxW[xC]"
     )
     labels: tuple[str, ...] = option((), "labels.txt to append, one label a line", _labels, metavar="FILE")
     description: str = option("", "one line for the metadata", _text)

@@ -23,6 +23,7 @@ from stn_rectify.converters.proof.bits import DenseReference, Reference
 from stn_rectify.converters.proof.proof import ProvableNetwork, held_once
 from stn_rectify.converters.reading.calibration import frame_warnings, read_frames
 from stn_rectify.converters.reading.dense_parts import DenseParts, read_dense_model
+from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.converters.reading.model_files import output_name
 from stn_rectify.converters.report.comparisons.dense_comparison import compare_dense, dense_gate
 from stn_rectify.converters.report.latency import Latency, measure_latencies
@@ -187,7 +188,7 @@ class DenseNetwork(Network):
             frames = self.calibration.frames[:PROOF_FRAMES]
             return DenseReference(self.quantized(frames), self.assembly.alone)
         frames = resized(self.calibration.frames[:_LEVEL_PROOF_FRAMES], size)
-        again = quantize(self.parts.at(size), frames[:1], self.options.value_range, "dense network", refuse_dead=False)
+        again = quantize(self.parts.at(size), frames[:1], self.options.value_range, "dense network", checked=False)
         return DenseReference(self.quantized(frames), with_quantization_of(again, self.assembly.alone))
 
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
@@ -323,7 +324,7 @@ def read_dense(source: Path, options: ConversionOptions) -> DenseNetwork:
     """
     if options.channels == "bgr":
         raise UsageError(f"{source}: --channels bgr is for networks that see the whole frame; a dense one sees RGB")
-    parts = read_dense_model(load_model(source, options.custom_names()))
+    parts = read_dense_model(with_input_shape(load_model(source, options.custom_names()), options.input_shape))
     for size in pyramid(parts.input_size):
         parts.at(size)  # refuses what is bound to its own size, before any long work
     options = replace(options, pose_only=True, min_coverage=None)  # as for its refine network

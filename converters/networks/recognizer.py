@@ -27,6 +27,7 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
+from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.converters.reading.keras_trace import KerasTrace
 from stn_rectify.converters.reading.layer_check import check_layers
 from stn_rectify.converters.report.comparisons.class_agreement import compare_recognizer, nothing_shares
@@ -148,7 +149,7 @@ def read_recognizer(source: Path, options: ConversionOptions) -> RecognizerNetwo
         ModelFileError: if the model is no classifier that can be converted.
         UsageError: if there are more or fewer labels than classes.
     """
-    model = load_model(source, options.custom_names())
+    model = with_input_shape(load_model(source, options.custom_names()), options.input_shape)
     sequence = _check_model(source, model, options.labels)
     images = read_frames(options.calibration, model.input_shape[1:], options.value_range)
     refuse_unknown_labels(options.calibration, images, None if sequence else model.output_shape[1])

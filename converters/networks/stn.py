@@ -27,6 +27,7 @@ from stn_rectify.converters.reading.calibration import (
     stored_number,
 )
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
+from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.converters.reading.keras_2 import keras_2_export
 from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
@@ -225,7 +226,8 @@ def read_stn(source: Path, options: ConversionOptions) -> StnParts:
     Raises:
         DataError: if it is missing, truncated, or neither a .keras file nor a SavedModel.
         ModelFileError: if it is not an STN that can be converted; the message says which layer and why.
-        UsageError: if it has not three channels, but is to see them as BGR.
+        UsageError: if it has not three channels, but is to see them as BGR, or was saved for another size than
+            ``options.input_shape``.
     """
     parts = _read_parts(source, options)
     if options.channels == "bgr" and parts.channels != 3:
@@ -237,16 +239,19 @@ def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
     if source.is_dir():
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
-        return split_saved_model(source, accept_border=options.accept_border)
+        return split_saved_model(source, accept_border=options.accept_border, input_shape=options.input_shape)
     try:
         model = load_model(source, options.custom_names())
     except LegacyFileError as error:
         with keras_2_export(source, options.custom_objects, error) as folder:
-            return split_saved_model(folder, accept_border=options.accept_border, name=source.stem)
+            return split_saved_model(
+                folder, accept_border=options.accept_border, name=source.stem, input_shape=options.input_shape
+            )
+    model = with_input_shape(model, options.input_shape)
     try:
         return split_keras_model(model)
     except ForeignLayersError:
-        return split_keras_graph(model, accept_border=options.accept_border)
+        return split_keras_graph(model, accept_border=options.accept_border, input_shape=options.input_shape)
 
 
 def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
@@ -287,7 +292,7 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
         return None
     frames = companion_frames(file, scan, "crops to calibrate it with (stn-train writes them)")
     network_kind(file)
-    parts = read_stn(file, scan.options)
+    parts = read_stn(file, replace(scan.options, input_shape=None))  # that is the model's own
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
     calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, options))

@@ -64,7 +64,7 @@ def read_whole(dense: DenseNetwork) -> WholeNetwork | None:
         return None
     frames = companion_frames(file, dense, "frames to calibrate it with (stn-train writes them)")
     network_kind(file)
-    parts = read_stn(file, dense.options)
+    parts = read_stn(file, replace(dense.options, input_shape=None))  # that is the model's own
     if parts.transform == "tps":
         raise ModelFileError(
             f"{file}: its transform is tps, but beside a dense network it must be affine or projective"

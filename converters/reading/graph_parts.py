@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from stn_rectify.converters.reading.foreign.borders import MOST_DIFFERENCE, find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
@@ -30,8 +31,10 @@ from stn_rectify.converters.reading.foreign.frozen_graph import (
     unshaped,
 )
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
+from stn_rectify.converters.reading.graph_check import check_operations
+from stn_rectify.converters.reading.input_shape import check_inputs, closed_shape
 from stn_rectify.converters.reading.keras_trace import prepare_layers
-from stn_rectify.converters.reading.stn_parts import StnParts, check_head
+from stn_rectify.converters.reading.stn_parts import StnParts, check_head, output_remedy
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.keras_file import keras_reason
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
@@ -44,17 +47,25 @@ _POSES = 8
 _NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Erf", "Expm1", "Log1p", "Softplus")
 
 
-def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | None = None) -> StnParts:
+def split_saved_model(
+    folder: Path,
+    *,
+    accept_border: bool = False,
+    name: str | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> StnParts:
     """Finds trunk, head, grid, sampler and recognizer in the graph of the signature ``serving_default``.
 
     Args:
         folder: the SavedModel.
         accept_border: take the nearest of our paddings where the sampler's is none of them.
         name: of the model, for messages; None: the folder's.
+        input_shape: height and width, and perhaps channels, of the frame, for a signature that is open to any.
 
     Raises:
         DataError: if the folder cannot be loaded.
         ModelFileError: if it is not an STN at its input that can be converted; the message says which node and why.
+        UsageError: if its signature is for another size.
     """
     try:
         loaded = tf.saved_model.load(str(folder))
@@ -63,11 +74,19 @@ def split_saved_model(folder: Path, *, accept_border: bool = False, name: str | 
         raise DataError(
             f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
         ) from error
+    function = _of_size(name or folder.name, function, input_shape)
     return _GraphReader(FrozenGraph(name or folder.name, function), accept_border).parts()
 
 
-def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> StnParts:
+def split_keras_graph(
+    model: keras.Model, *, accept_border: bool = False, input_shape: tuple[int, ...] | None = None
+) -> StnParts:
     """The same of a Keras model with whatever layers.
+
+    Args:
+        model: the model.
+        accept_border: as above.
+        input_shape: of the frame, for a model whose ``call()`` was built for any.
 
     Raises:
         ModelFileError: if it cannot be run on one image, or is not an STN that can be converted.
@@ -76,19 +95,45 @@ def split_keras_graph(model: keras.Model, *, accept_border: bool = False) -> Stn
     if not isinstance(model, keras.Model) or not model.built:
         raise ModelFileError("not a built Keras model: build it, or train it, before it is saved")
     inputs = getattr(model, "inputs", None) or ()
-    shapes, dtype = [tuple(t.shape) for t in inputs], inputs[0].dtype if inputs else "float32"
+    shapes, dtype = {t.name: tuple(t.shape) for t in inputs}, inputs[0].dtype if inputs else "float32"
     if not shapes:  # a subclass of keras.Model: the shape that it was built with
         built = (model.get_build_config() or {}).get("input_shape")
-        shapes = [tuple(built)] if isinstance(built, list | tuple) else []
-    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:]:
-        raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
+        shapes = {"frame": closed_shape(name, built, input_shape)} if isinstance(built, list | tuple) else {}
+    check_inputs(name, shapes)
     prepare_layers(model)
-    spec = tf.TensorSpec(shapes[0], dtype, name="frame")
+    (shape,) = shapes.values()
+    spec = tf.TensorSpec(shape, dtype, name="frame")
     try:
         concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
         raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
+
+
+def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
+    """A signature for frames of one size; the same if none is wanted, or it is not open to any."""
+    inputs = function.structured_input_signature[1]
+    if wanted is None or len(inputs) != 1:
+        return function
+    (spec,) = inputs.values()
+    if spec.shape.rank != 4:
+        return function
+    shape = closed_shape(name, spec.shape.as_list(), wanted)
+    if spec.shape.as_list() == list(shape):
+        return function
+    frozen = convert_variables_to_constants_v2(function)
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)
+        # In which order functions were called says nothing once they are one graph, but ties all to its input.
+        computed_from = [source for source in node.input if not source.startswith("^")]
+        del node.input[:]
+        node.input.extend(computed_from)
+        if node.name == frozen.inputs[0].op.name:
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    closed = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    ends = ([closed.graph.get_tensor_by_name(t.name) for t in side] for side in (frozen.inputs, frozen.outputs))
+    return closed.prune(*ends)
 
 
 @dataclass(frozen=True)
@@ -124,9 +169,15 @@ class _GraphReader:
     def parts(self) -> StnParts:
         graph = self.graph
         site = find_sampler(graph)
+        # Before the sampler is measured, which takes seconds.
+        check_operations(graph, graph.frame, [site.thetas[0]])
+        self._other_outputs(site.thetas[0], site)
+        self._notes.clear()
         pose = self._pose(site)
         kernel, bias, features = self._linear(pose.theta)
         score, class_scores = self._other_outputs(pose.theta, site)
+        check_operations(graph, graph.frame, [features, *score.values()])
+        check_operations(graph, site.rectified, class_scores.values())
         if any(graph.behind(features) is tensor for tensor in score.values()):
             raise ModelFileError(
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
@@ -209,10 +260,12 @@ class _GraphReader:
                 )
                 continue
             else:
+                shape = (graph.shape(output) or ()) if output.dtype == tf.float32 else ()
                 description = f"{output.dtype.name} of shape {output.shape}"
                 raise ModelFileError(
                     f"{self.name}: output {output.op.name!r}, {description}, is neither the rectified "
-                    "image, theta, a score [batch, 1] nor the class scores of a recognizer [batch, classes]"
+                    "image, theta, a score [batch, 1] nor the class scores of a recognizer [batch, classes]; "
+                    f"{output_remedy(shape, follows=follows)}"
                 )
             if follows and graph.depends([output], graph.frame, not_through=rectified):
                 raise ModelFileError(

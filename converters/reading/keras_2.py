@@ -26,6 +26,7 @@ from stn_rectify.runtime.process.installation import pip_command
 
 _MODULE = "stn_rectify.converters.reading.keras_2"
 _PACKAGE = "tf_keras"
+_INSTALLED_AS = "tf_keras==2.19.0"  # as the extra ``legacy`` in setup.cfg has it
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def keras_2_export(file: Path, code: CustomCode | None, refusal: DataError) -> I
         DataError: if Keras 2 is not installed, or cannot load the file, either.
     """
     if importlib.util.find_spec(_PACKAGE) is None:
-        mend = pip_command("install", "stn-rectify[legacy]")
+        mend = pip_command("install", "--no-deps", _INSTALLED_AS)  # the extra would bring a second TensorFlow
         raise DataError(f"{refusal}; if Keras 2 wrote it, its own reader may load it: {mend}") from refusal
     with tempfile.TemporaryDirectory() as scratch:
         folder, answer = Path(scratch) / file.stem, Path(scratch) / "answer.json"

@@ -9,7 +9,7 @@ import numpy as np
 
 from stn_rectify.converters.reading.keras_trace import KerasTrace, TracedCall
 from stn_rectify.converters.reading.layer_check import check_layers
-from stn_rectify.converters.reading.stn_parts import StnParts, check_head
+from stn_rectify.converters.reading.stn_parts import SEVERAL_SAMPLERS, StnParts, check_head, output_remedy
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.layers import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import ModelFileError
@@ -89,10 +89,12 @@ def _the_sampler(name: str, trace: KerasTrace) -> TracedCall:
     if not samplers:
         raise ForeignLayersError(f"{name}: has no BilinearSampler layer")
     if len(samplers) != 1:
-        raise ModelFileError(
-            f"{name}: has {len(samplers)} BilinearSampler layers, exactly one is needed; a recognizer of its own "
-            "is called NAME.recognizer.keras"
-        )
+        earlier, later = samplers[:2]
+        if any(trace.depends(tensor, earlier.outputs[0]) for tensor in later.inputs):
+            relation = f"one after the other: {later.description} samples after {earlier.description}"
+        else:
+            relation = f"beside each other: {earlier.description} and {later.description}"
+        raise ModelFileError(f"{name}: has {len(samplers)} samplers, {relation}; {SEVERAL_SAMPLERS}")
     return samplers[0]
 
 
@@ -112,7 +114,8 @@ def _other_outputs(name: str, trace: KerasTrace, theta: Any, rectified: Any) -> 
             expected = "the class scores of a recognizer [batch, classes]" if follows else "a score [batch, 1]"
             raise ModelFileError(
                 f"{name}: output of {maker.description}, shape {list(shape)}, is neither the rectified image, theta "
-                f"nor {expected}{', of which there is one already' if scores and fits else ''}"
+                f"nor {expected}{', of which there is one already' if scores and fits else ''}; "
+                f"{output_remedy(shape, follows=follows)}"
             )
         if follows and (bypass := trace.bypass(output, rectified)) is not None:
             raise ModelFileError(

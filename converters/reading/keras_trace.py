@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from stn_rectify.converters.reading.input_shape import check_inputs
 from stn_rectify.models.network.layer_steps import Step, flat_steps
 from stn_rectify.runtime.errors import ModelFileError
 
@@ -65,8 +66,7 @@ class KerasTrace:
                 f"{model.name}: its layers are hidden in the call() of class {type(model).__name__}; build it with "
                 "keras.Input and keras.Model(inputs, outputs)"
             )
-        if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or None in model.inputs[0].shape[1:]:
-            raise ModelFileError(f"{model.name}: needs one input [batch, height, width, channels] of fixed size")
+        check_inputs(model.name, {tensor.name: tensor.shape for tensor in model.inputs})
         prepare_layers(model)
         batch, *shape = model.inputs[0].shape
         # A model made for one frame may have that baked into a reshape.

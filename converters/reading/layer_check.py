@@ -13,7 +13,8 @@ from keras import layers
 from stn_rectify.converters.reading.keras_trace import TracedCall
 from stn_rectify.converters.tflite.builtin_operators import TFLITE_RUNTIME, VERSIONS
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
-from stn_rectify.converters.tflite.quantizer import quantize, to_tflite
+from stn_rectify.converters.tflite.quantizer import float_operators, quantize, to_tflite
+from stn_rectify.converters.tflite.substitutes import substitute
 from stn_rectify.models.network.turn import QuarterTurns, TurnsApart
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.model.operators import ALLOWED
@@ -24,15 +25,17 @@ _KNOWN = (
     layers.Concatenate, layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose, layers.Cropping2D, layers.Dense,
     layers.DepthwiseConv2D, layers.Flatten, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D,
     layers.LeakyReLU, layers.MaxPooling2D, layers.Maximum, layers.Minimum, layers.Multiply, layers.Normalization,
-    layers.Permute, layers.ReLU, layers.Rescaling, layers.Reshape, layers.Resizing, layers.SeparableConv2D,
-    layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D, QuarterTurns, TurnsApart,
+    layers.PReLU, layers.Permute, layers.ReLU, layers.Rescaling, layers.Reshape, layers.Resizing,
+    layers.SeparableConv2D, layers.Softmax, layers.Subtract, layers.UpSampling2D, layers.ZeroPadding2D,
+    QuarterTurns, TurnsApart,
 )  # fmt: skip
 _KNOWN_ACTIVATIONS = (
     "linear", "relu", "relu6", "sigmoid", "softmax", "tanh", "leaky_relu", "silu", "hard_sigmoid", "hard_silu",
+    "gelu",
 )  # fmt: skip
 # Of keras.ops, whose classes have no public name.
 _KNOWN_OPERATIONS = {
-    "keras.src.ops.nn": ("HardSigmoid", "HardSilu", "Relu", "Relu6", "Sigmoid", "Silu"),
+    "keras.src.ops.nn": ("Gelu", "HardSigmoid", "HardSilu", "Relu", "Relu6", "Sigmoid", "Silu"),
     "keras.src.ops.numpy": ("Add", "Clip", "Maximum", "Minimum", "Multiply", "Subtract", "Tanh"),
 }
 # Arguments with which a known layer is known; with others it is tried.
@@ -43,6 +46,9 @@ _KNOWN_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "threshold": (0.0,),
 }
 _MOST_DIMENSIONS = 4
+
+#: Why a layer is refused, and the operations that are to blame.
+_Refusal = tuple[str, list[str]]
 
 
 def check_layers(model: str, steps: Sequence[TracedCall]) -> None:
@@ -55,9 +61,11 @@ def check_layers(model: str, steps: Sequence[TracedCall]) -> None:
     for step in steps:
         if _is_known(step) or (kind := _kind(step)) in tried:
             continue
-        reason = _reason_against(step)
-        if reason is not None:
-            raise ModelFileError(f"{model}: {_description(step)} {reason}; replace it by one that has an INT8 operator")
+        refusal = _refusal(step)
+        if refusal is not None:
+            reason, operators = refusal
+            instead = substitute(operators, type(step.operation).__name__, _odd_activation(step))
+            raise ModelFileError(f"{model}: {_description(step)} {reason}; replace it by {instead}")
         tried.add(kind)
 
 
@@ -83,10 +91,13 @@ def _activation(operation: Any) -> str:
 
 def _description(step: TracedCall) -> str:
     """The call by name and kind, and its activation where that is not one of `_KNOWN_ACTIVATIONS`."""
+    activation = _odd_activation(step)
+    return f"{step.description[:-1]}, activation {activation})" if activation else step.description
+
+
+def _odd_activation(step: TracedCall) -> str:
     activation = _activation(step.operation)
-    return (
-        step.description if activation in _KNOWN_ACTIVATIONS else f"{step.description[:-1]}, activation {activation})"
-    )
+    return "" if activation in _KNOWN_ACTIVATIONS else activation
 
 
 def _kind(step: TracedCall) -> str:
@@ -106,10 +117,10 @@ def _kind(step: TracedCall) -> str:
     return repr((type(operation), config, keras.tree.map_structure(described, step.arguments)))
 
 
-def _reason_against(step: TracedCall) -> str | None:
+def _refusal(step: TracedCall) -> _Refusal | None:
     """Converts the layer alone, on random input, and looks at the operators."""
     if any(None in t.shape[1:] for t in step.inputs):
-        return f"has an input of unknown size, {[list(t.shape) for t in step.inputs]}"
+        return f"has an input of unknown size, {[list(t.shape) for t in step.inputs]}", []
     # The quantizer's input is one tensor: the layer's inputs lie one after another in it.
     sizes = [int(np.prod(t.shape[1:])) for t in step.inputs]
 
@@ -129,22 +140,27 @@ def _reason_against(step: TracedCall) -> str | None:
         refused = _refused_operators(to_tflite(alone, samples.shape[1:], "layer"))
         if refused is not None:
             return refused
-        flatbuffer = quantize(alone, samples, (-3.0, 3.0), "layer", refuse_dead=False)
+        flatbuffer = quantize(alone, samples, (-3.0, 3.0), "layer", checked=False)
     except ModelFileError as error:
-        return f"cannot become integers ({error})"
+        operation = getattr(error, "operation", None)
+        return f"cannot become integers ({error})", [operation] if operation else []
     refused = _refused_operators(flatbuffer)
     if refused is not None:
         return refused
+    floats = float_operators(flatbuffer)
+    if floats:
+        return "computes in float even after quantization", list(floats)
     dtypes = {DTYPES[t.type] for graph in read_model(flatbuffer).subgraphs for t in graph.tensors}
-    if any("float" in dtype for dtype in dtypes):
-        return "computes in float even after quantization"
-    return "compares numbers, and bool tensors are no integers" if "bool" in dtypes else None
+    return ("compares numbers, and bool tensors are no integers", ["SELECT"]) if "bool" in dtypes else None
 
 
-def _refused_operators(flatbuffer: bytes) -> str | None:
+def _refused_operators(flatbuffer: bytes) -> _Refusal | None:
     codes = [(operator_name(code), int(code.version)) for code in read_model(flatbuffer).operatorCodes]
     refused = sorted({name for name, _ in codes if name not in ALLOWED and name != "DEQUANTIZE"})
     if refused:
-        return f"needs {', '.join(refused)}, which has no place in an all-integer network"
-    newer = [f"{name} v{version}" for name, version in codes if version > VERSIONS.get(name, 0)]
-    return f"needs {', '.join(newer)}, which tflite-runtime {TFLITE_RUNTIME} lacks" if newer else None
+        return f"needs {', '.join(refused)}, which has no place in an all-integer network", refused
+    newer = [(name, f"{name} v{version}") for name, version in codes if version > VERSIONS.get(name, 0)]
+    if not newer:
+        return None
+    names, versions = zip(*newer, strict=True)
+    return f"needs {', '.join(versions)}, which tflite-runtime {TFLITE_RUNTIME} lacks", list(names)

@@ -83,8 +83,9 @@ def own_frames(source: Path) -> Path | None:
 def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
     """The options that count for a model.
 
-    A recognizer has no pose, so only calibration, value_range, labels, description, latency, custom_objects and
-    overwrite are left of them, and what lies beside it stands in for the first and, if none were chosen, the labels.
+    A recognizer has no pose, so only calibration, value_range, input_shape, labels, description, latency,
+    custom_objects and overwrite are left of them, and what lies beside it stands in for the first and, if none were
+    chosen, the labels.
 
     Raises:
         UsageError: if the labels beside a recognizer cannot be read.
@@ -95,6 +96,7 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
     return ConversionOptions(
         calibration=own_frames(source) or options.calibration,
         value_range=options.value_range,
+        input_shape=options.input_shape,
         labels=options.labels or (read_labels(names) if names.is_file() else ()),
         description=options.description,
         latency=options.latency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 _BATCH = 64
 _CHECKED_FRAMES = 4
 _MOST_DIFFERENCE = 1e-4  # of the largest sum of absolute terms; float32 in another order is hundreds of times nearer
+
+
+#: What to do about a model that samples more than once.
+SEVERAL_SAMPLERS = (
+    "one can be converted: save each as a model of its own, keras.Model(its frame, [its image, its theta]), and "
+    "run one Rectifier for each"
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,23 @@ class StnParts:
         step = self.batch or _BATCH
         parts = [self.whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
         return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+
+
+def output_remedy(shape: Sequence[int | None], *, follows: bool) -> str:
+    """What to do about an output of a model that a file has no place for.
+
+    Args:
+        shape: of the output, the batch first.
+        follows: whether it is made of the rectified image.
+    """
+    if follows and len(shape) == 3:
+        return (
+            "for a network that reads texts (scores [batch, steps, classes]) save what follows the rectified image "
+            "as a model of its own, NAME.recognizer.keras, and the model up to the rectified image as NAME.keras"
+        )
+    if follows and len(shape) == 4:
+        return "save the model with the sampler's own image as the output, without the layers behind it"
+    return "save the model without it: keras.Model(model.input, [the outputs to keep])"
 
 
 def check_head(model: str, head: str, parts: StnParts) -> None:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from stn_rectify.converters.tflite.object_tree import read_model
+from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
+from stn_rectify.converters.tflite.substitutes import substitute
 from stn_rectify.runtime.errors import ModelFileError, first_line
 
 #: A function of one TensorFlow tensor that can be traced, to named tensors.
@@ -27,7 +28,14 @@ _LONGEST_REASON = 200
 _SHOWN_PARTS = 3  # of a node's path: layer, function, operation
 _OPERAND = "operand"
 _LEAST_SCALE = 1e-8  # TensorFlow gives what is always zero a range of 2e-6
+_CROSSINGS = ("DEQUANTIZE", "QUANTIZE", "CAST")  # between integers and float
 _IN_PLACE = ("Add", "AddV2", "Mul", "Sub")
+# Operations without an int8 operator that TensorFlow makes part of PRELU or GELU, and in how many sums and products of
+# computed tensors behind them: relu(x) - alpha * relu(-x), and x times a function of x and x³, or of erf(x).
+_FUSED = {"Neg": 1, "Pow": 2, "Erf": 1, "Erfc": 1}
+_OF_EACH_NUMBER = (
+    "Add", "AddV2", "BiasAdd", "Erf", "Erfc", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Relu", "Sub", "Tanh",
+)  # fmt: skip
 _CULPRIT = re.compile(r'fused\["(\w+):", "([^"@]+)')  # the first place that MLIR names: operation and node
 
 
@@ -37,7 +45,7 @@ def quantize(
     value_range: tuple[float, float],
     part: str,
     *,
-    refuse_dead: bool = True,
+    checked: bool = True,
 ) -> bytes:
     """Converts a function of one image to int8; its input becomes ``image``, its outputs keep their names.
 
@@ -46,10 +54,10 @@ def quantize(
         images: calibration images [N, H, W, C], in ``value_range``.
         value_range: what pixel values 0 and 255 are to the model; they become -128 and 127 exactly.
         part: its name, for messages.
-        refuse_dead: whether a layer that gives nothing but zeros is refused.
+        checked: whether a layer that gives nothing but zeros, or still computes in float, is refused.
 
     Raises:
-        ModelFileError: if TensorFlow cannot quantize a layer to integers, or a layer gives nothing but zeros.
+        ModelFileError: if TensorFlow cannot quantize a layer to integers, or a layer is refused.
     """
 
     def representative_dataset() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
@@ -67,9 +75,22 @@ def quantize(
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
     flatbuffer = to_tflite(function, images.shape[1:], part, full_integer, keep_operands=True)
-    if refuse_dead:
+    if checked:
+        _refuse_floats(flatbuffer, part)
         _refuse_dead_tensors(flatbuffer, part)
     return flatbuffer
+
+
+class NoOperatorError(ModelFileError):
+    """TensorFlow Lite has no operator for an operation.
+
+    Attributes:
+        operation: as TensorFlow calls it.
+    """
+
+    def __init__(self, message: str, operation: str) -> None:
+        super().__init__(message)
+        self.operation = operation
 
 
 def to_tflite(
@@ -113,18 +134,46 @@ def to_tflite(
             configure(converter)
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its parts raise
-        raise ModelFileError(f"TensorFlow cannot convert the {part}: {_reason(error)}") from error
+        raise _refusal(error, f"TensorFlow cannot convert the {part}") from error
 
 
-def _reason(error: Exception) -> str:
-    """Gives the converter's reason in one line; what it prints of its own graph is read, not shown."""
+def _refusal(error: Exception, what: str) -> ModelFileError:
+    """The converter's reason in one line; what it prints of its own graph is read, not shown."""
     culprit = _CULPRIT.search(str(error))
     if culprit is None:
-        return first_line(error)[:_LONGEST_REASON]
+        return ModelFileError(f"{what}: {first_line(error)[:_LONGEST_REASON]}")
     operation, node = culprit.groups()
+    reason = f"operation {operation} ({_shortened(node)!r}) has no TensorFlow Lite operator"
+    return NoOperatorError(f"{what}: {reason}", operation)
+
+
+def _shortened(node: str) -> str:
+    """The last parts of a node's path."""
     parts = node.split("/")
-    place = node if len(parts) <= _SHOWN_PARTS else f"…/{'/'.join(parts[-_SHOWN_PARTS:])}"
-    return f"operation {operation} ({place!r}) has no TensorFlow Lite operator"
+    return node if len(parts) <= _SHOWN_PARTS else f"…/{'/'.join(parts[-_SHOWN_PARTS:])}"
+
+
+def float_operators(flatbuffer: bytes) -> dict[str, str]:
+    """The operators of a quantized model that still compute in float: their names, and the name of a tensor each."""
+    model = read_model(flatbuffer)
+    names = [operator_name(code) for code in model.operatorCodes]
+    found: dict[str, str] = {}
+    for graph in model.subgraphs:
+        floats = {k for k, tensor in enumerate(graph.tensors) if "float" in DTYPES[tensor.type]}
+        for op in graph.operators:
+            touched = floats.intersection(int(t) for t in (*op.inputs, *op.outputs))
+            if touched and (name := names[op.opcodeIndex]) not in _CROSSINGS:
+                found.setdefault(name, graph.tensors[int(op.outputs[0])].name.decode().split(";")[0])
+    return found
+
+
+def _refuse_floats(flatbuffer: bytes, part: str) -> None:
+    """Refuses what would fail the proof in the end."""
+    for operator, node in float_operators(flatbuffer).items():
+        raise ModelFileError(
+            f"the {part} computes in float even after quantization, in {_shortened(node)!r} ({operator}); replace that "
+            f"by {substitute([operator])}"
+        )
 
 
 def _refuse_dead_tensors(flatbuffer: bytes, part: str) -> None:
@@ -144,17 +193,67 @@ def _refuse_dead_tensors(flatbuffer: bytes, part: str) -> None:
 
 
 def _operands(frozen: Any) -> list[Any]:
-    """Gives the tensors that additions and products of two computed tensors read."""
+    """Gives the tensors that additions and products of two computed tensors read.
+
+    Those inside a PReLU or a GELU are not among them: as outputs they would keep TensorFlow from making one operator of
+    it, and what it is made of has none in int8.
+    """
     image = {t.ref() for t in frozen.inputs}
     computed = set(image)  # from the image; what comes from constants alone is folded
-    operands: dict[Any, Any] = {}
+    written_over = []
     for op in frozen.graph.get_operations():  # in the order they run
         inputs = [t.ref() for t in op.inputs]
         if computed.intersection(inputs):
             computed |= {t.ref() for t in op.outputs}
         if op.type in _IN_PLACE and computed.issuperset(inputs):
-            operands |= {t.ref(): t for t in op.inputs if t.ref() not in image}
+            written_over.append(op)
+    fused = {name for op in frozen.graph.get_operations() for name in _fused_with(op, computed)}
+    operands = {t.ref(): t for op in written_over if op.name not in fused for t in op.inputs if t.ref() not in image}
     return list(operands.values())
+
+
+def is_fused(op: Any, computed: set[Any]) -> bool:
+    """Tells of an operation without an int8 operator whether TensorFlow makes it part of PRELU or GELU.
+
+    Args:
+        op: of a frozen graph.
+        computed: references of the tensors that are made from the image.
+    """
+    return op.type in _FUSED and len(list(_fused_with(op, computed))) == _FUSED[op.type]
+
+
+def _fused_with(op: Any, computed: set[Any]) -> Iterator[str]:
+    """Names of the sums and products of two computed tensors that one of `_FUSED` becomes one operator with."""
+    if op.type not in _FUSED or not computed.intersection(t.ref() for t in op.inputs):
+        return
+    source = op.inputs[0]  # back to x, which is read elsewhere, too
+    while len(source.consumers()) == 1 and (before := _only_source(source.op, computed)) is not None:
+        source = before
+    missing, tensor = _FUSED[op.type], op.outputs[0]
+    while missing and len(readers := tensor.consumers()) == 1 and readers[0].type in _OF_EACH_NUMBER:
+        others = [t for t in readers[0].inputs if t is not tensor and t.ref() in computed]
+        if others:
+            if not all(_made_of(t, source, computed) for t in others):
+                return
+            yield readers[0].name
+            missing -= 1
+        tensor = readers[0].outputs[0]
+
+
+def _made_of(tensor: Any, source: Any, computed: set[Any]) -> bool:
+    """Tells whether each number of a tensor is a function of one of ``source`` and constants."""
+    while tensor is not source:
+        before = _only_source(tensor.op, computed)
+        if before is None:
+            return False
+        tensor = before
+    return True
+
+
+def _only_source(op: Any, computed: set[Any]) -> Any:
+    """The one computed tensor that an operation of `_OF_EACH_NUMBER` reads; None of any other operation."""
+    inputs = [t for t in op.inputs if t.ref() in computed]
+    return inputs[0] if op.type in _OF_EACH_NUMBER and len(inputs) == 1 else None
 
 
 @contextmanager

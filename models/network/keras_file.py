@@ -17,6 +17,11 @@ from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOL
 from stn_rectify.runtime.errors import DataError, first_line
 
 _NOT_LOADED = "is not a Keras model that can be loaded"
+# Names of layers that Keras 2 has, and Keras 3 has not.
+_OF_KERAS_2 = (
+    "OpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "LocallyConnected", "ThresholdedReLU",
+    "SyncBatchNormalization", "CuDNN", "RandomHeight", "RandomWidth", "DenseFeatures", "TensorFlowOpLayer",
+)  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # One more file in the archive that Keras writes; Keras does not look at it.
@@ -111,8 +116,8 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
                 file, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=is_safe
             )
     except Exception as error:  # Keras raises whatever its parts raise
-        problem = f"{file} {_reason(error)}"
-        only_there = is_hdf5 and (_NOT_LOADED in problem or "OpLambda" in problem)
+        problem = f"{file} {_reason(error, has_code=custom_objects is not None)}"
+        only_there = is_hdf5 and (_NOT_LOADED in problem or any(name in problem for name in _OF_KERAS_2))
         raise (LegacyFileError if only_there else DataError)(problem) from error
 
 
@@ -157,12 +162,19 @@ def _unknown_name(error: BaseException | None) -> str | None:
     return None
 
 
-def _reason(error: Exception) -> str:
-    """Gives the reason why a file cannot be loaded, and what to do, in one line."""
+def _reason(error: Exception, *, has_code: bool) -> str:
+    """Gives the reason why a file cannot be loaded, and what to do, in one line.
+
+    Args:
+        error: what Keras raised.
+        has_code: whether it was given classes and functions.
+    """
     message = str(error)
-    missing = re.search(r"Could not locate (class|function) '([^']+)'", message)
+    missing = re.search(r"(?:Could not locate|Unknown) ([\w ]+?):? '([^']+)'", message)  # of .keras, and of .h5 files
     if missing is not None:
         kind, name = missing.groups()
+        if has_code:
+            return f"needs the {kind} {name!r}, which the file of --custom-objects lacks: define or import it there"
         return (
             f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
             "it (runs its code), or export the model as a SavedModel"

@@ -96,7 +96,7 @@ MATRIX = {
     "mobilenetv2": Row(styles.on_trunk(styles.mobile_net_v2), shape=SQUARE, doubted=UNTRAINED),
     "resnet": Row(styles.on_trunk(styles.start_of_res_net), "", shape=SQUARE, doubted=UNTRAINED),
     "efficientnet": Row(styles.on_trunk(styles.start_of_efficient_net), shape=SQUARE, doubted=UNTRAINED),
-    "prelu": Row(styles.on_trunk(styles.prelu), refused="PReLU|PReLu|DEQUANTIZE"),
+    "prelu": Row(styles.on_trunk(styles.prelu), doubted=UNTRAINED),
     "spline": Row(styles.spline, refused=r"train with stn_rectify's ThinPlateSplineGrid"),
     "channels-cut": Row(styles.normalised_for_each_channel, refused=r"of its scaled values.*--accept-border"),
     "mirrored": Row(styles.with_border("mirrored"), ".h5", refused=r"mirrored.*--accept-border"),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.reading.input_shape import check_inputs
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
@@ -68,8 +69,7 @@ class FrozenGraph:
         self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
         self._frozen = convert_variables_to_constants_v2(concrete)
         inputs = self._frozen.inputs
-        if len(inputs) != 1 or inputs[0].shape.rank != 4 or None in inputs[0].shape[1:]:
-            raise ModelFileError(f"{name}: needs one input [batch, height, width, channels] of fixed size")
+        check_inputs(name, {tensor.op.name: tensor.shape.as_list() for tensor in inputs})
         self._input: Any = inputs[0]
         self.frame, self.scaling = self._scaled_input()
         self.outputs: list[Any] = [self.behind(tensor) for tensor in self._frozen.outputs]

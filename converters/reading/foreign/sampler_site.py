@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, described, linear_source
+from stn_rectify.converters.reading.stn_parts import SEVERAL_SAMPLERS
 from stn_rectify.runtime.errors import ModelFileError
 
 # Operations that read at computed places, and which of their inputs says where.
@@ -55,6 +56,7 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
+    _refuse_series(graph, reads)
     _refuse_features(graph, [read.image for read in reads])
     thetas = _thetas(graph, [read.places for read in reads])
     rectified = _rectified(graph, [read.pixels for read in reads], thetas[0])
@@ -105,8 +107,7 @@ def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     gates = list(graph.gates(places, rows, graph.frame))
     if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
         raise ModelFileError(
-            f"{graph.name}: has several samplers, each with a theta of its own; one can be converted: save the part of "
-            "the model up to the first one's image as a model"
+            f"{graph.name}: has several samplers, beside each other, each with a theta of its own; {SEVERAL_SAMPLERS}"
         )
     if not gates:
         raise ModelFileError(
@@ -152,8 +153,20 @@ def _refuse_loops(graph: FrozenGraph) -> None:
     for tensor in graph.of_frame:
         if tensor.op.type in _CONTROL:
             raise ModelFileError(
-                f"{graph.name}: {described(tensor)} is of a loop or a branch (tf.map_fn, tf.while_loop, tf.cond), for "
-                "which there is no INT8 operator; write it for the whole batch at once"
+                f"{graph.name}: {described(tensor)} is of a loop or a branch (a recurrent layer, tf.map_fn, "
+                "tf.while_loop, tf.cond), for which there is no INT8 operator; write it for the whole batch at once, a "
+                "recurrent layer as Conv1D or Dense"
+            )
+
+
+def _refuse_series(graph: FrozenGraph, reads: Sequence[_Read]) -> None:
+    """Refuses a sampler of what another makes."""
+    for read in reads:
+        of_others = [other for other in reads if other is not read and graph.depends([read.image], other.pixels)]
+        if of_others:
+            raise ModelFileError(
+                f"{graph.name}: has several samplers, one after the other: {described(read.pixels)} reads what "
+                f"{described(of_others[0].pixels)} gives; {SEVERAL_SAMPLERS}"
             )
 
 
@@ -165,5 +178,5 @@ def _refuse_features(graph: FrozenGraph, images: Sequence[Any]) -> None:
             if op.type in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "MaxPool"):
                 raise ModelFileError(
                     f"{graph.name}: samples the output of node {op.name!r} ({op.type}), not the frame; the sampler "
-                    "must read the frame itself"
+                    "must read the frame itself: train it with the sampler on the frame, and those layers behind it"
                 )

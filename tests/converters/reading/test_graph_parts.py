@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from stn_rectify.converters.reading.foreign.coordinates import SamplerProbe
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
 from stn_rectify.converters.report.comparisons.float_sampling import near_the_cut
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
@@ -17,6 +18,7 @@ from tests.converters import foreign_layers as foreign
 from tests.converters import foreign_styles as styles
 from tests.converters.foreign_styles import SHAPE, SIZE
 from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
+from tests.slow_tests import quick_ones
 
 
 def exported(model, folder):
@@ -223,13 +225,39 @@ def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
     assert "of the pixels differ" in parts.convention.notes[0]
 
 
+def _in_series(frame, theta):
+    once = foreign.BilinearInterpolation((12, 14))([frame, theta])
+    return foreign.BilinearInterpolation((8, 8))([once, foreign.localization((12, 14, 3), name="second")(once)])
+
+
+def _reading_texts(frame, theta):
+    rectified = foreign.BilinearInterpolation((12, 14))([frame, theta])
+    return layers.Dense(5)(layers.Reshape((14, 36))(rectified))
+
+
+def _scaled(frame, theta):
+    return layers.Rescaling(2.0)(foreign.BilinearInterpolation((12, 14))([frame, theta]))
+
+
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        (styles.twice, "has several samplers, each with a theta of its own"),
+        (
+            styles.twice,
+            "has several samplers, beside each other, each with a theta of its own; one can be converted: save each",
+        ),
+        (
+            _in_series,
+            "has several samplers, one after the other: .* reads what .* gives; one can be converted: save each",
+        ),
+        (_reading_texts, r"float32 of shape .*; for a network that reads texts .* NAME\.recognizer\.keras"),
+        (_scaled, "is neither the rectified image.*; save the model with the sampler's own image as the output"),
         (styles.of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
         (styles.nearest, "reads the nearest pixel, and not between pixels"),
-        (styles.of_features, "samples the output of node '.*earlier.*, not the frame"),
+        (
+            styles.of_features,
+            "samples the output of node '.*earlier.*, not the frame; .*: train it with the sampler on the frame",
+        ),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
         (lambda frame, theta: frame * 1.0, "has no sampler: nothing in it reads the frame"),
         (styles.projective_in_pixels, r"projective, but H\[2, 2\] in normalised coordinates depends on node"),
@@ -245,6 +273,9 @@ def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
     ],
     ids=[
         "two samplers",
+        "samplers in series",
+        "texts behind the sampler",
+        "scaled behind the sampler",
         "an angle",
         "nearest",
         "features",
@@ -261,6 +292,66 @@ def test_what_cannot_be_carried_over_is_refused(outputs, message):
     theta = foreign.localization((16, 16, 3))(frame)
     with pytest.raises(ModelFileError, match=message):
         split_keras_graph(keras.Model(frame, outputs(frame, theta), name="odd"))
+
+
+NO_INT8 = {
+    "negative": (lambda x: -x, r"node '.*' \(Neg\) has no INT8 operator; replace it by a product with -1"),
+    "elu": (lambda x: ops.elu(x), r"\(Elu\) has no INT8 operator; replace it by leaky_relu"),
+    "layer normalization": (
+        lambda x: layers.LayerNormalization()(x),
+        "has no INT8 operator; replace the normalization that it is part of by BatchNormalization",
+    ),
+    "division": (
+        lambda x: x / (1 + ops.abs(x)),
+        r"\(RealDiv\) has no INT8 operator; replace it by .*keras\.ops\.rsqrt",
+    ),
+    "recurrent": (lambda x: layers.LSTM(4)(layers.Reshape((16, 48))(x)), "of a loop .* a recurrent layer as Conv1D"),
+}
+
+
+@pytest.mark.parametrize(("trunk", "message"), NO_INT8.values(), ids=NO_INT8)
+def test_an_operation_without_an_integer_form_is_refused_before_the_sampler_is_measured(monkeypatch, trunk, message):
+    monkeypatch.setattr(SamplerProbe, "pose_map", lambda self: pytest.fail("it was measured"))
+    with pytest.raises(ModelFileError, match=message):
+        split_keras_graph(stn_with_trunk(trunk))
+
+
+ACTIVATIONS = {
+    "prelu": lambda x: layers.PReLU(alpha_initializer="uniform")(layers.Conv2D(4, 3)(x)),
+    "gelu": lambda x: layers.Conv2D(4, 3, activation="gelu")(x),
+    "gelu by tanh": lambda x: ops.gelu(layers.Conv2D(4, 3)(x), approximate=True),
+}
+
+
+@pytest.mark.parametrize("trunk", quick_ones(ACTIVATIONS, "prelu"))
+def test_an_activation_that_becomes_one_operator_is_taken(trunk):
+    assert split_keras_graph(stn_with_trunk(trunk)).transform == "affine"
+
+
+def test_a_signature_for_any_size_takes_the_one_that_is_said(tmp_path):
+    """Its places are pixels, so that they do not depend on the size of the frame."""
+    module = tf.Module()
+    seen = keras.Input((None, None, 3))
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(seen))
+    bias = keras.initializers.Constant([0.8, 0.1, 2.0, -0.1, 0.7, 3.0])
+    module.network = keras.Model(seen, layers.Dense(6, bias_initializer=bias)(features))
+
+    def run(frame):
+        theta = module.network(frame)
+        numbers = tf.concat([theta, tf.zeros_like(theta[:, :2])], axis=1)
+        image = tf.raw_ops.ImageProjectiveTransformV3(
+            images=frame, transforms=numbers, output_shape=[12, 14], fill_value=0.0, interpolation="BILINEAR"
+        )
+        return {"image": tf.ensure_shape(image, (None, 12, 14, 3))}
+
+    signature = tf.function(run).get_concrete_function(tf.TensorSpec((None, None, None, 3), tf.float32, name="frame"))
+    tf.saved_model.save(module, tmp_path / "any", signatures=signature)
+    with pytest.raises(ModelFileError, match=r"'frame' \[any, any, any, 3\].* --input-shape HxW"):
+        split_saved_model(tmp_path / "any")
+    parts = split_saved_model(tmp_path / "any", input_shape=(24, 32))
+    assert (parts.input_size, parts.output_size) == ((24, 32), (12, 14))
+    frames = smooth_frames((24, 32, 3), 2) / np.float32(255)
+    np.testing.assert_allclose(parts.run(frames)["rectified"], run(frames)["image"], atol=1e-5)
 
 
 def _with_a_scalar(model, frames):

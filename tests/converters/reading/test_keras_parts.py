@@ -45,6 +45,8 @@ TRUNKS = {
     "augmentation and dropout": lambda x: layers.Dropout(0.5)(layers.RandomFlip()(x)),
     "swish": lambda x: layers.Conv2D(4, 3, strides=4, activation="silu")(x),
     "transposed convolution": lambda x: layers.Conv2DTranspose(2, 3)(x),
+    "prelu": lambda x: layers.PReLU(alpha_initializer="uniform")(layers.Conv2D(4, 3)(x)),
+    "gelu": lambda x: keras.ops.gelu(layers.Conv2D(4, 3, activation="gelu")(x), approximate=True),
     "separable, pooled": lambda x: layers.GlobalAveragePooling2D()(layers.SeparableConv2D(4, 3)(x)),
 }
 
@@ -75,7 +77,6 @@ REFUSED = {
         lambda x: layers.UpSampling2D(interpolation="bicubic", name="up")(x),
         r"layer 'up' .*operation ResizeBicubic \('[^']*/ResizeBicubic'\) has no TensorFlow Lite operator",
     ),
-    "prelu": (lambda x: layers.PReLU(name="leaky")(x), "layer 'leaky' .* computes in float"),
 }
 
 
@@ -84,6 +85,146 @@ def test_a_layer_without_an_integer_form_is_refused_by_name_and_reason(refused):
     trunk, message = refused
     with pytest.raises(ModelFileError, match=message):
         split_keras_model(stn_with_trunk(trunk))
+
+
+def _rows(x):
+    return layers.Reshape((16, 48))(x)
+
+
+# What is refused, what the message names instead, and that in its place.
+SUBSTITUTES = {
+    "lstm": (lambda x: layers.LSTM(4)(_rows(x)), "Conv1D", lambda x: layers.Conv1D(4, 3)(_rows(x))),
+    "bidirectional": (
+        lambda x: layers.Bidirectional(layers.GRU(4))(_rows(x)),
+        "Conv1D",
+        lambda x: layers.Conv1D(4, 3, padding="same")(_rows(x)),
+    ),
+    "layer normalization": (
+        lambda x: layers.LayerNormalization()(x),
+        "BatchNormalization",
+        lambda x: layers.BatchNormalization()(x),
+    ),
+    "unit normalization": (
+        lambda x: keras.ops.normalize(x),
+        "BatchNormalization",
+        lambda x: layers.BatchNormalization()(x),
+    ),
+    "three dimensions": (
+        lambda x: layers.Conv3D(2, 3)(layers.Reshape((16, 16, 3, 1))(x)),
+        "Conv2D and MaxPooling2D",
+        lambda x: layers.MaxPooling2D()(layers.Conv2D(2, 3)(x)),
+    ),
+    "dilated transposed convolution": (
+        lambda x: layers.Conv2DTranspose(2, 3, dilation_rate=2)(x),
+        "UpSampling2D and a Conv2D",
+        lambda x: layers.Conv2D(2, 3, dilation_rate=2)(layers.UpSampling2D()(x)),
+    ),
+    "bicubic": (
+        lambda x: layers.Resizing(8, 8, interpolation="bicubic")(x),
+        "interpolation='bilinear'",
+        lambda x: layers.Resizing(8, 8, interpolation="bilinear")(x),
+    ),
+    "negative": (lambda x: -x, "-1.0 [*] x", lambda x: -1.0 * x),
+    "square": (lambda x: keras.ops.square(x), "x [*] x", lambda x: x * x),
+    "power": (lambda x: x**3, "x [*] x", lambda x: x * x * x),
+    "division": (
+        lambda x: x / (1 + keras.ops.abs(x)),
+        "keras.ops.rsqrt",
+        lambda x: x * keras.ops.rsqrt(1 + keras.ops.abs(x)),
+    ),
+    "deviation": (
+        lambda x: keras.ops.std(x, axis=(1, 2)),
+        "keras.ops.abs and its mean",
+        lambda x: keras.ops.mean(keras.ops.abs(x), axis=(1, 2)),
+    ),
+    "choice": (
+        lambda x: keras.ops.where(x > 0.5, x, 0.5),
+        "keras.ops.maximum",
+        lambda x: keras.ops.maximum(x, 0.5),
+    ),
+    "product of all": (lambda x: keras.ops.prod(x, axis=-1), "a [*] b", lambda x: x[..., 0] * x[..., 1] * x[..., 2]),
+    "remainder": (lambda x: x % 0.5, "keras.ops.clip", lambda x: keras.ops.clip(x, 0.0, 0.5)),
+    "largest": (lambda x: keras.ops.top_k(x, 1)[0], "keras.ops.max", lambda x: keras.ops.max(x, axis=-1)),
+    "running sum": (
+        lambda x: keras.ops.cumsum(_rows(x), axis=-1),
+        "a Dense layer",
+        lambda x: layers.Dense(48)(_rows(x)),
+    ),
+    "logarithm": (lambda x: keras.ops.log(x + 1), "silu", lambda x: keras.ops.silu(x + 1)),
+    "sine": (lambda x: keras.ops.sin(x), "tanh", lambda x: keras.ops.tanh(x)),
+    "rounding": (lambda x: keras.ops.floor(8 * x), "leave it out", lambda x: 8 * x),
+    **{
+        refused: (
+            lambda x, refused=refused: layers.Conv2D(4, 3, activation=refused)(x),
+            named,
+            lambda x, named=named: layers.Conv2D(4, 3, activation=named)(x),
+        )
+        for refused, named in {
+            "elu": "leaky_relu", "selu": "leaky_relu", "softplus": "relu", "softsign": "tanh", "mish": "silu",
+            "log_sigmoid": "sigmoid", "hard_shrink": "tanh_shrink", "soft_shrink": "tanh_shrink", "squareplus": "relu",
+            "sparse_plus": "relu", "sparsemax": "softmax", "sparse_sigmoid": "hard_sigmoid",
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", quick_ones(SUBSTITUTES, "negative", "softsign"))
+def test_what_is_named_instead_of_a_refused_layer_is_taken(case):
+    refused, named, instead = case
+    with pytest.raises(ModelFileError, match=f"; replace it by .*{named}"):
+        split_keras_model(stn_with_trunk(refused))
+    assert split_keras_model(stn_with_trunk(instead)).transform == "affine"
+
+
+def _sampled(image, grid_of=None, name=None):
+    """A small STN of ours on an image; θ is made from another one if it is given."""
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image if grid_of is None else grid_of))
+    size = tuple(image.shape[1:3])
+    return BilinearSampler(name=name)([image, AffineGrid(size, (12, 12))(layers.Dense(6)(seen))])
+
+
+FRAME = keras.Input((16, 16, 3), name="frame")
+HINT = keras.Input((2,), name="hint")
+STRUCTURES = {
+    "one after the other": (
+        lambda: keras.Model(FRAME, _sampled(_sampled(FRAME), name="second")),
+        r"has 2 samplers, one after the other: layer 'second' .*; one can be converted: save each as a model",
+    ),
+    "beside each other": (
+        lambda: keras.Model(FRAME, [_sampled(FRAME), _sampled(FRAME, name="second")]),
+        r"has 2 samplers, beside each other: .* and layer 'second' .*; one can be converted: save each as a model",
+    ),
+    "texts behind the sampler": (
+        lambda: keras.Model(FRAME, layers.Dense(5)(layers.Reshape((12, 36))(_sampled(FRAME)))),
+        r"output of layer .*shape \[None, 12, 5\].*; for a network that reads texts .* NAME\.recognizer\.keras",
+    ),
+    "scaled behind the sampler": (
+        lambda: keras.Model(FRAME, layers.Rescaling(2.0, name="scaled")(_sampled(FRAME))),
+        r"output of layer 'scaled' .*; save the model with the sampler's own image as the output",
+    ),
+    "a second input": (
+        lambda: keras.Model([FRAME, HINT], [_sampled(FRAME), layers.Dense(3)(HINT)]),
+        r"has 2 inputs, 'frame' \[any, 16, 16, 3\], 'hint' \[any, 2\].*: save it with constants for the others",
+    ),
+    "a row of pixels": (
+        lambda: keras.Model(HINT, layers.Dense(6)(HINT)),
+        r"its input is 'hint' \[any, 2\].*: save it with a layer in front",
+    ),
+    "any size": (
+        lambda: (lambda frame: keras.Model(frame, layers.Conv2D(2, 3)(frame)))(keras.Input((None, None, 1))),
+        r"its input is .* \[any, any, any, 1\].*: say the size with --input-shape HxW$",
+    ),
+    "any size and channels": (
+        lambda: (lambda frame: keras.Model(frame, layers.ReLU()(frame)))(keras.Input((8, 8, None))),
+        r"its input is .* \[any, 8, 8, any\].*: say the size with --input-shape HxWxC$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), STRUCTURES.values(), ids=STRUCTURES)
+def test_a_structure_that_a_file_cannot_hold_is_refused_with_what_to_do(make, message):
+    with pytest.raises(ModelFileError, match=message):
+        split_keras_model(make())
 
 
 def test_a_recognizer_that_sees_more_than_the_rectified_image_is_refused():

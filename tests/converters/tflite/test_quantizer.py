@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
 from stn_rectify.converters.tflite.quantizer import quantize, to_tflite
 from stn_rectify.runtime.errors import ModelFileError
 
@@ -33,4 +35,52 @@ def test_an_operation_without_an_operator_is_named_without_the_converters_own_te
 def test_a_layer_that_gives_nothing_but_zeros_is_refused_unless_that_is_allowed():
     with pytest.raises(ModelFileError, match="zero for every calibration image"):
         quantize(nothing, IMAGES, (0.0, 1.0), "trunk")
-    assert quantize(nothing, IMAGES, (0.0, 1.0), "trunk", refuse_dead=False)
+    assert quantize(nothing, IMAGES, (0.0, 1.0), "trunk", checked=False)
+
+
+def _operators(flatbuffer):
+    model = read_model(flatbuffer)
+    assert all("float" not in DTYPES[tensor.type] for tensor in model.subgraphs[0].tensors)
+    return [operator_name(model.operatorCodes[op.opcodeIndex]) for op in model.subgraphs[0].operators]
+
+
+ALPHA = tf.constant(np.linspace(0.1, 0.6, 4).reshape(1, 1, 4), tf.float32)
+WEIGHTS = tf.constant(np.random.default_rng(1).normal(0, 1, (3, 3, 1, 4)), tf.float32)
+FUSED = {
+    "prelu": (lambda x: tf.nn.relu(x) + -ALPHA * tf.nn.relu(-x), "PRELU"),
+    "gelu": (lambda x: tf.nn.gelu(x), "GELU"),
+    "gelu by tanh": (lambda x: tf.nn.gelu(x, approximate=True), "GELU"),
+    "gelu by erf": (lambda x: 0.5 * x * (1 + tf.math.erf(x / np.float32(np.sqrt(2)))), "GELU"),
+}
+
+
+@pytest.mark.parametrize(("function", "operator"), FUSED.values(), ids=FUSED)
+def test_an_activation_written_as_arithmetic_becomes_one_operator(function, operator):
+    """Its inner sums and products are no outputs while TensorFlow calibrates; those around it are."""
+
+    def network(image):
+        seen = tf.nn.conv2d(image, WEIGHTS, 1, "SAME")
+        return {"out": seen + function(seen)}
+
+    assert _operators(quantize(network, IMAGES, (0.0, 1.0), "trunk")) == ["CONV_2D", operator, "ADD"]
+
+
+def test_a_prelu_computes_what_it_did_in_float():
+    layer = keras.layers.PReLU(alpha_initializer=keras.initializers.Constant(0.3), shared_axes=[1, 2])
+
+    def network(image):
+        return {"out": layer(tf.nn.conv2d(image, WEIGHTS, 1, "SAME"))}
+
+    interpreter = tf.lite.Interpreter(model_content=quantize(network, IMAGES, (0.0, 1.0), "trunk"))
+    run = interpreter.get_signature_runner()
+    scale, zero_point = run.get_output_details()["out"]["quantization"]
+    levels = np.rint(IMAGES[:1] * 255 - 128).astype(np.int8)
+    found = (run(image=levels)["out"].astype(float) - zero_point) * scale
+    np.testing.assert_allclose(found, network(IMAGES[:1])["out"], atol=3 * scale)
+
+
+def test_what_stays_in_float_is_refused_by_node_and_operator():
+    with pytest.raises(
+        ModelFileError, match=r"trunk computes in float .*'[^']*odd[^']*' \(NEG\); replace that by .*-1"
+    ):
+        quantize(lambda image: {"out": 2 * tf.negative(image, name="odd")}, IMAGES, (0.0, 1.0), "trunk")

@@ -1,0 +1,74 @@
+"""A size for a model that was saved for frames of any."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from stn_rectify.converters.cli import main
+from stn_rectify.converters.networks.stn import read_stn
+from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.input_shape import with_input_shape
+from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.runtime.errors import ModelFileError, UsageError
+from tests.converters.keras_models import smooth_frames
+
+
+def any_size(sizes=(None, None, 3), grid=(24, 32)):
+    """An STN whose localization network takes frames of any size."""
+    frame = keras.Input(sizes)
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(frame))
+    bias = keras.initializers.Constant([0.8, 0.0, 0.1, 0.0, 0.7, 0.0])
+    theta = layers.Dense(6, bias_initializer=bias)(features)
+    return keras.Model(frame, [BilinearSampler()([frame, AffineGrid(grid, (12, 14))(theta)]), theta], name="open")
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (24, 32, 3)])
+def test_a_model_for_any_size_takes_the_one_that_is_said(tmp_path, shape):
+    any_size().save(tmp_path / "open.keras")
+    parts = read_stn(tmp_path / "open.keras", ConversionOptions(tmp_path, input_shape=shape))
+    assert (parts.frame_shape, parts.output_size, parts.batch) == ((24, 32, 3), (12, 14), None)
+    frames = smooth_frames((24, 32, 3), 2) / np.float32(255)
+    rectified, theta = keras.models.load_model(tmp_path / "open.keras")(frames)
+    found = parts.run(frames)
+    np.testing.assert_allclose(found["theta"], theta, atol=1e-5)
+    np.testing.assert_allclose(found["rectified"], rectified, atol=1e-5)
+
+
+def test_a_model_of_one_size_keeps_it():
+    model = any_size((24, 32, 3))
+    assert with_input_shape(model, None) is model
+    assert with_input_shape(model, (24, 32)) is model
+
+
+def _for_one_size():
+    frame = keras.Input((None, 32, 1))
+    return keras.Model(frame, layers.Reshape((24, 32, 1))(frame), name="open")
+
+
+REFUSED = {
+    "another height": (lambda: any_size((24, None, 3)), (32, 24), UsageError, "frames of 24xanyx3, not of .* 32x24"),
+    "other channels": (any_size, (24, 32, 1), UsageError, "frames of anyxanyx3, not of --input-shape 24x32x1"),
+    "channels not said": (
+        lambda: keras.Model((frame := keras.Input((24, 32, None))), layers.ReLU()(frame)),
+        (24, 32),
+        UsageError,
+        "any number of channels: give --input-shape 24x32xC",
+    ),
+    "a size that a layer does not take": (_for_one_size, (16, 32), ModelFileError, "does not take frames of 16x32"),
+}
+
+
+@pytest.mark.parametrize(("make", "shape", "error", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_size_that_the_model_cannot_have_is_refused(make, shape, error, message):
+    with pytest.raises(error, match=message):
+        with_input_shape(make(), shape)
+
+
+@pytest.mark.parametrize("words", ["64", "64,96", "64x0", "1x64x96x3", "64x96x", "axb"])
+def test_what_is_no_size_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        main(["a.keras", "--out", "o", "--calibration", "c", "--input-shape", words])
+    assert f"{words!r} is neither HxW nor HxWxC" in capsys.readouterr().err
