@@ -19,7 +19,7 @@ from stn_rectify.converters.report.network_report import NetworkReport
 #: A network whose error is this share of what no network at all would reach is doubtful.
 DOUBTFUL_SHARE = 0.5
 #: Share of how the poses vary that INT8 may take: set on the matrix of foreign models, 0.27 to 0.42 where files and
-#: models gave visibly other images, 0.03 where they did not.
+#: models gave visibly other images, at most 0.06 where they did not.
 _DOUBTFUL_LOSS = 0.25
 _MOST_MIRRORED = 0.1  # of the frames: some may show no target
 #: Corners that stay within this share of the input's diagonal hardly depend on the frame.
