@@ -23,7 +23,7 @@ from stn_rectify.converters.report.latency import Latency
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.page import write_report
 from stn_rectify.converters.report.verdict import Verdict
-from stn_rectify.converters.tflite.isolated_interpreter import installed_packages
+from stn_rectify.converters.tflite.isolated_interpreter import installed_packages, interpreters_kept
 from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.models.files import TURN
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
@@ -90,7 +90,8 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         StnRectifyError: if no interpreter is installed, so that nothing could be proved.
     """
     try:
-        return _convert(source, out, options)
+        with interpreters_kept():
+            return _convert(source, out, options)
     except OSError as error:
         problem = f"cannot write {error.filename or out}: {error.strerror or error}"
         raise UsageError(f"{problem}; choose another --out or make room") from error

@@ -21,7 +21,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from stn_rectify.converters.reading.foreign.borders import MOST_DIFFERENCE, find_border
 from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
-from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.coordinates import Levels, PoseMap, SamplerProbe
 from stn_rectify.converters.reading.foreign.fitting import MOST_RESIDUAL_PX
 from stn_rectify.converters.reading.foreign.frozen_graph import (
     FrozenGraph,
@@ -35,6 +35,7 @@ from stn_rectify.converters.reading.graph_check import check_operations
 from stn_rectify.converters.reading.input_shape import check_inputs, closed_shape
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head, output_remedy
+from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.keras_file import keras_reason
 from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.arrays import Array
@@ -144,12 +145,14 @@ class _Pose:
         transform: ``"affine"``, ``"projective"`` or ``"tps"``.
         padding: of `PADDINGS`.
         convention: how its numbers become those of our θ; None: they are.
+        levels: of the sampler's image; None: the frame's own.
     """
 
     theta: Any
     transform: str
     padding: str
     convention: Convention | None
+    levels: Levels | None = None
 
 
 class _GraphReader:
@@ -186,9 +189,17 @@ class _GraphReader:
             kernel = np.asarray(kernel @ convention.B.T, np.float32)
             bias = np.asarray(convention.B @ bias + convention.b, np.float32)
             whole = _with_our_theta(whole, convention)
+        recognizer = graph.function(site.rectified, class_scores) if class_scores else None
+        if pose.levels is not None:
+            whole = _with_levels_of_the_frame(whole, pose.levels)
+            recognizer = None if recognizer is None else _behind_levels(recognizer, pose.levels)
+            if recognizer is None:
+                self._notes.append(
+                    f"{self.name}: the rectified image is scaled and shifted; the file gives the frame's own pixels"
+                )
         parts = StnParts(
             trunk=graph.function(graph.frame, {"features": features, **score}),
-            recognizer=graph.function(site.rectified, class_scores) if class_scores else None,
+            recognizer=recognizer,
             whole=whole,
             kernel=kernel,
             bias=bias,
@@ -197,7 +208,7 @@ class _GraphReader:
             input_size=self.frame_shape[:2],
             output_size=site.size,
             channels=self.frame_shape[2],
-            classes=int(class_scores["class_scores"].shape[1]) if class_scores else None,
+            classes=graph.row_size(class_scores["class_scores"]) if class_scores else None,
             batch=self._batch,
             convention=convention,
             scaling=graph.scaling,
@@ -237,7 +248,8 @@ class _GraphReader:
                 continue
             follows = graph.depends([output], rectified)
             # How many numbers a frame has; 0: not a row of float32 numbers.
-            size = (output.shape[1] or 0) if output.shape.rank == 2 and output.dtype == tf.float32 else 0
+            shape = graph.shape(output) or ()
+            size = (shape[1] or 0) if len(shape) == 2 and output.dtype == tf.float32 else 0
             if follows and size > 1 and not class_scores:
                 class_scores["class_scores"] = output
             elif not follows and size == 1 and not score:
@@ -319,8 +331,9 @@ class _GraphReader:
             if ours is not None:
                 return ours
         for theta in site.thetas:
-            probe = SamplerProbe(self.name, self._sampler(theta, site.rectified), self.frame_shape, self._batch)
-            found = probe.pose_map(self._usual_theta(theta))
+            sample, usual = self._sampler(theta, site.rectified), self._usual_theta(theta)
+            probe = SamplerProbe(self.name, sample, self.frame_shape, usual, self._batch)
+            found = probe.pose_map()
             if found is not None:
                 return self._folded(theta, site, probe, found)
             reasons.append(described(theta))
@@ -393,7 +406,8 @@ class _GraphReader:
         B, b = folded
         name = convention_name(found, input_size, site.size)
         convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
-        return _Pose(theta, found.transform, border.padding, convention)
+        levels = None if probe.levels.are_the_frames else probe.levels
+        return _Pose(theta, found.transform, border.padding, convention, levels)
 
 
 def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:
@@ -405,3 +419,20 @@ def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Conventi
         return {**outputs, "theta": tf.matmul(outputs["theta"], B) + b}
 
     return run
+
+
+def _with_levels_of_the_frame(whole: Callable[[Any], dict[str, Any]], levels: Levels) -> TensorFunction:
+    """The same function, its rectified image of the frame's own values."""
+    factor, offset = np.float32(levels.factor), np.float32(levels.offset)
+
+    def run(frames: Any) -> dict[str, Any]:
+        outputs = whole(frames)
+        return {**outputs, "rectified": (outputs["rectified"] - offset) / factor}
+
+    return run
+
+
+def _behind_levels(recognizer: Callable[[Any], dict[str, Any]], levels: Levels) -> TensorFunction:
+    """The recognizer of images of the frame's own values."""
+    factor, offset = np.float32(levels.factor), np.float32(levels.offset)
+    return lambda images: recognizer(images * factor + offset)

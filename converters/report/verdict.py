@@ -18,6 +18,10 @@ from stn_rectify.converters.report.network_report import NetworkReport
 
 #: A network whose error is this share of what no network at all would reach is doubtful.
 DOUBTFUL_SHARE = 0.5
+#: Share of how the poses vary that INT8 may take: set on the matrix of foreign models, 0.27 to 0.42 where files and
+#: models gave visibly other images, at most 0.06 where they did not.
+_DOUBTFUL_LOSS = 0.25
+_MOST_MIRRORED = 0.1  # of the frames: some may show no target
 #: Corners that stay within this share of the input's diagonal hardly depend on the frame.
 STILL_SHARE = 0.005
 #: Corners that vary by less than this share of what the true ones do hardly depend on the frame, either.
@@ -94,10 +98,15 @@ def pose_doubts(comparison: Comparison, input_size: tuple[int, int], frames_are_
             f"{true_spread:.2f} px: it has learned little, or sees other frames than it was trained with"
         )
     moved, varies = comparison.corners_mean_px, comparison.frames > 1 and not frames_are_alike and not hardly_varies
-    if varies and moved >= max(small, DOUBTFUL_SHARE * spread):
+    if varies and moved >= max(small, _DOUBTFUL_LOSS * spread):
         doubts.append(
             f"INT8 moves the corners by {moved:.2f} px on average, and over the frames they vary by {spread:.2f} px: "
             "give calibration frames as the device will see them, or tune it (stn-train tune)"
+        )
+    if comparison.mirrored_poses > _MOST_MIRRORED * comparison.frames:
+        doubts.append(
+            f"in {comparison.mirrored_poses} of {comparison.frames} frames the pose is mirrored or has no area, which "
+            "the runtime takes for nothing found: let its grid take columns for x and rows for y, or train it further"
         )
     return doubts
 

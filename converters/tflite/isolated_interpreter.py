@@ -10,9 +10,11 @@ import contextlib
 import importlib.util
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,33 @@ def installed_packages() -> list[str]:
     return [package for package, module in _MODULES.items() if importlib.util.find_spec(module)]
 
 
+#: Processes at rest, by what was asked for, while there is a block of `interpreters_kept`; None outside of it.
+_resting: dict[str | None, IsolatedInterpreter] | None = None
+
+
+@contextmanager
+def interpreters_kept() -> Iterator[None]:
+    """Keeps the processes of interpreters that are closed in the block, for the next that asks for the same package.
+
+    A start of Python costs more than most of what is asked. One that died of a model, or was left without an answer, is
+    not kept.
+    """
+    global _resting
+    outer, _resting = _resting, {}
+    try:
+        yield
+    finally:
+        kept, _resting = _resting, outer
+        for interpreter in kept.values():
+            interpreter.end()
+
+
+def _chosen(package: str | None) -> str | None:
+    """The package that is meant; None where the runtime chooses one of several."""
+    installed = installed_packages()
+    return installed[0] if package is None and len(installed) == 1 else package
+
+
 class IsolatedInterpreter(Closing):
     """A child process that holds one interpreter; a context manager.
 
@@ -60,17 +89,40 @@ class IsolatedInterpreter(Closing):
         StnRectifyError: if the package cannot be imported.
     """
 
+    #: Name and version of the interpreter's package.
+    package: str
+    _pipe: Connection
+    _process: SpawnProcess
+
     def __init__(self, package: str | None = None) -> None:
+        self._wanted, self._is_waiting, self._is_open = _chosen(package), False, True
+        rested = None if _resting is None else _resting.pop(self._wanted, None)
+        if rested is not None:
+            self._pipe, self._process, self.package = rested._pipe, rested._process, rested.package
+            return
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, package), daemon=True)
         self._process.start()
         theirs.close()
-        #: Name and version of the interpreter's package.
-        self.package: str = self._answer()
+        self.package = self._answer()
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process, or lets it rest (`interpreters_kept`)."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if _resting is None or self._wanted in _resting or self._is_waiting:
+            self.end()
+            return
+        with contextlib.suppress(ModelFileError):
+            self._ask("rest", None)
+            _resting[self._wanted] = self
+            return
+        self.end()
+
+    def end(self) -> None:
+        """Ends the process in any case."""
         self._pipe.close()
         self._process.join(timeout=5)
         self._process.kill()
@@ -131,6 +183,7 @@ class IsolatedInterpreter(Closing):
         return seconds
 
     def _ask(self, request: str, argument: Any) -> Any:
+        self._is_waiting = True
         with contextlib.suppress(OSError):  # if it is dead no answer comes either, and that is reported
             self._pipe.send((request, argument))
         return self._answer()
@@ -141,6 +194,7 @@ class IsolatedInterpreter(Closing):
         except (EOFError, OSError):
             self._process.join(timeout=5)
             raise ModelFileError(f"the interpreter died (status {self._process.exitcode}) on this model") from None
+        self._is_waiting = False
         if isinstance(answer, StnRectifyError):
             raise answer
         return answer
@@ -161,6 +215,9 @@ class _Session:
     def run(self, request: tuple[Arrays, str]) -> Arrays:
         inputs, signature = request
         return {name: np.array(value) for name, value in self._runners[signature](**inputs).items()}
+
+    def rest(self, _: None) -> None:
+        self._tflite, self._runners = None, {}
 
     def nodes(self, _: None) -> list[InterpreterNode]:
         # Private, but the only way to see what the delegates took.

@@ -113,6 +113,207 @@ class SpatialTransformer(keras.layers.Layer):
         return interpolate(image, x, y, self.output_size, "cut")
 
 
+class OwnLocalization(keras.layers.Layer):
+    """A layer that makes its localization layers in ``build``, and the weights of θ by ``add_weight``."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.output_size}
+
+    def build(self, shape):
+        self.conv = keras.layers.Conv2D(8, 5, strides=3, activation="relu", kernel_initializer="he_uniform")
+        self.conv.build(shape)
+        count = int(np.prod(self.conv.compute_output_shape(shape)[1:]))
+        self.kernel = self.add_weight(
+            shape=(count, 6), initializer=keras.initializers.RandomNormal(0, 0.02, 6), name="theta_kernel"
+        )
+        bias = keras.initializers.Constant(np.array([0.8, 0.05, 0.02, -0.04, 0.7, -0.03]))
+        self.bias = self.add_weight(shape=(6,), initializer=bias, name="theta_bias")
+
+    def compute_output_shape(self, shape):
+        return (shape[0], *self.output_size, shape[3])
+
+    def call(self, image):
+        features = tf.reshape(self.conv(image), (-1, self.kernel.shape[0]))
+        theta = tf.matmul(features, self.kernel) + self.bias
+        x, y = lattice(theta, self.output_size, "W - 1", "xy", float(image.shape[1]), float(image.shape[2]))
+        return interpolate(image, x, y, self.output_size, "border")
+
+
+class ThinPlateSpline(keras.layers.Layer):
+    """A grid bent by how far control points are from where they rest, called with ``([image, shifts])``."""
+
+    def __init__(self, output_size, points=(3, 3), border="border", reach=0.9, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size, self.points = tuple(output_size), tuple(points)
+        self.border, self.reach = border, reach
+
+    def get_config(self):
+        own = {"output_size": self.output_size, "points": self.points, "border": self.border, "reach": self.reach}
+        return {**super().get_config(), **own}
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], *self.output_size, shapes[0][3])
+
+    def basis(self):
+        """What each control point does to each pixel, [h·w, points], and where the points rest, [points, 2]."""
+        rows, columns = self.points
+        v, u = self.reach * np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].reshape(2, -1)
+        rest = np.stack([u, v], axis=1)
+        count = len(rest)
+
+        def kernel(a, b):
+            squared = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
+            return squared * np.log(squared + 1e-12)
+
+        flat = np.c_[np.ones(count), rest]
+        system = np.block([[kernel(rest, rest), flat], [flat.T, np.zeros((3, 3))]])
+        rows, columns = self.output_size
+        v, u = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].reshape(2, -1)
+        pixels = np.stack([u, v], axis=1)
+        values = np.c_[kernel(pixels, rest), np.ones(len(pixels)), pixels]
+        return (values @ np.linalg.inv(system)[:, :count]).astype(np.float32), rest.astype(np.float32)
+
+    def call(self, inputs):
+        image, shifts = inputs
+        height, width = image.shape[1:3]
+        basis, rest = self.basis()
+        points = tf.reshape(shifts, (-1, len(rest), 2)) + rest
+        place = tf.einsum("nk,bkd->bnd", basis, points)
+        x, y = (place[..., 0] + 1) / 2 * (width - 1.0), (place[..., 1] + 1) / 2 * (height - 1.0)
+        return interpolate(image, x, y, self.output_size, self.border)
+
+
+class TriangleSampler(keras.layers.Layer):
+    """The sum over all pixels of the paper, weights max(0, 1 - |x - m|): products of matrices, no gather.
+
+    As in attention models, the image is cut out along the axes: scale and shift for each.
+    """
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.output_size}
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], *self.output_size, shapes[0][3])
+
+    def call(self, inputs):
+        image, theta = inputs  # scale and shift of x, of y
+        weights = []
+        for axis, (size, count) in enumerate(zip(image.shape[1:3], self.output_size, strict=True)):
+            scale, shift = theta[:, 2 * axis, None], theta[:, 2 * axis + 1, None]
+            place = (scale * np.linspace(-1, 1, count, dtype=np.float32) + shift + 1) / 2 * (size - 1.0)
+            weights.append(tf.maximum(0.0, 1 - tf.abs(place[..., None] - np.arange(size, dtype=np.float32))))
+        return tf.einsum("bih,bhwc,bjw->bijc", weights[0], image, weights[1])
+
+
+class ImagePart(keras.layers.Layer):
+    """A part along the axes by TensorFlow's own operation, called with ``([image, boxes])``: y, x, y, x of corners."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.output_size}
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], *self.output_size, shapes[0][3])
+
+    def call(self, inputs):
+        image, boxes = inputs
+        return tf.image.crop_and_resize(image, boxes, tf.range(tf.shape(image)[0]), self.output_size)
+
+
+class BilinearSampler(keras.layers.Layer):
+    """The sampler alone, of an image and a grid of x and y from -1 to 1, by gather_nd with the number of the frame."""
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], *shapes[1][1:3], shapes[0][3])
+
+    def call(self, inputs):
+        image, grid = inputs
+        height, width = image.shape[1:3]
+        x, y = (grid[..., 0] + 1) * (width - 1) / 2, (grid[..., 1] + 1) * (height - 1) / 2
+        x0, y0 = tf.cast(tf.floor(x), tf.int32), tf.cast(tf.floor(y), tf.int32)
+        total = 0.0
+        for column, row in ((x0, y0), (x0 + 1, y0), (x0, y0 + 1), (x0 + 1, y0 + 1)):
+            weight = (1 - tf.abs(x - tf.cast(column, tf.float32))) * (1 - tf.abs(y - tf.cast(row, tf.float32)))
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            column, row = tf.clip_by_value(column, 0, width - 1), tf.clip_by_value(row, 0, height - 1)
+            frame = tf.range(tf.shape(image)[0])[:, None, None] * tf.ones_like(row)
+            pixels = tf.gather_nd(image, tf.stack([frame, row, column], axis=-1))
+            total += tf.where(inside, weight, 0.0)[..., None] * pixels
+        return total
+
+
+class AffineGrid(keras.layers.Layer):
+    """A grid of centres of pixels, [B, h, w, 2] from -1 to 1, of θ [B, 6] by ``einsum``."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.output_size}
+
+    def compute_output_shape(self, shape):
+        return (shape[0], *self.output_size, 2)
+
+    def call(self, theta):
+        v, u = np.meshgrid(*((np.arange(n) * 2.0 + 1) / n - 1 for n in self.output_size), indexing="ij")
+        points = np.stack([u, v, np.ones_like(u)], axis=-1).astype(np.float32)
+        return tf.einsum("bdk,ijk->bijd", tf.reshape(theta, (-1, 2, 3)), points)
+
+
+class ConvStn(keras.Model):
+    """A model whose layers are written into its ``call``, the identity added to what its last layer gives."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(8, 5, strides=3, activation="relu")
+        self.normalise = keras.layers.BatchNormalization()
+        self.pool = keras.layers.MaxPooling2D(2)
+        self.theta = keras.layers.Dense(6, kernel_initializer=keras.initializers.RandomNormal(0, 0.03, 8))
+        self.grid, self.sampler = AffineGrid(output_size), BilinearSampler()
+
+    def call(self, frame, training=False):
+        seen = self.pool(self.normalise(self.conv(frame), training=training))
+        theta = self.theta(keras.ops.reshape(seen, (-1, int(np.prod(seen.shape[1:])))))
+        theta = theta + np.array([0.8, 0, 0, 0, 0.8, 0], np.float32)
+        return {"image": self.sampler([frame, self.grid(theta)]), "pose": theta}
+
+
+def coordinates_mapped(inputs):
+    """The function of a Lambda layer: θ maps pixels to pixels, all four axes of the frames are indexed."""
+    image, theta = inputs
+    i, j = np.mgrid[0:12, 0:14].astype(np.float32)[..., None]
+    theta = tf.reshape(theta, (-1, 1, 1, 1, 2, 3))
+    x = theta[..., 0, 0] * j + theta[..., 0, 1] * i + theta[..., 0, 2]
+    y = theta[..., 1, 0] * j + theta[..., 1, 1] * i + theta[..., 1, 2]
+    like = tf.zeros_like(x) + tf.zeros(3)
+    number = tf.reshape(tf.cast(tf.range(tf.shape(image)[0]), tf.float32), (-1, 1, 1, 1))
+    places = tf.stack([number + like, y + like, x + like, like + tf.range(3.0)])
+    return keras.ops.image.map_coordinates(image, places, order=1, fill_mode="constant")
+
+
+def one_by_one(inputs):
+    """The function of a Lambda layer: each frame by itself, by ``tf.map_fn``."""
+
+    def one(pair):
+        frame, theta = (part[None] for part in pair)
+        x, y = lattice(theta, (12, 14), "W - 1", "xy", float(frame.shape[1]), float(frame.shape[2]))
+        return interpolate(frame, x, y, (12, 14), "cut")[0]
+
+    return tf.map_fn(one, inputs, fn_output_signature=tf.float32)
+
+
 def sampled(inputs):
     """The function of a Lambda layer."""
     image, theta = inputs

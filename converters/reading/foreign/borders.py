@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stn_rectify.converters.reading.foreign.coordinates import PoseMap, SamplerProbe
+from stn_rectify.converters.reading.foreign.coordinates import Levels, PoseMap, SamplerProbe
 from stn_rectify.models.network.layers import PADDINGS
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
@@ -101,7 +101,9 @@ def _repeated(image: Array, x: Array, y: Array) -> Array:
     return _held(wrapped, x, y)
 
 
-_BORDERS: dict[str, Callable[[Array, Array, Array], Array]] = {
+_Sampler = Callable[[Array, Array, Array], Array]
+_BLACK = ("zeros", "cut")
+_BORDERS: dict[str, _Sampler] = {
     "zeros": _zeros,
     "border": _held,
     "cut": _cut,
@@ -113,6 +115,19 @@ _BORDERS: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
+def _of_scaled_values(border: _Sampler, fill: Array) -> _Sampler:
+    """The same border around values of which 0 is ``fill`` of the frame's own, [C]."""
+    return lambda image, x, y: border(image - fill, x, y) + fill
+
+
+def _known_borders(levels: Levels) -> dict[str, _Sampler]:
+    """`_BORDERS`, and those that give 0 of scaled values if they are scaled."""
+    if levels.are_the_frames:
+        return _BORDERS
+    fill = -levels.offset / levels.factor
+    return {**_BORDERS, **{f"{name} of its scaled values": _of_scaled_values(_BORDERS[name], fill) for name in _BLACK}}
+
+
 def find_border(probe: SamplerProbe, found: PoseMap) -> Border:
     """Compares a sampler with all that are known here, on noise, at poses that leave the frame on every side.
 
@@ -121,7 +136,8 @@ def find_border(probe: SamplerProbe, found: PoseMap) -> Border:
     """
     rng = np.random.default_rng(1)
     height, width, _ = probe.frame_shape
-    worst, visible = dict.fromkeys(_BORDERS, 0.0), dict.fromkeys(_BORDERS, 0.0)
+    borders = _known_borders(probe.levels)
+    worst, visible = dict.fromkeys(borders, 0.0), dict.fromkeys(borders, 0.0)
     bent = 0.0
     # Bent away from the middle: from a little over each edge to half of the frame beyond it.
     poses = found.theta + rng.normal(0, 1, (_POSES, len(found.theta))) * found.spread * rng.uniform(1, 12, (_POSES, 1))
@@ -134,7 +150,7 @@ def find_border(probe: SamplerProbe, found: PoseMap) -> Border:
         sure = before & (np.abs(x - np.rint(x)) > _NEAR_PX) & (np.abs(y - np.rint(y)) > _NEAR_PX)
         inside = before & (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
         bent = max(bent, float(np.abs(_held(frame, x, y) - image)[inside].max(initial=0)))
-        for name, border in _BORDERS.items():
+        for name, border in borders.items():
             difference = np.abs(border(frame, x, y) - image).max(axis=-1)[sure]
             worst[name] = max(worst[name], float(difference.max(initial=0)))
             visible[name] += float((difference > _VISIBLE).mean()) / _POSES if difference.size else 0

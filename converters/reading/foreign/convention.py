@@ -9,7 +9,7 @@ import numpy as np
 
 from stn_rectify.converters.reading.foreign.coordinates import PoseMap
 from stn_rectify.runtime.arrays import Array, FloatArray
-from stn_rectify.runtime.geometry import normalised_to_pixels, pixel_matrix_map, pixels_to_normalised
+from stn_rectify.runtime.geometry import CONTROL_POINTS, normalised_to_pixels, pixel_matrix_map, pixels_to_normalised
 
 _NAMED_PX = 0.02  # a named convention is at most so far from the measured one, at the corners
 _CONSTANT = 1e-4  # how much of a number may change that must not
@@ -27,8 +27,8 @@ class Convention:
         padding_differs: share of the pixels that this file's sampler makes otherwise, on poses that leave the frame; 0
             where its padding is one of ours.
         notes: further lines about the reading.
-        B: ours from its θ, ``B @ θ + b``, float64 [6 or 8, n].
-        b: float64 [6 or 8].
+        B: ours from its θ, ``B @ θ + b``, float64 [6, 8 or 32, n].
+        b: float64 [6, 8 or 32].
     """
 
     coordinates: str
@@ -56,7 +56,7 @@ class Convention:
 def fold(
     found: PoseMap, input_size: tuple[int, int], output_size: tuple[int, int]
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Our θ as a linear function of the sampler's own: B [6 or 8, n] and b [6 or 8], ``B @ θ + b``.
+    """Our θ as a linear function of the sampler's own: B [6, 8 or 32, n] and b, ``B @ θ + b``.
 
     Args:
         found: where the sampler reads.
@@ -70,6 +70,9 @@ def fold(
     if found.transform == "affine":
         ours, offset = (part[:6] for part in pixel_matrix_map(6, input_size, output_size))
         return np.linalg.solve(ours, found.K), np.linalg.solve(ours, found.k - offset)
+    if found.transform == "tps":
+        sides = np.tile([2 / input_size[1], 2 / input_size[0]], len(CONTROL_POINTS))
+        return found.K * sides[:, None], (found.k + 0.5) * sides - 1
     to_frame = pixels_to_normalised(input_size[1], input_size[0])
     from_image = normalised_to_pixels(output_size[1], output_size[0])
     columns = [(to_frame @ column.reshape(3, 3) @ from_image).ravel() for column in (*found.K.T, found.k)]
@@ -82,6 +85,8 @@ def fold(
 
 def convention_name(found: PoseMap, input_size: tuple[int, int], output_size: tuple[int, int]) -> str:
     """Names the convention if it is one that is usual."""
+    if found.transform == "tps":
+        return "a thin-plate spline of its own"
     if found.transform == "projective":
         return f"projective, {_OTHER}"
     for name, (K, k) in _conventions(found.K.shape[1], input_size, output_size).items():

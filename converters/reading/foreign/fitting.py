@@ -9,14 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array, FloatArray
+from stn_rectify.runtime.geometry import CONTROL_POINTS
+from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 #: A sampler whose places are further from fitted ones than this is another; float32 leaves 1/100 of it.
 MOST_RESIDUAL_PX = 0.005
+#: At poses that bend the image by some percent at each control point: between them other splines are a little off.
+MOST_SPLINE_RESIDUAL_PX = 0.25
 #: Numbers of an affine matrix, its first two rows.
 AFFINE = 6
 _DRAWS, _LEAST_AGREEING, _LEAST_PIXELS = 40, 0.4, 12
 _PIXELS_OF_A_POSE = 60
 _ROUNDS = 3
+_SPARE_POSES = 8  # more than unknowns, so that what is no linear function of θ shows
+_MOST_OF_PIXELS = 0.9  # the others may be held or mirrored in some pose
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,90 @@ def fit_projective(thetas: Array, places: Places, start: FloatArray, spread: Flo
     K = solution[..., :-1].reshape(9, -1) / np.where(spread > 0, spread, 1)
     k = solution[..., -1].reshape(9) - K @ start
     return MatrixFit(K, k, float(distance[kept].max()))
+
+
+def fit_spline(thetas: Array, places: Places, start: FloatArray, spread: FloatArray) -> MatrixFit | None:
+    """Fits K [32, n] and k [32] to all places at once: our control points, in pixels, as a linear function of θ.
+
+    What other splines give is seldom a spline of ours; the distance says how near the nearest one comes.
+
+    Args:
+        thetas: [P, n].
+        places: read at them.
+        start: about which θ was drawn, [n].
+        spread: how widely, [n].
+
+    Returns:
+        The fit; None if there are too few places.
+    """
+    rng = np.random.default_rng(3)
+    shape = places.x.shape[1:]
+    basis = spline_basis(pixel_centres(shape)).reshape(*shape, -1)
+    inside = places.inside & _unmirrored(places)
+    chosen = [
+        (np.full(len(at), pose), *at.T)
+        for pose in range(len(thetas))
+        for at in (rng.permutation(np.argwhere(inside[pose]))[:_PIXELS_OF_A_POSE],)
+    ]
+    pose, i, j = np.concatenate(chosen, axis=1)
+    factors = np.c_[(thetas[pose] - start) / np.where(spread > 0, spread, 1), np.ones(len(pose))]
+    products = (basis[i, j][:, :, None] * factors[:, None, :]).reshape(len(pose), -1)
+    if len(pose) < 2 * products.shape[1]:
+        return None
+    read = np.stack([places.x[pose, i, j], places.y[pose, i, j]], axis=1)
+    solution, *_ = np.linalg.lstsq(products, read, rcond=None)
+    residual = float(np.abs(products @ solution - read).max())
+    solution = solution.reshape(len(CONTROL_POINTS), -1, 2).transpose(0, 2, 1)  # point, axis, factor
+    K = (solution[..., :-1] / np.where(spread > 0, spread, 1)).reshape(-1, len(start))
+    k = solution[..., -1].ravel() - K @ start
+    return MatrixFit(K, k, residual)
+
+
+def fit_grid(thetas: Array, places: Places, start: FloatArray, spread: FloatArray) -> FloatArray | None:
+    """Fits the place of each pixel by itself, as a linear function of θ and 1.
+
+    Args:
+        thetas: [P, n].
+        places: read at them.
+        start: about which θ was drawn, [n].
+        spread: how widely, [n].
+
+    Returns:
+        float64 [h, w, 2, n + 1], NaN for pixels that are inside in too few poses; None if most of the others are read
+        elsewhere than a linear function says.
+    """
+    rows, columns = places.x.shape[1:]
+    steps = np.where(spread > 0, spread, 1)
+    factors = np.c_[(thetas - start) / steps, np.ones(len(thetas))]
+    count = factors.shape[1]
+    inside = places.inside & _unmirrored(places)
+    grid = np.full((rows, columns, 2, count), np.nan)
+    worst = []
+    for row in range(rows):
+        weights = inside[:, row].astype(np.float64)  # [P, w]
+        known = weights.sum(axis=0) >= count + _SPARE_POSES
+        if not known.any():
+            continue
+        weights = weights[:, known]
+        read = np.stack([places.x[:, row][:, known], places.y[:, row][:, known]], axis=-1)  # [P, m, 2]
+        squares = np.einsum("pm,pa,pb->mab", weights, factors, factors)
+        products = np.einsum("pm,pa,pmd->mad", weights, factors, read)
+        solution = np.linalg.solve(squares + 1e-9 * np.eye(count), products)  # [m, n + 1, 2]
+        away = np.abs(np.einsum("pa,mad->pmd", factors, solution) - read).max(axis=-1)
+        worst.append(np.where(weights > 0, away, 0).max(axis=0))
+        grid[row, known] = solution.transpose(0, 2, 1)
+    if not worst or np.quantile(np.concatenate(worst), _MOST_OF_PIXELS) > MOST_RESIDUAL_PX:
+        return None
+    grid[..., :-1] /= steps
+    grid[..., -1] -= grid[..., :-1] @ start
+    return grid
+
+
+def pixel_centres(size: tuple[int, ...]) -> FloatArray:
+    """The centres of an image's pixels in normalised coordinates, row by row, [h · w, 2]."""
+    rows, columns = size
+    i, j = np.mgrid[0:rows, 0:columns]
+    return np.asarray(np.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], axis=-1).reshape(-1, 2))
 
 
 def _unmirrored(places: Places) -> npt.NDArray[np.bool_]:

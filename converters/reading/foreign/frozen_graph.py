@@ -20,7 +20,8 @@ from stn_rectify.runtime.errors import ModelFileError
 # Operations that look at the shape of a tensor only: what they give does not depend on its numbers.
 _OF_SHAPES = ("Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike")
 _LINEAR = ("Add", "AddV2", "BiasAdd", "MatMul", "Mul", "RealDiv", "Sub")
-_PASSING_ON = ("Identity", "IdentityN", "StopGradient", "Reshape", "EnsureShape", "Squeeze", "ExpandDims")
+_KEEPING_SHAPE = ("Identity", "IdentityN", "StopGradient", "EnsureShape")
+_PASSING_ON = (*_KEEPING_SHAPE, "Reshape", "Squeeze", "ExpandDims")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class FrozenGraph:
 
     def __init__(self, name: str, concrete: Any) -> None:
         self.name = name
+        self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
         self._frozen = convert_variables_to_constants_v2(concrete)
         inputs = self._frozen.inputs
         check_inputs(name, {tensor.op.name: tensor.shape.as_list() for tensor in inputs})
@@ -163,9 +165,20 @@ class FrozenGraph:
 
     def behind(self, tensor: Any) -> Any:
         """The tensor that operations which change no number and no shape pass on."""
-        while (source := _passed_on(tensor)) is not None and source.shape.as_list() == tensor.shape.as_list():
+        while (source := _passed_on(tensor)) is not None:
+            if tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor):
+                break
             tensor = source
         return tensor
+
+    def is_frame(self, tensor: Any) -> bool:
+        """Tells whether a tensor is the frame, in another shape or order of axes perhaps."""
+        while tensor is not self.frame:
+            source = tensor.op.inputs[0] if tensor.op.type == "Transpose" else _passed_on(tensor)
+            if source is None:
+                return False
+            tensor = source
+        return True
 
     # What depends on what
 
@@ -209,7 +222,10 @@ class FrozenGraph:
 
     def part(self, starts: Sequence[Any], ends: Sequence[Any]) -> Any:
         """The function from some tensors to others."""
-        return self._frozen.prune(list(starts), list(ends))
+        names = tuple(t.name for t in starts), tuple(t.name for t in ends)
+        if names not in self._parts:  # each is a copy of the graph, which takes a second where that is large
+            self._parts[names] = self._frozen.prune(list(starts), list(ends))
+        return self._parts[names]
 
     def function(self, start: Any, ends: dict[str, Any]) -> TensorFunction:
         """The function from one tensor to named ones."""
@@ -252,6 +268,10 @@ def _passed_on(tensor: Any) -> Any:
     """The tensor whose numbers another is, perhaps in another shape; None where an operation changes them."""
     op = tensor.op
     return op.inputs[tensor.value_index if op.type == "IdentityN" else 0] if op.type in _PASSING_ON else None
+
+
+def _same_shape(one: Any, other: Any) -> bool:
+    return one.shape.rank is not None and other.shape.rank is not None and one.shape.as_list() == other.shape.as_list()
 
 
 def unshaped(tensor: Any) -> Any:

@@ -17,7 +17,10 @@ _READS_AT = {
     "GatherNd": 1,
     "ImageProjectiveTransformV2": 1,
     "ImageProjectiveTransformV3": 1,
+    "CropAndResize": 1,
 }
+# Products of matrices: of the frame with weights, one for each of its rows or columns, it is a sampler, too.
+_PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 _CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhile", "If", "StatelessIf", "Case")
 #: θ has at least and at most so many numbers: scale and shift; the 16 control points of a spline, and then some.
 _FEWEST, _MOST = 2, 64
@@ -47,27 +50,55 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
             the places that could be θ; the message says which.
     """
     _refuse_loops(graph)
-    known = {t.ref() for t in graph.of_frame}
-    reads = [
-        op
-        for op in graph.operations
-        if op.type in _READS_AT
-        and op.inputs[0].ref() in known
-        and op.inputs[_READS_AT[op.type]].ref() in known
-        and graph.depends(graph.outputs, op.outputs[0])
-    ]
+    reads = _reads_of_places(graph) or _products_with_weights(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
     _refuse_series(graph, reads)
-    _refuse_features(graph, [op.inputs[0] for op in reads])
-    places = [op.inputs[_READS_AT[op.type]] for op in reads]
-    thetas = _thetas(graph, places)
-    rectified = _rectified(graph, [op.outputs[0] for op in reads], thetas[0])
+    _refuse_features(graph, [read.image for read in reads])
+    thetas = _thetas(graph, [read.places for read in reads])
+    rectified = _rectified(graph, [read.pixels for read in reads], thetas[0])
     height, width = graph.shape(rectified)[1:3]  # type: ignore[index]
     return SamplerSite(tuple(thetas), rectified, (int(height or 0), int(width or 0)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An operation that reads an image at places, and the pixels that come of it."""
+
+    image: Any
+    places: Any
+    pixels: Any
+
+
+def _reads_of_places(graph: FrozenGraph) -> list[_Read]:
+    """What reads at computed places something that is made from the frame."""
+    known = {t.ref() for t in graph.of_frame}
+    reads = [
+        _Read(op.inputs[0], op.inputs[_READS_AT[op.type]], op.outputs[0])
+        for op in graph.operations
+        if op.type in _READS_AT
+    ]
+    return [
+        read
+        for read in reads
+        if read.image.ref() in known and read.places.ref() in known and graph.depends(graph.outputs, read.pixels)
+    ]
+
+
+def _products_with_weights(graph: FrozenGraph) -> list[_Read]:
+    """Where the frame itself, its axes in any order, is multiplied by something that is made from it: by weights."""
+    known = {t.ref() for t in graph.of_frame}
+    found = []
+    for op in graph.operations:
+        if op.type not in _PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
+            continue
+        for image, weights in (tuple(op.inputs), tuple(op.inputs)[::-1]):
+            if graph.is_frame(image) and weights.ref() in known and not graph.is_frame(weights):
+                found.append(_Read(image, weights, op.outputs[0]))
+    return found
 
 
 def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
@@ -128,14 +159,14 @@ def _refuse_loops(graph: FrozenGraph) -> None:
             )
 
 
-def _refuse_series(graph: FrozenGraph, reads: Sequence[Any]) -> None:
+def _refuse_series(graph: FrozenGraph, reads: Sequence[_Read]) -> None:
     """Refuses a sampler of what another makes."""
-    for op in reads:
-        of_others = [other for other in reads if other is not op and graph.depends([op.inputs[0]], other.outputs[0])]
+    for read in reads:
+        of_others = [other for other in reads if other is not read and graph.depends([read.image], other.pixels)]
         if of_others:
             raise ModelFileError(
-                f"{graph.name}: has several samplers, one after the other: {described(op.outputs[0])} reads what "
-                f"{described(of_others[0].outputs[0])} gives; {SEVERAL_SAMPLERS}"
+                f"{graph.name}: has several samplers, one after the other: {described(read.pixels)} reads what "
+                f"{described(of_others[0].pixels)} gives; {SEVERAL_SAMPLERS}"
             )
 
 

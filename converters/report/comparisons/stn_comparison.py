@@ -95,6 +95,8 @@ class Comparison:
         class_scores: the recognizer's classes; None in a model without one.
         poses_spread_px: how far the float model's corners are from their median over all frames, a median, too: wild
             poses count for little; pixels.
+        mirrored_poses: frames in which the float model's pose is mirrored, or has no area: for the runtime there is
+            nothing then.
         known_targets: frames whose true corners are known.
         true_spread_px: mean distance of the true corners from their mean over these frames, the error of the best pose
             that is the same for all; None if none are known.
@@ -114,6 +116,7 @@ class Comparison:
     score: Agreement | None
     class_scores: ClassAgreement | None
     poses_spread_px: float
+    mirrored_poses: int
     known_targets: int
     true_spread_px: float | None
     float_targets: TargetsKept | None
@@ -188,6 +191,7 @@ def compare(
             else None
         ),
         poses_spread_px=median_spread(corners_float),
+        mirrored_poses=sum(not is_valid_quadrilateral(corners) for corners in corners_float),
         known_targets=len(targets),
         true_spread_px=_mean_spread(validation.corners, targets),
         float_targets=_targets_kept(theta_float, parts, validation, targets),

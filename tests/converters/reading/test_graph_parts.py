@@ -11,9 +11,12 @@ from keras import layers, ops
 from stn_rectify.converters.reading.foreign.coordinates import SamplerProbe
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
 from stn_rectify.converters.report.comparisons.float_sampling import near_the_cut
-from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid
+from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError
+from stn_rectify.runtime.geometry import THETA_SIZE
 from tests.converters import foreign_layers as foreign
+from tests.converters import foreign_styles as styles
+from tests.converters.foreign_styles import SHAPE, SIZE
 from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
 from tests.slow_tests import quick_ones
 
@@ -51,142 +54,47 @@ def test_the_recognizer_of_a_saved_model_is_found(tmp_path):
     np.testing.assert_allclose(np.asarray(parts.recognizer(rectified)["class_scores"]), class_scores, atol=1e-5)
 
 
-SHAPE, SIZE = (28, 32, 3), (12, 14)
-
-
-def _layer_with_theta(frame):
-    """The custom layer called with image and θ, in each of the usual conventions, the class scores alone put out."""
-    theta = foreign.localization(SHAPE)(frame)
-    return _classes(foreign.BilinearInterpolation(SIZE)([frame, theta]))
-
-
-def _rows_before_columns(frame):
-    theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
-    return foreign.BilinearInterpolation(SIZE, "W", "border", "yx")([frame, theta])
-
-
-def _layer_that_holds_its_network(frame):
-    return foreign.SpatialTransformer(foreign.localization(SHAPE), SIZE)(frame)
-
-
-def _lambda(frame):
-    return layers.Lambda(foreign.sampled)([frame, foreign.localization(SHAPE)(frame)])
-
-
-def _attention(frame):
-    """Scale and shift alone: three numbers."""
-    theta = foreign.localization(SHAPE, 3, [0.7, 0.1, -0.05])(frame)
-    scale, x, y = theta[:, :1], theta[:, 1:2], theta[:, 2:]
-    zero = ops.zeros_like(scale)
-    return foreign.BilinearInterpolation(SIZE, "half", "zeros")(
-        [frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)]
-    )
-
-
-def _two_dense_layers(frame):
-    hidden = foreign.localization(SHAPE, 10, np.zeros(10))(frame)
-    identity = keras.initializers.Constant(np.array([0.8, 0, 0, 0, 0.8, 0]))
-    theta = layers.Dense(6, bias_initializer=identity, kernel_initializer=keras.initializers.RandomNormal(0, 0.3, 2))
-    return foreign.BilinearInterpolation(SIZE, "W - 2", "zeros")([frame, theta(hidden)])
-
-
-def _bounded(frame):
-    theta = layers.Activation("tanh")(foreign.localization(SHAPE)(frame))
-    return foreign.BilinearInterpolation(SIZE)([frame, theta])
-
-
-def _scaled_first(frame):
-    scaled = layers.Rescaling(2.0, -1.0)(frame)
-    return foreign.BilinearInterpolation(SIZE)([scaled, foreign.localization(SHAPE)(scaled)])
-
-
-def _projected(inputs):
-    frame, theta = inputs
-    matrix = tf.reshape(tf.concat([theta, tf.ones_like(theta[:, :1])], 1), (-1, 3, 3))
-    u, v = np.meshgrid(np.linspace(-1, 1, SIZE[1]), np.linspace(-1, 1, SIZE[0]))
-    points = np.stack([u.ravel(), v.ravel(), np.ones(u.size)]).astype(np.float32)
-    x, y, depth = tf.unstack(tf.einsum("bij,jn->bin", matrix, points), axis=1)
-    x, y = (x / depth + 1) / 2 * (SHAPE[1] - 1), (y / depth + 1) / 2 * (SHAPE[0] - 1)
-    return foreign.interpolate(frame, x, y, SIZE, "cut")
-
-
-def _projective(frame):
-    theta = foreign.localization(SHAPE, 8, [0.8, 0.05, 0.02, -0.04, 0.7, -0.03, 0.1, -0.1])(frame)
-    return layers.Lambda(_projected, output_shape=(*SIZE, 3))([frame, theta])
-
-
-def _half_a_pixel_before(frame):
-    theta = foreign.localization(SHAPE, bias=[0.05, 0.8, 0.02, 0.7, -0.04, -0.03])(frame)
-    return foreign.BilinearInterpolation(SIZE, "half", "cut", "yx")([frame, theta])
-
-
-def _shift_alone(frame):
-    """Two numbers."""
-    shift = foreign.localization(SHAPE, 2, [0.1, -0.05])(frame)
-    x, y = shift[:, :1], shift[:, 1:]
-    zero, scale = ops.zeros_like(x), 0.7 * ops.ones_like(x)
-    return foreign.BilinearInterpolation(SIZE)([frame, ops.concatenate([scale, zero, x, zero, scale, y], axis=1)])
-
-
-def _added_to_the_identity(frame):
-    theta = foreign.localization(SHAPE, bias=[-0.2, 0.05, 0.02, -0.04, -0.3, -0.03])(frame)
-    identity = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
-    return foreign.BilinearInterpolation(SIZE)([frame, theta + identity])
-
-
-def _normalised_first(frame):
-    scaled = layers.Normalization(mean=[0.5] * 3, variance=[0.25] * 3)(frame)
-    return foreign.BilinearInterpolation(SIZE)([scaled, foreign.localization(SHAPE)(scaled)])
-
-
-def _image_projective_transform(frame):
-    """TensorFlow's own operation; θ maps pixels to pixels."""
-    theta = foreign.localization(SHAPE, bias=[2, 0.1, 1.5, -0.1, 2, 1])(frame)
-    return layers.Lambda(_transformed, output_shape=(*SIZE, 3))([frame, theta])
-
-
-def _transformed(inputs):
-    frame, theta = inputs
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=frame, transforms=tf.pad(theta, [[0, 0], [0, 2]]), output_shape=SIZE, fill_value=0.0,
-        interpolation="BILINEAR", fill_mode="CONSTANT",
-    )  # fmt: skip
-
-
-def _with_a_grid_of_ours(frame):
-    theta = layers.Dense(6, activation="sigmoid")(layers.Flatten()(layers.Conv2D(2, 3, strides=4)(frame)))
-    return BilinearSampler("border")([frame, AffineGrid(SHAPE[:2], SIZE)(theta)])
-
-
-def _classes(rectified):
-    seen = layers.Conv2D(4, 3, activation="relu")(rectified)
-    return layers.Dense(4, activation="softmax")(layers.Flatten()(seen))
-
-
 # Made by, convention and border that must be found, and how many numbers θ is made from.
 STYLES = {
-    "layer with theta": (_layer_with_theta, "(W - 1), corners aligned", "cut", 16),
-    "rows before columns": (_rows_before_columns, "· W, lattice from -1 to 1, (row, column) order", "border", 16),
-    "layer that holds its network": (_layer_that_holds_its_network, "· W, lattice", "cut", 16),
-    "lambda": (_lambda, "(W - 1), corners aligned", "cut", 16),
-    "attention": (_attention, "a linear function of its own", "zeros", 16),
-    "two dense layers": (_two_dense_layers, "(W - 2)", "zeros", 16),
-    "projective": (_projective, "projective, a linear function of its own", "cut", 16),
-    "bounded": (_bounded, "(W - 1), corners aligned", "cut", 6),
-    "half a pixel before": (_half_a_pixel_before, "· W - 1/2, lattice from -1 to 1, (row, column) order", "cut", 16),
-    "shift alone": (_shift_alone, "a linear function of its own", "cut", 16),
-    "added to the identity": (_added_to_the_identity, "(W - 1), corners aligned", "cut", 16),
-    "normalised first": (_normalised_first, "(W - 1), corners aligned", "cut", 16),
-    "TensorFlow's transform, in pixels": (_image_projective_transform, "a linear function of its own", "zeros", 16),
-    "scaled first": (_scaled_first, "(W - 1), corners aligned", "cut", 16),
-    "sigmoid before a grid of ours": (_with_a_grid_of_ours, None, "border", 6),
+    "layer with theta": (styles.layer_with_theta, "(W - 1), corners aligned", "cut", 16),
+    "rows before columns": (styles.rows_before_columns, "· W, lattice from -1 to 1, (row, column) order", "border", 16),
+    "layer that holds its network": (styles.layer_that_holds_its_network, "· W, lattice", "cut", 16),
+    "lambda": (styles.a_lambda, "(W - 1), corners aligned", "cut", 16),
+    "attention": (styles.attention, "a linear function of its own", "zeros", 16),
+    "two dense layers": (styles.two_dense_layers, "(W - 2)", "zeros", 16),
+    "projective": (styles.projective, "projective, a linear function of its own", "cut", 16),
+    "bounded": (styles.bounded, "(W - 1), corners aligned", "cut", 6),
+    "half a pixel": (
+        styles.half_a_pixel_before,
+        "· W - 1/2, lattice from -1 to 1, (row, column) order",
+        "cut",
+        16,
+    ),
+    "shift alone": (styles.shift_alone, "a linear function of its own", "cut", 16),
+    "added to the identity": (styles.added_to_the_identity, "(W - 1), corners aligned", "cut", 16),
+    "normalised first": (styles.normalised_first, "(W - 1), corners aligned", "cut", 16),
+    "TensorFlow's transform, in pixels": (
+        styles.image_projective_transform,
+        "a linear function of its own",
+        "zeros",
+        16,
+    ),
+    "scaled first": (styles.scaled_first, "(W - 1), corners aligned", "cut", 16),
+    "layer with its own weights": (styles.layer_with_its_own_weights, "(W - 1), corners aligned", "border", 640),
+    "grid and sampler": (styles.grid_and_sampler, "a linear function of its own", "zeros", 16),
+    "products instead of gathers": (styles.attention_by_products, "a linear function of its own", "zeros", 16),
+    "boxes": (styles.part_of_the_image, "a linear function of its own", "cut", 16),
+    "Keras' transform": (styles.affine_transform_of_keras, "a linear function of its own", "zeros", 16),
+    "normalised for the network": (styles.normalised_before_the_network, "(W - 1), corners aligned", "cut", 16),
+    "spline": (styles.spline_of_our_points, "a thin-plate spline of its own", "zeros", 16),
+    "sigmoid before a grid of ours": (styles.with_a_grid_of_ours, None, "border", 6),
 }
 
 
-def check_against(parts, model, frames):
+def check_against(parts, frames):
     """Our own layers at the θ that was read give what the model gives."""
     found = parts.run(frames)
-    kind = {"affine": AffineGrid, "projective": ProjectiveGrid}[parts.transform]
+    kind = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}[parts.transform]
     grid = kind(parts.input_size, parts.output_size)(found["theta"])
     ours = np.asarray(BilinearSampler(parts.padding)([frames, grid]))
     sure = np.ones(ours.shape[:3], bool)
@@ -207,9 +115,9 @@ def test_an_stn_of_anybodys_making_is_read(build, coordinates, padding, features
     frame = keras.Input(SHAPE)
     model = keras.Model(frame, build(frame), name="theirs")
     parts = split_keras_graph(model)
-    transform = "projective" if build is _projective else "affine"
-    assert (parts.transform, parts.padding, parts.output_size) == (transform, padding, SIZE)
-    assert parts.kernel.shape == (features, 8 if build is _projective else 6)
+    transform = {styles.projective: "projective", styles.spline_of_our_points: "tps"}.get(build, "affine")
+    assert (parts.transform, parts.padding) == (transform, padding)
+    assert parts.kernel.shape == (features, THETA_SIZE[transform])
     if coordinates is None:
         assert parts.convention is None
     else:
@@ -218,19 +126,52 @@ def test_an_stn_of_anybodys_making_is_read(build, coordinates, padding, features
         assert parts.convention.padding == padding
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
     low, high = parts.scaling.value_range((0.0, 1.0))
-    found = check_against(parts, model, frames * np.float32(high - low) + np.float32(low))
+    found = check_against(parts, frames * np.float32(high - low) + np.float32(low))
     theirs = model.predict(frames, verbose=0)
     np.testing.assert_allclose(found["rectified" if parts.classes is None else "class_scores"], theirs, atol=1e-4)
+
+
+def test_numbers_of_each_channel_before_the_sampler_go_behind_it():
+    """Held at the edge, which is read before or after scaling is all the same."""
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(SHAPE)
+    rectified = styles.normalised_and_held(frame)
+    model = keras.Model(frame, {"rectified": rectified, "classes": styles.classes(rectified)}, name="theirs")
+    parts = split_keras_graph(keras.Model(frame, model.outputs, name="theirs"))
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    found, theirs = check_against(parts, frames), model.predict(frames, verbose=0)
+    mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(found["rectified"], theirs["rectified"] * deviation + mean, atol=1e-4)
+    np.testing.assert_allclose(found["class_scores"], theirs["classes"], atol=1e-4)
+
+
+def test_zero_of_scaled_values_outside_the_frame_is_named():
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(SHAPE)
+    model = keras.Model(frame, styles.normalised_for_each_channel(frame), name="theirs")
+    with pytest.raises(ModelFileError, match=r"outside the frame \(cut of its scaled values\) is none of"):
+        split_keras_graph(model)
+
+
+def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(batch_shape=(1, *SHAPE))
+    model = keras.Model(frame, styles.coordinates_of_keras(frame), name="theirs")
+    parts = split_keras_graph(model)
+    assert (parts.batch, parts.padding) == (1, "zeros")
+    frames = smooth_frames(SHAPE, 5) / np.float32(255)
+    theirs = np.concatenate([model(one[None]) for one in frames])
+    np.testing.assert_allclose(check_against(parts, frames)["rectified"], theirs, atol=1e-4)
 
 
 def test_a_saved_model_of_anybodys_making_needs_no_names(tmp_path):
     keras.utils.set_random_seed(1)
     frame = keras.Input(SHAPE)
-    model = keras.Model(frame, _layer_with_theta(frame))
+    model = keras.Model(frame, styles.layer_with_theta(frame))
     parts = split_saved_model(exported(model, tmp_path / "theirs"))
     assert (parts.padding, parts.classes) == ("cut", 4)
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
-    found = check_against(parts, model, frames)
+    found = check_against(parts, frames)
     np.testing.assert_allclose(found["class_scores"], model.predict(frames, verbose=0), atol=1e-5)
 
 
@@ -266,7 +207,7 @@ def test_a_model_that_hides_its_layers_is_read_by_its_graph():
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
     model(frames)
     parts = split_keras_graph(model)
-    found = check_against(parts, model, frames)
+    found = check_against(parts, frames)
     np.testing.assert_allclose(found["rectified"], np.asarray(model(frames)), atol=1e-5)
 
 
@@ -282,73 +223,6 @@ def test_a_border_that_cannot_be_made_is_taken_only_when_asked_for(padding):
     parts = split_keras_graph(model, accept_border=True)
     assert 0 < parts.convention.padding_differs < 0.5
     assert "of the pixels differ" in parts.convention.notes[0]
-
-
-def _of_an_angle(frame, theta):
-    cos, sin, zero = ops.cos(theta[:, :1] * 3), ops.sin(theta[:, :1] * 3), ops.zeros_like(theta[:, :1])
-    matrix = ops.concatenate([cos, -sin, theta[:, 1:2], sin, cos, theta[:, 2:3] + zero], axis=1)
-    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(matrix)])
-
-
-def _nearest(frame, theta):
-    grid = AffineGrid((16, 16), (16, 16))(theta)
-    place = ops.clip(ops.cast(ops.round(grid), "int32"), 0, 15)
-    return layers.Lambda(_gathered, output_shape=(16, 16, 3))([frame, place])
-
-
-def _gathered(inputs):
-    frame, place = inputs
-    return tf.gather_nd(frame, place[..., ::-1], batch_dims=1)
-
-
-def _of_features(frame, theta):
-    seen = layers.Conv2D(3, 1, name="earlier")(frame)
-    return BilinearSampler()([seen, AffineGrid((16, 16), (16, 16))(theta)])
-
-
-def _projective_in_pixels(frame, theta):
-    theta = foreign.localization((16, 16, 3), 8, [1, 0.1, 1, -0.1, 0.9, 1, 0, 0], name="eight")(frame)
-    factors = np.array([1, 1, 1, 1, 1, 1, 0.01, 0.01], np.float32)
-    return layers.Lambda(_in_pixels, output_shape=(12, 12, 3))([frame, theta * factors])
-
-
-def _in_pixels(inputs):
-    frame, theta = inputs
-    matrix = tf.reshape(tf.concat([theta, tf.ones_like(theta[:, :1])], 1), (-1, 3, 3))
-    i, j = np.mgrid[0:12, 0:12]
-    x, y, depth = tf.unstack(tf.einsum("bij,jn->bin", matrix, np.float32([j.ravel(), i.ravel(), np.ones(144)])), axis=1)
-    return foreign.interpolate(frame, x / depth, y / depth, (12, 12), "border")
-
-
-def _spline_of_theirs(frame, theta):
-    theta = foreign.localization((16, 16, 3), 18, np.zeros(18), name="points")(frame)
-    return layers.Lambda(_bent, output_shape=(12, 12, 3))([frame, theta])
-
-
-def _bent(inputs):
-    """A surface through nine points; what it is made of does not matter."""
-    frame, theta = inputs
-    v, u = np.mgrid[-0.9:0.9:12j, -0.9:0.9:12j].reshape(2, -1)
-    products = np.stack([a * b for a in (1 + 0 * u, u, u**2) for b in (1 + 0 * v, v, v**2)], axis=1)
-    place = tf.einsum("nk,bkd->bnd", np.float32(products), tf.reshape(theta, (-1, 9, 2)))
-    return foreign.interpolate(frame, 7.5 * (place[..., 0] + u + 1), 7.5 * (place[..., 1] + v + 1), (12, 12), "border")
-
-
-def _mixed_with_theta(frame, theta):
-    rectified = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
-    return layers.Dense(4)(ops.concatenate([layers.Flatten()(rectified), theta], axis=1))
-
-
-def _mixed_with_the_frame(frame, theta):
-    rectified = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
-    seen = layers.Flatten()(layers.Conv2D(2, 3)(rectified))
-    return layers.Dense(4)(ops.concatenate([seen, layers.GlobalAveragePooling2D()(frame)], axis=1))
-
-
-def _twice(frame, theta):
-    once = BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(theta)])
-    again = foreign.localization((16, 16, 3), name="second")(once)
-    return BilinearSampler()([frame, AffineGrid((16, 16), (16, 16))(again)]) + once
 
 
 def _in_series(frame, theta):
@@ -369,7 +243,7 @@ def _scaled(frame, theta):
     ("outputs", "message"),
     [
         (
-            _twice,
+            styles.twice,
             "has several samplers, beside each other, each with a theta of its own; one can be converted: save each",
         ),
         (
@@ -378,18 +252,24 @@ def _scaled(frame, theta):
         ),
         (_reading_texts, r"float32 of shape .*; for a network that reads texts .* NAME\.recognizer\.keras"),
         (_scaled, "is neither the rectified image.*; save the model with the sampler's own image as the output"),
-        (_of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
-        (_nearest, "reads the nearest pixel, and not between pixels"),
+        (styles.of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
+        (styles.nearest, "reads the nearest pixel, and not between pixels"),
         (
-            _of_features,
+            styles.of_features,
             "samples the output of node '.*earlier.*, not the frame; .*: train it with the sampler on the frame",
         ),
         (lambda frame, theta: theta, "has no sampler: nothing in it reads the frame"),
         (lambda frame, theta: frame * 1.0, "has no sampler: nothing in it reads the frame"),
-        (_projective_in_pixels, r"projective, but H\[2, 2\] in normalised coordinates depends on node"),
-        (_spline_of_theirs, r"are no linear function of node '.*points.*, within 0\.005 px"),
-        (_mixed_with_theta, "is at no point an image of 3 channels and fixed size that all that follows is made from"),
-        (_mixed_with_the_frame, "sees not only the rectified image but also the frame"),
+        (styles.projective_in_pixels, r"projective, but H\[2, 2\] in normalised coordinates depends on node"),
+        (
+            styles.spline_of_theirs,
+            r"as with splines, but its grid is none with 4x4 .*px away at its nearest.*ThinPlateSplineGrid",
+        ),
+        (
+            styles.mixed_with_theta,
+            "is at no point an image of 3 channels and fixed size that all that follows is",
+        ),
+        (styles.mixed_with_the_frame, "sees not only the rectified image but also the frame"),
     ],
     ids=[
         "two samplers",
@@ -431,7 +311,7 @@ NO_INT8 = {
 
 @pytest.mark.parametrize(("trunk", "message"), NO_INT8.values(), ids=NO_INT8)
 def test_an_operation_without_an_integer_form_is_refused_before_the_sampler_is_measured(monkeypatch, trunk, message):
-    monkeypatch.setattr(SamplerProbe, "pose_map", lambda self, theta: pytest.fail("it was measured"))
+    monkeypatch.setattr(SamplerProbe, "pose_map", lambda self: pytest.fail("it was measured"))
     with pytest.raises(ModelFileError, match=message):
         split_keras_graph(stn_with_trunk(trunk))
 

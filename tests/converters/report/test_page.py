@@ -40,6 +40,7 @@ COMPARISON = Comparison(
     score=Agreement(0.001, 0.003),
     class_scores=ClassAgreement(0.98, 10, 0.9, 0.8, 0.3, 5),
     poses_spread_px=9.5,
+    mirrored_poses=0,
     known_targets=11,
     true_spread_px=10.5,
     float_targets=TARGETS,

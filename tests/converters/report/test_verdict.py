@@ -23,6 +23,9 @@ OFF = replace(TARGETS, corners_mean_px=13.6)
         pytest.param({"poses_spread_px": 0.0}, ["theta hardly varies", "10.50 px"], id="the same pose for all"),
         pytest.param({"poses_spread_px": 1.0}, ["theta hardly varies"], id="hardly another pose"),
         pytest.param({"corners_mean_px": 6.0}, ["INT8 moves the corners by 6.00 px", "9.50 px"], id="badly quantized"),
+        pytest.param({"corners_mean_px": 2.5}, ["INT8 moves the corners by 2.50 px"], id="a quarter is lost"),
+        pytest.param({"mirrored_poses": 7}, ["in 7 of", "mirrored or has no area"], id="mirrored"),
+        pytest.param({"mirrored_poses": 1}, [], id="one without a target"),
         pytest.param(
             {"int8_targets": None, "float_targets": None, "true_spread_px": None, "poses_spread_px": 0.2},
             ["theta hardly varies over the frames (the corners by 0.20 px):"],

@@ -55,8 +55,8 @@ def exact_remap(frame, x, y, mode, flags):
     return upper * (1 - fy) + lower * fy
 
 
-def probe_of(pixel_matrix, **options):
-    return SamplerProbe("theirs", sampler(pixel_matrix, **options), (*SIZE, 2))
+def probe_of(pixel_matrix, theta=CENTRE, **options):
+    return SamplerProbe("theirs", sampler(pixel_matrix, **options), (*SIZE, 2), theta)
 
 
 def aligned(theta):
@@ -82,7 +82,7 @@ def in_pixels(theta):
     ids=["ours", "aligned", "in pixels"],
 )
 def test_the_places_of_a_sampler_are_measured_and_folded(pixel_matrix, theta, name):
-    found = probe_of(pixel_matrix).pose_map(theta)
+    found = probe_of(pixel_matrix, theta).pose_map()
     assert found.residual_px < 1e-4
     assert name in convention_name(found, SIZE, OUTPUT)
     B, b = fold(found, SIZE, OUTPUT)
@@ -109,8 +109,8 @@ TILT = np.array([0.7, 0.1, 0.05, -0.1, 0.8, 0.02, 0.1, -0.15])
 
 @pytest.mark.parametrize("border", ["zeros", "border", "mirrored"])
 def test_a_projective_sampler_is_folded_and_its_border_named(border):
-    probe = probe_of(tilted, border=border)
-    found = probe.pose_map(TILT)
+    probe = probe_of(tilted, TILT, border=border)
+    found = probe.pose_map()
     assert (found.transform, found.residual_px < 1e-3) == ("projective", True)
     B, b = fold(found, SIZE, OUTPUT)
     K, k = pixel_matrix_map(8, SIZE, OUTPUT)
@@ -124,7 +124,7 @@ def test_a_projective_sampler_is_folded_and_its_border_named(border):
 
 def test_a_projective_sampler_about_the_first_pixel_is_not_linear_in_ours():
     theta = np.array([1.8, 0.1, 0.3, -0.1, 1.7, 0.4, 0.5, -0.3])
-    found = probe_of(tilted_in_pixels).pose_map(theta)
+    found = probe_of(tilted_in_pixels, theta).pose_map()
     assert found.transform == "projective"
     assert fold(found, SIZE, OUTPUT) is None
 
@@ -132,7 +132,7 @@ def test_a_projective_sampler_about_the_first_pixel_is_not_linear_in_ours():
 @pytest.mark.parametrize("border", ["zeros", "border", "mirrored"])
 def test_a_border_is_named(border):
     probe = probe_of(aligned, border=border)
-    found = find_border(probe, probe.pose_map(CENTRE))
+    found = find_border(probe, probe.pose_map())
     assert (found.name, found.exact) == (border, border != "mirrored")
     assert (found.differs > 0) == (border == "mirrored")
 
@@ -140,7 +140,7 @@ def test_a_border_is_named(border):
 def test_places_that_are_mirrored_do_not_bend_the_map():
     """Mirrored places lie inside the frame; the fit must not take them for what θ says."""
     wide = np.array([1.5, 0.1, 0.3, -0.1, 1.4, 0.2])
-    found = probe_of(aligned, border="mirrored").pose_map(wide)
+    found = probe_of(aligned, wide, border="mirrored").pose_map()
     np.testing.assert_allclose(found.matrix(wide), aligned(wide), atol=2e-4)
 
 
@@ -149,7 +149,7 @@ def test_a_sampler_that_is_not_linear_in_theta_is_none():
         c, s = np.cos(3 * theta[0]), np.sin(3 * theta[0])
         return aligned(np.array([c, -s, theta[1], s, c, theta[2]]) * 0.6)
 
-    assert probe_of(turned).pose_map(np.array([0.3, 0.0, 0.1])) is None
+    assert probe_of(turned, np.array([0.3, 0.0, 0.1])).pose_map() is None
 
 
 def _inverted(frames, thetas):
@@ -174,12 +174,12 @@ def _nearest(frames, thetas):
 )
 def test_what_is_no_bilinear_sampler_is_refused(sample, message):
     with pytest.raises(ModelFileError, match=message):
-        SamplerProbe("theirs", sample, (*SIZE, 2)).pose_map(CENTRE)
+        SamplerProbe("theirs", sample, (*SIZE, 2), CENTRE).pose_map()
 
 
 def test_a_smoother_curve_between_pixels_is_refused():
     probe = probe_of(aligned)
-    found = probe.pose_map(CENTRE)
+    found = probe.pose_map()
     smooth = probe_of(aligned, flags=cv2.INTER_CUBIC)
     with pytest.raises(ModelFileError, match="not bilinearly: it is off by up to"):
         find_border(smooth, found)
@@ -192,5 +192,5 @@ def test_a_sampler_of_one_frame_at_a_time_is_asked_one_at_a_time():
         counts.append(len(frames))
         return sampler(aligned)(frames, thetas)
 
-    assert SamplerProbe("theirs", sample, (*SIZE, 2), batch=1).pose_map(CENTRE) is not None
+    assert SamplerProbe("theirs", sample, (*SIZE, 2), CENTRE, batch=1).pose_map() is not None
     assert set(counts) == {1}
