@@ -121,7 +121,7 @@ def test_a_run_that_nobody_hurries_and_that_loses_its_last_results_ends_in_an_er
     sink = BackgroundSink(lambda: place, "place", end=TimeToEnd(longest_s=0.2))
     sink.write(captured(0), result())
     sink.write(captured(1), result())
-    with pytest.raises(StnRectifyError, match="^place: does not take the last results"):
+    with pytest.raises(StnRectifyError, match=r"^place: does not take the last results"):
         sink.close()
     assert sink.dropped == 1  # the other one is being written
     sink.close()
