@@ -33,7 +33,7 @@ from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split
 from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparisons.stn_comparison import Comparison, compare, gate
-from stn_rectify.converters.report.comparisons.value_range import better_value_range
+from stn_rectify.converters.report.comparisons.value_range import better_value_range, range_nearer_truth
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures.frame_pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
@@ -132,10 +132,19 @@ class StnNetwork(Network):
         )
 
     def _range_doubts(self, alike: bool) -> list[str]:
-        """Says with which value range the poses would be plausible, where they are not."""
+        """Says with which value range the corners would be far nearer to the true ones, or the poses plausible."""
         given, size = self.options.value_range, self.parts.input_size
         least_px = STILL_SHARE * float(np.hypot(*size))
-        better = None if alike else better_value_range(self.parts, self.validation.frames, given, least_px)
+        if alike:
+            return []
+        nearer = range_nearer_truth(self.parts, self.validation, given)
+        if nearer is not None:
+            (low, high), error, now = nearer
+            return [
+                f"with --value-range {given[0]:g} {given[1]:g} the corners are {now:.2g} px from the true ones on "
+                f"average, with {low:g} {high:g} they are {error:.2g} px: try --value-range {low:g} {high:g}"
+            ]
+        better = better_value_range(self.parts, self.validation.frames, given, least_px)
         if better is None:
             return []
         (low, high), spread, now = better

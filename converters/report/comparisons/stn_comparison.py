@@ -174,7 +174,7 @@ def compare(
         levels = level_errors(quantized, theta_int8, rectified, parts.transform, parts.padding, spec.zero_point)
         difference = np.abs(of_float["rectified"] / np.float32(spec.scale) + spec.zero_point - rectified)
         levels_beside_float = difference.mean(axis=(1, 2, 3))
-    targets = _annotated_frames(validation)
+    targets = annotated_frames(validation)
     return Comparison(
         frames=len(quantized),
         corners_mean_px=float(distance.mean()),
@@ -243,7 +243,7 @@ def _score_agreement(spec: ScoreSpec | None, of_float: dict[str, Array], of_file
     return Agreement(float(difference.mean()), float(difference.max()))
 
 
-def _annotated_frames(validation: FrameSet) -> list[int]:
+def annotated_frames(validation: FrameSet) -> list[int]:
     """Numbers of the frames whose true corners are known and make a quadrilateral."""
     if validation.corners is None:
         return []
