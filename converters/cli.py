@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="stn-convert",
         description="Convert Keras Spatial Transformer Networks to fully INT8 TFLite files of built-in operators, "
         "proved on the written file. Run the same command again to go on after Ctrl-C: what is done is skipped.",
+        example="stn-convert model.keras --calibration frames/ --out converted/",
     )
     BatchOptions.add_to(parser)
     ConversionOptions.add_to(parser)

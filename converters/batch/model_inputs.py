@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from stn_rectify.converters.reading.model_files import is_saved_model, model_of_companion, output_name
@@ -12,6 +13,8 @@ from stn_rectify.models.files import MODEL_SUFFIXES, kind_by_name
 from stn_rectify.runtime.errors import UsageError
 
 _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
+
+_FOLDERS_LOOKED_INTO = 1000  # for models below a folder without any: a whole disk may lie there
 
 
 def find_models(inputs: Sequence[str | Path]) -> list[Path]:
@@ -80,7 +83,7 @@ def _models_of(argument: str) -> list[Path]:
     if path.is_dir():
         models = list(_in_folder(path))
         if not models:
-            raise UsageError(f"{path}: no .keras or .h5 files and no SavedModel folders in this folder")
+            raise UsageError(f"{path}: no .keras or .h5 files and no SavedModel folders in this folder{_deeper(path)}")
         return models
     if path.exists():
         return [path]
@@ -95,6 +98,18 @@ def _models_of(argument: str) -> list[Path]:
     if not models:
         raise UsageError(f"{argument}: this pattern matches no .keras or .h5 file, SavedModel folder or folder of them")
     return models
+
+
+def _deeper(folder: Path) -> str:
+    """How models below a folder are named, if there are any."""
+    for root, folders, names in islice(os.walk(folder), _FOLDERS_LOOKED_INTO):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if is_saved_model(Path(root)):
+            return f" itself; '{folder}/**' takes those below it, too"
+        found = next((Path(name) for name in sorted(names) if _is_model_file(Path(name))), None)
+        if found is not None:
+            return f" itself; '{folder}/**/*{found.suffix}' takes those below it, too"
+    return ""
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:

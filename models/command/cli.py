@@ -72,6 +72,7 @@ def _parser() -> OneLineParser:
         prog="stn-train",
         description="Train lightweight Spatial Transformer Networks. Ctrl-C keeps the state of a training: run the "
         "same command again to go on.",
+        example=_example(_SUBCOMMANDS[0]),
         epilog=f"{_examples(*_SUBCOMMANDS)}\n\nThe options of each: stn-train SUBCOMMAND --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -81,11 +82,16 @@ def _parser() -> OneLineParser:
             kind.name,
             help=kind.__doc__,
             description=kind.__doc__,
+            example=_example(kind),
             epilog=_examples(kind),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         kind.add_to(own)
     return parser
+
+
+def _example(kind: type[Subcommand]) -> str:
+    return f"stn-train {kind.name} {kind.examples[0]}"
 
 
 def _examples(*kinds: type[Subcommand]) -> str:

@@ -17,13 +17,12 @@ from stn_rectify.models.files import HDF5_SUFFIXES, NETWORK_SUFFIXES, SCAN, WHOL
 from stn_rectify.runtime.errors import DataError, first_line
 
 _NOT_LOADED = "is not a Keras model that can be loaded"
-_OF_PYTORCH = (".pt", ".pth")
 # Models in files that are called otherwise, and what to give instead.
 _OTHER_FILES = {
-    ".tflite": "a finished TensorFlow Lite file: give the .keras file that it was made of",
+    ".tflite": "a TensorFlow Lite file, already converted: give the .keras file that it was made from",
     ".onnx": "an ONNX file: give a .keras file, or the folder of a SavedModel (tools such as onnx2tf write one)",
     ".pb": "a graph of TensorFlow: give the folder of its SavedModel",
-    **dict.fromkeys(_OF_PYTORCH, "a file of PyTorch: build the network in Keras, and give the .keras file"),
+    **dict.fromkeys((".pt", ".pth"), "a file of PyTorch: build the network in Keras, and give the .keras file"),
 }
 # Names of layers that Keras 2 has, and Keras 3 has not.
 _OF_KERAS_2 = (
@@ -31,6 +30,7 @@ _OF_KERAS_2 = (
     "SyncBatchNormalization", "CuDNN", "RandomHeight", "RandomWidth", "DenseFeatures", "TensorFlowOpLayer",
 )  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_TFLITE = b"TFL3"  # behind the first four bytes
 
 # One more file in the archive that Keras writes; Keras does not look at it.
 _KIND_FILE, _KIND_FORMAT = "stn_rectify.json", "stn-rectify-network/1"
@@ -111,15 +111,16 @@ def load_model(file: Path, custom_objects: Mapping[str, Any] | None = None) -> k
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     with file.open("rb") as stream:
-        is_hdf5 = stream.read(len(_HDF5)) == _HDF5
+        start = stream.read(len(_HDF5))
+    is_hdf5 = start == _HDF5
+    other = ".tflite" if start[4:] == _TFLITE else file.suffix.lower()
+    if not is_hdf5 and other in _OTHER_FILES:  # of which some are zip archives, too
+        raise DataError(f"{file} is {_OTHER_FILES[other]}")
     if is_hdf5 and file.suffix not in HDF5_SUFFIXES:
         raise DataError(f"{file} is an HDF5 file: rename it to {file.stem}.h5")
     if not is_hdf5 and not zipfile.is_zipfile(file):
         wanted = "an .h5 file" if file.suffix in HDF5_SUFFIXES else "a .keras file"
-        remedy = "was cut short: save the model again, or copy it again"
-        raise DataError(f"{file} is {_OTHER_FILES.get(file.suffix.lower(), f'not {wanted}, or {remedy}')}")
-    if file.suffix.lower() in _OF_PYTORCH:  # a zip archive, too
-        raise DataError(f"{file} is {_OTHER_FILES[file.suffix.lower()]}")
+        raise DataError(f"{file} is not {wanted}, or was cut short: save the model again, or copy it again")
     try:
         _lend_to_lambdas(custom_objects or {})
         is_safe = custom_objects is None

@@ -26,10 +26,16 @@ class OneLineParser(argparse.ArgumentParser):
 
     Options are not abbreviated: a later version's option would make an abbreviation ambiguous. Subparsers are made of
     this class as well.
+
+    Args:
+        *args: as argparse's.
+        example: a command line that has all that is needed, for the error that something is missing; empty for none.
+        **kwargs: as argparse's.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self._example = example
         self._words: list[str] = []
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -50,7 +56,8 @@ class OneLineParser(argparse.ArgumentParser):
             message += did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
             words = words[: words.index(choice[1])] if choice[1] in words else []
         if choice is not None or _REQUIRED in message:  # which may only be because of a misspelt option
-            message = self._unknown_option(words) or message
+            example = f"; for example: {self._example}" if self._example and choice is None else ""
+            message = self._unknown_option(words) or f"{message}{example}"
         self.exit(2, escaped(f"{self.prog}: error: {message} (see {self.prog} --help)") + "\n")
 
     def _unknown_option(self, words: Sequence[str]) -> str | None:

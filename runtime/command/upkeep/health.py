@@ -73,6 +73,7 @@ def health(words: Sequence[str]) -> int:
 def health_parser() -> OneLineParser:
     """The command's parser."""
     parser = OneLineParser(
+        example="stn-rectify health 127.0.0.1:8080",
         prog="stn-rectify health",
         description="Asks a run with --serve how it is.",
         epilog="Ends with status 1 if it is not well, or does not answer. Of this machine any certificate is taken.",

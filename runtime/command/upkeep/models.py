@@ -124,7 +124,9 @@ def models_parser() -> OneLineParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|verify|install|rollback")
     for verb, (options, _, text) in _acts().items():
-        one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        one = verbs.add_parser(
+            verb, example=f"{_PROGRAM} {verb} labels.tflite", help=text, description=f"{text[0].upper()}{text[1:]}."
+        )
         options.add_to(one)
         one.add_argument("--debug", action="store_true", help="print a traceback with an error")
     return parser

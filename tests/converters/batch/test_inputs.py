@@ -71,6 +71,8 @@ def test_models_are_found(models, inputs, expected):
         pytest.param(
             ["models/more/deep", "models", "empty"], "empty: no .keras or .h5 files", id="folder without models"
         ),
+        pytest.param(["below"], r"in this folder itself; 'below/\*\*/\*\.h5' takes those below", id="models below"),
+        pytest.param(["saved"], r"in this folder itself; 'saved/\*\*' takes those below", id="SavedModels below"),
         pytest.param(["models", "again"], "would be written to a.tflite", id="two of one name"),
     ],
 )
@@ -78,6 +80,9 @@ def test_what_is_no_set_of_models_is_one_clear_line(models, inputs, message):
     Path("empty").mkdir()
     Path("again").mkdir()
     Path("again/a.keras").touch()
+    for file in ("below/.hidden/a.keras", "below/deep/a.weights.h5", "below/deep/b.h5", "saved/deep/a/saved_model.pb"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
     with pytest.raises(UsageError, match=message):
         find_models(inputs)
 

@@ -13,7 +13,7 @@ def parser() -> OneLineParser:
     made = OneLineParser(prog="program")
     made.add_argument("--jsonl")
     commands = made.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train")
+    train = commands.add_parser("train", example="program train m --out x")
     train.add_argument("model")
     train.add_argument("--out", required=True)
     train.add_argument("--shape", choices=("affine", "projective"))
@@ -31,7 +31,7 @@ def parser() -> OneLineParser:
         ("train m --out x --zzzz", "program train: error: unrecognized option --zzzz"),
         ("train m --out x -z", "program train: error: unrecognized option -z"),
         ("train m n --out x", "program train: error: unrecognized arguments: n"),
-        ("train m", "program train: error: the following arguments are required: --out"),
+        ("train m", "are required: --out; for example: program train m --out x (see"),
         ("trin m", "did you mean train?"),
         ("train m --out x --shape projectiv", "did you mean projective?"),
     ],
