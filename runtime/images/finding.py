@@ -35,7 +35,8 @@ def image_files(path: str | PathLike[str], *, subfolders: bool = False) -> list[
         return _of_folder(Path(name), subfolders=subfolders)
     if os.path.lexists(name) or not glob.has_magic(name):
         if not os.path.exists(name):
-            raise SourceError(f"image {name} does not exist: check the path")
+            what = "folder" if name.endswith(os.sep) else "image"
+            raise SourceError(f"{what} {name} does not exist: check the path")
         return [Path(name)]
     # What is no file but is called like an image is named when it is read; folders on the way are no news.
     found = [Path(file) for file in _matches(name) if not os.path.isdir(file) or _is_called_image(file)]

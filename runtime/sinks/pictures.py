@@ -16,6 +16,7 @@ import cv2
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.checks import check_choice, check_flag, check_instance, check_path, check_real, check_whole
 from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.images.kinds import VIDEO_SUFFIXES, called_image
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.group_commit import GroupCommit
 from stn_rectify.runtime.sinks.overview import Captions, draw_overview
@@ -109,7 +110,7 @@ class SaveSink(ResultSink):
         saved: results that were written, those included that wait for their names.
 
     Raises:
-        UsageError: if the folder is a file.
+        UsageError: if the folder is a file, or is not there yet and called like an image or a video.
         StnRectifyError: if the folder cannot be made or read.
     """
 
@@ -128,6 +129,7 @@ class SaveSink(ResultSink):
         limit_bytes = None if limit_bytes is None else check_whole("limit_bytes", limit_bytes, 1)
         check_instance("pace", pace, Pace | None, "a Pace or None")
         picture_format = check_choice("picture_format", picture_format, ("png", "jpg"))
+        check_folder_name(folder)
         self.folder, self.saved = Path(folder), 0
         self._suffix, self._pace, self._dated = f".{picture_format}", pace or Pace(), dated
         self._captions, self._owners = Captions(), dict[str, int]()  # names of images, and the index of whose they are
@@ -283,6 +285,23 @@ class SaveSink(ResultSink):
                 self._limit.add(name, encoded.nbytes)
         except OSError as error:
             raise cannot_write(str(path), error) from error
+
+
+def check_folder_name(folder: str | PathLike[str]) -> None:
+    """Checks that what is to become a folder is not called like a file that somebody wanted.
+
+    Args:
+        folder: any name is right for one that is there.
+
+    Raises:
+        UsageError: if it is not there, and called like an image or a video.
+    """
+    name = Path(folder)
+    suffix = name.suffix.lower()
+    if (called_image(suffix) or suffix in VIDEO_SUFFIXES) and not name.exists():
+        raise UsageError(
+            f"{name} would be a folder: pictures are saved into one, so name it without {name.suffix}, or make it first"
+        )
 
 
 def _utc(moment_ms: int) -> str:

@@ -94,7 +94,7 @@ def option_for(name: str) -> str:
         as far as its beginning tells for a video.
 
     Raises:
-        UsageError: if there is no such thing, and the name tells no kind.
+        UsageError: if there is no such thing, and the name neither tells a kind nor is a path.
     """
     kind = kind_of(name)
     if kind is not None:
@@ -105,6 +105,8 @@ def option_for(name: str) -> str:
     if glob.has_magic(local) and not os.path.lexists(local):
         return "image"
     if not os.path.lexists(local):
+        if os.sep in local and ":" not in local:  # no word, address or command, but a path: of what is not there
+            return "image"
         raise UsageError(
             f"{name!r} is nothing to rectify: there is no such file or folder, and it is no address, pattern or camera"
         )
@@ -122,6 +124,8 @@ def _kind_of_missing(name: str) -> Kind | None:
         return Kind("camera", "a camera's device")
     if name == "demo":
         return Kind("demo", "the sample")
+    if name.endswith(os.sep):
+        return Kind("image", "a folder")
     if called_image(suffix) and _NUMBERED.search(name):
         pattern = _NUMBERED.sub("*", name)
         return Kind("image", "a pattern of images", f"'{pattern}'")

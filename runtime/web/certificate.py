@@ -14,6 +14,7 @@ from stn_rectify.runtime.errors import StnRectifyError
 _LOG = logging.getLogger(__name__)
 _SOON_DAYS = 14
 _DAY_S = 86400
+_CERTIFICATE, _KEY = b"CERTIFICATE-----", b"PRIVATE KEY-----"  # in the first and last line of each in a PEM file
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module ssl does not name: the dates are wanted, no judgement on them.
 _ANY_TIME = 0x200000
 
@@ -98,8 +99,8 @@ class ServerCertificate:
 
 
 def _load(cert: Path, key: Path) -> _Loaded:
-    certificate = _pem(cert, "CERTIFICATE-----", "certificate", "openssl x509 -inform DER -in FILE -out FILE.pem")
-    _pem(key, "PRIVATE KEY-----", "private key", "give the file of the key by --tls-key")
+    certificate, its_key = _read(cert, "certificate"), _read(key, "private key")
+    _check_places(cert, certificate, key, its_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -122,14 +123,29 @@ def _load(cert: Path, key: Path) -> _Loaded:
     return _Loaded(context, certificate, starts_s, ends_s)
 
 
-def _pem(path: Path, mark: str, what: str, remedy: str) -> bytes:
+def _read(path: Path, what: str) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise StnRectifyError(f"cannot read the {what} {path}: {error.strerror or error}") from error
-    if mark.encode() not in data:
-        raise StnRectifyError(f"{path} holds no {what} in PEM form: {remedy}")
-    return data
+
+
+def _check_places(cert: Path, certificate: bytes, key: Path, its_key: bytes) -> None:
+    """Checks that each file holds what it is given for."""
+    if _CERTIFICATE not in certificate:
+        if _KEY not in certificate:
+            raise StnRectifyError(
+                f"{cert} holds no certificate in PEM form: openssl x509 -inform DER -in FILE -out FILE.pem"
+            )
+        if _CERTIFICATE in its_key:
+            raise StnRectifyError(
+                f"{cert} is the private key and {key} the certificate: swap them, --tls-cert {key} --tls-key {cert}"
+            )
+        raise StnRectifyError(f"{cert} is a private key: give it by --tls-key, and its certificate by --tls-cert")
+    if _KEY not in its_key:
+        if _CERTIFICATE in its_key and key != cert:
+            raise StnRectifyError(f"{key} is a certificate, no private key: give the file of its key by --tls-key")
+        raise StnRectifyError(f"{key} holds no private key in PEM form: give the file of the key by --tls-key")
 
 
 def _validity(context: ssl.SSLContext, cert: Path) -> tuple[float | None, float | None]:

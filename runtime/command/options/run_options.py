@@ -32,6 +32,7 @@ from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 from stn_rectify.runtime.process.installation import installed_version
 from stn_rectify.runtime.process.standard_streams import write_stdout
+from stn_rectify.runtime.sinks.pictures import check_folder_name
 from stn_rectify.runtime.web.address import ServeAddress
 
 PROGRAM = "stn-rectify"
@@ -206,11 +207,17 @@ def check_options(options: RunOptions) -> None:
         raise UsageError("--smooth-cutoff needs --smooth")
     options.saving.check_needed("--save", is_there=options.saving.save is not None)
     options.mqtt.check_needed("--mqtt", is_there=options.mqtt.address is not None)
-    options.web.check_needed("--serve", is_there=options.web.serve is not None)
-    if options.web.serve is not None:
-        ServeAddress.parse(options.web.serve)
-        if options.web.tls_key is not None and options.web.tls_cert is None:
-            raise UsageError("--tls-key needs --tls-cert")
+    web = options.web
+    if web.tls_key is not None and web.tls_cert is None:
+        address = "" if web.serve is not None else " and --serve [HOST:]PORT"
+        raise UsageError(f"--tls-key needs --tls-cert: add --tls-cert FILE, the certificate of the key{address}")
+    if web.tls_cert is not None and web.serve is None:
+        raise UsageError("--tls-cert needs --serve: add --serve [HOST:]PORT, the web view that it is for")
+    web.check_needed("--serve", is_there=web.serve is not None)
+    if web.serve is not None:
+        ServeAddress.parse(web.serve)
+    if options.saving.save is not None:
+        check_folder_name(options.saving.save)
 
 
 def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> RunOptions:

@@ -31,6 +31,8 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(["docter"], 2, "camera; did you mean doctor?", id="misspelt command"),
         pytest.param([""], 2, "'' is nothing to rectify", id="an empty word"),
         pytest.param(["photo.jpg"], 1, "image photo.jpg does not exist", id="no such image"),
+        pytest.param(["nothere/"], 1, "folder nothere/ does not exist: check the path", id="no such folder"),
+        pytest.param(["scans/nothere"], 1, "image scans/nothere does not exist: check the path", id="no such path"),
         pytest.param(["clip.mp4"], 1, "clip.mp4", id="no such video"),
         pytest.param(
             ["rtsp://me:SECRET@cam/1", "clip.mp4"], 2, "rtsp://cam/1 need not end: name it last", id="an endless one"
@@ -52,6 +54,7 @@ from stn_rectify.runtime.command.cli import main
         pytest.param(["--min_score", "1"], 2, "--min_score: did you mean --min-score?", id="underscore"),
         pytest.param(["-image", "a"], 2, "unrecognized option -image: did you mean --image?", id="one dash"),
         pytest.param(["--zzz"], 2, "unrecognized option --zzz (see stn-rectify --help)", id="nothing like it"),
+        pytest.param(["--demo", "--save", "out.png"], 2, "out.png would be a folder", id="a picture as a folder"),
         pytest.param(["--demo", "--width", "640"], 2, "--width needs --camera", id="camera option"),
         pytest.param(["--demo", "--rotation", "45"], 2, "invalid choice: 45", id="rotation"),
         pytest.param(["--demo", "--roi", "0,0,0.5"], 2, "is not X,Y,W,H", id="roi of three"),

@@ -234,11 +234,16 @@ def broken(tmp_path: Path, files: Files, make_files: MakeFiles) -> Callable[[str
         if what == "cut off":
             other.write_bytes(files.cert.read_bytes()[:200])
             return other, files.key
+        if what == "certificate as key":
+            other.write_bytes(files.cert.read_bytes())
+            return files.cert, other
         cases: dict[str, tuple[Path, Path | None]] = {
             "none": (tmp_path / "none.pem", files.key),
             "no key": (files.cert, tmp_path / "none.pem"),
             "a folder": (tmp_path, files.key),
             "exchanged": (files.key, files.cert),
+            "key alone": (files.key, None),
+            "key twice": (files.key, files.key),
             "key of another": (files.cert, make_files().key),
             "certificate alone": (files.cert, None),
         }
@@ -253,7 +258,10 @@ def broken(tmp_path: Path, files: Files, make_files: MakeFiles) -> Callable[[str
         ("none", "cannot read the certificate .*none.pem: No such file or directory"),
         ("no key", "cannot read the private key .*none.pem: No such file"),
         ("a folder", "cannot read the certificate .*: Is a directory"),
-        ("exchanged", "key.pem holds no certificate in PEM form"),
+        ("exchanged", "key.pem is the private key and .*cert.pem the certificate: swap them"),
+        ("key alone", "key.pem is a private key: give it by --tls-key, and its certificate by --tls-cert"),
+        ("key twice", "key.pem is a private key: give it by --tls-key"),
+        ("certificate as key", "other.pem is a certificate, no private key: give the file of its key"),
         ("certificate alone", "cert.pem holds no private key in PEM form: give the file of the key by --tls-key"),
         ("key of another", "is not that of the certificate"),
         ("encrypted", "other.pem is encrypted: openssl pkey"),
@@ -285,8 +293,9 @@ def test_files_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--tls-cert", "cert.pem"], "--tls-cert needs --serve"),
-        (["--serve", "0", "--tls-key", "key.pem"], "--tls-key needs --tls-cert"),
+        (["--tls-cert", "cert.pem"], "--tls-cert needs --serve: add --serve [HOST:]PORT"),
+        (["--serve", "0", "--tls-key", "key.pem"], "--tls-key needs --tls-cert: add --tls-cert FILE"),
+        (["--tls-key", "key.pem"], "add --tls-cert FILE, the certificate of the key and --serve [HOST:]PORT"),
         (["--serve", "0", "--tls-cert", ""], "--tls-cert is empty"),
     ],
 )
