@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import re
@@ -60,6 +61,9 @@ def given_image(given: object) -> GivenImage | None:
             raise SourceError(f"{path!r} is no path of an image")
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
             raise SourceError(f"{path.partition('://')[0]}://… is an address: open it with Rectifier.stream")
+        if os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path)):
+            what = "folder" if os.path.isdir(path) else "pattern"
+            raise SourceError(f"cannot read the image {path}: it is a {what}: open it with Rectifier.stream")
         return GivenImage(path, read_image(Path(path)))
     if not callable(getattr(given, "read", None)):
         return None

@@ -123,9 +123,11 @@ def advice(start: bytes, suffix: str = "") -> str:
     """Why content cannot be read as an image, and what to do.
 
     Args:
-        start: its first 32 bytes or more.
+        start: its first 32 bytes or more; none of an empty file.
         suffix: of its file, in small letters: it may tell what the content does not.
     """
+    if not start:
+        return "it is empty"
     brand = _brand(start)
     if brand in _HEIF_BRANDS:
         return f"it is a HEIC image: {_heif_advice()}, or convert it to JPEG"

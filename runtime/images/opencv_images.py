@@ -58,7 +58,7 @@ def size(content: bytes) -> tuple[int, int]:
         width, height, _, _ = _pam_values(content)
         if width and height:
             return width, height
-    raise ValueError("its width and height cannot be found: it is damaged")
+    raise ValueError("its width and height cannot be found: it is damaged or cut off, so get it anew")
 
 
 def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
@@ -83,7 +83,7 @@ def read_turned(content: bytes, number: int, orientation: int | None) -> Array:
     with quiet_opencv():
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ValueError("it is damaged, or of a kind that neither Pillow nor OpenCV knows")
+        raise ValueError("it is damaged or cut off, so get it anew, or of a kind that neither Pillow nor OpenCV knows")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     transposed, up_down, left_right = _TURNS.get(orientation or 1, _TURNS[1])
@@ -120,7 +120,7 @@ def _one_page(content: bytes, number: int) -> tuple[bytes, int]:
     layout = _layout(content)
     page = next(islice(layout.pages(), number, None), None)
     if page is None:
-        raise ValueError("it is damaged: a page is missing")
+        raise ValueError("a page is missing: it is damaged or cut off, so get it anew")
     changed = bytearray(content)
     place, count = layout.first_place
     changed[place : place + count] = layout.bytes_of(page.start, count)

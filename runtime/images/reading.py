@@ -42,6 +42,12 @@ _MP_ENTRIES, _MP_START, _MOST_BEFORE_MP = 0xB002, re.compile(rb"\xff\xe2[\s\S]{2
 _JPEG2000_CODE, _JPEG2000_BITS_AT, _MOST_BEFORE_CODE = b"\xff\x4f\xff\x51", 42, 1 << 22
 _SCALES = (2, 4, 8)  # that JPEG can be decoded at for less work, 1/2 and so on
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
+# What Pillow says of content that ends too early, or is not what its beginning promises.
+_DAMAGED = re.compile(
+    "truncated|broken|corrupt|unrecognized data stream|decoder error|decoder object|unexpected end|incomplete|"
+    "only got|not enough",
+    re.IGNORECASE,
+)
 # The level that no 12-bit sample in 16 bits reaches, read by its upper byte: 16, but lossy kinds overshoot it.
 _DARKEST = 20
 
@@ -416,7 +422,13 @@ def _wanted(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
+    """Why an image cannot be read, and what to do about it where that is known."""
+    if isinstance(error, FileNotFoundError) and error.strerror:
+        return f"{error.strerror}: check the path"
+    if isinstance(error, OSError) and error.strerror:  # of the disk, or what `open_file` refuses
+        return error.strerror
+    reason = str(error) or repr(error)
+    return f"{reason}: it is damaged or cut off, so get it anew" if _DAMAGED.search(reason) else reason
 
 
 def _stored_size(opened: Any) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -146,10 +147,21 @@ def checked_size(name: str, size: object) -> tuple[int, int]:
     """
     sides = size.tolist() if isinstance(size, np.ndarray) else size
     if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(is_whole, sides)):
-        raise UsageError(f"{name} is {size!r}: must be two whole numbers, width and height")
+        raise UsageError(
+            f"{name} is {size!r}: must be two whole numbers, width and height, such as {_meant_size(size)}; 0 for one "
+            "of them keeps the target's aspect"
+        )
     width, height = map(int, sides)
     if not 0 <= min(width, height) <= max(width, height) <= MAX_OUTPUT_SIDE or not max(width, height):
         raise UsageError(
             f"{name} is {width}x{height}: each side must be 1 to {MAX_OUTPUT_SIDE} pixels, or one of them 0"
         )
     return width, height
+
+
+def _meant_size(size: object) -> tuple[int, int]:
+    """The size that something else was meant for, as the command line has it, or one number; else any."""
+    written = re.fullmatch(r"\s*(\d*)\s*[xX]\s*(\d*)\s*", size) if isinstance(size, str) else None
+    sides = (size, 0) if is_whole(size) else (0, 0) if written is None else written.groups()
+    width, height = (int(side or 0) for side in sides)
+    return (width, height) if 0 < max(width, height) <= MAX_OUTPUT_SIDE else (320, 240)

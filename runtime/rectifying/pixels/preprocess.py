@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.checks import is_whole
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid, halved
@@ -69,6 +70,13 @@ def resize_antialiased(image: Image, width: int, height: int, pyramid: FramePyra
     return _like(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), image)
 
 
+def _hint(frame: object) -> str:
+    """What to do with what plainly is a source of frames."""
+    if isinstance(frame, list | tuple):
+        return "; several images go to Rectifier.stream"
+    return "; a camera's number goes to Rectifier.stream" if is_whole(frame) else ""
+
+
 def check_frame(frame: object, spec: InputSpec) -> Image:
     """Checks that a frame is one that the model takes; returns it, a single channel as [H, W].
 
@@ -85,7 +93,7 @@ def check_frame(frame: object, spec: InputSpec) -> Image:
     if not isinstance(frame, np.ndarray):
         raise DataError(
             f"the frame is {type(frame).__name__}, not a NumPy array: pass BGR uint8 [H, W, 3], a path, bytes or a "
-            "Pillow image"
+            f"Pillow image{_hint(frame)}"
         )
     if frame.dtype != np.uint8:
         raise DataError(f"the frame's dtype is {frame.dtype}: pass uint8, 0 to 255")

@@ -455,3 +455,19 @@ def test_encoded_bytes_are_read_as_files_are(tmp_path: Path) -> None:
         (page,) = read_pages(content, "stdin")
     assert not isinstance(page.image, SourceError)
     assert page.image.shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "JPEG2000", "PPM", "TIFF"])
+def test_what_was_cut_off_is_to_be_got_anew(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(file, kind)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(SourceError, match="it is damaged or cut off, so get it anew"):
+        read_image(file)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".avif", ""])
+def test_a_file_without_content_is_called_empty(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").touch()
+    with pytest.raises(SourceError, match=r"it is empty$"):
+        read_image(tmp_path / f"a{suffix}")

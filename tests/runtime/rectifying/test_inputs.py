@@ -95,8 +95,11 @@ def test_pillow_images_of_every_mode(rectifier: Rectifier, mode: str) -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        pytest.param("missing.jpg", SourceError, "missing.jpg: No such file", id="no file"),
-        pytest.param(".", SourceError, "it is a folder", id="a folder"),
+        pytest.param(
+            "missing.jpg", SourceError, "missing.jpg: No such file or directory: check the path", id="no file"
+        ),
+        pytest.param(".", SourceError, "it is a folder: open it with Rectifier.stream", id="a folder"),
+        pytest.param("*.jpg", SourceError, "it is a pattern: open it with Rectifier.stream", id="a pattern"),
         pytest.param("http://host/a.jpg", SourceError, "address: open it with Rectifier.stream", id="an address"),
         pytest.param("", SourceError, "no path", id="an empty path"),
         pytest.param("a\0b", SourceError, "no path", id="a path with a zero in it"),
@@ -104,7 +107,8 @@ def test_pillow_images_of_every_mode(rectifier: Rectifier, mode: str) -> None:
         pytest.param(b"GIF89a", SourceError, "cannot read the image from bytes", id="broken bytes"),
         pytest.param(io.StringIO("text"), SourceError, "open it with mode 'rb'", id="a text file"),
         pytest.param(None, DataError, "None, as cv2.imread", id="None"),
-        pytest.param([1, 2], DataError, "list, not a NumPy array", id="a list"),
+        pytest.param([1, 2], DataError, "list, not a NumPy array.*several images go to Rectifier.stream", id="a list"),
+        pytest.param(0, DataError, "a camera's number goes to Rectifier.stream", id="a camera's number"),
     ],
 )
 def test_what_is_no_image_is_one_clear_error(

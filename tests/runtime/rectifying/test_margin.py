@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from stn_rectify.runtime import Rectifier, UsageError
 from stn_rectify.runtime.geometry import identity_theta, transform_points
+from stn_rectify.runtime.rectifying.arguments import checked_size
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler
 
 MakeModel = Callable[..., Path]
@@ -134,3 +136,21 @@ def test_numbers_of_numpy_are_numbers(make_model: MakeModel, frame: np.ndarray) 
 def test_what_is_no_such_number_is_named(make_model: MakeModel, argument: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"^{argument} is "):
         Rectifier(make_model(), **{argument: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("320x", (320, 0)),
+        ("x240", (0, 240)),
+        ("320X240", (320, 240)),
+        (320, (320, 0)),
+        ("99999x", (320, 240)),
+        ("", (320, 240)),
+    ],
+)
+def test_a_size_that_is_written_otherwise_is_told_as_the_pair_that_it_means(
+    given: object, meant: tuple[int, int]
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"width and height, such as {meant};")):
+        checked_size("output_size", given)
