@@ -37,14 +37,17 @@ class DaskCluster:
         tell: for a line that a person should see.
 
     Raises:
-        UsageError: if the package is not installed, or the scheduler cannot be reached.
+        StnRectifyError: if the package is not installed.
+        UsageError: if the scheduler cannot be reached.
     """
 
     def __init__(self, address: str, tell: Callable[[str], None]) -> None:
         try:
             import distributed
         except ImportError:
-            raise UsageError(f"--scheduler needs dask.distributed: {install_command('train', 'distributed')}") from None
+            raise StnRectifyError(
+                f"--scheduler needs dask.distributed: {install_command('train', 'distributed')}"
+            ) from None
         for logger in ("distributed", "distributed.client"):
             logging.getLogger(logger).setLevel(logging.CRITICAL + 1)  # what matters of it is said in one line
         self._address, self._tell = address, tell
@@ -182,8 +185,8 @@ def _packed(model: Path) -> PackedFiles:
     return pack_files(model, files)
 
 
-def _not_installed(error: ImportError) -> UsageError:
-    return UsageError(
+def _not_installed(error: ImportError) -> StnRectifyError:
+    return StnRectifyError(
         f"a Dask worker lacks what a conversion needs ({first_line(error)}): install stn-rectify with "
         "[train,distributed] on all machines, in this version"
     )

@@ -15,7 +15,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from stn_rectify.runtime.errors import UsageError
+from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.installation import install_command
 
 _PLACES = {
@@ -35,7 +35,7 @@ def _load() -> Any:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
-    raise UsageError(f"TensorFlow is not installed: {install_command('train')}")
+    raise StnRectifyError(f"TensorFlow is not installed: {install_command('train')}")
 
 
 #: The schema's generated classes.

@@ -17,7 +17,7 @@ def require_tensorflow() -> None:
     """Checks that the packages of the workstation side are installed.
 
     Raises:
-        UsageError: if one of them is missing; the message says how to install it.
+        StnRectifyError: if one of them is missing; the message says how to install it.
     """
     if all(
         importlib.util.find_spec(package)
@@ -25,10 +25,10 @@ def require_tensorflow() -> None:
     ):
         return
     if sys.version_info >= (3, 13):
-        raise UsageError(
+        raise StnRectifyError(
             "TensorFlow 2.19 has no wheel for Python 3.13: train and convert in an environment of Python 3.10 to 3.12"
         )
-    raise UsageError(f"the workstation side is not installed: {install_command('train')}")
+    raise StnRectifyError(f"the workstation side is not installed: {install_command('train')}")
 
 
 def run_command(program: str, work: Callable[[], int], *, when_stopped: str, debug: bool) -> int:

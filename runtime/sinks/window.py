@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import cv2
 
 from stn_rectify.runtime.arrays import Image
-from stn_rectify.runtime.errors import StnRectifyError, UsageError
+from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.results import MissRule, Rectification
 from stn_rectify.runtime.sinks.overview import Captions, boxed, draw_overview, overview_size
@@ -35,8 +35,7 @@ class ShowSink(ResultSink):
         is_stopped: ends holding a picture when it says so; None never does.
 
     Raises:
-        UsageError: if this OpenCV has no windows.
-        StnRectifyError: if there is no display.
+        StnRectifyError: if this OpenCV has no windows, or there is no display.
     """
 
     def __init__(self, *, hold: bool = False, is_stopped: Callable[[], bool] | None = None) -> None:
@@ -45,7 +44,7 @@ class ShowSink(ResultSink):
         if not _has_windows():
             remove = pip_command("uninstall", "-y", "opencv-python-headless")
             install = pip_command("install", f"opencv-python=={cv2.__version__}.*")
-            raise UsageError(
+            raise StnRectifyError(
                 f"--show needs an OpenCV with windows: {remove}, then {install}; or look at it in a browser with "
                 "--serve"
             )
