@@ -20,6 +20,7 @@ from stn_rectify.runtime.command.options.run_options import (
 from stn_rectify.runtime.command.run import run
 from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
 from stn_rectify.runtime.images.library_messages import silence_opencv
+from stn_rectify.runtime.model.interpreter import silence_greeting
 from stn_rectify.runtime.process.hard_end import hard_end
 from stn_rectify.runtime.process.program import run_program
 from stn_rectify.runtime.process.standard_streams import escaped, leave_stdout, say, write_stdout
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0 well, 1 an error, 2 wrong usage, 130 interrupted."""
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words  # as long as the options have not been read
+    if not debug:
+        silence_greeting()
     try:
         if words and words[0] in _COMMANDS:
             return _COMMANDS[words[0]](words[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.metadata
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -19,10 +20,16 @@ from stn_rectify.runtime.model.metadata import ImageSpec
 from stn_rectify.runtime.process.cores import usable_threads
 from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.process.sharing import ForkAware, NotCopied
+from stn_rectify.runtime.process.standard_streams import stderr_without
 
 # In order of preference: litert runs INT8 convolutions about twice as fast on ARM.
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _PREFERRED = next(iter(_MODULES))
+
+# What ai-edge-litert writes to standard error when it allocates tensors for the first time in a process. Neither an
+# environment variable nor a function of its own turns that off.
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+_greets = False  # whether the line is still to come, and to be left out
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class Interpreter(ForkAware, NotCopied):
     def _opened(self) -> Any:
         try:
             tflite = self.package.module.Interpreter(model_content=self._content, num_threads=self.threads)
-            tflite.allocate_tensors()
+            with _without_greeting(self.package):
+                tflite.allocate_tensors()
         except SystemError as error:
             # tflite-runtime was built against NumPy 1: under NumPy 2 it imports, and fails only here.
             raise StnRectifyError(
@@ -155,6 +163,21 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
             reasons.append(f"{name}: {error}")
     mend = pip_command("install", _PREFERRED)
     raise StnRectifyError(f"no TensorFlow Lite interpreter works here ({'; '.join(reasons)}): install one with: {mend}")
+
+
+def silence_greeting() -> None:
+    """Keeps back the line by which ai-edge-litert tells in each process that it computes on the CPU; for commands."""
+    global _greets
+    _greets = True
+
+
+def _without_greeting(package: InterpreterPackage) -> AbstractContextManager[None]:
+    """Holds it back where that was asked for, the first time only: it comes once."""
+    global _greets
+    if not _greets or package.name != _PREFERRED:
+        return nullcontext()
+    _greets = False
+    return stderr_without(_GREETING)
 
 
 def module_name(package: InterpreterPackage) -> str:

@@ -12,7 +12,9 @@ import os
 import re
 import stat
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from stn_rectify.runtime.errors import StnRectifyError
@@ -34,6 +36,36 @@ def say(line: str) -> None:
     if sys.stderr is not None:  # `print` would then take standard output
         with suppress(OSError):
             print(escaped(line), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def stderr_without(line: bytes) -> Iterator[None]:
+    """Leaves one line out of what a library in C writes to standard error within the block; all else follows it.
+
+    The descriptor is the whole process's: what other threads write meanwhile comes a moment later, too. Where nothing
+    can be held back, the line is there as well.
+
+    Args:
+        line: without its end.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            own = os.dup(_STDERR)
+        except OSError:  # it is closed, or there is no place
+            yield
+            return
+        stack.callback(os.close, own)
+        os.dup2(held.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(own, _STDERR)
+            held.seek(0)
+            rest = b"".join(one for one in held.readlines() if one.rstrip(b"\r\n") != line)
+            with suppress(OSError):  # its reader has left
+                while rest:
+                    rest = rest[os.write(_STDERR, rest) :]
 
 
 def write_stdout(text: str) -> None:

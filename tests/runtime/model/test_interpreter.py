@@ -83,3 +83,15 @@ def test_rectifying_loads_no_tensorflow(make_model: Callable[..., Path]) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif("ai-edge-litert" not in INSTALLED, reason="needs ai-edge-litert")
+def test_the_greeting_of_litert_comes_in_apps_and_not_in_the_command() -> None:
+    def said(code: str) -> str:
+        words = [sys.executable, "-c", code]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stderr
+
+    opened = "from stn_rectify.runtime import Rectifier; Rectifier('fast').close()"
+    assert "Created TensorFlow Lite XNNPACK delegate" in said(opened)
+    run = "from stn_rectify.runtime.command.cli import main; main(['--demo', '--model', 'fast', '-q'])"
+    assert said(run) == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime.process.standard_streams import escaped
+from stn_rectify.runtime.process.standard_streams import escaped, stderr_without
 from tests.runtime.process.conftest import Shell, Start
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -88,3 +88,15 @@ def test_escaped_keeps_what_can_be_read() -> None:
     assert escaped("Größe 例 · 3 px") == "Größe 例 · 3 px"
     assert escaped(os.fsdecode(b"caf\xe9.mp4")) == r"caf\udce9.mp4"
     assert escaped("a\tb\rc\x7f\x9b") == r"a\tb\rc\x7f\x9b"
+
+
+def test_one_line_of_a_library_is_left_out_and_all_else_comes(capfd: pytest.CaptureFixture[str]) -> None:
+    def call() -> None:
+        os.write(2, b"ERROR: bad\nINFO: made\nINFO: made it\nno end")
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"), stderr_without(b"INFO: made"):
+        call()
+    assert capfd.readouterr().err == "ERROR: bad\nINFO: made it\nno end"
+    os.write(2, b"INFO: made\n")
+    assert capfd.readouterr().err == "INFO: made\n"
