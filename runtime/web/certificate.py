@@ -53,7 +53,7 @@ class ServerCertificate:
     def __init__(self, cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> None:
         self._cert, self._key = Path(cert), Path(cert if key is None else key)
         self._loaded = _load(self._cert, self._key)
-        self.context = _load(self._cert, self._key).context
+        self.context = self._loaded.context
         self.context.sni_callback = self._show_newest
         self._log_warning()
 
