@@ -90,7 +90,7 @@ class ServerCertificate:
 
     def _log_warning(self) -> None:
         if warning := self.warning():
-            _LOG.warning("web view: %s: browsers refuse it then; replace it, and reload", warning)
+            _LOG.warning("web view: %s: browsers refuse one that is not valid; replace it, and reload", warning)
 
     def _show_newest(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         """Called in each handshake, whatever name the client asks for."""
