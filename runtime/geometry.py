@@ -133,6 +133,12 @@ def pixels_to_normalised(width: int, height: int) -> FloatArray:
     return _constant([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
 
 
+def pixel_centres(width: int, height: int) -> FloatArray:
+    """The centres of an image's pixels in normalised coordinates, row by row: [height · width, 2]."""
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width * 2 - 1, (np.arange(height) + 0.5) / height * 2 - 1)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
 def _constant(rows: list[list[float]]) -> FloatArray:
     matrix = np.array(rows)
     matrix.setflags(write=False)

@@ -11,8 +11,8 @@ import pytest
 
 from stn_rectify.converters.proof.proof import inspect_file
 from stn_rectify.runtime import ModelFile, Recognizer, Rectifier
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 
 DATA = Path(__file__).parent.parent / "runtime" / "data"
 

@@ -174,7 +174,10 @@ def _digest(source: Path, options: ConversionOptions) -> str:
         files |= frame_files(options.calibration, CALIBRATION_FRAMES)
     else:
         files["calibration"] = options.calibration
-    chosen = json.dumps([options.value_range, options.labels, options.description, versions()])
+    code = None if options.custom_objects is None else options.custom_objects.sha256
+    chosen = json.dumps(
+        [options.value_range, options.input_shape, options.labels, options.description, code, versions()]
+    )
     return sha256_of_files({**files, chosen: source})
 
 

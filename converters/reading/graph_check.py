@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
-from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, constant, described
+from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, described
 from stn_rectify.converters.tflite.quantizer import is_fused
 from stn_rectify.converters.tflite.substitutes import has_int8, substitute
 from stn_rectify.runtime.errors import ModelFileError
 
-_DIVISIONS = ("RealDiv", "Div")
-_AT_PLACES = ("Gather", "GatherV2", "GatherNd")
+# They have one where their second input is made of constants: divisions by them, reads at them.
+_BY_CONSTANTS = ("RealDiv", "Div", "Gather", "GatherV2", "GatherNd")
 # In the graph a normalization is arithmetic; this is what tells it from other arithmetic.
 _OF_NORMALIZATION = ("Rsqrt", "Sqrt")
 
 
-def check_operations(graph: FrozenGraph, start: Any, ends: Iterable[Any]) -> None:
+def check_operations(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> None:
     """Refuses an operation between two places of a graph that cannot become integers; the first in their order.
 
     Args:
@@ -27,13 +27,10 @@ def check_operations(graph: FrozenGraph, start: Any, ends: Iterable[Any]) -> Non
     Raises:
         ModelFileError: if there is one; the message names it, and what to replace it by.
     """
-    reached = graph.ancestors(ends, [start])
-    computed = {t.ref() for t in graph.of_frame}
-    steps = [t.op for t in graph.of_frame if t.ref() in reached and t is not start]
-    refused = next((op for op in steps if not (has_int8(op.type) or _is_taken(op, computed))), None)
+    refused = first_without_int8(graph, start, ends)
     if refused is None:
         return
-    normalizes = any(op.type in _OF_NORMALIZATION for op in steps)
+    normalizes = any(op.type in _OF_NORMALIZATION for op in _steps(graph, start, ends))
     instead = substitute([refused.type], layer="LayerNormalization" if normalizes else "")
     raise ModelFileError(
         f"{graph.name}: {described(refused.outputs[0])} has no INT8 operator; replace "
@@ -41,10 +38,21 @@ def check_operations(graph: FrozenGraph, start: Any, ends: Iterable[Any]) -> Non
     )
 
 
+def first_without_int8(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> Any:
+    """The first operation between two places of a graph that cannot become integers; None if all can."""
+    computed = {t.ref() for t in graph.of_frame}
+    steps = _steps(graph, start, ends)
+    return next((op for op in steps if not (has_int8(op.type) or _is_taken(op, computed))), None)
+
+
+def _steps(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> list[Any]:
+    """The operations from ``start`` to ``ends``, in the order they run."""
+    reached = graph.ancestors(ends, [start])
+    return [t.op for t in graph.of_frame if t.ref() in reached and t is not start]
+
+
 def _is_taken(op: Any, computed: set[Any]) -> bool:
     """Tells of an operation that has no INT8 operator of its own whether it becomes part of another, as it is used."""
-    if op.type in _DIVISIONS:
-        return constant(op.inputs[1]) is not None or op.inputs[1].ref() not in computed
-    if op.type in _AT_PLACES:
+    if op.type in _BY_CONSTANTS:
         return op.inputs[1].ref() not in computed
     return is_fused(op, computed)

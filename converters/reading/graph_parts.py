@@ -31,7 +31,7 @@ from stn_rectify.converters.reading.foreign.frozen_graph import (
     unshaped,
 )
 from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
-from stn_rectify.converters.reading.graph_check import check_operations
+from stn_rectify.converters.reading.graph_check import check_operations, first_without_int8
 from stn_rectify.converters.reading.input_shape import check_inputs, closed_shape
 from stn_rectify.converters.reading.keras_trace import prepare_layers
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head, output_remedy
@@ -44,7 +44,6 @@ from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 
 _GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
 _POSES = 8
-_NO_INT8 = ("Acos", "Asin", "Atan", "Atan2", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Erf", "Expm1", "Log1p", "Softplus")
 
 
 def split_saved_model(
@@ -161,7 +160,6 @@ class _GraphReader:
     def __init__(self, graph: FrozenGraph, accept_border: bool) -> None:
         self.graph, self.name = graph, graph.name
         self._accept_border = accept_border
-        self._notes: list[str] = []
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
@@ -170,14 +168,12 @@ class _GraphReader:
         graph = self.graph
         site = find_sampler(graph)
         # Before the sampler is measured, which takes seconds.
-        check_operations(graph, graph.frame, [site.thetas[0]])
-        self._other_outputs(site.thetas[0], site)
-        self._notes.clear()
+        score, class_scores, _ = self._other_outputs(site.thetas[0], site)
+        check_operations(graph, graph.frame, [site.thetas[0], *score.values()])
+        check_operations(graph, site.rectified, class_scores.values())
         pose = self._pose(site)
         kernel, bias, features = self._linear(pose.theta)
-        score, class_scores = self._other_outputs(pose.theta, site)
-        check_operations(graph, graph.frame, [features, *score.values()])
-        check_operations(graph, site.rectified, class_scores.values())
+        score, class_scores, notes = self._other_outputs(pose.theta, site)
         if any(graph.behind(features) is tensor for tensor in score.values()):
             raise ModelFileError(
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
@@ -194,7 +190,7 @@ class _GraphReader:
             whole = _with_levels_of_the_frame(whole, pose.levels)
             recognizer = None if recognizer is None else _behind_levels(recognizer, pose.levels)
             if recognizer is None:
-                self._notes.append(
+                notes.append(
                     f"{self.name}: the rectified image is scaled and shifted; the file gives the frame's own pixels"
                 )
         parts = StnParts(
@@ -212,7 +208,7 @@ class _GraphReader:
             batch=self._batch,
             convention=convention,
             scaling=graph.scaling,
-            notes=tuple(self._notes),
+            notes=tuple(notes),
         )
         check_head(self.name, described(pose.theta), parts)
         return parts
@@ -237,12 +233,14 @@ class _GraphReader:
 
     # Outputs
 
-    def _other_outputs(self, theta: Any, site: SamplerSite) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _other_outputs(self, theta: Any, site: SamplerSite) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+        """The score and the class scores, of which there may be none, and notes about outputs that are left out."""
         graph, rectified = self.graph, site.rectified
         inside = graph.ancestors([rectified], [theta])
         inside = {t for t in inside if graph.depends([t.deref()], theta)}
         score: dict[str, Any] = {}
         class_scores: dict[str, Any] = {}
+        notes: list[str] = []
         for output in graph.outputs:
             if any(output is tensor for tensor in (*site.thetas, rectified, *score.values(), *class_scores.values())):
                 continue
@@ -255,7 +253,7 @@ class _GraphReader:
             elif not follows and size == 1 and not score:
                 score["score"] = output
             elif not follows and (output.ref() in inside or unshaped(output) is theta):
-                self._notes.append(
+                notes.append(
                     f"{self.name}: output {output.op.name!r} lies inside the sampler and is left out of the file"
                 )
                 continue
@@ -272,7 +270,7 @@ class _GraphReader:
                     f"{self.name}: output {output.op.name!r} sees not only the rectified image but also the frame; a "
                     "recognizer must see the rectified image alone"
                 )
-        return score, class_scores
+        return score, class_scores, notes
 
     # The linear function before θ
 
@@ -297,14 +295,13 @@ class _GraphReader:
 
     def _refuse_float(self, theta: Any) -> None:
         """Refuses a θ made of what the last dense layer gives by functions that have no INT8 operator."""
-        for reference in self.graph.ancestors([theta]):
-            op = reference.deref().op
-            if op.type in _NO_INT8 and self.graph.depends(op.inputs, self.graph.frame):
-                raise ModelFileError(
-                    f"{self.name}: the places where its sampler reads are a linear function of {described(theta)}, but "
-                    f"that is made by {described(op.outputs[0])}, which has no INT8 operator; let the network give the "
-                    "matrix itself"
-                )
+        refused = first_without_int8(self.graph, self.graph.frame, [theta])
+        if refused is not None:
+            raise ModelFileError(
+                f"{self.name}: the places where its sampler reads are a linear function of {described(theta)}, but "
+                f"that is made by {described(refused.outputs[0])}, which has no INT8 operator; let the network give "
+                "the matrix itself"
+            )
 
     def _dense(self, theta: Any, features: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
         """Kernel and bias as they are in the graph, to the last bit; None if there is more between the two tensors."""

@@ -46,7 +46,8 @@ def check_inputs(model: str, inputs: Mapping[str, Shape]) -> None:
     if None in shape[1:]:
         form = "HxW" if shape[-1] else "HxWxC"
         raise ModelFileError(
-            f"{model}: its input is {described}, but {_IMAGE} is needed: say the size with --input-shape {form}"
+            f"{model}: its input is {described}, but {_IMAGE} is needed: save it for one size, or (not of a "
+            f"network beside another) say the size with --input-shape {form}"
         )
 
 

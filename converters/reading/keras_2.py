@@ -106,12 +106,11 @@ def _export(request: dict[str, object]) -> None:
     saving = importlib.import_module(f"{_PACKAGE}.src.saving.serialization_lib")
     with saving.SafeModeScope(objects is None):  # load_model has a safe_mode, but not for .h5 files
         model = keras.models.load_model(request["file"], custom_objects=objects, compile=False)
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    if len(shapes) != 1:
-        raise DataError(f"it has {len(shapes)} inputs, one image is needed")
-    specification = tf.TensorSpec(shapes[0], model.inputs[0].dtype, name="frame")
+    # Of several inputs, too, which are refused where those of every other model are.
+    inputs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name.split(":")[0]) for tensor in model.inputs]
+    structure = inputs if len(inputs) > 1 else inputs[0]
     serve = tf.function(lambda frame: _named(model(frame, training=False)), autograph=False)
-    tf.saved_model.save(model, request["folder"], signatures=serve.get_concrete_function(specification))
+    tf.saved_model.save(model, request["folder"], signatures=serve.get_concrete_function(structure))
 
 
 def _named(outputs: object) -> dict[str, object]:

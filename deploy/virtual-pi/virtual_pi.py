@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from emulation import machine, packages, power_cuts, root, user_mode
-from emulation.place import CORES, HERE, Place, VirtualPiError
+from emulation.place import CHECKOUT, CORES, HERE, Place, VirtualPiError
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("lock", help="resolve debian-packages.txt anew, with today's packages")
     add.set_defaults(command=_lock)
     add = commands.add_parser("ready", help="say in one line what is missing; status 1 then")
-    add.add_argument("what", choices=("run", "count", "vm", "power-cuts"))
+    add.add_argument("what", choices=("run", "count", "vm", "camera-faults", "power-cuts"))
     add.set_defaults(command=_ready)
 
     for name, about in (("run", "run Python on a core"), ("count", "the same, and count instructions between marks")):
@@ -97,7 +97,7 @@ def _lock(place: Place, options: argparse.Namespace) -> int:
 
 def _ready(place: Place, options: argparse.Namespace) -> int:
     place.need(options.what)
-    place.need_root(*((place.image, place.kernel, place.initrd) if options.what in ("vm", "power-cuts") else ()))
+    place.need_setup(*(() if options.what in ("run", "count") else (place.image, place.kernel, place.initrd)))
     print("ready")
     return 0
 
@@ -125,7 +125,7 @@ def _vm(place: Place, options: argparse.Namespace) -> int:
 
 def _camera_faults(place: Place, options: argparse.Namespace) -> int:
     made = machine.Settings(core=options.core, memory_mb=options.memory, systemd=True)
-    script = f"/mnt/checkout/{(HERE / 'checks/camera_faults.sh').relative_to(HERE.parents[1])}"
+    script = f"/mnt/checkout/{(HERE / 'checks/camera_faults.sh').relative_to(CHECKOUT)}"
     line = f"sh {script} {' '.join(options.faults)}"
     return _told(machine.run(place, line, made, limit_s=options.limit))
 

@@ -189,8 +189,8 @@ def _reason(error: Exception, *, has_code: bool) -> str:
         if has_code:
             return f"needs the {kind} {name!r}, which the file of --custom-objects lacks: define or import it there"
         return (
-            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give --custom-objects FILE.py with "
-            "it (runs its code), or export the model as a SavedModel"
+            f"needs the {kind} {name!r}, which is not part of Keras or stn_rectify: give stn-convert --custom-objects "
+            "FILE.py with it (runs its code), or export the model as a SavedModel"
         )
     unknown = _unknown_name(error)
     if unknown is not None:
@@ -199,7 +199,7 @@ def _reason(error: Exception, *, has_code: bool) -> str:
         return "holds weights alone, no model: give the file that model.save(...) wrote"
     if "safe_mode=False" in message or "unsafe" in message:
         return (
-            "has a Lambda layer, whose code is not run unasked: give --custom-objects FILE.py with the names that it "
-            "uses (runs both), or export the model as a SavedModel"
+            "has a Lambda layer, whose code is not run unasked: give stn-convert --custom-objects FILE.py with the "
+            "names that it uses (runs both), or export the model as a SavedModel"
         )
     return f"{_NOT_LOADED}: {keras_reason(error)}"

@@ -68,10 +68,11 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         take_reload()
 
     def take_reload() -> None:
-        if reload.take():
+        if reloader is not None and reload.take():
             with watch.reloading():
                 reloader.reload()
 
+    reloader: Reloader | None = None  # while the source is being opened a reload waits
     with contextlib.ExitStack() as stack:
         reload = stack.enter_context(reload_signal())
         finding = stack.enter_context(Finding(options, unread))

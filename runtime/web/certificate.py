@@ -54,7 +54,7 @@ class ServerCertificate:
     def __init__(self, cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> None:
         self._cert, self._key = Path(cert), Path(cert if key is None else key)
         self._loaded = _load(self._cert, self._key)
-        self.context = _load(self._cert, self._key).context
+        self.context = self._loaded.context
         self.context.sni_callback = self._show_newest
         self._log_warning()
 
@@ -91,7 +91,7 @@ class ServerCertificate:
 
     def _log_warning(self) -> None:
         if warning := self.warning():
-            _LOG.warning("web view: %s: browsers refuse it then; replace it, and reload", warning)
+            _LOG.warning("web view: %s: browsers refuse one that is not valid; replace it, and reload", warning)
 
     def _show_newest(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         """Called in each handshake, whatever name the client asks for."""

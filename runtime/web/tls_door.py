@@ -50,14 +50,20 @@ class TlsDoor:
                     continue
                 task = loop.create_task(self._enter(connection))
                 self._entering[task] = None
-                task.add_done_callback(self._entering.pop)
+                task.add_done_callback(self._forget)
                 if len(self._entering) > self._most:
-                    next(iter(self._entering)).cancel()
+                    oldest = next(iter(self._entering))
+                    self._forget(oldest)  # at once: many connections may come before it ends
+                    oldest.cancel()
+                await asyncio.sleep(0)  # where a backlog waits, accepting gives nobody else a turn
         finally:
             entering = list(self._entering)
             for task in entering:
                 task.cancel()
             await asyncio.gather(*entering, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._entering.pop(task, None)
 
     async def _enter(self, connection: socket.socket) -> None:
         # What fails to shake hands, such as a browser that does not trust the certificate, is no news.

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime import CapturedFrame, ImageSource, Pipeline, Rectifier
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.web import WebView
 
 ASK = b"\x81\x84\0\0\0\0next"

@@ -86,7 +86,9 @@ def test_a_custom_layer_becomes_a_proved_file(tmp_path, name, sampled):
 @pytest.mark.parametrize("name", ["theirs.keras", "theirs.h5"])
 def test_without_its_code_a_file_is_refused_with_what_to_type(tmp_path, name):
     classifier(with_theta).save(tmp_path / name)
-    with pytest.raises(DataError, match=r"'BilinearInterpolation'.*give --custom-objects FILE\.py with it") as refused:
+    with pytest.raises(
+        DataError, match=r"'BilinearInterpolation'.*give stn-convert --custom-objects FILE\.py with it"
+    ) as refused:
         read_stn(tmp_path / name, options(tmp_path))
     assert "tf_keras" not in str(refused.value)
     (tmp_path / "other.py").write_text("class Another:\n    pass\n")
@@ -231,7 +233,7 @@ def test_a_recognizer_may_have_layers_of_its_own(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 1)), doubled, layers.Flatten(), layers.Dense(3, "softmax")])
     source = tmp_path / "letters.recognizer.keras"
     model.save(source)
-    with pytest.raises(DataError, match=r"'Doubled'.*give --custom-objects FILE\.py with it"):
+    with pytest.raises(DataError, match=r"'Doubled'.*give stn-convert --custom-objects FILE\.py with it"):
         read_networks(source, options(frames))
     (network,) = read_networks(source, options(frames, custom_objects=code))
     assert network.flatbuffer

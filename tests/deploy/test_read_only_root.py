@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from tests.waiting import DEADLINE_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-UNSHARE = shutil.which("unshare")
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
 # All that is mounted, but what the kernel makes up; the one folder is mounted anew over it, so that it can be written.
 # Without capabilities root is a user like others, who cannot undo it, and may still read a checkout of root's own.
@@ -36,11 +35,6 @@ shift
 exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all "$@"
 """
 
-pytestmark = pytest.mark.skipif(
-    UNSHARE is None or os.geteuid() != 0 or subprocess.run([UNSHARE, "-m", "true"], check=False).returncode != 0,
-    reason="only root can make a mount namespace (unshare -m)",
-)
-
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -54,11 +48,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(folder: Path) -> Start:
-    """Starts a command there."""
+    """Starts a command there; skips where no such place can be made."""
+    unshare = shutil.which("unshare")
+    made = [unshare, "-m", "mount", "--make-rprivate", "/"]
+    if unshare is None or os.geteuid() != 0 or subprocess.run(made, capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a mount namespace (unshare -m), and not in every container")
 
     def run(*command: object) -> subprocess.Popen[str]:
-        assert UNSHARE is not None
-        words = [UNSHARE, "-m", "sh", "-c", READ_ONLY, "sh", folder, *command]
+        words = [unshare, "-m", "sh", "-c", READ_ONLY, "sh", folder, *command]
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "HOME": str(folder)}
         pipe = subprocess.PIPE
         return subprocess.Popen([str(word) for word in words], stdout=pipe, stderr=pipe, text=True, env=environment)

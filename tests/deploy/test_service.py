@@ -133,6 +133,11 @@ def test_a_silent_source_is_noticed_before_the_watchdog_bites() -> None:
         "deploy/install.sh",
         "deploy/installer/environment.sh",
         "deploy/installer/versions.sh",
+        "deploy/virtual-pi/checks/camera_faults.sh",
+        "deploy/virtual-pi/guest/early-init",
+        "deploy/virtual-pi/guest/plain-init",
+        "deploy/virtual-pi/guest/run-command",
+        "deploy/virtual-pi/guest/write-until-killed",
         "tests/deploy/virtual_camera_test.sh",
     ],
 )

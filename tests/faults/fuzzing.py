@@ -62,12 +62,11 @@ class Target:
 
 
 def _from_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-
     def call(content: bytes) -> object:
-        file = folder / name
-        file.write_bytes(content)
-        return read(file)
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+            file = Path(folder) / name
+            file.write_bytes(content)
+            return read(file)
 
     return call
 

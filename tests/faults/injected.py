@@ -243,10 +243,13 @@ def model_replaced(folder: Path, count: int, seed: int) -> Row:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own, of 40 MB; needs root."""
+    """A file system of its own, of 40 MB; skips where none may be mounted."""
     disk = folder / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk], check=True)
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk], check=False).returncode:
+        pytest.skip("nothing may be mounted here")
     try:
         yield disk
     finally:
@@ -356,8 +359,10 @@ def sigkill(folder: Path, count: int, seed: int) -> Row:
 
 def broker_gone(folder: Path, count: int, seed: int) -> Row:
     """The MQTT broker is killed, and comes back after three seconds for each one counted: a minute for 20."""
-    from tests.runtime.sinks.mqtt_broker import Broker, Listener
+    from tests.runtime.sinks.mqtt_broker import MOSQUITTO, Broker, Listener
 
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
     broker = Broker(folder).start()
     results = folder / "a.jsonl"
     words = ("--mqtt", f"mqtt://127.0.0.1:{broker.port}/door", "--mqtt-interval", "0.2", "--jsonl", results)
@@ -491,6 +496,8 @@ def main() -> int:
             except (AssertionError, pytest.fail.Exception) as error:
                 failed += 1
                 row = Row(name, f"FAILED: {error}")
+            except pytest.skip.Exception as reason:
+                row = Row(name, f"not done: {reason}")
         seconds = "" if row.recovery_s is None else f"{row.recovery_s:.1f}"
         text = f"| {row.fault} | {row.observed} | {seconds} |"
         print(text, flush=True)

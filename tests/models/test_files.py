@@ -29,8 +29,14 @@ class Unregistered(layers.Layer):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (Unregistered(), "needs the class 'Unregistered', which is not part of Keras or stn_rectify: give --custom-"),
-        (layers.Lambda(lambda x: x * 2), "has a Lambda layer, whose code is not run unasked: give --custom"),
+        (
+            Unregistered(),
+            "needs the class 'Unregistered', which is not part of Keras or stn_rectify: give stn-convert --custom-",
+        ),
+        (
+            layers.Lambda(lambda x: x * 2),
+            "has a Lambda layer, whose code is not run unasked: give stn-convert --custom",
+        ),
     ],
     ids=["custom class", "lambda"],
 )

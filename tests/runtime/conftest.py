@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.runtime.certificates import MakeFiles, make_files_in
 from tests.runtime.model.spoilt_files import Parts, parts_of
 
 FRACTIONAL_BITS = 20
@@ -140,6 +141,12 @@ def write_model(path: Path, flatbuffer: bytes, metadata: dict[str, Any], labels:
 @pytest.fixture
 def model(make_model: ModelFactory) -> Path:
     return make_model()
+
+
+@pytest.fixture(scope="session")
+def make_files(tmp_path_factory: pytest.TempPathFactory) -> MakeFiles:
+    """A certificate and its key, in a folder of their own; see `make_files_in`."""
+    return lambda **options: make_files_in(tmp_path_factory.mktemp("tls"), **options)
 
 
 @pytest.fixture(scope="session")

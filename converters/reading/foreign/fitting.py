@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array, FloatArray
-from stn_rectify.runtime.geometry import CONTROL_POINTS
+from stn_rectify.runtime.geometry import CONTROL_POINTS, pixel_centres
 from stn_rectify.runtime.rectifying.pixels.splines import spline_basis
 
 #: A sampler whose places are further from fitted ones than this is another; float32 leaves 1/100 of it.
@@ -148,8 +148,8 @@ def fit_spline(thetas: Array, places: Places, start: FloatArray, spread: FloatAr
         The fit; None if there are too few places.
     """
     rng = np.random.default_rng(3)
-    shape = places.x.shape[1:]
-    basis = spline_basis(pixel_centres(shape)).reshape(*shape, -1)
+    rows, columns = places.x.shape[1:]
+    basis = spline_basis(pixel_centres(columns, rows)).reshape(rows, columns, -1)
     inside = places.inside & _unmirrored(places)
     chosen = [
         (np.full(len(at), pose), *at.T)
@@ -208,13 +208,6 @@ def fit_grid(thetas: Array, places: Places, start: FloatArray, spread: FloatArra
     grid[..., :-1] /= steps
     grid[..., -1] -= grid[..., :-1] @ start
     return grid
-
-
-def pixel_centres(size: tuple[int, ...]) -> FloatArray:
-    """The centres of an image's pixels in normalised coordinates, row by row, [h · w, 2]."""
-    rows, columns = size
-    i, j = np.mgrid[0:rows, 0:columns]
-    return np.asarray(np.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], axis=-1).reshape(-1, 2))
 
 
 def _unmirrored(places: Places) -> npt.NDArray[np.bool_]:

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
-from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, pixel_centres
+from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points
 from stn_rectify.runtime.arrays import Array
+from stn_rectify.runtime.geometry import pixel_centres
 
 _LEAST_DEPTH = 1 / 8  # docs/reference/integer-sampler.md: the range of θ
 _PLACE_ERROR = 0.01  # pixels, likewise
@@ -71,7 +72,7 @@ def level_errors(
     input_size = (frames.shape[1], frames.shape[2])
     output_size = (rectified.shape[1], rectified.shape[2])
     plan = SamplerPlan(transform, padding, input_size, output_size, frames.shape[3], zero)
-    centres = pixel_centres(*output_size)
+    centres = pixel_centres(output_size[1], output_size[0])
     errors = []
     for frame, pose, image in zip(frames, theta, rectified, strict=True):
         if transform == "tps":

@@ -54,12 +54,6 @@ def outline(theta: Array, transform: str, input_size: tuple[int, int]) -> Array:
     return frame_points(theta, transform, input_size, _border(_POINTS_PER_SIDE if transform == "tps" else 1))
 
 
-def pixel_centres(height: int, width: int) -> Array:
-    """Centres of the pixels of a rectified image in normalised coordinates, row by row: [height · width, 2]."""
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width * 2 - 1, (np.arange(height) + 0.5) / height * 2 - 1)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
-
-
 def _border(points_per_side: int) -> Array:
     share = np.arange(points_per_side)[:, None] / points_per_side
     following = np.roll(UNIT_CORNERS, -1, axis=0)

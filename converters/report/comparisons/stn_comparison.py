@@ -13,13 +13,13 @@ from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement, class_agreement
 from stn_rectify.converters.report.comparisons.float_sampling import level_errors
-from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, outline, pixel_centres
+from stn_rectify.converters.report.comparisons.frame_points import depth, frame_points, outline
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
 from stn_rectify.models.network.layers import MIN_DENOMINATOR
 from stn_rectify.runtime.arrays import Array, FloatArray
 from stn_rectify.runtime.errors import ModelFileError
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import filled_share, kept_share
-from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral
+from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral, pixel_centres
 from stn_rectify.runtime.model.metadata import ScoreSpec
 from stn_rectify.runtime.model.model_file import REFINE_SIGNATURE, SIGNATURE, WHOLE_SIGNATURE, ModelFile
 

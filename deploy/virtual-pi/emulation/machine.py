@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,14 +92,14 @@ class Machine:
             connection.sendall(f"{command}\n".encode())
             return _read_prompt(connection)
 
-    def wait_for(self, look: object, timeout_s: float, what: str) -> None:
+    def wait_for(self, look: Callable[[], object], timeout_s: float, what: str) -> None:
         """Waits until ``look()`` is true.
 
         Raises:
             VirtualPiError: if the machine ends before, or the time passes.
         """
         deadline = time.monotonic() + timeout_s
-        while not look():  # type: ignore[operator]
+        while not look():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise VirtualPiError(f"waited in vain for {what}; the console:\n{self.console[-2000:]}")
             time.sleep(0.05)
@@ -119,7 +119,7 @@ def started(place: Place, command: str, settings: Settings, *more: str) -> Itera
         VirtualPiError: if something is missing.
     """
     place.need("vm")
-    place.need_root(place.image, place.kernel, place.initrd)
+    place.need_setup(place.image, place.kernel, place.initrd)
     cpu = CORES[settings.core][0]
     with tempfile.TemporaryDirectory() as scratch:
         control = Path(scratch) / "control"

@@ -31,8 +31,10 @@ _PACKAGES = {  # program, or file, and the Debian package that has it
     "run": {"qemu-aarch64": "qemu-user"},
     "count": {"qemu-aarch64": "qemu-user", "gcc": "gcc libc6-dev"},
     "vm": {"qemu-system-aarch64": "qemu-system-arm"},
+    "camera-faults": {"qemu-system-aarch64": "qemu-system-arm"},
     "power-cuts": {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils"},
 }
+_ROOT = {"setup": "for the owners in the file system", "power-cuts": "to mount what the disk holds"}
 
 
 class VirtualPiError(Exception):
@@ -61,7 +63,7 @@ class Place:
         self.litert = self.root / "opt" / "litert"
 
     def need(self, command: str) -> None:
-        """Looks whether a command's programs are there.
+        """Looks whether a command's programs are there, and whether root asks where it needs root.
 
         Raises:
             VirtualPiError: if not, with the line that installs them.
@@ -69,8 +71,10 @@ class Place:
         missing = {package for program, package in _PACKAGES[command].items() if _find(program) is None}
         if missing:
             raise VirtualPiError(f"missing: apt-get install --no-install-recommends {' '.join(sorted(missing))}")
+        if command in _ROOT and os.geteuid() != 0:
+            raise VirtualPiError(f"{command} needs root, {_ROOT[command]}")
 
-    def need_root(self, *files: Path) -> None:
+    def need_setup(self, *files: Path) -> None:
         """Looks whether `setup` has made everything.
 
         Raises:

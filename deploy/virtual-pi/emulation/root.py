@@ -50,8 +50,6 @@ def set_up(place: Place) -> None:
         VirtualPiError: if something is missing on this machine, or cannot be downloaded.
     """
     place.need("setup")
-    if os.geteuid() != 0:
-        raise VirtualPiError("setup needs root, for the owners in the file system")
     place.folder.mkdir(parents=True, exist_ok=True)
     if _is_new(place, "root", packages.LIST.read_bytes()):
         print(f"== Debian 12 for arm64 in {place.root}", flush=True)
@@ -180,7 +178,7 @@ def _install_project(place: Place) -> None:
     command = place.version / "bin" / "stn-rectify"
     command.write_text(
         "#!/opt/stn-rectify/versions/virtual/bin/python\n"
-        "import sys\nfrom stn_rectify.runtime.command.cli import command\nsys.exit(command())\n"
+        "from stn_rectify.runtime.process.starting import rectify\nrectify()\n"
     )
     command.chmod(0o755)
     home = place.version.parents[1]

@@ -45,7 +45,7 @@ def run(place: Place, core: str, words: list[str], *, litert: bool = False, coun
         VirtualPiError: if something is missing.
     """
     place.need("run" if counts is None else "count")
-    place.need_root()
+    place.need_setup()
     cpu, part, variant, revision, features = CORES[core]
     fake = place.folder / f"as-{core}"
     _pretend(place.root, fake, part, variant, revision, features)

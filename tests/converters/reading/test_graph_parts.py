@@ -230,15 +230,6 @@ def _in_series(frame, theta):
     return foreign.BilinearInterpolation((8, 8))([once, foreign.localization((12, 14, 3), name="second")(once)])
 
 
-def _reading_texts(frame, theta):
-    rectified = foreign.BilinearInterpolation((12, 14))([frame, theta])
-    return layers.Dense(5)(layers.Reshape((14, 36))(rectified))
-
-
-def _scaled(frame, theta):
-    return layers.Rescaling(2.0)(foreign.BilinearInterpolation((12, 14))([frame, theta]))
-
-
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
@@ -250,8 +241,6 @@ def _scaled(frame, theta):
             _in_series,
             "has several samplers, one after the other: .* reads what .* gives; one can be converted: save each",
         ),
-        (_reading_texts, r"float32 of shape .*; for a network that reads texts .* NAME\.recognizer\.keras"),
-        (_scaled, "is neither the rectified image.*; save the model with the sampler's own image as the output"),
         (styles.of_an_angle, r"is made by node '.*' \((Cos|Sin)\), which has no INT8 operator"),
         (styles.nearest, "reads the nearest pixel, and not between pixels"),
         (
@@ -274,8 +263,6 @@ def _scaled(frame, theta):
     ids=[
         "two samplers",
         "samplers in series",
-        "texts behind the sampler",
-        "scaled behind the sampler",
         "an angle",
         "nearest",
         "features",
@@ -316,8 +303,34 @@ def test_an_operation_without_an_integer_form_is_refused_before_the_sampler_is_m
         split_keras_graph(stn_with_trunk(trunk))
 
 
+BEHIND = {
+    "texts": (
+        lambda image: layers.Dense(5)(layers.Reshape((14, 36))(image)),
+        r"float32 of shape .*; for a network that reads texts .* NAME\.recognizer\.keras",
+    ),
+    "scaled": (
+        lambda image: layers.Rescaling(2.0)(image),
+        "is neither the rectified image.*; save the model with the sampler's own image as the output",
+    ),
+    "a layer of the recognizer": (
+        lambda image: styles.classes(ops.elu(image)),
+        r"\(Elu\) has no INT8 operator; replace it by leaky_relu",
+    ),
+}
+
+
+@pytest.mark.parametrize(("behind", "message"), BEHIND.values(), ids=BEHIND)
+def test_what_cannot_follow_the_sampler_is_refused_before_that_is_measured(monkeypatch, behind, message):
+    monkeypatch.setattr(SamplerProbe, "pose_map", lambda self: pytest.fail("it was measured"))
+    frame = keras.Input(SHAPE)
+    image = foreign.BilinearInterpolation(SIZE)([frame, foreign.localization(SHAPE)(frame)])
+    with pytest.raises(ModelFileError, match=message):
+        split_keras_graph(keras.Model(frame, behind(image), name="theirs"))
+
+
 ACTIVATIONS = {
     "prelu": lambda x: layers.PReLU(alpha_initializer="uniform")(layers.Conv2D(4, 3)(x)),
+    "prelu of a row": lambda x: layers.PReLU(alpha_initializer="uniform")(layers.Dense(8)(layers.Flatten()(x))),
     "gelu": lambda x: layers.Conv2D(4, 3, activation="gelu")(x),
     "gelu by tanh": lambda x: ops.gelu(layers.Conv2D(4, 3)(x), approximate=True),
 }

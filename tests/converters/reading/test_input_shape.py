@@ -8,12 +8,15 @@ import pytest
 from keras import layers
 
 from stn_rectify.converters.cli import main
+from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.networks.stn import read_stn
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.models import AffineGrid, BilinearSampler
+from stn_rectify.models.files import DENSE, RECOGNIZER
+from stn_rectify.models.network.keras_file import save_model
 from stn_rectify.runtime.errors import ModelFileError, UsageError
-from tests.converters.keras_models import smooth_frames
+from tests.converters.keras_models import save_frames, smooth_frames
 
 
 def any_size(sizes=(None, None, 3), grid=(24, 32)):
@@ -35,6 +38,39 @@ def test_a_model_for_any_size_takes_the_one_that_is_said(tmp_path, shape):
     found = parts.run(frames)
     np.testing.assert_allclose(found["theta"], theta, atol=1e-5)
     np.testing.assert_allclose(found["rectified"], rectified, atol=1e-5)
+
+
+def everywhere(frame):
+    """A dense network; its cells are of 16 pixels."""
+    for _ in range(4):
+        frame = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(frame)
+    return [layers.Conv2D(1, 1)(frame), layers.Conv2D(8, 1)(frame)]
+
+
+def letters(image):
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+    return layers.Dense(3, activation="softmax")(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "build"),
+    [("open.keras", DENSE, everywhere), ("open.recognizer.keras", RECOGNIZER, letters)],
+    ids=["dense", "recognizer"],
+)
+def test_a_network_of_another_kind_takes_it_too(tmp_path, name, kind, build):
+    frame, frames = keras.Input((None, None, 1)), save_frames(tmp_path, (64, 96, 1), 24)
+    model = keras.Model(frame, build(frame), name="open")
+    save_model(model, tmp_path / name, kind)
+    with pytest.raises(ModelFileError, match="say the size with --input-shape HxW"):
+        read_networks(tmp_path / name, ConversionOptions(frames))
+    (network,) = read_networks(tmp_path / name, ConversionOptions(frames, input_shape=(64, 96)))
+    seen = network.calibration.frames[:2]
+    assert seen.shape == (2, 64, 96, 1)
+    theirs = [np.asarray(output) for output in keras.tree.flatten(model(seen))]
+    if kind == DENSE:
+        theirs[0] = 1 / (1 + np.exp(-theirs[0]))
+    for given, output in zip(network.float_outputs(seen).values(), theirs, strict=True):
+        np.testing.assert_allclose(given, output, atol=1e-5)
 
 
 def test_a_model_of_one_size_keeps_it():

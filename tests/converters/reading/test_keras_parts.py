@@ -212,11 +212,11 @@ STRUCTURES = {
     ),
     "any size": (
         lambda: (lambda frame: keras.Model(frame, layers.Conv2D(2, 3)(frame)))(keras.Input((None, None, 1))),
-        r"its input is .* \[any, any, any, 1\].*: say the size with --input-shape HxW$",
+        r"its input is .* \[any, any, any, 1\].*: save it for one size, or .* say the size with --input-shape HxW$",
     ),
     "any size and channels": (
         lambda: (lambda frame: keras.Model(frame, layers.ReLU()(frame)))(keras.Input((8, 8, None))),
-        r"its input is .* \[any, 8, 8, any\].*: say the size with --input-shape HxWxC$",
+        r"its input is .* \[any, 8, 8, any\].*: save it for one size, or .* say the size with --input-shape HxWxC$",
     ),
 }
 

@@ -23,6 +23,7 @@ def virtual_pi(tmp_path: Path) -> VirtualPi:
             [sys.executable, PROGRAM, "ready", str(words[0])], capture_output=True, text=True, check=False
         )
         if ready.returncode:
+            assert ready.returncode == 1, ready.stderr  # 2: a command that it does not know
             pytest.skip(ready.stderr.strip().splitlines()[-1])
         command = [sys.executable, PROGRAM, *map(str, words)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)

@@ -22,7 +22,7 @@ def test_every_package_is_pinned_by_its_hash() -> None:
     assert len(names) == len(lines)
 
 
-@pytest.mark.parametrize("command", ["run", "vm"])
+@pytest.mark.parametrize("command", ["run", "count", "vm", "camera-faults", "power-cuts"])
 def test_what_is_missing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--folder", tmp_path, "ready", command], capture_output=True, text=True, check=False
@@ -30,7 +30,7 @@ def test_what_is_missing_is_said_in_one_line(command: str, tmp_path: Path) -> No
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("virtual_pi.py: error: ")
-    assert re.search(r"apt-get install|run \S+virtual_pi.py setup", line)
+    assert re.search(r"apt-get install|needs root|run \S+virtual_pi.py setup", line)
 
 
 def test_help_names_every_command() -> None:

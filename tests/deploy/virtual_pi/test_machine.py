@@ -13,11 +13,17 @@ pytestmark = [pytest.mark.virtual_pi, pytest.mark.slow]
 
 
 def test_a_camera_is_seen_without_systemd(virtual_pi: VirtualPi) -> None:
-    line = "modprobe vivid n_devs=1 node_types=0x1; sleep 1; stn-rectify --camera 0 --frames 3 --model fast --jsonl -"
+    """By this checkout: the program in the image is as old as its setup."""
+    line = (
+        "modprobe vivid n_devs=1 node_types=0x1; sleep 1; export PYTHONPATH=/mnt/checkout/.typecheck; "
+        "stn-rectify --camera 0 --frames 3 --model fast --jsonl - && "
+        "/opt/stn-rectify/bin/python -c 'import stn_rectify.runtime; print(stn_rectify.runtime.__file__)' >&2"
+    )
     done = virtual_pi("vm", line, timeout=600)
     results = [json.loads(text) for text in done.stdout.splitlines()]
     assert len(results) == 3
     assert "640x480 YUYV" in done.stderr
+    assert "/mnt/checkout/" in done.stderr
 
 
 def test_the_status_of_a_command_comes_back(virtual_pi: VirtualPi) -> None:

@@ -22,9 +22,9 @@ from stn_rectify.runtime.command.doctor import (
     python_check,
     throttling_check,
 )
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.process.board import Throttling
 from stn_rectify.runtime.process.installation import pip_command
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 
 WEBCAM = CameraInfo("/dev/video0", "HD Webcam", "uvcvideo", {"MJPG": ("640x480",)})
 

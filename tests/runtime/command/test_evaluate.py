@@ -18,9 +18,9 @@ import pytest
 from stn_rectify.runtime import Rectifier
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.evaluation import search
 from stn_rectify.runtime.images.reading import read_image
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from tests.runtime.conftest import ModelFactory
 
 SIZE = (320, 240)

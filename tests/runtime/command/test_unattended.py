@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from tests.faults.injected import small_disk
 from tests.runtime.sinks.test_video import write_noise
 from tests.runtime.sources.stream_server import StreamServer, stream_server
 from tests.waiting import DEADLINE_S, wait_for, wait_until_it_waits
@@ -153,17 +154,10 @@ def test_the_reader_of_a_shells_pipe_has_what_it_wanted(tmp_path: Path, server: 
 # A disk
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of its own, of 40 MB; needs root."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", disk], check=False).returncode:
-        pytest.skip("nothing may be mounted here")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+@pytest.fixture(name="small_disk")
+def mounted_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path) as disk:
+        yield disk
 
 
 def fill(disk: Path, *, free_bytes: int = 0) -> Path:

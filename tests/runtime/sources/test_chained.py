@@ -1,4 +1,4 @@
-"""Several sources, one after the other: their frames are numbered on, their counts add up, an end is an end."""
+"""Several sources, one after the other: each is numbered as it is alone, counts add up, an end is an end."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -24,7 +23,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import CapturedFrame, CornerSmoother, FrameSource, MissRule, Pipeline, Rectifier
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.web import SavingSwitch, WebView
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -214,40 +213,3 @@ def run(start_run: StartRun) -> Iterator[Any]:
     with start_run() as started:
         started.wait_for(lambda state: state["stats"]["frames"] > 0)
         yield started
-
-
-@dataclass(frozen=True)
-class Files:
-    """A certificate and its private key."""
-
-    cert: Path
-    key: Path
-
-    @property
-    def options(self) -> dict[str, Path]:
-        return {"tls_cert": self.cert, "tls_key": self.key}
-
-
-def openssl(*words: object) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-MakeFiles = Callable[..., Files]
-
-
-@pytest.fixture(scope="session")
-def make_files(tmp_path_factory: pytest.TempPathFactory) -> MakeFiles:
-    """A certificate for localhost and 127.0.0.1, signed by itself or by another one, and its key."""
-
-    def make(*, name: str = "localhost", days: int = 90, by: Files | None = None, extension: str = "") -> Files:
-        folder = tmp_path_factory.mktemp("tls")
-        files = Files(folder / "cert.pem", folder / "key.pem")
-        openssl(
-            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-days", days, "-subj", f"/CN={name}", "-keyout", files.key, "-out", files.cert),
-            *("-addext", extension or "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *(() if by is None else ("-CA", by.cert, "-CAkey", by.key)),
-        )
-        return files
-
-    return make

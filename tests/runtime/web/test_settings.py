@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import FrameView, ImageSource, MissRule, Pipeline, Rectifier, UsageError
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.web import WebView
 
 

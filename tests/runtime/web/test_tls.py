@@ -18,7 +18,7 @@ from stn_rectify.runtime import StnRectifyError, UsageError
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.web import certificate as certificates
 from stn_rectify.runtime.web.certificate import ServerCertificate
-from tests.runtime.web.conftest import Files, MakeFiles, openssl
+from tests.runtime.certificates import Files, MakeFiles, openssl
 from tests.waiting import DEADLINE_S, wait_for
 
 TOKEN = "correct-horse"

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.converters.report.comparisons.frame_points import frame_points, outline, pixel_centres
+from stn_rectify.converters.report.comparisons.frame_points import frame_points, outline
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import kept_share
-from stn_rectify.runtime.geometry import UNIT_CORNERS, corners_to_homography, homography_to_theta, identity_theta
+from stn_rectify.runtime.geometry import (
+    UNIT_CORNERS,
+    corners_to_homography,
+    homography_to_theta,
+    identity_theta,
+    pixel_centres,
+)
 
 
 @pytest.mark.parametrize("transform", ["affine", "projective", "tps"])
@@ -19,7 +25,7 @@ def test_the_identity_shows_the_whole_frame(transform):
 
 
 def test_pixel_centres_of_the_identity_are_the_frames_pixels():
-    points = frame_points(identity_theta("projective"), "projective", (3, 4), pixel_centres(3, 4))
+    points = frame_points(identity_theta("projective"), "projective", (3, 4), pixel_centres(4, 3))
     np.testing.assert_allclose(points, [[x, y] for y in range(3) for x in range(4)], atol=1e-12)
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import http.server
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from stn_rectify.runtime import Pipeline, Rectifier, open_source
 from stn_rectify.runtime.command.cli import main
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.web import WebView
+from tests.runtime.certificates import MakeFiles
 
 pytest.importorskip("aiohttp", reason="the extra web is not installed")
 
@@ -65,13 +64,10 @@ def test_a_run_that_is_not_well(rectifier: Rectifier, capsys: pytest.CaptureFixt
         assert capsys.readouterr().out == "all frames are done\n"
 
 
-def test_under_tls(rectifier: Rectifier, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    both = tmp_path / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    names = ["-subj", "/CN=pi.local", "-addext", "subjectAltName=DNS:pi.local", "-days", "90"]
-    subprocess.run([*command, *names, "-keyout", both, "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
-    both.write_bytes(both.read_bytes() + (tmp_path / "cert.pem").read_bytes())
-    with view(rectifier, tls_cert=both) as opened:
+def test_under_tls(rectifier: Rectifier, capsys: pytest.CaptureFixture[str], make_files: MakeFiles) -> None:
+    """The certificate has the name by which others know this machine."""
+    files = make_files(name="pi.local", extension="subjectAltName=DNS:pi.local")
+    with view(rectifier, **files.options) as opened:
         for address in (opened.url, port_of(opened)):
             assert main(["health", address]) == 0
             assert capsys.readouterr().out == "ok\n"

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.sources.stream_server import StreamServer, stream_server
-from tests.waiting import wait_for
+from tests.waiting import DEADLINE_S, wait_for
 
 DATA = Path(__file__).parents[4] / "runtime" / "data"
 COMMAND = [sys.executable, "-m", "stn_rectify.runtime.command.cli"]
@@ -95,6 +96,25 @@ def test_a_results_file_that_was_moved_away_is_made_anew_and_no_line_is_lost(tmp
         frames = [line["frame"] for line in [*lines, *run.results()]]
         assert frames == sorted(set(frames))
         assert len(moved.read_text().splitlines()) == len(lines), "the old file grew after the reload"
+
+
+def test_a_reload_before_the_stream_is_open_waits_for_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, open(tmp_path / "said", "wb") as said:
+        words = ["--video", f"http://127.0.0.1:{server.getsockname()[1]}/camera", "--model", "fast"]
+        process = subprocess.Popen([*COMMAND, *words], stderr=said, start_new_session=True)
+        try:
+            server.settimeout(DEADLINE_S)
+            connection, _ = server.accept()
+            with connection:
+                os.kill(process.pid, signal.SIGHUP)
+                with pytest.raises(subprocess.TimeoutExpired):  # it still waits for an answer
+                    process.wait(2)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(DEADLINE_S) == 130
+        finally:
+            process.kill()
+            process.wait()
+    assert "Traceback" not in (tmp_path / "said").read_text()
 
 
 def test_a_model_that_took_the_others_place_is_taken_up(tmp_path: Path) -> None:

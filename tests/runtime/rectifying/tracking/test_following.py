@@ -23,8 +23,8 @@ from stn_rectify.runtime import (
     Rectifier,
     TargetTracker,
 )
-from stn_rectify.runtime.command.options.source import DEMO_IMAGE
 from stn_rectify.runtime.geometry import corner_error
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 
 FRAME_S = 1 / 30
 SIZE = (480, 360)
