@@ -209,12 +209,15 @@ def test_bad_background_folders_are_named(photographs: Path, prepare: Callable[[
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [{"seed": -1}, {"frame_size": (320, 20)}, {"empty_fraction": 1.5}],
-    ids=["seed", "frame size", "empty fraction"],
+    ("arguments", "message"),
+    [
+        pytest.param({"seed": -1}, "seed -1: expected 0 or more", id="seed"),
+        pytest.param({"frame_size": (320, 20)}, r"\(320, 20\), .*expected sides of 64 pixels or more", id="frame size"),
+        pytest.param({"empty_fraction": 1.5}, "empty fraction 1.5: .*a fraction from 0 to 1", id="empty fraction"),
+    ],
 )
-def test_arguments_out_of_range_are_refused(arguments: dict[str, object]):
-    with pytest.raises(DataError, match="expected a seed"):
+def test_arguments_out_of_range_are_refused(arguments: dict[str, object], message: str):
+    with pytest.raises(DataError, match=message):
         FrameSynthesiser(**arguments)
 
 

@@ -23,7 +23,8 @@ COMMAND_LINES = (
     "--known-distance 2 --min-label-length 4 --label-format [A-Z]+ --no-lookalikes --label-map a.txt "
     "--top-k 3 --beam-width 2 --every 3 --recognize-when steady --vote 5 --jsonl - --show --frames 5 --save out "
     "--save-every 2 --save-interval 1 --save-format jpg --save-limit 2G --mqtt mqtt://me@host/topic --mqtt-interval 1 "
-    "--mqtt-discovery off --no-mqtt-pictures --mqtt-picture-interval 5 --serve 8080 --token secret --serve-models fast",
+    "--mqtt-discovery off --no-mqtt-pictures --mqtt-picture-interval 5 --serve 8080 --token secret --serve-models fast "
+    "--tls-cert c.pem --tls-key k.pem",
     "--video a.mp4",
     "--camera 0",
     "--demo",
