@@ -114,7 +114,7 @@ def test_under_tls_the_page_signs_in_and_is_live(
 def test_the_command_shows_a_video(started: Callable[..., Any], open_page: OpenPage, tmp_path: Path) -> None:
     sample = cv2.resize(cv2.imread(str(DEMO_IMAGE)), (160, 120))
     writer = cv2.VideoWriter(str(tmp_path / "moves.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (160, 120))
-    for index in range(2500):
+    for index in range(10_000):  # more than the run sees before a browser is there
         writer.write(np.roll(sample, index // 25, axis=1))
     writer.release()
     program = started("--video", tmp_path / "moves.avi", "--model", "fast", "--serve", 0)
