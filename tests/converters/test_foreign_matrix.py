@@ -58,8 +58,8 @@ class Row:
     least: float = 0.97
 
 
-#: Deep localization networks with random weights: INT8 takes 0.27 to 0.42 of how their poses vary. On noise, of which they
-#: were calibrated with little, it is up to 0.7 px beside the model, and not the same with each interpreter.
+#: Deep localization networks with random weights: INT8 takes 0.27 to 0.42 of how their poses vary. On noise, of which
+#: they were calibrated with little, it is up to 0.7 px beside the model, and not the same with each interpreter.
 UNTRAINED = "INT8 moves the corners"
 
 MATRIX = {
