@@ -1,4 +1,4 @@
-"""Fits measured places of many poses: a matrix that is a linear function of θ, affine or projective."""
+"""Fits measured places of many poses, as linear functions of θ: a matrix, a spline, or each place by itself."""
 
 from __future__ import annotations
 
@@ -95,18 +95,13 @@ def fit_projective(thetas: Array, places: Places, start: FloatArray, spread: Flo
     Returns:
         The fit; None if there are too few places.
     """
-    rng = np.random.default_rng(2)
     (rows, columns), (height, width) = places.x.shape[1:], places.size
-    chosen = [
-        (np.full(len(at), pose), *at.T)
-        for pose, inside in enumerate(places.inside & _unmirrored(places))
-        for at in (rng.permutation(np.argwhere(inside))[:_PIXELS_OF_A_POSE],)
-    ]
-    pose, i, j = np.concatenate(chosen, axis=1)
+    pose, i, j = _drawn_pixels(places, np.random.default_rng(2))
     unknowns = 9 * (len(start) + 1)
     if len(pose) < 2 * unknowns:
         return None
-    factors = np.c_[(thetas[pose] - start) / np.where(spread > 0, spread, 1), np.ones(len(pose))]
+    steps = _steps(spread)
+    factors = _factors(thetas[pose], start, steps)
     pixels = np.c_[j / columns, i / rows, np.ones(len(pose))]
     x, y = places.x[pose, i, j] / width, places.y[pose, i, j] / height
     products = (pixels[:, :, None] * factors[:, None, :]).reshape(len(pose), -1)  # of one row of M
@@ -128,7 +123,7 @@ def fit_projective(thetas: Array, places: Places, start: FloatArray, spread: Flo
     # Back from shares of the images and of the spread to pixels and θ.
     solution = solution * np.array([width, height, 1.0])[:, None, None]
     solution = solution / np.array([columns, rows, 1.0])[:, None]
-    K = solution[..., :-1].reshape(9, -1) / np.where(spread > 0, spread, 1)
+    K = solution[..., :-1].reshape(9, -1) / steps
     k = solution[..., -1].reshape(9) - K @ start
     return MatrixFit(K, k, float(distance[kept].max()))
 
@@ -147,17 +142,11 @@ def fit_spline(thetas: Array, places: Places, start: FloatArray, spread: FloatAr
     Returns:
         The fit; None if there are too few places.
     """
-    rng = np.random.default_rng(3)
     rows, columns = places.x.shape[1:]
     basis = spline_basis(pixel_centres(columns, rows)).reshape(rows, columns, -1)
-    inside = places.inside & _unmirrored(places)
-    chosen = [
-        (np.full(len(at), pose), *at.T)
-        for pose in range(len(thetas))
-        for at in (rng.permutation(np.argwhere(inside[pose]))[:_PIXELS_OF_A_POSE],)
-    ]
-    pose, i, j = np.concatenate(chosen, axis=1)
-    factors = np.c_[(thetas[pose] - start) / np.where(spread > 0, spread, 1), np.ones(len(pose))]
+    pose, i, j = _drawn_pixels(places, np.random.default_rng(3))
+    steps = _steps(spread)
+    factors = _factors(thetas[pose], start, steps)
     products = (basis[i, j][:, :, None] * factors[:, None, :]).reshape(len(pose), -1)
     if len(pose) < 2 * products.shape[1]:
         return None
@@ -165,7 +154,7 @@ def fit_spline(thetas: Array, places: Places, start: FloatArray, spread: FloatAr
     solution, *_ = np.linalg.lstsq(products, read, rcond=None)
     residual = float(np.abs(products @ solution - read).max())
     solution = solution.reshape(len(CONTROL_POINTS), -1, 2).transpose(0, 2, 1)  # point, axis, factor
-    K = (solution[..., :-1] / np.where(spread > 0, spread, 1)).reshape(-1, len(start))
+    K = (solution[..., :-1] / steps).reshape(-1, len(start))
     k = solution[..., -1].ravel() - K @ start
     return MatrixFit(K, k, residual)
 
@@ -184,8 +173,8 @@ def fit_grid(thetas: Array, places: Places, start: FloatArray, spread: FloatArra
         elsewhere than a linear function says.
     """
     rows, columns = places.x.shape[1:]
-    steps = np.where(spread > 0, spread, 1)
-    factors = np.c_[(thetas - start) / steps, np.ones(len(thetas))]
+    steps = _steps(spread)
+    factors = _factors(thetas, start, steps)
     count = factors.shape[1]
     inside = places.inside & _unmirrored(places)
     grid = np.full((rows, columns, 2, count), np.nan)
@@ -208,6 +197,26 @@ def fit_grid(thetas: Array, places: Places, start: FloatArray, spread: FloatArra
     grid[..., :-1] /= steps
     grid[..., -1] -= grid[..., :-1] @ start
     return grid
+
+
+def _drawn_pixels(places: Places, rng: np.random.Generator) -> Array:
+    """Some pixels of each pose that show the inside of the frame, unmirrored: pose, row and column, [3, M]."""
+    chosen = [
+        (np.full(len(at), pose), *at.T)
+        for pose, inside in enumerate(places.inside & _unmirrored(places))
+        for at in (rng.permutation(np.argwhere(inside))[:_PIXELS_OF_A_POSE],)
+    ]
+    return np.concatenate(chosen, axis=1)
+
+
+def _steps(spread: FloatArray) -> FloatArray:
+    """``spread``, 1 for numbers that move nothing."""
+    return np.where(spread > 0, spread, 1)
+
+
+def _factors(thetas: Array, start: FloatArray, steps: FloatArray) -> FloatArray:
+    """What a linear function of θ is a sum of: θ about ``start``, in ``steps``, and 1; [M, n + 1]."""
+    return np.c_[(thetas - start) / steps, np.ones(len(thetas))]
 
 
 def _unmirrored(places: Places) -> npt.NDArray[np.bool_]:

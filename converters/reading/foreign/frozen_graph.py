@@ -77,7 +77,8 @@ class FrozenGraph:
     @property
     def operations(self) -> Sequence[Any]:
         """All operations, in the order in which they were added."""
-        return self._frozen.graph.get_operations()  # type: ignore[no-any-return]
+        found: Sequence[Any] = self._frozen.graph.get_operations()
+        return found
 
     def shape(self, tensor: Any) -> tuple[int | None, ...] | None:
         """The shape of a tensor for one frame; None where not even its rank is known."""

@@ -59,9 +59,8 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
     _refuse_series(graph, reads)
     _refuse_features(graph, [read.image for read in reads])
     thetas = _thetas(graph, [read.places for read in reads])
-    rectified = _rectified(graph, [read.pixels for read in reads], thetas[0])
-    height, width = graph.shape(rectified)[1:3]  # type: ignore[index]
-    return SamplerSite(tuple(thetas), rectified, (int(height or 0), int(width or 0)))
+    rectified, size = _rectified(graph, [read.pixels for read in reads], thetas[0])
+    return SamplerSite(tuple(thetas), rectified, size)
 
 
 @dataclass(frozen=True)
@@ -128,19 +127,20 @@ def _is_row(graph: FrozenGraph, tensor: Any) -> bool:
     return tensor.dtype.is_floating and _FEWEST <= shape[1] <= _MOST
 
 
-def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> Any:
-    """The first image through which all goes that the outputs know of the pixels read, and of θ with them."""
+def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> tuple[Any, tuple[int, int]]:
+    """The first image through which all goes that the outputs know of the pixels read and of θ, and its h and w."""
     channels = graph.frame.shape[3]
     outputs = [t for t in graph.outputs if any(graph.depends([t], pixel) for pixel in pixels)]
     for image in graph.of_frame:
         shape = graph.shape(image)
-        if shape is None or len(shape) != 4 or None in shape[1:] or shape[3] != channels:
+        if shape is None or len(shape) != 4 or shape[3] != channels:
             continue
-        if not any(graph.depends([image], pixel) for pixel in pixels):
+        _, height, width, _ = shape
+        if height is None or width is None or not any(graph.depends([image], pixel) for pixel in pixels):
             continue
         others = [source for source in (*pixels, theta) if source is not image]
         if not any(graph.depends(outputs, source, not_through=image) for source in others):
-            return image
+            return image, (height, width)
     raise ModelFileError(
         f"{graph.name}: {described(pixels[0])} samples, but what comes of it is at no point an image of {channels} "
         "channels and fixed size that all that follows is made from; save the model with the rectified image as an "
