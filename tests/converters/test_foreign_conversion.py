@@ -25,11 +25,12 @@ from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
-from tests.converters import foreign_layers
+from tests.converters.foreign_models import layers as foreign
+from tests.converters.foreign_models.keras_2 import save_keras_2_model
 from tests.converters.keras_models import save_frames, smooth_frames, stn_with_trunk
 
 SHAPE, SIZE = (28, 32, 3), (12, 14)
-FILE = Path(foreign_layers.__file__)
+FILE = Path(foreign.__file__)
 
 
 def classifier(make_sampled):
@@ -41,11 +42,11 @@ def classifier(make_sampled):
 
 
 def with_theta(frame):
-    return foreign_layers.BilinearInterpolation(SIZE)([frame, foreign_layers.localization(SHAPE)(frame)])
+    return foreign.BilinearInterpolation(SIZE)([frame, foreign.localization(SHAPE)(frame)])
 
 
 def holding_its_network(frame):
-    return foreign_layers.SpatialTransformer(foreign_layers.localization(SHAPE), SIZE)(frame)
+    return foreign.SpatialTransformer(foreign.localization(SHAPE), SIZE)(frame)
 
 
 def options(frames, **more):
@@ -101,8 +102,8 @@ def test_without_its_code_a_file_is_refused_with_what_to_type(tmp_path, name):
 
 
 def test_a_border_is_accepted_by_an_option_alone(tmp_path):
-    theta = foreign_layers.localization(SHAPE)
-    model = classifier(lambda f: foreign_layers.BilinearInterpolation(SIZE, "W", "mirrored")([f, theta(f)]))
+    theta = foreign.localization(SHAPE)
+    model = classifier(lambda f: foreign.BilinearInterpolation(SIZE, "W", "mirrored")([f, theta(f)]))
     model.export(tmp_path / "mirrored", verbose=False)
     with pytest.raises(ModelFileError, match="--accept-border"):
         read_stn(tmp_path / "mirrored", options(tmp_path))
@@ -110,29 +111,11 @@ def test_a_border_is_accepted_by_an_option_alone(tmp_path):
     assert "% of the pixels differ" in parts.convention.notes[0]
 
 
-_KERAS_2 = """
-import os, sys
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
-import tf_keras
-sys.modules["keras"] = tf_keras
-from tests.converters.foreign_layers import interpolate, lattice
-from tf_keras import layers
-tf_keras.utils.set_random_seed(1)
-frame = tf_keras.Input((28, 32, 3))
-seen = layers.Conv2D(8, 3, strides=4, activation="relu")(frame)
-theta = layers.Dense(6, kernel_initializer=tf_keras.initializers.RandomNormal(0, 0.03, 4))(layers.Flatten()(seen))
-theta = theta + [0.8, 0.05, 0.02, -0.04, 0.7, -0.03]
-x, y = lattice(theta, (12, 14), "W", "xy", 28.0, 32.0)  # plain operations: each is a layer of Keras 2, of no other
-tf_keras.Model(frame, interpolate(frame, x, y, (12, 14), "border")).save(sys.argv[1])
-"""
-
-
 @pytest.mark.slow
 def test_a_file_that_only_keras_2_can_load_is_read_by_it(tmp_path):
     pytest.importorskip("tf_keras", reason="the extra legacy is not installed")
-    root = Path(__file__).parents[2]
     file = tmp_path / "ops.h5"
-    subprocess.run([sys.executable, "-c", _KERAS_2, str(file)], cwd=root, check=True, capture_output=True)
+    save_keras_2_model(file)
     parts = read_stn(file, options(tmp_path))
     assert (parts.padding, parts.convention.padding, parts.kernel.shape[1]) == ("border", "border", 6)
     assert np.std(parts.run(smooth_frames(SHAPE, 4) / np.float32(255))["theta"], axis=0).max() > 0.005

@@ -19,13 +19,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.converters import foreign_layers
-from tests.converters import foreign_styles as styles
 from tests.converters.conversion_commands import manifest, start_command
+from tests.converters.foreign_models import layers as foreign
+from tests.converters.foreign_models import styles
+from tests.converters.foreign_models.keras_2 import save_keras_2_model
 from tests.converters.keras_models import smooth_frames
 
 SHAPE, SQUARE, SMALL = styles.SHAPE, (32, 32, 3), (16, 16, 3)
-ROOT = Path(__file__).parents[2]
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 NORMALISED = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION
@@ -193,26 +193,6 @@ for name in names:
 np.savez(f"{folder}/answers.npz", **answers)
 """
 
-_KERAS_2 = """
-import os, sys
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
-import numpy as np
-import tf_keras
-sys.modules["keras"] = tf_keras
-from tests.converters.foreign_layers import interpolate, lattice
-from tf_keras import layers
-tf_keras.utils.set_random_seed(1)
-frame = tf_keras.Input((28, 32, 3))
-seen = layers.Conv2D(8, 3, strides=4, activation="relu")(frame)
-theta = layers.Dense(6, kernel_initializer=tf_keras.initializers.RandomNormal(0, 0.03, 4))(layers.Flatten()(seen))
-theta = theta + [0.8, 0.05, 0.02, -0.04, 0.7, -0.03]
-x, y = lattice(theta, (12, 14), "W", "xy", 28.0, 32.0)  # plain operations: each is a layer of Keras 2, of no other
-model = tf_keras.Model(frame, interpolate(frame, x, y, (12, 14), "border"))
-model.save(sys.argv[1])
-kinds = np.load(sys.argv[2])
-np.savez(sys.argv[3], **{k: 255 * model.predict(f[..., ::-1] / np.float32(255))[..., ::-1] for k, f in kinds.items()})
-"""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -254,15 +234,14 @@ def converted(folder: Path) -> Batch:
     for name in ("subclass", "keras-2"):
         np.savez(out / f"{name}.frames.npz", **kinds)
     keras.utils.set_random_seed(1)
-    subclass = styles.foreign.ConvStn(styles.SIZE)
+    subclass = foreign.ConvStn(styles.SIZE)
     subclass(given(kinds["natural"], OTHERS))
     subclass.export(models / "subclass", verbose=False)
     truth["subclass"] = {kind: of_model(subclass, Row(None), seen) for kind, seen in kinds.items()}
     if importlib.util.find_spec("tf_keras"):
-        words = [models / "keras-2.h5", out / "keras-2.frames.npz", folder / "keras-2.npz"]
-        subprocess.run([sys.executable, "-c", _KERAS_2, *map(str, words)], cwd=ROOT, check=True, capture_output=True)
+        save_keras_2_model(models / "keras-2.h5", out / "keras-2.frames.npz", folder / "keras-2.npz")
         truth["keras-2"] = dict(np.load(folder / "keras-2.npz"))
-    options = ["--custom-objects", foreign_layers.__file__, "--no-latency", "--jobs", 2]
+    options = ["--custom-objects", foreign.__file__, "--no-latency", "--jobs", 2]
     process = start_command(folder, "models", "--out", "out", "--calibration", "frames", *options)
     _, errors = process.communicate()
     records = manifest(out)

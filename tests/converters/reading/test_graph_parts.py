@@ -14,9 +14,9 @@ from stn_rectify.converters.report.comparisons.float_sampling import near_the_cu
 from stn_rectify.models import AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
 from stn_rectify.runtime.errors import DataError, ModelFileError
 from stn_rectify.runtime.geometry import THETA_SIZE
-from tests.converters import foreign_layers as foreign
-from tests.converters import foreign_styles as styles
-from tests.converters.foreign_styles import SHAPE, SIZE
+from tests.converters.foreign_models import layers as foreign
+from tests.converters.foreign_models import styles
+from tests.converters.foreign_models.styles import SHAPE, SIZE
 from tests.converters.keras_models import save_model, save_recognizing_model, smooth_frames, stn_with_trunk
 from tests.slow_tests import quick_ones
 

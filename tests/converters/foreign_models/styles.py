@@ -1,6 +1,6 @@
 """Spatial transformers in the styles of many repositories: frame → what their model puts out.
 
-Rebuilt in our own words and layers (`foreign_layers`), small, and with a θ that moves from frame to frame.
+Rebuilt in our own words and layers (`layers`), small, and with a θ that moves from frame to frame.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from stn_rectify.models import AffineGrid, BilinearSampler
-from tests.converters import foreign_layers as foreign
+from tests.converters.foreign_models import layers as foreign
 
 SHAPE, SIZE = (28, 32, 3), (12, 14)
 

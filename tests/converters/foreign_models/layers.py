@@ -9,9 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-REACHES = ("W - 1", "W", "W - 2", "half")
-BORDERS = ("cut", "zeros", "border", "truncated", "mirrored", "held at W - 2")
-
 
 def lattice(theta, size, reach, order, height, width):
     """Coordinates x and y [B, h·w] of θ [B, 6] or [B, 2, 3] on a lattice from -1 to 1."""
@@ -46,17 +43,13 @@ def interpolate(image, x, y, size, border):
         y = (height - 1.0) - tf.abs(tf.math.floormod(y, 2 * (height - 1.0)) - (height - 1.0))
     rounded = (lambda t: t) if border == "truncated" else tf.floor
     x0, y0 = tf.cast(rounded(x), tf.int32), tf.cast(rounded(y), tf.int32)
-    x1, y1 = x0 + 1, y0 + 1
+    x0, x1, y0, y1 = (
+        tf.clip_by_value(n, 0, last - 1) for n, last in ((x0, width), (x0 + 1, width), (y0, height), (y0 + 1, height))
+    )
     if border in ("border", "zeros", "mirrored", "held at W - 2"):
         fx, fy = x - tf.floor(x), y - tf.floor(y)
-        x0, x1, y0, y1 = (
-            tf.clip_by_value(n, 0, last - 1) for n, last in ((x0, width), (x1, width), (y0, height), (y1, height))
-        )
         weights = (1 - fx) * (1 - fy), (1 - fx) * fy, fx * (1 - fy), fx * fy
     else:  # weights of the clipped places: zero where both are the same
-        x0, x1, y0, y1 = (
-            tf.clip_by_value(n, 0, last - 1) for n, last in ((x0, width), (x1, width), (y0, height), (y1, height))
-        )
         left, right, top, bottom = (tf.cast(n, tf.float32) for n in (x0, x1, y0, y1))
         weights = (right - x) * (bottom - y), (right - x) * (y - top), (x - left) * (bottom - y), (x - left) * (y - top)
     flat = tf.reshape(image, [-1, channels])
@@ -66,20 +59,31 @@ def interpolate(image, x, y, size, border):
     return tf.reshape(total, (-1, *size, channels))
 
 
-class BilinearInterpolation(keras.layers.Layer):
+class LayerOfSize(keras.layers.Layer):
+    """What the layers below have in common: the size of the image that they make of one, or of ``[image, …]``."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.output_size}
+
+    def compute_output_shape(self, shapes):
+        image = shapes[0] if isinstance(shapes[0], list | tuple) else shapes
+        return (image[0], *self.output_size, image[3])
+
+
+class BilinearInterpolation(LayerOfSize):
     """The layer ``([image, theta])`` of many repositories."""
 
     def __init__(self, output_size, reach="W - 1", border="cut", order="xy", **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = tuple(output_size)
+        super().__init__(output_size, **kwargs)
         self.reach, self.border, self.order = reach, border, order
 
     def get_config(self):
-        own = {"output_size": self.output_size, "reach": self.reach, "border": self.border, "order": self.order}
+        own = {"reach": self.reach, "border": self.border, "order": self.order}
         return {**super().get_config(), **own}
-
-    def compute_output_shape(self, shapes):
-        return (shapes[0][0], *self.output_size, shapes[0][3])
 
     def call(self, inputs):
         image, theta = inputs
@@ -88,24 +92,19 @@ class BilinearInterpolation(keras.layers.Layer):
         return interpolate(image, x, y, self.output_size, self.border)
 
 
-class SpatialTransformer(keras.layers.Layer):
+class SpatialTransformer(LayerOfSize):
     """A layer that holds its localization network."""
 
     def __init__(self, localization, output_size, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(output_size, **kwargs)
         self.localization = localization
-        self.output_size = tuple(output_size)
 
     def get_config(self):
-        localization = keras.saving.serialize_keras_object(self.localization)
-        return {**super().get_config(), "localization": localization, "output_size": self.output_size}
+        return {**super().get_config(), "localization": keras.saving.serialize_keras_object(self.localization)}
 
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config.pop("localization")), **config)
-
-    def compute_output_shape(self, shape):
-        return (shape[0], *self.output_size, shape[3])
 
     def call(self, image):
         theta = self.localization(image)
@@ -113,15 +112,8 @@ class SpatialTransformer(keras.layers.Layer):
         return interpolate(image, x, y, self.output_size, "cut")
 
 
-class OwnLocalization(keras.layers.Layer):
+class OwnLocalization(LayerOfSize):
     """A layer that makes its localization layers in ``build``, and the weights of θ by ``add_weight``."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = tuple(output_size)
-
-    def get_config(self):
-        return {**super().get_config(), "output_size": self.output_size}
 
     def build(self, shape):
         self.conv = keras.layers.Conv2D(8, 5, strides=3, activation="relu", kernel_initializer="he_uniform")
@@ -133,9 +125,6 @@ class OwnLocalization(keras.layers.Layer):
         bias = keras.initializers.Constant(np.array([0.8, 0.05, 0.02, -0.04, 0.7, -0.03]))
         self.bias = self.add_weight(shape=(6,), initializer=bias, name="theta_bias")
 
-    def compute_output_shape(self, shape):
-        return (shape[0], *self.output_size, shape[3])
-
     def call(self, image):
         features = tf.reshape(self.conv(image), (-1, self.kernel.shape[0]))
         theta = tf.matmul(features, self.kernel) + self.bias
@@ -143,20 +132,15 @@ class OwnLocalization(keras.layers.Layer):
         return interpolate(image, x, y, self.output_size, "border")
 
 
-class ThinPlateSpline(keras.layers.Layer):
+class ThinPlateSpline(LayerOfSize):
     """A grid bent by how far control points are from where they rest, called with ``([image, shifts])``."""
 
     def __init__(self, output_size, points=(3, 3), border="border", reach=0.9, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size, self.points = tuple(output_size), tuple(points)
-        self.border, self.reach = border, reach
+        super().__init__(output_size, **kwargs)
+        self.points, self.border, self.reach = tuple(points), border, reach
 
     def get_config(self):
-        own = {"output_size": self.output_size, "points": self.points, "border": self.border, "reach": self.reach}
-        return {**super().get_config(), **own}
-
-    def compute_output_shape(self, shapes):
-        return (shapes[0][0], *self.output_size, shapes[0][3])
+        return {**super().get_config(), "points": self.points, "border": self.border, "reach": self.reach}
 
     def basis(self):
         """What each control point does to each pixel, [h·w, points], and where the points rest, [points, 2]."""
@@ -187,21 +171,11 @@ class ThinPlateSpline(keras.layers.Layer):
         return interpolate(image, x, y, self.output_size, self.border)
 
 
-class TriangleSampler(keras.layers.Layer):
+class TriangleSampler(LayerOfSize):
     """The sum over all pixels of the paper, weights max(0, 1 - |x - m|): products of matrices, no gather.
 
     As in attention models, the image is cut out along the axes: scale and shift for each.
     """
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = tuple(output_size)
-
-    def get_config(self):
-        return {**super().get_config(), "output_size": self.output_size}
-
-    def compute_output_shape(self, shapes):
-        return (shapes[0][0], *self.output_size, shapes[0][3])
 
     def call(self, inputs):
         image, theta = inputs  # scale and shift of x, of y
@@ -213,18 +187,8 @@ class TriangleSampler(keras.layers.Layer):
         return tf.einsum("bih,bhwc,bjw->bijc", weights[0], image, weights[1])
 
 
-class ImagePart(keras.layers.Layer):
+class ImagePart(LayerOfSize):
     """A part along the axes by TensorFlow's own operation, called with ``([image, boxes])``: y, x, y, x of corners."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = tuple(output_size)
-
-    def get_config(self):
-        return {**super().get_config(), "output_size": self.output_size}
-
-    def compute_output_shape(self, shapes):
-        return (shapes[0][0], *self.output_size, shapes[0][3])
 
     def call(self, inputs):
         image, boxes = inputs
@@ -253,15 +217,8 @@ class BilinearSampler(keras.layers.Layer):
         return total
 
 
-class AffineGrid(keras.layers.Layer):
+class AffineGrid(LayerOfSize):
     """A grid of centres of pixels, [B, h, w, 2] from -1 to 1, of θ [B, 6] by ``einsum``."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = tuple(output_size)
-
-    def get_config(self):
-        return {**super().get_config(), "output_size": self.output_size}
 
     def compute_output_shape(self, shape):
         return (shape[0], *self.output_size, 2)
