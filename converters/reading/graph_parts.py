@@ -245,9 +245,8 @@ class _GraphReader:
             if any(output is tensor for tensor in (*site.thetas, rectified, *score.values(), *class_scores.values())):
                 continue
             follows = graph.depends([output], rectified)
-            # How many numbers a frame has; 0: not a row of float32 numbers.
-            shape = graph.shape(output) or ()
-            size = (shape[1] or 0) if len(shape) == 2 and output.dtype == tf.float32 else 0
+            shape = (graph.shape(output) or ()) if output.dtype == tf.float32 else ()
+            size = (shape[1] or 0) if len(shape) == 2 else 0  # numbers for each frame; 0: not a row of float32 ones
             if follows and size > 1 and not class_scores:
                 class_scores["class_scores"] = output
             elif not follows and size == 1 and not score:
@@ -258,7 +257,6 @@ class _GraphReader:
                 )
                 continue
             else:
-                shape = (graph.shape(output) or ()) if output.dtype == tf.float32 else ()
                 description = f"{output.dtype.name} of shape {output.shape}"
                 raise ModelFileError(
                     f"{self.name}: output {output.op.name!r}, {description}, is neither the rectified "
@@ -321,10 +319,8 @@ class _GraphReader:
 
     def _pose(self, site: SamplerSite) -> _Pose:
         """The first tensor that is θ: the sampler is ours, or reads at places that are a linear function of it."""
-        reasons = []
         for theta in site.thetas:
-            sample = self._sampler(theta, site.rectified)
-            ours = self._ours(theta, site, sample)
+            ours = self._ours(theta, site, self._sampler(theta, site.rectified))
             if ours is not None:
                 return ours
         for theta in site.thetas:
@@ -333,10 +329,9 @@ class _GraphReader:
             found = probe.pose_map()
             if found is not None:
                 return self._folded(theta, site, probe, found)
-            reasons.append(described(theta))
         raise ModelFileError(
-            f"{self.name}: the places where its sampler reads are no linear function of {reasons[0]}, within "
-            f"{MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine and projective "
+            f"{self.name}: the places where its sampler reads are no linear function of {described(site.thetas[0])}, "
+            f"within {MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine and projective "
             "transforms of any convention can be converted, and grids of stn_rectify"
         )
 

@@ -215,9 +215,9 @@ class SamplerProbe:
 
     def _check_values(self, thetas: list[FloatArray]) -> None:
         """Refuses a sampler whose black is not black, or whose white is not white."""
-        black, white = (self.images(np.full(self.frame_shape, value), np.stack(thetas)) for value in (0.0, 1.0))
         if not self.levels.are_the_frames:
             return  # outside the frame they may be others: `borders` tells
+        black, white = (self.images(np.full(self.frame_shape, value), np.stack(thetas)) for value in (0.0, 1.0))
         if np.abs(black).max() > _FLAT or white.max() > 1 + _FLAT:
             raise ModelFileError(
                 f"{self.name}: its sampler does not read the frame itself: values 0 and 1 become "

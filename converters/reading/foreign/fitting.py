@@ -216,7 +216,7 @@ def _steps(spread: FloatArray) -> FloatArray:
 
 def _factors(thetas: Array, start: FloatArray, steps: FloatArray) -> FloatArray:
     """What a linear function of θ is a sum of: θ about ``start``, in ``steps``, and 1; [M, n + 1]."""
-    return np.c_[(thetas - start) / steps, np.ones(len(thetas))]
+    return np.asarray(np.c_[(thetas - start) / steps, np.ones(len(thetas))])
 
 
 def _unmirrored(places: Places) -> npt.NDArray[np.bool_]:
