@@ -133,10 +133,9 @@ class StnNetwork(Network):
 
     def _range_doubts(self, alike: bool) -> list[str]:
         """Says with which value range the corners would be far nearer to the true ones, or the poses plausible."""
-        given, size = self.options.value_range, self.parts.input_size
-        least_px = STILL_SHARE * float(np.hypot(*size))
         if alike:
             return []
+        given = self.options.value_range
         nearer = range_nearer_truth(self.parts, self.validation, given)
         if nearer is not None:
             (low, high), error, now = nearer
@@ -144,6 +143,7 @@ class StnNetwork(Network):
                 f"with --value-range {given[0]:g} {given[1]:g} the corners are {now:.2g} px from the true ones on "
                 f"average, with {low:g} {high:g} they are {error:.2g} px: try --value-range {low:g} {high:g}"
             ]
+        least_px = STILL_SHARE * float(np.hypot(*self.parts.input_size))
         better = better_value_range(self.parts, self.validation.frames, given, least_px)
         if better is None:
             return []

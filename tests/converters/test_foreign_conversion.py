@@ -31,6 +31,7 @@ from tests.converters.keras_models import save_frames, smooth_frames, stn_with_t
 
 SHAPE, SIZE = (28, 32, 3), (12, 14)
 FILE = Path(foreign.__file__)
+ROOT = Path(__file__).parents[2]
 
 
 def classifier(make_sampled):
@@ -161,6 +162,7 @@ def test_a_file_for_keras_2_says_what_to_install(tmp_path, monkeypatch):
     ], "input_layers": [], "output_layers": []}}  # fmt: skip
     with h5py.File(tmp_path / "ops.h5", "w") as file:
         file.attrs["model_config"] = json.dumps(config)
+    assert f"{keras_2._INSTALLED_AS};" in (ROOT / "setup.cfg").read_text()  # the extra legacy
     monkeypatch.setattr(keras_2, "_PACKAGE", "no_such_keras")
     with pytest.raises(DataError, match=r"if Keras 2 wrote it, its own reader may load it: .*--no-deps tf_keras=="):
         read_stn(tmp_path / "ops.h5", options(tmp_path))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 
+from stn_rectify.converters.networks.stn import StnNetwork
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.reading.keras_parts import split_keras_model
 from stn_rectify.converters.report.comparisons.frame_points import frame_points
@@ -55,6 +58,25 @@ def test_the_range_with_which_corners_are_at_the_true_ones_is_found_though_poses
     assert (None if found is None else found[0]) == nearer
     assert better_value_range(parts, seen, given, 0.11) is None
     assert range_nearer_truth(parts, FrameSet(seen), given) is None
+
+
+@pytest.mark.parametrize(
+    ("truth_is_known", "said"),
+    [
+        (True, "px from the true ones on average, with 0 255 they are 0 px: try --value-range 0 255"),
+        (False, "px: it was probably trained with the latter"),
+    ],
+)
+def test_the_doubt_about_a_range_names_the_other(truth_is_known, said):
+    parts, shares = model_for(255.0), smooth_frames((16, 16, 3), 12) / np.float32(255)
+    theta = np.asarray(parts.run(255 * shares)["theta"], np.float64)
+    truth = frame_points(theta, parts.transform, parts.input_size, UNIT_CORNERS) if truth_is_known else None
+    options = SimpleNamespace(value_range=(0.0, 1.0))
+    network = SimpleNamespace(parts=parts, options=options, validation=FrameSet(shares, truth))
+    (doubt,) = StnNetwork._range_doubts(network, alike=False)
+    assert doubt.startswith("with --value-range 0 1 the corners ")
+    assert said in doubt
+    assert StnNetwork._range_doubts(network, alike=True) == []
 
 
 def test_a_network_that_is_far_from_the_truth_in_every_range_is_not_blamed_on_it():
