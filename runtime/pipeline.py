@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_whole
 from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.images.given import ImageLike, given_image
+from stn_rectify.runtime.images.given import ImageLike
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
 from stn_rectify.runtime.recognition.stage import RecognitionStage
+from stn_rectify.runtime.rectifying.arguments import given_frame
 from stn_rectify.runtime.rectifying.locator import nowhere
-from stn_rectify.runtime.rectifying.pixels.preprocess import check_frame
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.refining.turning import TurnVote
 from stn_rectify.runtime.rectifying.tracking.following import TargetFollower
@@ -286,11 +286,9 @@ class Pipeline:
 
     def _captured(self, given: ImageLike) -> CapturedFrame:
         """An image that an app hands over, as a frame."""
-        image = given_image(given)
-        checked = check_frame(given if image is None else image.pixels, self._rectifier.model.metadata.input)
-        self._handed_over += 1
-        name = "array" if image is None else image.name
-        return CapturedFrame(name, self._handed_over - 1, time.time(), checked, is_still=image is not None)
+        pixels, image = given_frame(given, self._rectifier.model.metadata.input)
+        number, self._handed_over = self._handed_over, self._handed_over + 1
+        return CapturedFrame("array", number, time.time(), pixels) if image is None else replace(image, index=number)
 
     def _check(self, rectifier: Rectifier) -> None:
         if self._stages.smoother is not None:

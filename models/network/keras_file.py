@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,10 @@ _TFLITE = b"TFL3"  # behind the first four bytes
 
 # One more file in the archive that Keras writes; Keras does not look at it.
 _KIND_FILE, _KIND_FORMAT = "stn_rectify.json", "stn-rectify-network/1"
+# What `zipfile` raises where there is no file, or no archive that can be read.
+_DAMAGED_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 def save_model(model: keras.Model, file: Path, kind: str) -> None:
@@ -86,11 +93,13 @@ def _stored_kind(file: Path) -> str | None:
         with zipfile.ZipFile(file) as archive:
             if _KIND_FILE not in archive.namelist():
                 return None
-            return str(json.loads(archive.read(_KIND_FILE))["kind"])
+            text = archive.read(_KIND_FILE)
+    except _DAMAGED_ARCHIVE:
+        return None  # `load_model` says what is wrong with it
+    try:
+        return str(json.loads(text)["kind"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: {_KIND_FILE} in it is damaged ({first_line(error)}): save the model again") from error
-    except Exception:  # a damaged archive raises whatever its parts raise; `load_model` says what is wrong with it
-        return None
 
 
 class LegacyFileError(DataError):

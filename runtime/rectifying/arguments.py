@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Literal
 
 import numpy as np
 
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_choice, check_real, is_whole
-from stn_rectify.runtime.errors import UsageError
-from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES
+from stn_rectify.runtime.errors import DataError, UsageError, shown
+from stn_rectify.runtime.geometry import is_valid_quadrilateral
+from stn_rectify.runtime.images.given import given_image
+from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES, InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import MAX_OUTPUT_SIDE
+from stn_rectify.runtime.rectifying.pixels.preprocess import check_frame
 from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, Scan
+from stn_rectify.runtime.sources import CapturedFrame
 
 _UPRIGHT: tuple[Literal["auto", "off"], ...] = ("auto", "off")
 
@@ -76,6 +82,39 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
             "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
         )
     return int(refine)
+
+
+def given_frame(frame: object, spec: InputSpec) -> tuple[Image, CapturedFrame | None]:
+    """The pixels of a frame that the model takes; and, of an image that is read for it, where they come from.
+
+    Args:
+        frame: see `ImageLike`.
+        spec: what the model takes.
+
+    Raises:
+        DataError: if it is no frame for this model.
+        SourceError: if an image cannot be read.
+    """
+    image = given_image(frame)
+    if image is None:
+        return check_frame(frame, spec), None
+    pixels = check_frame(image.pixels, spec)
+    return pixels, CapturedFrame(image.name, 0, time.time(), pixels, is_still=True)
+
+
+def given_corners(corners: object) -> FloatArray:
+    """Corners that did not come from a network, as a new array [4, 2].
+
+    Raises:
+        DataError: if they are no quadrilateral that `is_valid_quadrilateral` passes.
+    """
+    try:
+        given = np.array(corners, np.float64)
+    except (ValueError, TypeError):
+        raise DataError(f"corners are {shown(corners)}: must be numbers [4, 2], pixels of the frame") from None
+    if not is_valid_quadrilateral(given):
+        raise DataError(f"corners {given.tolist()} are no quadrilateral that turns clockwise")
+    return given
 
 
 def check_takes_boxes(passes: int, output: str, model: ModelFile) -> None:

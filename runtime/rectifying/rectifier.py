@@ -8,19 +8,12 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal
 
-import numpy as np
-
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.closing import Closing
-from stn_rectify.runtime.errors import DataError, StnRectifyError, shown
-from stn_rectify.runtime.geometry import (
-    corners_to_homography,
-    homography_to_theta,
-    identity_theta,
-    is_valid_quadrilateral,
-)
-from stn_rectify.runtime.images.given import ImageLike, given_image
+from stn_rectify.runtime.errors import StnRectifyError
+from stn_rectify.runtime.geometry import corners_to_homography, homography_to_theta, identity_theta
+from stn_rectify.runtime.images.given import ImageLike
 from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
 from stn_rectify.runtime.model.metadata import MAX_MARGIN
@@ -37,10 +30,12 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_takes_corners,
     check_upright,
     checked_size,
+    given_corners,
+    given_frame,
 )
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
-from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor, check_frame
+from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
 from stn_rectify.runtime.rectifying.searching.boxes import box_starts
 from stn_rectify.runtime.rectifying.streaming import rectified_frames
 from stn_rectify.runtime.results import Location, MissRule, Rectification
@@ -250,7 +245,7 @@ class Rectifier(Closing, NotCopied):
             UsageError: if this object is closed, there are boxes that it cannot refine, or with ``blocking=False``
                 another thread is using it.
         """
-        checked, captured = self._given(frame)
+        checked, captured = given_frame(frame, self._model.metadata.input)
         if boxes is None:
             with self._use.turn() as locator:
                 return self._told(locator.locate(checked), captured)
@@ -283,7 +278,7 @@ class Rectifier(Closing, NotCopied):
                 with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
         count = None if max_targets is None else check_whole("max_targets", max_targets, 1)
-        checked, captured = self._given(frame)
+        checked, captured = given_frame(frame, self._model.metadata.input)
         with self._use.turn() as locator:
             if boxes is None:
                 found = locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
@@ -349,17 +344,14 @@ class Rectifier(Closing, NotCopied):
         """
         started = time.perf_counter()
         check_instance("location", location, Location, "what Rectifier.locate gave")
-        checked, captured = self._given(frame)
+        checked, captured = given_frame(frame, self._model.metadata.input)
         if captured is not None:
             location = replace(location, frame=captured)
-        if corners is not None:
-            theta = self._theta(corners, checked)
-        elif location.theta is None:
+        theta, corners = self._pose(checked, location, corners)
+        if theta is None:
             image, corners, homography = self._whole(checked)
             latency_ms = location.latency_ms + _milliseconds_since(started)
             return Rectification(image, corners, homography, 0.0, latency_ms, rule=location.rule, frame=location.frame)
-        else:
-            theta, corners = location.theta, location.corners
         image, homography = self._sampler.rectified(checked, theta, corners, location.image)
         latency_ms = location.latency_ms + _milliseconds_since(started)
         told = {name: getattr(location, name) for name in _KEPT}
@@ -392,13 +384,10 @@ class Rectifier(Closing, NotCopied):
                 `check_takes_corners` refuses them.
         """
         check_instance("location", location, Location, "what Rectifier.locate gave")
-        checked, _ = self._given(frame)
-        if corners is not None:
-            theta = self._theta(corners, checked)
-        elif location.theta is None:
-            theta, corners = identity_theta("projective"), location.corners
-        else:
-            theta, corners = location.theta, location.corners
+        checked, _ = given_frame(frame, self._model.metadata.input)
+        theta, corners = self._pose(checked, location, corners)
+        if theta is None:
+            theta = identity_theta("projective")
 
         def size_of(own: tuple[int, int]) -> tuple[int, int]:
             wanted = checked_size("size", size(own) if callable(size) else size)
@@ -437,7 +426,7 @@ class Rectifier(Closing, NotCopied):
             DataError: if the frame has the wrong type, dtype or shape.
         """
         started = time.perf_counter()
-        checked, captured = self._given(frame)
+        checked, captured = given_frame(frame, self._model.metadata.input)
         image, corners, homography = self._whole(checked)
         latency_ms = result.latency_ms + _milliseconds_since(started)
         return Rectification(
@@ -460,33 +449,19 @@ class Rectifier(Closing, NotCopied):
         refine += f", scan={self._scan!r}" if metadata.dense is not None else ""
         return f"<Rectifier {metadata.name!r}, {metadata.kind}{refine}, on {self._package}, {threads}{state}>"
 
-    def _given(self, frame: ImageLike) -> tuple[Image, CapturedFrame | None]:
-        """The pixels of a frame that the model takes; and, of an image that was read for it, where it comes from.
-
-        Raises:
-            DataError: if it is no frame for this model.
-            SourceError: if an image cannot be read.
-        """
-        given = given_image(frame)
-        if given is None:
-            return check_frame(frame, self._model.metadata.input), None
-        checked = check_frame(given.pixels, self._model.metadata.input)
-        return checked, CapturedFrame(given.name, 0, time.time(), checked, is_still=True)
-
     def _told(self, location: Location, frame: CapturedFrame | None = None) -> Location:
         """The location with what is known beside it."""
         return replace(location, rule=self._rule, frame=frame)
 
-    def _theta(self, corners: FloatArray, frame: Image) -> FloatArray:
-        """θ of corners that did not come from the network."""
+    def _pose(
+        self, frame: Image, location: Location, corners: FloatArray | None
+    ) -> tuple[FloatArray | None, FloatArray]:
+        """θ and corners of a target: those of its location, or of corners that did not come from the network."""
+        if corners is None:
+            return location.theta, location.corners
         self.check_takes_corners()
-        try:
-            corners = np.asarray(corners, np.float64)
-        except (ValueError, TypeError):
-            raise DataError(f"corners are {shown(corners)}: must be numbers [4, 2], pixels of the frame") from None
-        if not is_valid_quadrilateral(corners):
-            raise DataError(f"corners {np.asarray(corners).tolist()} are no quadrilateral that turns clockwise")
-        return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+        corners = given_corners(corners)
+        return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0])), corners
 
     def _whole(self, frame: Image) -> tuple[Image, FloatArray, FloatArray]:
         """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -146,15 +145,14 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.keras"]
 
 
-def test_a_damaged_archive_is_judged_by_its_name_and_refused_as_a_model(tmp_path):
+def test_a_damaged_archive_is_judged_by_its_name(tmp_path):
     save_model(tiny_model(), tmp_path / "whole.keras", "scan")
     content = (tmp_path / "whole.keras").read_bytes()
     directory = content.rindex(b"PK\x01\x02")  # of the entry with the kind
     for place in range(directory, directory + 46, 3):
         for value in (0x00, 0x7F, 0xFF):
             (tmp_path / "a.keras").write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
-            with suppress(DataError):
-                assert network_kind(tmp_path / "a.keras") == "scan"
+            assert network_kind(tmp_path / "a.keras") == "scan"
 
 
 def test_weights_may_be_a_bundled_network_by_its_name(tmp_path, monkeypatch):

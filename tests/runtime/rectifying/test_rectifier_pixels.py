@@ -234,7 +234,7 @@ def test_sampling_elsewhere_is_as_if_the_target_had_been_found_there(make_model,
     elsewhere = np.add(corners_by_hand(THETA, 320, 240), (3.5, -2.25))
     with Rectifier(make_model()) as rectifier:
         location = rectifier.locate(frame)
-        moved = rectifier.sample(frame, location, corners=elsewhere)
+        moved = rectifier.sample(frame, location, corners=elsewhere.tolist())
         with pytest.raises(DataError, match="no quadrilateral"):
             rectifier.sample(frame, location, corners=elsewhere[::-1])
     np.testing.assert_array_equal(moved.corners, elsewhere)
