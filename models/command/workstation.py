@@ -10,7 +10,7 @@ from stn_rectify.runtime.command.messages import warning_lines
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.process.installation import install_command
 from stn_rectify.runtime.process.standard_streams import leave_stdout, say
-from stn_rectify.runtime.process.stop_signals import INTERRUPTED, sigterm_as_ctrl_c
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED
 
 
 def require_tensorflow() -> None:
@@ -45,7 +45,7 @@ def run_command(program: str, work: Callable[[], int], *, when_stopped: str, deb
         standard output has left.
     """
     try:
-        with sigterm_as_ctrl_c(), warning_lines(program):
+        with warning_lines(program):
             require_tensorflow()
             return work()
     except StnRectifyError as error:

@@ -28,7 +28,7 @@ from stn_rectify.runtime.files import partial_file
 from stn_rectify.runtime.model.metadata import Metadata
 from stn_rectify.runtime.pipeline import MAX_TARGETS
 from stn_rectify.runtime.process.standard_streams import STDOUT_IS_CLOSED, escaped, is_stdout_open, say, write_stdout
-from stn_rectify.runtime.process.stop_signals import INTERRUPTED, sigterm_as_ctrl_c, stop_signals
+from stn_rectify.runtime.process.stop_signals import INTERRUPTED, stop_signals
 from stn_rectify.runtime.recognition.stage import RecognitionStage
 from stn_rectify.runtime.results import FOUND_SCORE
 
@@ -113,10 +113,9 @@ def evaluate(words: Sequence[str]) -> int:
         say(f"{_PROGRAM}: error: {error}")
         failures.append(error)
 
-    with sigterm_as_ctrl_c():
-        empty = [read_empty_folder(folder) for folder in options.empty]
-        folders = [read_folder(Path(folder), failed) for folder in options.folders]
-        complete = _evaluate(options, folders, empty, failed)
+    empty = [read_empty_folder(folder) for folder in options.empty]
+    folders = [read_folder(Path(folder), failed) for folder in options.folders]
+    complete = _evaluate(options, folders, empty, failed)
     return INTERRUPTED if not complete else 1 if failures else 0
 
 

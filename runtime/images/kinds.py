@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 
@@ -22,11 +23,6 @@ VIDEO_SUFFIXES = frozenset({
     ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
     ".ts", ".vob", ".webm", ".wmv",
 })
-#: The suffixes of files that are none of these, of which `foreign_kind` knows most.
-FOREIGN_SUFFIXES = frozenset({
-    ".7z", ".bz2", ".docx", ".eps", ".exr", ".flac", ".gz", ".jxl", ".keras", ".mp3", ".odp", ".odt", ".pdf", ".pptx",
-    ".ps", ".rar", ".svg", ".tar", ".tflite", ".tgz", ".wav", ".xz", ".zip", ".zst",
-})
 # fmt: on
 _AVIF, _HEIF = frozenset({".avif", ".avifs"}), frozenset({".heic", ".heif", ".hif"})
 # ISO/IEC 23008-12: images in the boxes that MP4 has, too; their kind stands behind "ftyp".
@@ -35,34 +31,83 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 #: Bytes by which `foreign_kind` tells.
 LONGEST_FOREIGN_START = 1024
-_PDF = "a PDF: pdftoppm -png makes images of it"
-_ARCHIVE = "an archive: unpack it, and name the folder"
-_SOUND = "sound: there is nothing to see in it"
-_KERAS = "a Keras model, or other data in HDF5: stn-convert makes model files of Keras models"
-#: Where a signature stands, the signature, what it is of.
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    """A kind of files that are neither images nor videos that can be read here.
+
+    Attributes:
+        words: what it is, and what to do about it where no image comes of it.
+        remedy: what makes images of it, with ``{}`` for "it" or "them"; empty where nothing does.
+        suffixes: of its files.
+        signatures: what its content has, each with its place.
+    """
+
+    words: str
+    remedy: str = ""
+    suffixes: frozenset[str] = frozenset()
+    signatures: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The words that follow ``"it is"``."""
+        return f"{self.words}: {self.remedy.format('it')}" if self.remedy else self.words
+
+
+_PDF = _Foreign("a PDF", "pdftoppm -png makes images of {}", frozenset({".pdf"}))
+_PNG, _UNPACK = "store {} as PNG", "unpack it, and name the folder"
 _FOREIGN = (
-    (0, b"\xff\x0a", "a JPEG XL image: djxl makes PNG of it"),
-    (0, b"\0\0\0\x0cJXL ", "a JPEG XL image: djxl makes PNG of it"),
-    (0, b"\x76\x2f\x31\x01", "an OpenEXR image: store it as TIFF or PNG"),
-    (0, b"%!PS", "a PostScript drawing: store it as PNG"),
-    (0, b"<svg", "an SVG drawing: store it as PNG"),
-    (4, b"TFL3", "a TensorFlow Lite model: give it as the model (--model)"),
-    (0, b"\x89HDF\r\n\x1a\n", _KERAS),
-    (0, b"PK\x03\x04", "an archive, or a document or Keras model that is one: unpack it, and name the folder"),
-    (0, b"PK\x05\x06", "an archive without anything in it"),
-    (0, b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
-    (0, b"Rar!\x1a\x07", _ARCHIVE),
-    (0, b"\x1f\x8b", _ARCHIVE),
-    (0, b"BZh", _ARCHIVE),
-    (0, b"\xfd7zXZ\0", _ARCHIVE),
-    (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
-    (257, b"ustar", _ARCHIVE),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an office program: store its pages as PNG"),
-    (0, b"ID3", _SOUND),
-    (0, b"fLaC", _SOUND),
-    (8, b"WAVE", _SOUND),
-    (0, b"\xff\xfb", _SOUND),
+    _PDF,
+    _Foreign(
+        "a JPEG XL image",
+        "djxl makes PNG of {}",
+        frozenset({".jxl"}),
+        ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL ")),
+    ),
+    _Foreign("an OpenEXR image", "store {} as TIFF or PNG", frozenset({".exr"}), ((0, b"\x76\x2f\x31\x01"),)),
+    _Foreign("a PostScript drawing", _PNG, frozenset({".eps", ".ps"}), ((0, b"%!PS"),)),
+    _Foreign("an SVG drawing", _PNG, frozenset({".svg"}), ((0, b"<svg"),)),
+    _Foreign("a drawing of Windows", _PNG, frozenset({".emf", ".wmf"})),
+    _Foreign("a TensorFlow Lite model: give it as the model (--model)", "", frozenset({".tflite"}), ((4, b"TFL3"),)),
+    _Foreign(
+        "a Keras model, or other data in HDF5: stn-convert makes model files of Keras models",
+        signatures=((0, b"\x89HDF\r\n\x1a\n"),),
+    ),
+    _Foreign(
+        f"an archive, or a document or Keras model that is one: {_UNPACK}",
+        "",
+        frozenset({".docx", ".keras", ".odp", ".odt", ".pptx", ".zip"}),
+        ((0, b"PK\x03\x04"),),
+    ),
+    _Foreign("an archive without anything in it", signatures=((0, b"PK\x05\x06"),)),
+    _Foreign(
+        f"an archive: {_UNPACK}",
+        "",
+        frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst"}),
+        (
+            (0, b"7z\xbc\xaf\x27\x1c"),
+            (0, b"Rar!\x1a\x07"),
+            (0, b"\x1f\x8b"),
+            (0, b"BZh"),
+            (0, b"\xfd7zXZ\0"),
+            (0, b"\x28\xb5\x2f\xfd"),
+            (257, b"ustar"),
+        ),
+    ),
+    _Foreign(
+        "a document of an office program: store its pages as PNG",
+        signatures=((0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),),
+    ),
+    _Foreign(
+        "sound: there is nothing to see in it",
+        "",
+        frozenset({".flac", ".mp3", ".wav"}),
+        ((0, b"ID3"), (0, b"fLaC"), (8, b"WAVE"), (0, b"\xff\xfb")),
+    ),
 )
+#: The suffixes of files that are neither images nor videos.
+FOREIGN_SUFFIXES = frozenset(suffix for kind in _FOREIGN for suffix in kind.suffixes)
 
 
 def _heif_advice() -> str:
@@ -74,10 +119,7 @@ def _remedies() -> tuple[tuple[frozenset[str], str], ...]:
         (_HEIF, _heif_advice()),
         (_AVIF, "Pillow 11.3 or newer reads them"),
         (_RAW, "raw photographs: develop them to JPEG or TIFF"),
-        (frozenset({".jxl"}), "djxl makes PNG of them"),
-        (frozenset({".exr"}), "store them as TIFF or PNG"),
-        (frozenset({".pdf"}), "pdftoppm -png makes images of them"),
-        (frozenset({".eps", ".ps", ".svg", ".wmf", ".emf"}), "drawings: store them as PNG"),
+        *((kind.suffixes, kind.remedy.format("them")) for kind in _FOREIGN if kind.remedy),
         (VIDEO_SUFFIXES, "videos: name each by itself"),
     )
 
@@ -153,7 +195,8 @@ def foreign_kind(start: bytes) -> str | None:
     Returns:
         Words that follow ``"it is"``; None where the content does not tell.
     """
-    for place, signature, kind in _FOREIGN:
-        if start[place:].startswith(signature):
-            return kind
-    return _PDF if b"%PDF-" in start[:LONGEST_FOREIGN_START] else None  # readers of PDF let other bytes stand before it
+    for kind in _FOREIGN:
+        if any(start.startswith(signature, place) for place, signature in kind.signatures):
+            return kind.told
+    # Readers of PDF let other bytes stand before it.
+    return _PDF.told if b"%PDF-" in start[:LONGEST_FOREIGN_START] else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.metadata
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -29,7 +29,7 @@ _PREFERRED = next(iter(_MODULES))
 # What ai-edge-litert writes to standard error when it allocates tensors for the first time in a process. Neither an
 # environment variable nor a function of its own turns that off.
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
-_greets = False  # whether the line is still to come, and to be left out
+_to_leave_out: list[bytes] = []  # the line, while it is still to come; of several threads one takes it
 
 
 @dataclass(frozen=True)
@@ -167,17 +167,15 @@ def find_interpreter_package(package: str | None = None) -> InterpreterPackage:
 
 def silence_greeting() -> None:
     """Keeps back the line by which ai-edge-litert tells in each process that it computes on the CPU; for commands."""
-    global _greets
-    _greets = True
+    _to_leave_out[:] = [_GREETING]
 
 
 def _without_greeting(package: InterpreterPackage) -> AbstractContextManager[None]:
     """Holds it back where that was asked for, the first time only: it comes once."""
-    global _greets
-    if not _greets or package.name != _PREFERRED:
-        return nullcontext()
-    _greets = False
-    return stderr_without(_GREETING)
+    if package.name == _PREFERRED:
+        with suppress(IndexError):
+            return stderr_without(_to_leave_out.pop())
+    return nullcontext()
 
 
 def module_name(package: InterpreterPackage) -> str:

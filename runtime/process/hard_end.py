@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from stn_rectify.runtime.process.standard_streams import say
@@ -88,6 +88,6 @@ def _watch(reading: int, over: threading.Event, program: str, end: Callable[[int
 def _place() -> str:
     """Where the main thread is, for the line."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    with suppress(AttributeError):
-        return f"{frame.f_code.co_name} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})"  # type: ignore[union-attr]
-    return "the end of the process"
+    if frame is None:
+        return "the end of the process"
+    return f"{frame.f_code.co_name} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})"

@@ -103,11 +103,15 @@ def stop_signals() -> Iterator[StopSignals]:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Inside the block SIGTERM raises KeyboardInterrupt, as Ctrl-C does; outside the main thread nothing changes."""
+    """Inside the block SIGTERM raises KeyboardInterrupt, as Ctrl-C does; outside the main thread nothing changes.
+
+    A signal that is ignored, as Ctrl-C is in what a shell runs in the background, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handling({**dict.fromkeys(_SIGNALS, _interrupt), signal.SIGALRM: _interrupt_waiting}):
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    with _handling({**dict.fromkeys(heard, _interrupt), signal.SIGALRM: _interrupt_waiting}):
         yield
 
 

@@ -182,13 +182,14 @@ def open_source(
         return lambda: open_camera(name, **again, **asked)
 
     of_cameras = {"width": width, "height": height, "fourcc": fourcc, "framerate": framerate}
-    asked: dict[str, Any] = {option: value for option, value in of_cameras.items() if value is not None}
+    asked: dict[str, Any] = {key: value for key, value in of_cameras.items() if value is not None}
     groups = grouped_by_kind(names)
-    for option in () if any(kind == "camera" for kind, _ in groups) else asked:
-        if option != "framerate":
-            raise UsageError(f"{option} is for cameras: leave it out")
-        if not any(is_url(group[0]) for _, group in groups):
-            raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
+    if not any(option == "camera" for option, _ in groups):
+        for key in asked:
+            if key != "framerate":
+                raise UsageError(f"{key} is for cameras: leave it out")
+            if not any(is_url(group[0]) for _, group in groups):
+                raise UsageError("framerate is for cameras and addresses of single pictures: leave it out")
     if len(groups) == 1:
         return opener(*groups[0])()
     # Each by itself: one that is missing takes no other with it.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from stn_rectify.runtime.errors import StnRectifyError, UsageError
 
 _PATTERN = re.compile(r"(?:(?P<host>[^\[\]:\s/]+|\[(?P<six>[0-9A-Fa-f:.%\w]+)\]):)?(?P<port>[0-9]{1,5})")
-_EVERYWHERE = ("0.0.0.0", "::")  # nosec B104  # to be recognised, not to listen at
+# Who listens everywhere, and where this machine asks it.
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104  # to be recognised, not to listen at
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class ServeAddress:
         """The address for a browser."""
         host = socket.gethostname() if self.host in _EVERYWHERE else self.host
         return f"{'https' if is_tls else 'http'}://{ServeAddress(host, listening.getsockname()[1])}/"
+
+    def asked_here(self) -> ServeAddress:
+        """The address at which this machine asks who listens there."""
+        return ServeAddress(_EVERYWHERE.get(self.host, self.host), self.port)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -22,7 +22,6 @@ _PATH = "/healthz"
 _SERVER = "stn-rectify"  # what the web view says of itself
 _MOST_BYTES = 65536
 _SECONDS = number("a number of seconds above 0, at most 3600", lambda seconds: 0 < seconds <= 3600)
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104  # who listens everywhere is asked here
 
 
 def _asked(word: str) -> tuple[str, ServeAddress]:
@@ -62,7 +61,7 @@ def health(words: Sequence[str]) -> int:
         StnRectifyError: if it does not answer, or something else does.
     """
     options = HealthOptions.of(vars(health_parser().parse_args(words)))
-    scheme, address = options.address
+    scheme, address = options.address[0], options.address[1].asked_here()
     status, text = _ask(scheme or "http", address, options.timeout)
     if status == http.client.BAD_REQUEST and not scheme:  # how a run under TLS answers to plain HTTP
         status, text = _ask("https", address, options.timeout)
@@ -84,16 +83,15 @@ def health_parser() -> OneLineParser:
 
 
 def _ask(scheme: str, address: ServeAddress, timeout_s: float) -> tuple[int, str]:
-    host = _HERE.get(address.host, address.host)
-    place = f"{scheme}://{ServeAddress(host, address.port)}{_PATH}"
+    place = f"{scheme}://{address}{_PATH}"
     connection: http.client.HTTPConnection
     if scheme == "https":
         context = ssl.create_default_context()
-        if is_loopback(host):  # it has the name by which others know this machine
+        if is_loopback(address.host):  # it has the name by which others know this machine
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(host, address.port, timeout=timeout_s, context=context)
+        connection = http.client.HTTPSConnection(address.host, address.port, timeout=timeout_s, context=context)
     else:
-        connection = http.client.HTTPConnection(host, address.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout_s)
     try:
         connection.request("GET", _PATH)
         response = connection.getresponse()

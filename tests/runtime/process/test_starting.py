@@ -18,7 +18,7 @@ SETUP = Path(__file__).parents[3] / "setup.cfg"
 #: Sends itself a signal when a module begins to be imported, as a person may at any moment.
 INTERRUPTED_AT = """
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+signal.signal(signal.SIGINT, signal.{handler})  # a shell's background ignores it
 class Interrupting:
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -32,9 +32,13 @@ starting.{program}()
 """
 
 
-def run(program: str, module: str, words: list[str], number: int = signal.SIGINT) -> subprocess.CompletedProcess[str]:
-    """Runs a program, and interrupts it when it begins to import a module."""
-    code = INTERRUPTED_AT.format(program=program, module=module, words=[program, *words], number=number)
+def run(
+    program: str, module: str, words: list[str], number: int = signal.SIGINT, *, handler: str = "default_int_handler"
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program, and interrupts it when it begins to import a module; the handler is that of its start."""
+    code = INTERRUPTED_AT.format(
+        program=program, module=module, words=[program, *words], number=number, handler=handler
+    )
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
 
@@ -78,10 +82,8 @@ def test_the_console_scripts_load_next_to_nothing_before_signals_are_taken_care_
     assert not {"numpy", "cv2", "PIL", "wrapt", "argparse"} & set(done.stdout.split())
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    """As Ctrl-C is for what a script runs in the background: `nohup`, ``&``."""
-    code = (
-        "import os, signal; from stn_rectify.runtime.process import starting\n"
-        "signal.signal(signal.SIGINT, signal.SIG_IGN); starting.end_on_signals(); os.kill(os.getpid(), signal.SIGINT)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_ctrl_c_that_is_ignored_stays_so_before_the_work_and_in_it() -> None:
+    """As it is for what a script runs in the background: `nohup`, ``&``."""
+    done = run("rectify", "stn_rectify.runtime.command.upkeep.models", ["models", "list"], handler="SIG_IGN")
+    assert done.returncode == 0
+    assert "bundled" in done.stdout

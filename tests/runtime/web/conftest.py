@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,17 @@ from tests.waiting import DEADLINE_S, wait_for
 
 pytest.importorskip("aiohttp", reason="the extra web is not installed")
 pytest.importorskip("prometheus_client", reason="the extra web is not installed")
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class MovingSource(FrameSource):
@@ -213,3 +225,34 @@ def run(start_run: StartRun) -> Iterator[Any]:
     with start_run() as started:
         started.wait_for(lambda state: state["stats"]["frames"] > 0)
         yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address; in the end no page may have had an error in its script."""
+    contexts, errors = [], []
+
+    def open_one(url: str, **options: Any) -> Any:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(1000 * DEADLINE_S)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert errors == []
