@@ -47,8 +47,6 @@ _PIECES = (
     b"-", b"\t", b"nan", b"inf", b"-1", b"1e999", b"0x", b"9" * 40, b"true", b"null", b"\\u0000", b"\\ud800", b"[[[[",
     "Ä".encode(), "\u2028".encode(), b"a" * 300,
 )  # fmt: skip
-
-
 _MOST_REPORTS = 5  # of a target
 
 
@@ -235,8 +233,10 @@ def _names(target: Target) -> list[str]:
 
 def _cover(name: str, seconds: int, seed: int) -> None:
     """Runs atheris on a target; it ends the process."""
-    import atheris
-
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("fuzzing.py: error: --coverage needs atheris: pip install atheris")
     atheris.instrument_all()
     target = targets()[name]
     corpus = Path(tempfile.mkdtemp(prefix="corpus-"))
@@ -255,17 +255,20 @@ def _cover(name: str, seconds: int, seed: int) -> None:
 def main() -> int:
     """Prints the table; returns 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(targets()))
+    names = [*targets()]
+    parser.add_argument("targets", nargs="*", choices=[*names, []], metavar="TARGET", help=", ".join(names))
     parser.add_argument("--count", type=int, default=10_000, metavar="N", help="inputs of each target (10000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--coverage", action="store_true", help="one target, by atheris")
     parser.add_argument("--seconds", type=int, default=600, metavar="S", help="how long, with --coverage (600)")
     options = parser.parse_args()
     if options.coverage:
+        if len(options.targets) != 1:
+            parser.error("--coverage takes one TARGET")
         _cover(options.targets[0], options.seconds, options.seed)
     print("| target | inputs | taken | refused in one line | anything else |\n|---|---|---|---|---|")
     faults = 0
-    for name in options.targets or targets():
+    for name in options.targets or names:
         found = fuzz(name, options.count, options.seed, report=lambda text: print(text, file=sys.stderr))
         faults += found["faults"]
         row = (name, found.total(), found["taken"], found["refused"], found["faults"])

@@ -20,7 +20,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.faults.injected import Run, lines, running
+from tests.faults.runs import Run, lines, running
 
 _MOST_GROWTH_MB = 10.0
 _MOST_MORE_FILES = 8
@@ -66,9 +66,7 @@ def soak(folder: Path, seconds: float, model: str, *, say: bool = True) -> list[
     words = ("--model", model, "--jsonl", results, "--save", saved, "--save-limit", "20M", "--save-format", "jpg")
     with running(folder, *words, "--save-every", "10", "--serve", "0", "--smooth", "--max-targets", "1") as run:
         run.wait_for("results", lambda: lines(results) > 20)
-        address = next(
-            word for word in run.said().split() if word.startswith("http://127.0.0.1") and "/camera" not in word
-        )
+        address = run.address()
         began, found = time.monotonic(), []
         for part in range(1, _LINES + 1):
             while time.monotonic() < began + seconds * part / _LINES:

@@ -42,7 +42,7 @@ class VirtualPiError(Exception):
 
 
 class Place:
-    """The folder that holds what was downloaded and made: some 2 GB, to be deleted at will.
+    """The folder that holds what was downloaded and made: 1.3 GB, to be deleted at will.
 
     Args:
         folder: the folder; `STN_RECTIFY_VIRTUAL_PI`, or ~/.cache/stn-rectify-virtual-pi, if None.

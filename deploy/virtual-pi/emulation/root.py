@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from emulation import packages
 from emulation.place import CHECKOUT, HERE, Place, VirtualPiError
@@ -212,9 +213,9 @@ def _compile(folder: Path) -> None:
 def _make_image(place: Place) -> None:
     root = place.root
     for name in ("plain-init", "run-command", "write-until-killed"):
-        target = root / "usr/sbin" / f"virtual-pi-{name}"
-        shutil.copy(HERE / "guest" / name, target)
-        target.chmod(0o755)
+        program = root / "usr/sbin" / f"virtual-pi-{name}"
+        shutil.copy(HERE / "guest" / name, program)
+        program.chmod(0o755)
     units = root / "etc/systemd/system"
     shutil.copy(HERE / "guest/virtual-pi-command.service", units)
     (units / "multi-user.target.wants").mkdir(exist_ok=True)
@@ -238,8 +239,16 @@ def _pip(*words: object) -> None:
     _run([sys.executable, "-m", "pip", *map(str, words), "--quiet", "--disable-pip-version-check"])
 
 
-def _run(command: list[object], *, check: bool = True, **options: object) -> None:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    done = subprocess.run([str(word) for word in command], env={**os.environ, "PATH": path}, check=False, **options)  # type: ignore[call-overload]
+def _run(
+    command: list[object],
+    *,
+    check: bool = True,
+    cwd: Path | None = None,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> None:
+    environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    words = [str(word) for word in command]
+    done = subprocess.run(words, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, check=False)
     if done.returncode and check:
         raise VirtualPiError(f"{command[0]} failed (status {done.returncode}), see above")
