@@ -9,6 +9,7 @@ import pytest
 
 from stn_rectify.models.command.cli import parse_options
 from stn_rectify.models.command.shared_options import CourseOptions, EvaluationOptions
+from stn_rectify.models.command.subcommand import print_accuracies
 from stn_rectify.models.command.subcommands.dense import Dense
 from stn_rectify.models.command.subcommands.evaluate import Evaluate
 from stn_rectify.models.command.subcommands.pose import Pose
@@ -21,6 +22,7 @@ from stn_rectify.models.pruning import PruningCourse
 from stn_rectify.models.quantization import FineTuning
 from stn_rectify.models.recognition.recognizer_training import RecognizerCourse
 from stn_rectify.models.training.pose_training import TrainingRecipe
+from stn_rectify.runtime.errors import DataError
 from tests.models.command.test_training_command import exit_status
 
 
@@ -101,3 +103,22 @@ def test_words_become_values_of_the_groups_they_belong_to(tmp_path):
     )
     with pytest.raises(FrozenInstanceError):
         pose.course.epochs = 4
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "printed", "said"),
+    [
+        (None, 0, "98 %\n", ""),
+        (DataError("no disk"), 0, "98 %\nnot tried: no disk\n", ""),
+        (KeyboardInterrupt(), 130, "98 %\n", "stn-train turn: stopped; the network is written\n"),
+    ],
+    ids=["tried", "not all of it", "Ctrl-C"],
+)
+def test_a_network_that_is_written_is_told_of_whatever_becomes_of_its_trial(capsys, end, status, printed, said):
+    def accuracies():
+        yield "98 %"
+        if end is not None:
+            raise end
+
+    assert print_accuracies("turn", accuracies()) == status
+    assert capsys.readouterr() == (printed, said)

@@ -12,6 +12,9 @@ from stn_rectify.models.evaluation.turn_accuracy import evaluate_turns
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import load_model, network_kind
 from stn_rectify.models.network.turn import TURN_DETAILS
+from stn_rectify.models.synthesis import upright
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture
+from stn_rectify.models.synthesis.targets.legible_plates.drawing import LegiblePlate
 from stn_rectify.models.synthesis.targets.typeset.kinds import draw_typeset_target
 from stn_rectify.models.synthesis.upright import UprightSynthesiser
 from stn_rectify.models.training.samples.turn_batches import turned_crop
@@ -48,6 +51,23 @@ def test_the_same_index_is_the_same_target_and_another_is_another():
     assert first.crop.shape == (48, 48, 3)
     assert not np.array_equal(first.crop, other.crop)
     assert 0.1 < first.aspect < 8
+
+
+def test_most_targets_have_words_and_some_are_plates_as_a_reader_learns_them(monkeypatch):
+    drawn = []
+    blank = TargetTexture("page", np.full((60, 80, 3), 120, np.uint8), 80 / 60, 0.0, is_flexible=False)
+
+    def draws(source, target):
+        return lambda *_, **__: drawn.append(source) or target
+
+    monkeypatch.setattr(upright, "draw_legible_plate", draws("plate", LegiblePlate(blank, "A1")))
+    monkeypatch.setattr(upright, "draw_typeset_target", draws("words", blank))
+    draw, count = UprightSynthesiser(seed=5, size=32), 80
+    for index in range(count):
+        draw(index)
+    assert drawn.count("words") / count == pytest.approx(0.55, abs=0.15)
+    assert drawn.count("plate") / count == pytest.approx(0.25, abs=0.12)
+    assert len(drawn) < count
 
 
 def test_prints_with_words_are_of_many_kinds_and_have_ink():
