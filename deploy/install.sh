@@ -8,6 +8,7 @@ export PIP_ROOT_USER_ACTION=ignore
 
 NAME=stn-rectify
 RESTART_STEPS_VERSION=254 # of systemd; older ones have a line in the journal for each key that they do not know
+CONTROLLERS=/sys/fs/cgroup/cgroup.controllers # of cgroup 2
 HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 
 usage() {
@@ -235,6 +236,11 @@ put_file() {
 enable_service() {
     ! systemd_runs || systemctl daemon-reload
     systemctl enable --quiet "$NAME" || die "could not enable the service: see above"
+    # Raspberry Pi OS starts its kernel with cgroup_disable=memory.
+    if [ -e "$CONTROLLERS" ] && ! grep -qw memory "$CONTROLLERS"; then
+        say "note: this kernel limits no service's memory, so MemoryMax does nothing: to change that add cgroup_enable=memory" \
+            "to the line in /boot/firmware/cmdline.txt, and restart the machine"
+    fi
 }
 
 # It is active once camera and model are open; without a camera it is started again and again.

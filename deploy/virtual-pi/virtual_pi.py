@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from emulation import machine, packages, power_cuts, root, user_mode
+from emulation import installations, machine, packages, power_cuts, root, user_mode
 from emulation.place import CHECKOUT, CORES, HERE, Place, VirtualPiError
+
+_CHECKS = f"sh /mnt/checkout/{(HERE / 'checks').relative_to(CHECKOUT)}"
 
 
 def main() -> int:
@@ -46,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("lock", help="resolve debian-packages.txt anew, with today's packages")
     add.set_defaults(command=_lock)
     add = commands.add_parser("ready", help="say in one line what is missing; status 1 then")
-    add.add_argument("what", choices=("run", "count", "vm", "camera-faults", "power-cuts"))
+    add.add_argument("what", choices=("run", "count", "vm", "camera-faults", "installation", "power-cuts"))
     add.set_defaults(command=_ready)
 
     for name, about in (("run", "run Python on a core"), ("count", "the same, and count instructions between marks")):
@@ -66,8 +69,16 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("camera-faults", help="the service, and a camera that fails in every way (a table)")
     _add_machine_options(add)
+    _add_wait(add)
     add.add_argument("faults", nargs="*", metavar="FAULT", help="which (all)")
     add.set_defaults(command=_camera_faults)
+
+    add = commands.add_parser(
+        "installation", help="from an empty card to the service, an upgrade, and back, by the words of the README"
+    )
+    _add_machine_options(add)
+    _add_wait(add)
+    add.set_defaults(command=_installation)
 
     add = commands.add_parser(
         "power-cuts", help="kill the machine while it writes, and look what the disk holds (root)"
@@ -83,6 +94,10 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--core", choices=CORES, default="pi4", help="of which machine (pi4)")
     parser.add_argument("--memory", type=int, default=2048, metavar="MB", help="of the machine (2048)")
     parser.add_argument("--limit", type=float, default=900.0, metavar="S", help="longest time it may take (900)")
+
+
+def _add_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wait", type=float, default=600.0, metavar="S", help="longest wait for one thing in it (600)")
 
 
 def _setup(place: Place, options: argparse.Namespace) -> int:
@@ -125,9 +140,18 @@ def _vm(place: Place, options: argparse.Namespace) -> int:
 
 def _camera_faults(place: Place, options: argparse.Namespace) -> int:
     made = machine.Settings(core=options.core, memory_mb=options.memory, systemd=True)
-    script = f"/mnt/checkout/{(HERE / 'checks/camera_faults.sh').relative_to(CHECKOUT)}"
-    line = f"sh {script} {' '.join(options.faults)}"
+    line = f"WAIT_S={options.wait:.0f} {_CHECKS}/camera_faults.sh {' '.join(options.faults)}"
     return _told(machine.run(place, line, made, limit_s=options.limit))
+
+
+def _installation(place: Place, options: argparse.Namespace) -> int:
+    place.need_setup(place.image, place.wheels)
+    with tempfile.TemporaryDirectory(dir=place.folder) as folder:
+        installations.lay_out(place, Path(folder))
+        made = machine.Settings(core=options.core, memory_mb=options.memory, systemd=True, share=Path(folder))
+        return _told(
+            machine.run(place, f"WAIT_S={options.wait:.0f} {_CHECKS}/installation.sh", made, limit_s=options.limit)
+        )
 
 
 def _power_cuts(place: Place, options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Whatever stands in a file is taken, or refused in one line: models, recognizers, images, TOML, labels, metadata.
 
     python tests/faults/fuzzing.py [--count 10000] [--seed 0] [TARGET...]
-    python tests/faults/fuzzing.py --coverage --seconds 600 TARGET           # atheris, guided by which lines run
+    python tests/faults/fuzzing.py --coverage [--seconds 600] [TARGET...]    # atheris, guided by which lines run
 
 Inputs are good files that were altered byte by byte, and texts that hypothesis makes of the pieces such files are made
 of. The table says how many there were, how many were taken, how many refused with an error of the package, and how many
@@ -12,7 +12,10 @@ models below their checksum, and runs them.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import mmap
+import os
 import random
 import sys
 import tempfile
@@ -231,24 +234,41 @@ def _names(target: Target) -> list[str]:
     return [word.decode().strip('": =') for word in target.words] or ["a"]
 
 
-def _cover(name: str, seconds: int, seed: int) -> None:
-    """Runs atheris on a target; it ends the process."""
-    try:
-        import atheris
-    except ImportError:
-        sys.exit("fuzzing.py: error: --coverage needs atheris: pip install atheris")
+def _cover(name: str, seconds: int, seed: int) -> Counter[str]:
+    """Runs atheris on a target, in a process of its own, since it ends the one that it runs in.
+
+    Returns:
+        How many inputs were ``taken``, ``refused``, and ``faults``: after the first fault it ends, and its input lies
+        in the working folder as ``crash-…``, ``timeout-…`` or ``oom-…``.
+    """
+    target, kinds = targets()[name], ("taken", "refused", "faults")
+    counts = np.frombuffer(mmap.mmap(-1, 8 * len(kinds)), np.int64)  # seen by both processes
+    with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
+        for number, content in enumerate(target.seeds):
+            (Path(folder) / f"{number}").write_bytes(content)
+        sys.stdout.flush()
+        if (child := os.fork()) == 0:
+            _cover_here(
+                name, target, counts, ["-timeout=60", f"-max_total_time={seconds}", f"-seed={seed + 1}", folder]
+            )
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status and not counts[2]:
+        counts[2] = 1  # a hang, too much memory, or a signal
+    return Counter(dict(zip(kinds, counts.tolist(), strict=True)))
+
+
+def _cover_here(name: str, target: Target, counts: np.ndarray, words: list[str]) -> None:
+    import atheris
+
     atheris.instrument_all()
-    target = targets()[name]
-    corpus = Path(tempfile.mkdtemp(prefix="corpus-"))
-    for number, content in enumerate(target.seeds):
-        (corpus / f"{number}").write_bytes(content)
 
     def one(content: bytes) -> None:
         outcome = tried(target, content)
+        counts[{"taken": 0, "refused": 1}.get(outcome, 2)] += 1
         if outcome not in ("taken", "refused"):
             raise AssertionError(f"{name}: {outcome}: {content[:400]!r}")
 
-    atheris.Setup(["fuzzing", f"-max_total_time={seconds}", f"-seed={seed + 1}", "-max_len=200000", str(corpus)], one)
+    atheris.Setup(["fuzzing", "-max_len=200000", *words], one)
     atheris.Fuzz()
 
 
@@ -259,17 +279,18 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", choices=[*names, []], metavar="TARGET", help=", ".join(names))
     parser.add_argument("--count", type=int, default=10_000, metavar="N", help="inputs of each target (10000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--coverage", action="store_true", help="one target, by atheris")
-    parser.add_argument("--seconds", type=int, default=600, metavar="S", help="how long, with --coverage (600)")
+    parser.add_argument("--coverage", action="store_true", help="by atheris, guided by which lines run")
+    parser.add_argument("--seconds", type=int, default=600, metavar="S", help="of each target, with --coverage (600)")
     options = parser.parse_args()
-    if options.coverage:
-        if len(options.targets) != 1:
-            parser.error("--coverage takes one TARGET")
-        _cover(options.targets[0], options.seconds, options.seed)
+    if options.coverage and importlib.util.find_spec("atheris") is None:
+        parser.error("--coverage needs atheris: pip install atheris")
     print("| target | inputs | taken | refused in one line | anything else |\n|---|---|---|---|---|")
     faults = 0
     for name in options.targets or names:
-        found = fuzz(name, options.count, options.seed, report=lambda text: print(text, file=sys.stderr))
+        if options.coverage:
+            found = _cover(name, options.seconds, options.seed)
+        else:
+            found = fuzz(name, options.count, options.seed, report=lambda text: print(text, file=sys.stderr))
         faults += found["faults"]
         row = (name, found.total(), found["taken"], found["refused"], found["faults"])
         with suppress(BrokenPipeError):

@@ -1,6 +1,6 @@
 """Faults done to real runs of stn-rectify on this machine: what is seen of each, and how soon it goes on.
 
-    python tests/faults/injected.py [--count 20] [--seed 0] [--rows FILE] [FAULT...]
+    python tests/faults/injected.py [--count 20] [--seed 0] [--limit S] [--rows FILE] [FAULT...]
 
 Prints a table: fault, what was observed, seconds until it went on. The source is an HTTP camera on this machine, the
 model ``fast``. A fault that is not survived as it should be is an error, and the status 1. Those of cameras, of the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import re
@@ -369,9 +370,9 @@ def _open_stream(address: str) -> socket.socket:
 # Starts
 
 
-def restarts(folder: Path, count: int, seed: int) -> Row:
-    """Starts and ends, one after the other, with the same files."""
-    dice, starts = random.Random(seed), []
+def restarts(folder: Path, count: int, seed: int, limit_s: float = math.inf) -> Row:
+    """Starts and ends, one after the other, with the same files; the row says how many fitted into the time."""
+    dice, starts, ends = random.Random(seed), list[float](), time.monotonic() + limit_s
     results, saved = folder / "a.jsonl", folder / "saved"
     words = ("--jsonl", results, "--save", saved, "--save-limit", "2M", "--serve", "0", "--commit-interval", "0.2")
     before_tmp = set(os.listdir(tempfile.gettempdir()))
@@ -379,6 +380,8 @@ def restarts(folder: Path, count: int, seed: int) -> Row:
         for _ in range(count):
             held = lines(results)
             began = time.monotonic()
+            if began > ends:
+                break
             run = Run(folder, server, *words)
             try:
                 run.wait_for("a result", lambda held=held: lines(results) > held)
@@ -395,7 +398,8 @@ def restarts(folder: Path, count: int, seed: int) -> Row:
     assert not list(folder.rglob("*.partial*"))
     check_lines(results)
     check_pictures(saved)
-    told = f"{count} times: each has results, nothing is left behind; start to first result"
+    assert starts, "no time for one start"
+    told = f"{len(starts)} times: each has results, nothing is left behind; start to first result (median)"
     return Row("restarts", told, statistics.median(starts))
 
 
@@ -414,6 +418,9 @@ def main() -> int:
     parser.add_argument("faults", nargs="*", choices=[*FAULTS, []], metavar="FAULT", help=", ".join(FAULTS))
     parser.add_argument("--count", type=int, default=20, metavar="N", help="how often what is done several times (20)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of moments and places (0)")
+    parser.add_argument(
+        "--limit", type=float, default=math.inf, metavar="S", help="longest time for restarts: as many as fit (none)"
+    )
     parser.add_argument("--rows", type=Path, metavar="FILE", help="gets the rows, too")
     options = parser.parse_args()
     failed = 0
@@ -421,7 +428,8 @@ def main() -> int:
     for name in options.faults or FAULTS:
         with tempfile.TemporaryDirectory(prefix="fault-") as folder:
             try:
-                row = FAULTS[name](Path(folder), options.count, options.seed)
+                words = (options.limit,) if name == "restarts" else ()
+                row = FAULTS[name](Path(folder), options.count, options.seed, *words)
             except (AssertionError, pytest.fail.Exception) as error:
                 failed += 1
                 row = Row(name, f"FAILED: {error}")

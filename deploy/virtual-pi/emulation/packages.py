@@ -42,6 +42,7 @@ _WANTED = (
     "passwd",
     "procps",
     "python3",
+    "python3-venv",
     "sed",
     "systemd-sysv",
     "sysvinit-utils",

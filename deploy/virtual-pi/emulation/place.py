@@ -32,6 +32,7 @@ _PACKAGES = {  # program, or file, and the Debian package that has it
     "count": {"qemu-aarch64": "qemu-user", "gcc": "gcc libc6-dev"},
     "vm": {"qemu-system-aarch64": "qemu-system-arm"},
     "camera-faults": {"qemu-system-aarch64": "qemu-system-arm"},
+    "installation": {"qemu-system-aarch64": "qemu-system-arm"},
     "power-cuts": {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils"},
 }
 _ROOT = {"setup": "for the owners in the file system", "power-cuts": "to mount what the disk holds"}

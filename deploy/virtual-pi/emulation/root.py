@@ -22,6 +22,7 @@ from emulation.place import CHECKOUT, HERE, Place, VirtualPiError
 _DEPLOY = CHECKOUT / "deploy"
 _EARLY_MODULES = ("virtio_pci", "virtio_blk", "ext4", "9p", "9pnet_virtio", "crc32c_generic")
 _MODULES = (*_EARLY_MODULES, "virtio_rng", "autofs4", "configfs", "vivid", "uvcvideo", "loop")
+_FREE_MB = 1500  # for installations; a hole in the image's file until it is used
 _USERS = """\
 messagebus:x:100:107::/nonexistent:/usr/sbin/nologin
 stn-rectify:x:990:990::/var/lib/stn-rectify:/usr/sbin/nologin
@@ -227,7 +228,7 @@ def _make_image(place: Place) -> None:
         link.symlink_to(target)
     taken = sum(file.lstat().st_size + 4096 for file in _files(root)) // 1_000_000
     place.image.unlink(missing_ok=True)
-    _run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, place.image, f"{taken * 9 // 8 + 200}M"])
+    _run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, place.image, f"{taken * 9 // 8 + _FREE_MB}M"])
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ def test_every_package_is_pinned_by_its_hash() -> None:
     assert len(names) == len(lines)
 
 
-@pytest.mark.parametrize("command", ["run", "count", "vm", "camera-faults", "power-cuts"])
+@pytest.mark.parametrize("command", ["run", "count", "vm", "camera-faults", "installation", "power-cuts"])
 def test_what_is_missing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, PROGRAM, "--folder", tmp_path, "ready", command], capture_output=True, text=True, check=False
@@ -35,5 +35,5 @@ def test_what_is_missing_is_said_in_one_line(command: str, tmp_path: Path) -> No
 
 def test_help_names_every_command() -> None:
     done = subprocess.run([sys.executable, PROGRAM, "--help"], capture_output=True, text=True, check=True)
-    for command in ("setup", "lock", "ready", "run", "count", "vm", "camera-faults", "power-cuts"):
+    for command in ("setup", "lock", "ready", "run", "count", "vm", "camera-faults", "installation", "power-cuts"):
         assert re.search(rf"^    {command}\s", done.stdout, re.MULTILINE)

@@ -35,8 +35,15 @@ def test_the_status_of_a_command_comes_back(virtual_pi: VirtualPi) -> None:
 def test_the_service_outlives_every_fault_of_its_camera(virtual_pi: VirtualPi) -> None:
     done = virtual_pi("camera-faults", "--limit", "1500", timeout=1600)
     rows = [text for text in done.stdout.splitlines() if text.startswith("| ")]
-    assert len(rows) >= 8
+    assert len(rows) == 2 + 16  # with the table's head
     assert not re.search("FAILED", done.stdout)
+
+
+@pytest.mark.long
+def test_an_empty_card_gets_the_service_an_upgrade_and_the_version_before(virtual_pi: VirtualPi) -> None:
+    done = virtual_pi("installation", "--limit", "3000", timeout=3100)
+    assert done.stdout.endswith("PASS\n")
+    assert "went back from 0.1.1 to 0.1.0" in done.stdout
 
 
 @pytest.mark.long
