@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_machine_options(add)
     _add_wait(add)
+    add.add_argument("parts", nargs="*", metavar="PART", help="which (all)")
     add.set_defaults(command=_installation)
 
     add = commands.add_parser(
@@ -149,9 +150,8 @@ def _installation(place: Place, options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
         installations.lay_out(place, Path(folder))
         made = machine.Settings(core=options.core, memory_mb=options.memory, systemd=True, share=Path(folder))
-        return _told(
-            machine.run(place, f"WAIT_S={options.wait:.0f} {_CHECKS}/installation.sh", made, limit_s=options.limit)
-        )
+        line = f"WAIT_S={options.wait:.0f} {_CHECKS}/installation.sh {' '.join(options.parts)}"
+        return _told(machine.run(place, line, made, limit_s=options.limit))
 
 
 def _power_cuts(place: Place, options: argparse.Namespace) -> int:

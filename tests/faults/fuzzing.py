@@ -237,12 +237,12 @@ def _names(target: Target) -> list[str]:
     return [word.decode().strip('": =') for word in target.words] or ["a"]
 
 
-def _cover(name: str, seconds: int, seed: int) -> Counter[str]:
+def cover(name: str, seconds: int, seed: int) -> Counter[str]:
     """Runs atheris on a target, in a process of its own, since it ends the one that it runs in.
 
     Returns:
         How many inputs were ``taken``, ``refused``, and ``faults``: after the first fault it ends, and its input lies
-        in the working folder as ``crash-…``, ``timeout-…`` or ``oom-…``.
+        in the working folder as ``fault-NAME``, or ``timeout-…`` or ``oom-…`` of libFuzzer.
     """
     target, kinds = targets()[name], ("taken", "refused", "faults")
     counts = np.frombuffer(mmap.mmap(-1, 8 * len(kinds)), np.int64)  # seen by both processes
@@ -273,7 +273,8 @@ def _cover_here(name: str, target: Target, counts: np.ndarray, words: list[str])
         outcome = tried(target, content)
         counts[{"taken": 0, "refused": 1}.get(outcome, 2)] += 1
         if outcome not in ("taken", "refused"):
-            raise AssertionError(f"{name}: {outcome}: {content[:400]!r}")
+            Path(f"fault-{name}").write_bytes(content)
+            raise AssertionError(f"{name}: {outcome}: {content[:400]!r}, kept as fault-{name}")
 
     atheris.Setup(["fuzzing", "-max_len=200000", *words], one)
     atheris.Fuzz()
@@ -295,7 +296,7 @@ def main() -> int:
     faults = 0
     for name in options.targets or names:
         if options.coverage:
-            found = _cover(name, options.seconds, options.seed)
+            found = cover(name, options.seconds, options.seed)
         else:
             found = fuzz(name, options.count, options.seed, report=lambda text: print(text, file=sys.stderr))
         faults += found["faults"]

@@ -3,7 +3,7 @@
 # From a card on which nothing is installed to the service, by the words of README.md and deploy/README.md; then an
 # upgrade, a rollback, and what becomes of both. Prints what is done ($), and what is seen.
 #
-#   virtual_pi.py installation                      in the virtual Pi, under systemd; it shares the wheels as /mnt/host
+#   virtual_pi.py installation [PART]...            in the virtual Pi, under systemd; it shares the wheels as /mnt/host
 set -eu
 
 NAME=stn-rectify
@@ -14,12 +14,29 @@ WAIT_S=${WAIT_S:-600}
 MOST_EXPOSED=1.5
 
 main() {
+    [ $# -gt 0 ] || set -- environment service upgrade back broken uninstalled
     fresh_card
+    checkout
+    for part; do "$part"; done
+    echo PASS
+}
+
+# --- parts; upgrade, back, broken and uninstalled want the service before them
+
+environment() {
+    step "in a virtual environment (README.md)"
+    # What the lines want of the network they take from the wheels.
+    sed -n '/<!-- device -->/,/^```$/p' README.md | grep -v '^<!--\|^```' >/tmp/words
+    cat /tmp/words
+    PIP_NO_INDEX=1 PIP_FIND_LINKS=$WHEELS sh -e /tmp/words
+    ls out
+    rm -rf ~/stn-venv
+}
+
+service() {
+    step "as a service, without network (deploy/README.md)"
     modprobe vivid n_devs=1 node_types=0x1
     udevadm settle
-    checkout
-
-    step "as a service, without network (deploy/README.md)"
     controllers=/sys/fs/cgroup/cgroup.controllers # as on Raspberry Pi OS, which has none of memory
     sed 's/ *memory//' $controllers >/tmp/controllers
     mount --bind /tmp/controllers $controllers
@@ -27,7 +44,7 @@ main() {
     cat /tmp/said
     grep -q cgroup_enable=memory /tmp/said || fail "nothing about the memory"
     umount $controllers
-    does stn-rectify --list-cameras
+    does stn-rectify --list-cameras | head -n 3
     wait_for results 3
     tail -n 1 $RESULTS
     journal
@@ -38,38 +55,39 @@ main() {
     grep -v '✓' /tmp/exposure
     found=$(sed -n 's/.*exposure level for .*: \([0-9.]*\) .*/\1/p' /tmp/exposure)
     echo "$found $MOST_EXPOSED" | awk '{ exit !($1 > 0 && $1 <= $2) }' || fail "exposure $found"
+}
 
+upgrade() {
     step "an upgrade, while the service runs"
     before=$(main_pid)
     does deploy/install.sh --wheels $NEWER
     [ "$(main_pid)" != "$before" ] || fail "the old process runs on"
     versions 0.1.1
     goes_on
+}
 
+back() {
     step "back (deploy/README.md)"
     does stn-rectify-install rollback
     versions 0.1.0
     goes_on
+}
 
+broken() {
     step "a newer version that does not start: the one that runs stays"
     before=$(main_pid)
     ! does deploy/install.sh --wheels /mnt/host/broken || fail "it was installed"
     [ "$(main_pid)" = "$before" ] || fail "it is another process"
     versions 0.1.0
+}
 
+uninstalled() {
     step "uninstall"
     does stn-rectify-install --uninstall --purge
     [ ! -e /opt/$NAME ] && [ ! -e /etc/$NAME ] && ! id $NAME >/dev/null 2>&1 || fail "something is left"
-
-    step "in a virtual environment (README.md)"
-    # What the lines have of the network they take from the wheels.
-    export PIP_NO_INDEX=1 PIP_FIND_LINKS=$WHEELS
-    sed -n '/<!-- device -->/,/^```$/p' README.md | grep -v '^<!--\|^```' >/tmp/words
-    cat /tmp/words
-    sh -e /tmp/words
-    ls out
-    echo PASS
 }
+
+# --- what they use
 
 # The image has the service installed: a card of which nothing but Debian is known.
 fresh_card() {

@@ -130,7 +130,7 @@ def started(place: Place, command: str, settings: Settings, *more: str) -> Itera
         words += " systemd.mask=serial-getty@ttyAMA0.service"  # it would wait for a terminal that there is not
         if settings.program is not None:
             words += f" virtual_pi.program={settings.program}"
-        root = settings.root_disk or f"file={place.image},format=raw,snapshot=on"
+        root = settings.root_disk or f"file={place.image},format=raw,snapshot=on,cache=unsafe"
         shares = [_share(control, "control"), f"{_share(CHECKOUT, 'checkout')},readonly=on"]
         if settings.share is not None:
             shares.append(_share(settings.share.resolve(), "host"))
