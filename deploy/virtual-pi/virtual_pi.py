@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine_options(add)
     add.add_argument("--count", type=int, default=20, metavar="N", help="how often (20)")
     add.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (0)")
+    add.add_argument(
+        "--longest", type=float, default=12.0, metavar="S", help="the latest moment, more on a busy host (12)"
+    )
     add.set_defaults(command=_power_cuts)
     return parser
 
@@ -156,7 +159,9 @@ def _installation(place: Place, options: argparse.Namespace) -> int:
 
 def _power_cuts(place: Place, options: argparse.Namespace) -> int:
     made = machine.Settings(core=options.core, memory_mb=options.memory)
-    return power_cuts.check(place, made, count=options.count, seed=options.seed, limit_s=options.limit)
+    return power_cuts.check(
+        place, made, count=options.count, seed=options.seed, longest_s=options.longest, limit_s=options.limit
+    )
 
 
 def _told(outcome: machine.Outcome, *, console: bool = False) -> int:

@@ -20,7 +20,6 @@ from emulation.machine import Settings
 from emulation.place import Place, VirtualPiError
 
 _PROGRAM = "/usr/sbin/virtual-pi-write-until-killed"
-_LONGEST_S = 12.0
 _DISK_MB = 128
 _AGAIN = (
     "modprobe vivid n_devs=1 node_types=0x1; mkdir -p /data; mount /dev/vdb /data; cd /data;"
@@ -38,7 +37,7 @@ class Held:
     is_cut: bool
 
 
-def check(place: Place, made: Settings, *, count: int, seed: int, limit_s: float) -> int:
+def check(place: Place, made: Settings, *, count: int, seed: int, longest_s: float, limit_s: float) -> int:
     """Cuts the power so often, and prints a line for each cut.
 
     Args:
@@ -46,6 +45,7 @@ def check(place: Place, made: Settings, *, count: int, seed: int, limit_s: float
         made: how the machine is made.
         count: how many cuts.
         seed: of their moments.
+        longest_s: the latest moment, in seconds of this machine since it goes on.
         limit_s: longest time until results are written for the first time.
 
     Returns:
@@ -67,7 +67,7 @@ def check(place: Place, made: Settings, *, count: int, seed: int, limit_s: float
                 raise VirtualPiError(f"QEMU cannot save the machine: {said}")
         raw, faults, lines, pictures = folder / "cut.raw", 0, 0, 0
         for number in range(1, count + 1):
-            after_s = dice.uniform(0.5, _LONGEST_S)
+            after_s = dice.uniform(0.5, longest_s)
             with machine.started(place, "", made, "-loadvm", "writing") as cut:
                 time.sleep(after_s)
                 if cut.process.poll() is not None:
