@@ -83,11 +83,12 @@ class Machine:
         file = self.control.parent / "console"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def monitor(self, command: str, timeout_s: float = 120) -> str:
-        """A command to QEMU itself, such as ``savevm NAME``; gives its answer."""
+    def monitor(self, command: str, timeout_s: float = 300) -> str:
+        """A command to QEMU itself, such as ``savevm NAME``; gives its answer, once it has read what it starts from."""
+        place = self.control.parent / "monitor"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout_s)
-            connection.connect(str(self.control.parent / "monitor"))
+            self.wait_for(lambda: connection.connect_ex(str(place)) == 0, timeout_s, "QEMU")
             _read_prompt(connection)
             connection.sendall(f"{command}\n".encode())
             return _read_prompt(connection)

@@ -69,6 +69,7 @@ def check(place: Place, made: Settings, *, count: int, seed: int, longest_s: flo
         for number in range(1, count + 1):
             after_s = dice.uniform(0.5, longest_s)
             with machine.started(place, "", made, "-loadvm", "writing") as cut:
+                cut.monitor("info status")  # answered as soon as it goes on
                 time.sleep(after_s)
                 if cut.process.poll() is not None:
                     raise VirtualPiError(f"the machine did not go on (status {cut.process.returncode})")
