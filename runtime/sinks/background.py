@@ -50,7 +50,7 @@ class TimeToEnd:
         """Tells whether an output has to be left to itself.
 
         Args:
-            last_written_s: when it last wrote something, `time.monotonic`.
+            last_written_s: when it last wrote something, or was told to end, `time.monotonic`.
         """
         now = time.monotonic()
         self._began_s = self._began_s or now
@@ -214,7 +214,8 @@ class BackgroundSink(ResultSink):
         with self._changed:
             was_closing, self._is_closing = self._is_closing, True
             self._changed.notify_all()
-        while self._thread.is_alive() and not self._end.is_over(self._last_written_s):
+        told_s = time.monotonic()  # before that it may have had nothing to write, while another output took its time
+        while self._thread.is_alive() and not self._end.is_over(max(told_s, self._last_written_s)):
             self._thread.join(0.05)
         if was_closing:
             return

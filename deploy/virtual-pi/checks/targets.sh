@@ -13,7 +13,7 @@ main() {
     sleep 1
     for device in /dev/video0 /dev/video1; do v4l2-ctl -d $device --set-dv-bt-timings index=0 >/dev/null; done # VGA
     v4l2-ctl -d /dev/video0 -c loop_video=1 -c osd_text_mode=2
-    /opt/stn-rectify/bin/python -c "
+    /opt/stn-rectify/current/bin/python -c "
 import cv2
 frame = cv2.resize(cv2.imread('$SAMPLE'), ($WIDTH, $HEIGHT))
 open('/tmp/frame.yuyv', 'wb').write(cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_YUY2).tobytes())"
@@ -32,7 +32,7 @@ sees() {
     echo "$ stn-rectify --camera 0 $* --jsonl -"
     stn-rectify --camera 0 "$@" --jsonl - >/tmp/results
     cat /tmp/results
-    /opt/stn-rectify/bin/python -c "
+    /opt/stn-rectify/current/bin/python -c "
 import json
 result = json.loads(open('/tmp/results').read().splitlines()[-1])
 targets = result.get('targets', [result])

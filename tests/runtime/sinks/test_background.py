@@ -127,6 +127,19 @@ def test_a_run_that_nobody_hurries_and_that_loses_its_last_results_ends_in_an_er
     sink.close()
 
 
+def test_an_output_has_its_time_to_end_though_another_one_took_longer_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several outputs the last one to be closed has written nothing for as long as the others took."""
+    place, end = Place(), TimeToEnd(longest_s=0.4)
+    monkeypatch.setattr(place, "close", lambda: threading.Event().wait(0.1))
+    sink = BackgroundSink(lambda: place, "place", end=end)
+    sink.write(captured(0), result())
+    wait_for("the result", lambda: place.written)
+    end.is_over(time.monotonic())  # the first one is closed
+    threading.Event().wait(0.6)
+    sink.close()
+    assert sink.dropped == 0
+
+
 def test_a_place_that_may_be_mended_is_tried_again(place: Place) -> None:
     said: list[str] = []
     with BackgroundSink(lambda: place, "place", report=said.append) as sink:
