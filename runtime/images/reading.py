@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from stn_rectify.runtime import arrays
 from stn_rectify.runtime.errors import SourceError, warn
 from stn_rectify.runtime.files import open_file
-from stn_rectify.runtime.images import opencv_images
+from stn_rectify.runtime.images import gif_canvas, opencv_images
 from stn_rectify.runtime.images.kinds import LONGEST_FOREIGN_START, advice, register_heif
 from stn_rectify.runtime.images.library_messages import library_messages, summed_up
 from stn_rectify.runtime.images.tiff_layout import BITS_PER_SAMPLE, IMAGE_LENGTH, IMAGE_WIDTH
@@ -165,6 +165,7 @@ class _Reader:
     def __init__(self, name: str, max_pixels: int | None, *, may_reduce: bool) -> None:
         self.name, self._may_reduce = name, may_reduce
         self._stream: BinaryIO | None = None
+        self._canvases: list[tuple[int, int]] = []  # of a GIF
         self._limit, self._is_adjustable = max_pixels or MAX_PIXELS, max_pixels is not None
 
     @contextmanager
@@ -190,6 +191,9 @@ class _Reader:
         try:
             with self.failing():
                 content = opened = None
+                self._canvases = gif_canvas.canvases(stream)
+                for size in self._canvases[:1]:
+                    self._refuse_too_large(*size)
                 try:
                     opened = _open(stream)
                 except UnidentifiedImageError as error:
@@ -272,6 +276,8 @@ class _Reader:
             with self.failing(), self._picture_of_photograph(opened, number) as picture:
                 return self.page(picture, 0)
         with self.failing():
+            for size in self._canvases[number : number + 1]:
+                self._refuse_too_large(*size)
             if opened.format in _PAGED_FORMATS and number != opened.tell():
                 opened.seek(number)
             self._bring_within_limit(opened)
