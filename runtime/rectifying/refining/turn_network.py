@@ -24,8 +24,9 @@ from stn_rectify.runtime.rectifying.refining.target_looks import target_looks
 from stn_rectify.runtime.rectifying.refining.turning import QUARTERS, turn_of, turned_location
 from stn_rectify.runtime.results import Location
 
-#: Further details of a target are looked at until the probability of one turn reaches this.
-_SURE = 0.99
+#: Further details of a target are looked at until the probability of one turn reaches this, or that it is upright that:
+#: then nothing is changed, and most targets need one look.
+_SURE, _UPRIGHT = 0.99, 0.95
 #: What a single look may say against a turn at most: it may show print that stands on its head on purpose.
 _LEAST_PROBABILITY = 0.005
 #: What each further look counts, as an exponent: those at one target are of one print, and mistake it in one way.
@@ -102,7 +103,7 @@ def joint_probabilities(looks: Iterable[FloatArray]) -> FloatArray:
         evidence, share = evidence + share * np.log(np.maximum(probabilities, _LEAST_PROBABILITY)), _FURTHER_LOOK
         product = np.exp(evidence - evidence.max())
         joint = product / product.sum()
-        if joint.max() >= _SURE:
+        if joint.max() >= _SURE or joint[0] >= _UPRIGHT:
             break
     return joint
 

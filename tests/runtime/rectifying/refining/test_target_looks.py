@@ -124,16 +124,21 @@ def test_looks_that_agree_are_surer_than_each_and_one_that_does_not_is_outvoted(
     assert joint.sum() == pytest.approx(1)
 
 
-def test_once_it_is_sure_no_more_looks_are_taken() -> None:
+@pytest.mark.parametrize(
+    ("look", "turn", "count"),
+    [((0.05, 0.9, 0.02, 0.03), 1, 3), ((0.9, 0.05, 0.02, 0.03), 0, 1)],
+    ids=["left", "upright"],
+)
+def test_once_it_is_sure_no_more_looks_are_taken(look: tuple[float, ...], turn: int, count: int) -> None:
     taken = []
 
     def sure() -> Iterator[np.ndarray]:
         for number in range(9):
             taken.append(number)
-            yield np.array([0.05, 0.9, 0.02, 0.03])
+            yield np.array(look)
 
-    assert joint_probabilities(sure()).argmax() == 1
-    assert taken == [0, 1, 2]
+    assert joint_probabilities(sure()).argmax() == turn
+    assert len(taken) == count
 
 
 @pytest.mark.parametrize(
