@@ -7,6 +7,7 @@ whatever death of the process there, this one ends, too. Its answer is a file.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import pickle
@@ -62,8 +63,14 @@ def _end_with_the_other_end() -> None:
 
 def _convert(request: ConversionRequest) -> dict[str, Any]:
     try:
-        from stn_rectify.converters.conversion import convert
-
+        # TensorFlow's import makes some hundred thousand objects that stay: to look through them for garbage, again and
+        # again, is a tenth of it.
+        gc.disable()
+        try:
+            from stn_rectify.converters.conversion import convert
+        finally:
+            gc.freeze()
+            gc.enable()
         conversion = convert(request.source, request.out, request.options)
     except StnRectifyError as error:
         traceback.print_exc()
