@@ -63,8 +63,7 @@ def _end_with_the_other_end() -> None:
 
 def _convert(request: ConversionRequest) -> dict[str, Any]:
     try:
-        # TensorFlow's import makes some hundred thousand objects that stay: to look through them for garbage, again and
-        # again, is a tenth of it.
+        # What TensorFlow's import makes stays: it is not looked through for garbage, neither now nor later.
         gc.disable()
         try:
             from stn_rectify.converters.conversion import convert
