@@ -41,13 +41,10 @@ def write_models(folder: Path) -> None:
 def print_table(folder: Path, seconds: float) -> None:
     """Least and median processor time of each, in turn in random order."""
     frame = np.random.default_rng(0).integers(-128, 128, (1, SIDE, SIDE, CHANNELS)).astype(np.int8)
-    models = {
-        rows: open_model(
-            folder / f"{rows}.tflite",
-            {"frame": frame, "coefficients": np.load(folder / f"{rows}.npy").astype(np.int32)},
-        )
-        for rows in ROWS
-    }
+    models = {}
+    for rows in ROWS:
+        coefficients = np.load(folder / f"{rows}.npy").astype(np.int32)
+        models[rows] = open_model(folder / f"{rows}.tflite", {"frame": frame, "coefficients": coefficients})
     times: dict[int, list[float]] = {rows: [] for rows in ROWS}
     order, shuffle, end = list(ROWS), random.Random(0).shuffle, time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[SIDE]) < 50:
@@ -58,9 +55,7 @@ def print_table(folder: Path, seconds: float) -> None:
             models[rows].invoke()
             times[rows].append((time.thread_time() - started) * 1e6)
     least = {rows: min(values) for rows, values in times.items()}
-    print(
-        f"{len(times[SIDE])} rounds; µs: least (median), and ns a pixel more than the next lower image, of least times"
-    )
+    print(f"{len(times[SIDE])} rounds; µs: least (median); ns a pixel more than the next lower, of least times")
     for rows, lower in zip(ROWS, (*ROWS[1:], None), strict=True):
         line = f"{rows:4} rows {least[rows]:6.0f} ({np.median(times[rows]):6.0f})"
         more = "" if lower is None else f"{(least[rows] - least[lower]) * 1000 / ((rows - lower) * SIDE):8.1f}"
