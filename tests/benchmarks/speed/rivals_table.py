@@ -21,7 +21,6 @@ import numpy as np
 from stn_speed import CHECKED_FRAMES, Model, Warp, sample_exactly, sizes_there
 
 from stn_rectify.runtime.geometry import homography_to_corners, theta_to_homography
-from stn_rectify.runtime.model.flatbuffer import CUSTOM_OPERATOR, read_flatbuffer
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 
 #: Files, and what made them.
@@ -40,13 +39,18 @@ _OF_PYTORCH = ("onnx2tf", "onnx2tf_float", "litert_torch", "litert_torch_int8")
 _LEAST_ROUNDS = 50
 
 
-def contents(file: Path) -> tuple[str, str]:
+def contents(file: Path, package: str) -> tuple[str, str]:
     """How many of the file's tensors are float, and how many of its operators are custom or Flex ones."""
-    parts = read_flatbuffer(file.read_bytes()).subgraphs
-    tensors = [tensor for part in parts for tensor in part.tensors]
-    floats = sum("float" in tensor.dtype.lower() for tensor in tensors)
-    codes = [operator.code for part in parts for operator in part.operators]
-    foreign = sum(bool(code.builtin == CUSTOM_OPERATOR or code.custom) for code in codes)  # Flex ones are custom, too
+    if package == "ai-edge-litert":
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    else:
+        from tflite_runtime.interpreter import Interpreter, OpResolverType
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate would add tensors and nodes of its own
+    tflite = Interpreter(str(file), num_threads=1, experimental_op_resolver_type=plain)
+    tensors = tflite.get_tensor_details()
+    floats = sum(np.issubdtype(details["dtype"], np.floating) for details in tensors)
+    names = [str(node["op_name"]) for node in tflite._get_ops_details()]
+    foreign = sum(name == "CUSTOM" or name != name.upper() for name in names)  # a custom operator has a name of its own
     return f"{floats} of {len(tensors)}", str(foreign)
 
 
@@ -100,7 +104,7 @@ def print_size(size: str, folder: Path, seconds: float, package: str) -> None:
             models.pop(name, None)
             said[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
             continue
-        rows[name] = [*contents(file), f"{corners:.2f}", f"{levels:.1f}", f"{file.stat().st_size / 1000:.0f}"]
+        rows[name] = [*contents(file, package), f"{corners:.2f}", f"{levels:.1f}", f"{file.stat().st_size / 1000:.0f}"]
     for model in models.values():
         model.feed(frames[0])
     times = times_in_turn({name: model.invoke for name, model in models.items()}, seconds)
