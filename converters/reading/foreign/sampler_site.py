@@ -26,6 +26,18 @@ _CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhil
 _FEWEST, _MOST = 2, 64
 
 
+class OtherStructureError(ModelFileError):
+    """A graph that is no STN at its input; as a whole it may be converted all the same (`composite_parts`).
+
+    Attributes:
+        graph: of the model.
+    """
+
+    def __init__(self, message: str, graph: FrozenGraph) -> None:
+        super().__init__(message)
+        self.graph = graph
+
+
 @dataclass(frozen=True)
 class SamplerSite:
     """Where a graph samples the frame.
@@ -35,11 +47,15 @@ class SamplerSite:
             dense layer before the sampler gives, and what is made of that, by an activation say.
         rectified: the image that the sampler makes, [B, h, w, C].
         size: h and w.
+        image: what the sampler reads: the frame, or another [B, H, W, C].
+        image_shape: H, W and C.
     """
 
     thetas: tuple[Any, ...]
     rectified: Any
     size: tuple[int, int]
+    image: Any
+    image_shape: tuple[int, int, int]
 
 
 def find_sampler(graph: FrozenGraph) -> SamplerSite:
@@ -49,8 +65,8 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
         ModelFileError: if there is none, it reads something else than the frame, or nothing lies between the frame and
             the places that could be θ; the message says which.
     """
-    _refuse_loops(graph)
-    reads = _reads_of_places(graph) or _products_with_weights(graph)
+    refuse_loops(graph)
+    reads = sampler_reads(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
@@ -58,13 +74,13 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
         )
     _refuse_series(graph, reads)
     _refuse_features(graph, [read.image for read in reads])
-    thetas = _thetas(graph, [read.places for read in reads])
+    thetas = theta_candidates(graph, [read.places for read in reads])
     rectified, size = _rectified(graph, [read.pixels for read in reads], thetas[0])
-    return SamplerSite(tuple(thetas), rectified, size)
+    return SamplerSite(tuple(thetas), rectified, size, graph.frame, tuple(graph.frame.shape[1:]))
 
 
 @dataclass(frozen=True)
-class _Read:
+class SamplerRead:
     """An operation that reads an image at places, and the pixels that come of it."""
 
     image: Any
@@ -72,11 +88,16 @@ class _Read:
     pixels: Any
 
 
-def _reads_of_places(graph: FrozenGraph) -> list[_Read]:
+def sampler_reads(graph: FrozenGraph) -> list[SamplerRead]:
+    """What reads something that is made from the frame at places that are, too."""
+    return _reads_of_places(graph) or _products_with_weights(graph)
+
+
+def _reads_of_places(graph: FrozenGraph) -> list[SamplerRead]:
     """What reads at computed places something that is made from the frame."""
     known = {t.ref() for t in graph.of_frame}
     reads = [
-        _Read(op.inputs[0], op.inputs[_READS_AT[op.type]], op.outputs[0])
+        SamplerRead(op.inputs[0], op.inputs[_READS_AT[op.type]], op.outputs[0])
         for op in graph.operations
         if op.type in _READS_AT
     ]
@@ -87,7 +108,7 @@ def _reads_of_places(graph: FrozenGraph) -> list[_Read]:
     ]
 
 
-def _products_with_weights(graph: FrozenGraph) -> list[_Read]:
+def _products_with_weights(graph: FrozenGraph) -> list[SamplerRead]:
     """Where the frame itself, its axes in any order, is multiplied by something that is made from it: by weights."""
     known = {t.ref() for t in graph.of_frame}
     found = []
@@ -96,13 +117,18 @@ def _products_with_weights(graph: FrozenGraph) -> list[_Read]:
             continue
         for image, weights in (tuple(op.inputs), tuple(op.inputs)[::-1]):
             if graph.is_frame(image) and weights.ref() in known and not graph.is_frame(weights):
-                found.append(_Read(image, weights, op.outputs[0]))
+                found.append(SamplerRead(image, weights, op.outputs[0]))
     return found
 
 
-def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+def theta_candidates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+    """The tensors that may be the θ of places, the earliest first, as of `SamplerSite`.
+
+    Raises:
+        ModelFileError: if there is none.
+    """
     above = graph.ancestors(places)
-    rows = [t for t in graph.of_frame if t.ref() in above and _is_row(graph, t)]
+    rows = [t for t in graph.of_frame if t.ref() in above and is_row(graph, t)]
     gates = list(graph.gates(places, rows, graph.frame))
     if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
         raise ModelFileError(
@@ -120,7 +146,8 @@ def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     return gates
 
 
-def _is_row(graph: FrozenGraph, tensor: Any) -> bool:
+def is_row(graph: FrozenGraph, tensor: Any) -> bool:
+    """Tells whether a tensor has a few numbers for each frame, as θ has."""
     shape = graph.shape(tensor)
     if shape is None or len(shape) != 2 or shape[0] not in (1, graph.frame.shape[0]) or shape[1] is None:
         return False
@@ -148,7 +175,7 @@ def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> tuple[A
     )
 
 
-def _refuse_loops(graph: FrozenGraph) -> None:
+def refuse_loops(graph: FrozenGraph) -> None:
     """Refuses loops and branches that depend on the frame: parts of their inside cannot be run alone."""
     for tensor in graph.of_frame:
         if tensor.op.type in _CONTROL:
@@ -159,7 +186,7 @@ def _refuse_loops(graph: FrozenGraph) -> None:
             )
 
 
-def _refuse_series(graph: FrozenGraph, reads: Sequence[_Read]) -> None:
+def _refuse_series(graph: FrozenGraph, reads: Sequence[SamplerRead]) -> None:
     """Refuses a sampler of what another makes."""
     for read in reads:
         of_others = [other for other in reads if other is not read and graph.depends([read.image], other.pixels)]
