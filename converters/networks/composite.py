@@ -222,7 +222,10 @@ def read_composite(source: Path, options: ConversionOptions, error: OtherStructu
     if is_bgr and parts.frame_shape[2] != 3:
         raise UsageError(f"{source}: --channels bgr is for models of 3 channels, this one has {parts.frame_shape[2]}")
     scores, sequence, classes = parts.outputs.get("class_scores"), None, None
-    if scores is not None and len(scores) == 2:
+    if scores is not None and len(scores) == 2 and not options.labels:
+        note = f"its output {list(scores)} is taken for numbers: --labels, its alphabet, makes it a reader of texts"
+        parts = replace(_without_scores(parts), notes=(*parts.notes, note))
+    elif scores is not None and len(scores) == 2:
         sequence = sequence_of(source, (scores[0], scores[1]), options.labels)
     elif scores is not None:
         classes = scores[0]
@@ -235,6 +238,17 @@ def read_composite(source: Path, options: ConversionOptions, error: OtherStructu
         validation = read_frames(options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=is_bgr)
     refuse_unknown_labels(options.validation or options.calibration, validation, classes)
     return CompositeNetwork(source, options, calibration, validation, parts, sequence, str(error), sha256_of(source))
+
+
+def _without_scores(parts: CompositeParts) -> CompositeParts:
+    """The same whose only output is called so."""
+
+    def renamed(named: dict[str, Any]) -> dict[str, Any]:
+        return {"output" if name == "class_scores" else name: value for name, value in named.items()}
+
+    return replace(
+        parts, outputs=renamed(parts.outputs), places=renamed(parts.places), whole=lambda f: renamed(parts.whole(f))
+    )
 
 
 def _check_options(source: Path, options: ConversionOptions) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from stn_rectify.converters.assembly import class_activation, quantize_frames
 from stn_rectify.converters.integer.head import build_head, quantize_head
@@ -191,7 +190,7 @@ def _run(parts: CompositeParts, samples: Mapping[str, list[Floats]], name: str) 
     step = parts.batch or _BATCH
     found = []
     for first in range(0, len(samples[IMAGE]), step):
-        given = {key: tf.constant(np.concatenate(samples[key][first : first + step])) for key in parts.inputs}
+        given = {key: np.concatenate(samples[key][first : first + step]) for key in parts.inputs}
         found.append(np.asarray(parts.remainder(given)[name], np.float32))
     return np.concatenate(found)
 

@@ -157,7 +157,7 @@ def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> Compo
     part = graph.part(list(inputs.values()), list(ends.made.values()))
 
     def remainder(given: dict[str, Any]) -> dict[str, Any]:
-        values = [_scaled(given[name], levels.get(name)) for name in inputs]
+        values = [_scaled(tf.convert_to_tensor(given[name]), levels.get(name)) for name in inputs]
         return dict(zip(ends.made, part(*values), strict=True))
 
     def whole(frames: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ _READS_AT = {
     "ImageProjectiveTransformV3": 1,
     "CropAndResize": 1,
 }
-# Products of matrices: of the frame with weights, one for each of its rows or columns, it is a sampler, too.
-_PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+#: Products of matrices: of the frame with weights, one for each of its rows or columns, it is a sampler, too.
+PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 _CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhile", "If", "StatelessIf", "Case")
 #: θ has at least and at most so many numbers: scale and shift; the 16 control points of a spline, and then some.
 _FEWEST, _MOST = 2, 64
@@ -113,7 +113,7 @@ def _products_with_weights(graph: FrozenGraph) -> list[SamplerRead]:
     known = {t.ref() for t in graph.of_frame}
     found = []
     for op in graph.operations:
-        if op.type not in _PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
+        if op.type not in PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
             continue
         for image, weights in (tuple(op.inputs), tuple(op.inputs)[::-1]):
             if graph.is_frame(image) and weights.ref() in known and not graph.is_frame(weights):
@@ -127,10 +127,8 @@ def theta_candidates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     Raises:
         ModelFileError: if there is none.
     """
-    above = graph.ancestors(places)
-    rows = [t for t in graph.of_frame if t.ref() in above and is_row(graph, t)]
-    gates = list(graph.gates(places, rows, graph.frame))
-    if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
+    gates = _gates(graph, places)
+    if not gates and any(has_theta(graph, place) for place in places):
         raise ModelFileError(
             f"{graph.name}: has several samplers, beside each other, each with a theta of its own; {SEVERAL_SAMPLERS}"
         )
@@ -144,6 +142,18 @@ def theta_candidates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     while len(gates) > 1 and (source := linear_source(gates[1])) is not None and graph.behind(source) is gates[0]:
         del gates[0]  # its bias, or another factor, follows
     return gates
+
+
+def has_theta(graph: FrozenGraph, places: Any) -> bool:
+    """Tells whether places are made from a row of numbers that may be θ."""
+    return bool(_gates(graph, [places]))
+
+
+def _gates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+    """The rows of numbers through which all goes that places know of the frame, the earliest first."""
+    above = graph.ancestors(places)
+    rows = [t for t in graph.of_frame if t.ref() in above and is_row(graph, t)]
+    return list(graph.gates(places, rows, graph.frame))
 
 
 def is_row(graph: FrozenGraph, tensor: Any) -> bool:

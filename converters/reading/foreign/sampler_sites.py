@@ -7,8 +7,10 @@ from typing import Any
 
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, described
 from stn_rectify.converters.reading.foreign.sampler_site import (
+    PRODUCTS,
     SamplerRead,
     SamplerSite,
+    has_theta,
     is_row,
     refuse_loops,
     sampler_reads,
@@ -30,19 +32,48 @@ def find_samplers(graph: FrozenGraph) -> tuple[SamplerSite, ...]:
         ModelFileError: if there is none, what one reads is no image, or nothing lies before its places that could be θ.
     """
     refuse_loops(graph)
-    reads = sampler_reads(graph)
+    reads, products = sampler_reads(graph), []
+    if not reads:
+        reads = products = _products_with_weights(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads an image at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
     order = {tensor.ref(): number for number, tensor in enumerate(graph.of_frame)}
-    sites = [_site(graph, group) for group in _grouped(graph, reads)]
+    sites = [_site(graph, group) for group in _grouped(graph, reads, by_products=bool(products))]
     return tuple(sorted(sites, key=lambda site: order[site.rectified.ref()]))
 
 
-def _grouped(graph: FrozenGraph, reads: Sequence[SamplerRead]) -> list[list[SamplerRead]]:
-    """The reads of each sampler: those of one image at places that are made from one row of numbers."""
+def _products_with_weights(graph: FrozenGraph) -> list[SamplerRead]:
+    """Where an image is multiplied by weights that are made from a row of numbers: each sampler's first product."""
+    known = {t.ref() for t in graph.of_frame}
+    found: list[SamplerRead] = []
+    for op in graph.operations:
+        if op.type not in PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
+            continue
+        for image, weights in (tuple(op.inputs), tuple(op.inputs)[::-1]):
+            is_known = image.ref() in known and weights.ref() in known and bool(_images(graph, image))
+            if is_known and not _images(graph, weights) and has_theta(graph, weights):
+                found.append(SamplerRead(image, weights, op.outputs[0]))
+    return [_from_the_first(graph, read, found) for read in found]
+
+
+def _from_the_first(graph: FrozenGraph, read: SamplerRead, products: Sequence[SamplerRead]) -> SamplerRead:
+    """A product as one of the image that its sampler reads: one for the rows is followed by one for the columns."""
+    theta = theta_candidates(graph, [read.places])[0]
+    for other in products:
+        is_before = other is not read and graph.depends([read.image], other.pixels)
+        if is_before and theta_candidates(graph, [other.places])[0] is theta:
+            return SamplerRead(other.image, read.places, read.pixels)
+    return read
+
+
+def _grouped(graph: FrozenGraph, reads: Sequence[SamplerRead], *, by_products: bool) -> list[list[SamplerRead]]:
+    """The reads of each sampler: those of one image at places that are made from one row of numbers.
+
+    It is the last row that all places are made from; of products, which have rows of places for each axis, the first.
+    """
     groups: dict[tuple[str, str], list[SamplerRead]] = {}
     for read in reads:
         images = _images(graph, read.image)
@@ -51,8 +82,8 @@ def _grouped(graph: FrozenGraph, reads: Sequence[SamplerRead]) -> list[list[Samp
                 f"{graph.name}: {described(read.pixels)} reads {described(read.image)} at places that depend on the "
                 "frame, but that is no image [batch, height, width, channels] of fixed size: only images are sampled"
             )
-        last = theta_candidates(graph, [read.places])[-1]
-        groups.setdefault((images[0].name, last.name), []).append(read)
+        row = theta_candidates(graph, [read.places])[0 if by_products else -1]
+        groups.setdefault((images[0].name, row.name), []).append(read)
     return list(groups.values())
 
 

@@ -101,6 +101,26 @@ def beside_the_frame(frame):
     return layers.Dense(4, kernel_initializer=decided)(ops.concatenate([seen, whole, theta], axis=1))
 
 
+def image_behind(frame):
+    """An image is made of the sampled features."""
+    features = trunk(frame)
+    sampled = ours(features, theta_of(features, 1), (14, 16))
+    coloured = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="he_normal")(sampled)
+    return layers.UpSampling2D(2)(coloured)
+
+
+def attention_of_features(frame):
+    """No gather: the features are cut out by products of matrices."""
+    features = trunk(frame)
+    return classes(foreign.TriangleSampler((9, 10))([features, theta_of(features, 1, [0.7, 0.1, 0.6, -0.05])]))
+
+
+def of_a_flow(frame):
+    """Each pixel has a place of its own."""
+    places = layers.Conv2D(2, 3, padding="same")(frame)
+    return classes(BilinearSampler()([frame, 4.0 * places]))
+
+
 def image_and_scores(frame):
     """Two outputs: a heat map made of the sampled features, and class scores."""
     features = trunk(frame)
