@@ -96,9 +96,10 @@ def beside_the_frame(frame):
     """What follows sees the frame, and θ, besides the sampler's image."""
     theta = theta_of(frame, 1)
     seen = layers.Flatten()(layers.Conv2D(4, 3, strides=2, kernel_initializer="he_normal")(ours(frame, theta)))
-    whole = layers.Flatten()(layers.AveragePooling2D(4)(frame))
-    decided = keras.initializers.RandomNormal(0, 0.5, 12)
-    return layers.Dense(4, kernel_initializer=decided)(ops.concatenate([seen, whole, theta], axis=1))
+    whole = layers.Flatten()(layers.AveragePooling2D(4)(frame)) - 0.5
+    decided = keras.initializers.RandomNormal(0, 0.2, 12)
+    numbers = ops.concatenate([0.3 * seen, whole, theta - np.float32([0.8, 0, 0, 0, 0.7, 0])], axis=1)
+    return layers.Dense(4, activation="softmax", kernel_initializer=decided)(numbers)
 
 
 def image_behind(frame):
@@ -119,6 +120,13 @@ def of_a_flow(frame):
     """Each pixel has a place of its own."""
     places = layers.Conv2D(2, 3, padding="same")(frame)
     return classes(BilinearSampler()([frame, 4.0 * places]))
+
+
+def with_another_input(frame):
+    """A model of two inputs: what is known besides the frame goes into θ."""
+    known = keras.Input((2,))
+    theta = theta_of(frame, 1) + layers.Dense(6)(known)
+    return keras.Model([frame, known], classes(ours(frame, theta)))
 
 
 def image_and_scores(frame):
