@@ -99,7 +99,7 @@ def assemble_composite(
         table = None
         if sampler.sampled in inputs:
             read = inputs[sampler.sampled]
-            sampled, table, given = _handed_over(graph, sampled, _quantized(read, sampler.sampled))
+            sampled, table, given = handed_over(graph, sampled, _quantized(read, sampler.sampled))
             graph.replace(read, given)
         made[sampler.sampled] = sampled
         named = {sampler.source: source, sampler.features: features, sampler.theta: theta, sampler.sampled: sampled}
@@ -237,21 +237,26 @@ def _readout(
     return refit_head(sampler.kernel, sampler.bias, rows, quantization, floats[sampler.theta], distance, enabled=refit)
 
 
-def requantized(given: Quantization, wanted: Quantization) -> npt.NDArray[np.int64]:
+def _requantized(given: Quantization, wanted: Quantization) -> npt.NDArray[np.int64]:
     """The levels of another quantization for each of the 256 levels of one, nearest first of all, int64 [256]."""
     values = (_LEVELS - given.zero_point) * (given.scale / wanted.scale)
     return np.asarray(np.clip(np.rint(values) + wanted.zero_point, -128, 127), np.int64)
 
 
-def _handed_over(
+def handed_over(
     graph: FlatbufferGraph, sampled: Tensor, wanted: Quantization
 ) -> tuple[Tensor, npt.NDArray[np.int64] | None, Tensor]:
     """A sampler's image as the rest of the network reads it.
 
+    Args:
+        graph: where to.
+        sampled: the image.
+        wanted: the quantization that the rest of the network has for it.
+
     Returns:
         The image, the table of levels that it is read through (None where they stay as they are), and what is read.
     """
-    levels = requantized(_quantized(sampled, "a sampler's image"), wanted)
+    levels = _requantized(_quantized(sampled, "a sampler's image"), wanted)
     if np.array_equal(levels, _LEVELS):
         same = graph.requantize(sampled, wanted)
         return same, None, same

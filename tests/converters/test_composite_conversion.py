@@ -12,7 +12,7 @@ import pytest
 
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.custom_code import CustomCode
-from stn_rectify.converters.networks.composite_assembly import requantized
+from stn_rectify.converters.networks.composite_assembly import handed_over
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof import proof
@@ -49,25 +49,30 @@ def split(build):
 @pytest.mark.parametrize(
     ("build", "samplers"),
     [
-        (composites.of_feature_maps, [("map_1", (14, 16, 10), "affine", "zeros")]),
+        pytest.param(composites.of_feature_maps, [("map_1", (14, 16, 10), "affine", "zeros")], marks=pytest.mark.slow),
         (composites.of_their_feature_maps, [("map_1", (14, 16, 10), "affine", "cut")]),
-        (composites.of_signed_feature_maps, [("map_1", (14, 16, 7), "affine", "border")]),
+        pytest.param(
+            composites.of_signed_feature_maps, [("map_1", (14, 16, 7), "affine", "border")], marks=pytest.mark.slow
+        ),
         (
             composites.in_series,
             [("image", (28, 32, 3), "affine", "zeros"), ("sampled_1", (20, 24, 3), "affine", "zeros")],
         ),
-        (
+        pytest.param(
             composites.in_parallel,
             [("image", (28, 32, 3), "affine", "zeros"), ("image", (28, 32, 3), "affine", "border")],
+            marks=pytest.mark.slow,
         ),
         (
             composites.of_one_layer,
             [("image", (28, 32, 3), "affine", "border"), ("image", (28, 32, 3), "affine", "border")],
         ),
-        (composites.before_a_text, [("image", (28, 32, 3), "projective", "zeros")]),
+        pytest.param(composites.before_a_text, [("image", (28, 32, 3), "projective", "zeros")], marks=pytest.mark.slow),
         (composites.beside_the_frame, [("image", (28, 32, 3), "affine", "zeros")]),
-        (composites.image_and_scores, [("map_1", (14, 16, 10), "affine", "zeros")]),
-        (composites.attention_of_features, [("map_1", (14, 16, 10), "affine", "zeros")]),
+        pytest.param(composites.image_and_scores, [("map_1", (14, 16, 10), "affine", "zeros")], marks=pytest.mark.slow),
+        pytest.param(
+            composites.attention_of_features, [("map_1", (14, 16, 10), "affine", "zeros")], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_every_sampler_is_found_where_it_stands(build, samplers):
@@ -110,7 +115,7 @@ def on_device(file: Path, frames: np.ndarray) -> dict[str, np.ndarray]:
         composites.of_feature_maps,
         pytest.param(composites.of_their_feature_maps, marks=pytest.mark.slow),
         pytest.param(composites.of_signed_feature_maps, marks=pytest.mark.slow),
-        composites.in_series,
+        pytest.param(composites.in_series, marks=pytest.mark.slow),
         pytest.param(composites.in_parallel, marks=pytest.mark.slow),
         pytest.param(composites.of_one_layer, marks=pytest.mark.slow),
     ],
@@ -201,10 +206,26 @@ def test_the_proof_finds_a_head_and_a_layer_that_are_not_what_they_should_be(tmp
 
 def test_levels_are_handed_over_by_a_table_that_every_interpreter_reads_alike():
     given, wanted = Quantization(0.02, -128), Quantization(0.05, 3)
-    table = requantized(given, wanted)
     values = (np.arange(-128, 128) + 128) * 0.02
-    np.testing.assert_array_equal(table, np.clip(np.rint(values / 0.05) + 3, -128, 127))
-    np.testing.assert_array_equal(requantized(given, Quantization(0.02 * (1 + 1e-6), -128)), np.arange(-128, 128))
+    expected = np.clip(np.rint(values / 0.05) + 3, -128, 127)
+    graph = FlatbufferGraph()
+    image = graph.input((1, 16, 8, 2), "int8", given)
+    sampled, table, read = handed_over(graph, image, wanted)
+    assert (sampled, read.quantization) == (image, wanted)
+    np.testing.assert_array_equal(table, expected)
+    flatbuffer = graph.finish({"image": image}, {"read": read})
+    assert all(check.passed for check in proof.inspect_file(flatbuffer))
+    with IsolatedInterpreter() as interpreter:
+        interpreter.load(flatbuffer)
+        run = interpreter.run({"image": np.arange(-128, 128).astype(np.int8).reshape(1, 16, 8, 2)})
+    np.testing.assert_array_equal(run["read"].ravel(), expected)
+
+
+def test_levels_of_nearly_the_same_scale_stay_as_they_are():
+    graph = FlatbufferGraph()
+    image = graph.input((1, 16, 8, 2), "int8", Quantization(0.02, -128))
+    sampled, table, read = handed_over(graph, image, Quantization(0.02 * (1 + 1e-6), -128))
+    assert (sampled.index, table, read) == (image.index, None, sampled)
 
 
 def test_operators_are_brought_into_an_order_in_which_they_can_run():
