@@ -96,7 +96,7 @@ def _convert_all(batch: BatchOptions, options: ConversionOptions) -> int:
     from stn_rectify.converters.batch.model_inputs import find_models
     from stn_rectify.models.progress import Progress
 
-    models = find_models(batch.inputs)
+    models = find_models(batch.inputs, into=options.into is not None)
     with Progress("conversion", len(models), unit="model") as progress:
         warned: set[str] = set()
 

@@ -112,7 +112,7 @@ def _convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     out.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".tflite.partial")
     try:
-        partial.write_bytes(pack(flatbuffer, metadata, networks[0].options.labels))
+        partial.write_bytes(pack(flatbuffer, metadata, networks[0].labels))
         model_file = networks[0].open(partial)
         proof = prove(model_file.flatbuffer, [part for network in networks for part in network.provable])
         conversion = _reported(networks, model_file, proof, msgspec.to_builtins(metadata))
@@ -135,6 +135,8 @@ def _joined(networks: Sequence[Network]) -> bytes:
     """All networks in integers, a subgraph and a SignatureDef each."""
     first, *others = networks
     flatbuffer = first.flatbuffer
+    if first.before is not None:
+        flatbuffer = join_subgraph(first.before, flatbuffer, first.signature)
     for network in others:
         try:
             own = network.flatbuffer

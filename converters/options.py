@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stn_rectify.converters.custom_code import CustomCode
+from stn_rectify.converters.kept_file import KeptFile
 from stn_rectify.runtime.command.parsing.option_groups import (
     OptionGroup,
     choice,
@@ -67,6 +68,7 @@ class ConversionOptions(OptionGroup):
         channels: the order of the model's three channels, ``"rgb"`` or ``"bgr"``.
         custom_objects: code that the model needs to be loaded; None: none, and no code of the model is run.
         accept_border: take the nearest of our paddings for a sampler whose own is none of them.
+        into: the finished file that a turn network goes into; None: into that of the model beside it.
         refine_passes: how many passes of a refine network, if the model has one, a `Rectifier` makes unasked.
         whole_weight: what the scores of a network that sees the whole frame count beside those of the dense network
             in whose file it is.
@@ -113,6 +115,13 @@ class ConversionOptions(OptionGroup):
     )
     accept_border: bool = flag(
         "of a sampler that reads outside the frame as none of ours does, take the nearest; says how many pixels differ"
+    )
+    into: KeptFile | None = option(
+        None,
+        "of a NAME.turn.keras alone, with its own frames as --calibration: a finished model, whose other networks stay "
+        "bit for bit as they are",
+        KeptFile.read,
+        metavar="FILE.tflite|NAME",
     )
     refine_passes: int = option(
         DEFAULT_PASSES,
@@ -163,10 +172,10 @@ class ConversionOptions(OptionGroup):
         return None if self.custom_objects is None else self.custom_objects.run()
 
     def summary(self) -> dict[str, Any]:
-        """The options by name, for JSON; code by its file and hash alone."""
-        code = self.custom_objects
-        named = None if code is None else {"file": code.file, "sha256": code.sha256}
-        return {**asdict(self), "custom_objects": named}
+        """The options by name, for JSON; code and a finished file by their names and hashes alone."""
+        files = {"custom_objects": self.custom_objects, "into": self.into}
+        named = {name: file and {"file": file.file, "sha256": file.sha256} for name, file in files.items()}
+        return {**asdict(replace(self, custom_objects=None, into=None)), **named}
 
     def __post_init__(self) -> None:
         low, high = self.value_range

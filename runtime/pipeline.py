@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_whole
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.images.given import ImageLike
 from stn_rectify.runtime.recognition.recognition import ImageRecognizer, Recognized
@@ -16,7 +17,7 @@ from stn_rectify.runtime.rectifying.arguments import given_frame
 from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.refining.turning import TurnVote
-from stn_rectify.runtime.rectifying.tracking.following import TargetFollower
+from stn_rectify.runtime.rectifying.tracking.following import TargetFollower, unturned
 from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
 from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import Location, MissRule, Rectification
@@ -276,11 +277,11 @@ class Pipeline:
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
         found = self._numbered(found, _seconds(frame))
         if not found:
-            location = locations[0] if locations else replace(nowhere(frame.image), latency_ms=_ms_since(started))
-            return self._missed(captured, frame, location)
+            none = replace(nowhere(frame.image), latency_ms=milliseconds_since(started))
+            return self._missed(captured, frame, locations[0] if locations else none)
         targets = [replace(self._finished(frame, found_one), rule=self._rule, frame=frame) for found_one in found]
         if self._max_targets > 1:
-            latency_ms = _ms_since(started)
+            latency_ms = milliseconds_since(started)
             targets = [replace(target, latency_ms=latency_ms) for target in targets]
         return Processed(frame, targets[0], False, tuple(targets), self._rule, captured, self._view)
 
@@ -305,9 +306,10 @@ class Pipeline:
         """The targets, best first; misses may be among them."""
         if self._follower is not None:
             return self._follower.locate(self._rectifier, frame.image, _seconds(frame), self._rule)
+        options = {} if self._tracker is None else unturned(self._rectifier)
         if self._max_targets == 1:
-            return [self._rectifier.locate(frame.image)]
-        return self._rectifier.locate_all(frame.image, max_targets=self._max_targets)
+            return [self._rectifier.locate(frame.image, **options)]
+        return self._rectifier.locate_all(frame.image, max_targets=self._max_targets, **options)
 
     def _numbered(self, found: list[Location], seconds: float) -> list[Location]:
         """The targets with the numbers of their tracks; the stages of tracks that have ended are forgotten."""
@@ -336,7 +338,8 @@ class Pipeline:
         """One target, made upright, with its label."""
         stages = self._stages_for(location.track)
         if location.track is not None and self._rectifier.turns:
-            location = self._turn_votes.setdefault(location.track, TurnVote()).update(location)
+            vote = self._turn_votes.setdefault(location.track, TurnVote())
+            location = vote.update(self._rectifier.turn_upright(frame.image, location) if vote.wants_look else location)
         corners = _smooth(stages.smoother, frame, location)
         result = self._rectifier.sample(frame.image, location, corners=corners)
         if stages.recognition is not None:
@@ -379,10 +382,6 @@ def _smooth(smoother: CornerSmoother | None, frame: CapturedFrame, location: Loc
         return None
     corners = smoother.smooth(location.corners, _seconds(frame))
     return None if corners is location.corners else corners
-
-
-def _ms_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
 
 
 def _seconds(frame: CapturedFrame) -> float:

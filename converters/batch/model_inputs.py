@@ -17,7 +17,7 @@ _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a mode
 _FOLDERS_LOOKED_INTO = 1000  # for models below a folder without any: a whole disk may lie there
 
 
-def find_models(inputs: Sequence[str | Path]) -> list[Path]:
+def find_models(inputs: Sequence[str | Path], *, into: bool = False) -> list[Path]:
     """The models that are named, lie in folders that are named, or match a pattern, in order and each once.
 
     A ``NAME.whole.keras``, ``NAME.refine.keras`` or ``NAME.turn.keras`` beside ``NAME.keras`` goes into the file of
@@ -25,6 +25,7 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
 
     Args:
         inputs: .keras and .h5 files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
+        into: whether the models are networks for a finished file, and each is one of its own.
 
     Raises:
         UsageError: if an input is missing or holds no model, two models would have the same output, or such a network
@@ -34,7 +35,8 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     for argument in inputs:
         for model in _models_of(str(argument)):
             models.setdefault(model.resolve(), model)
-    models = {path: model for path, model in models.items() if not _is_companion(model, models)}
+    if not into:
+        models = {path: model for path, model in models.items() if not _is_companion(model, models)}
     by_name: dict[str, Path] = {}
     for model in models.values():
         namesake = by_name.setdefault(output_name(model), model)

@@ -46,9 +46,19 @@ class Network(ABC):
     validation: FrameSet = field(repr=False)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The lines of the file's labels.txt, if it is the first network."""
+        return self.options.labels
+
+    @property
     def signature(self) -> str:
         """The key of its SignatureDef in the file: that of the first network, but for further ones."""
         return SIGNATURE
+
+    @property
+    def before(self) -> bytes | None:
+        """Finished networks that it goes behind, as a flatbuffer; None for the first network of a file."""
+        return None
 
     @property
     @abstractmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stn_rectify.converters.networks.composite import read_composite
 from stn_rectify.converters.networks.dense import read_dense
+from stn_rectify.converters.networks.kept import read_turn_into
 from stn_rectify.converters.networks.network import Network
 from stn_rectify.converters.networks.recognizer import read_recognizer
 from stn_rectify.converters.networks.stn import read_refine, read_scan
@@ -15,7 +16,7 @@ from stn_rectify.converters.networks.whole import read_whole, refuse_whole
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
 from stn_rectify.converters.reading.model_files import own_options
-from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, WHOLE, scan_file_of_turn
+from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, TURN_SUFFIX, WHOLE, scan_file_of_turn
 from stn_rectify.models.network.keras_file import network_kind
 from stn_rectify.runtime.errors import UsageError
 
@@ -36,6 +37,8 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
         UsageError: if the options contradict the model.
     """
     kind = SCAN if source.is_dir() else network_kind(source)
+    if options.into is not None and kind != TURN:
+        raise UsageError(f"--into takes a turn network, NAME{TURN_SUFFIX}; {source} is none")
     return _READERS[kind](source, own_options(source, options))
 
 
@@ -60,10 +63,13 @@ def _with_others(first: Network, whole: Network | None, transform: str, channels
 
 
 def _turn(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
-    name = scan_file_of_turn(source).name
-    raise UsageError(
-        f"{source} is a turn network, which goes into the file of {name}: put it beside that, and give {name}"
-    )
+    if options.into is None:
+        name = scan_file_of_turn(source).name
+        raise UsageError(
+            f"{source} is a turn network, which goes into the file of {name}: put it beside that, and give {name}; or "
+            "--into a finished FILE.tflite"
+        )
+    return (read_turn_into(source, options.into, options),)
 
 
 def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]:

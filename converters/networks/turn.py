@@ -12,6 +12,7 @@ import keras
 from stn_rectify.converters.networks.classifier import ClassifierNetwork
 from stn_rectify.converters.networks.companions import check_companion, companion_frames
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
+from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import TurnReference
 from stn_rectify.converters.reading.calibration import calibration_warnings, read_frames, stored_number
 from stn_rectify.converters.reading.keras_trace import KerasTrace
@@ -126,10 +127,27 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
     if file is None:
         return None
     frames = companion_frames(file, scan, "rectified targets to calibrate it with (stn-train turn writes them)")
+    return turn_of_file(file, frames, scan.options, transform, channels)
+
+
+def turn_of_file(file: Path, frames: Path, options: ConversionOptions, transform: str, channels: int) -> TurnNetwork:
+    """Reads a turn network.
+
+    Args:
+        file: the .keras file.
+        frames: its calibration frames, and what `TurnNetwork` says of them.
+        options: how to convert it.
+        transform: of the poses of the model that it belongs to.
+        channels: of that model's frames.
+
+    Raises:
+        DataError: if the file or the frames cannot be read.
+        ModelFileError: if it is no classifier of four classes that can be converted, or does not fit the model.
+    """
     network_kind(file)
-    model = load_model(file, scan.options.custom_names())
+    model = load_model(file, options.custom_names())
     _check(file, model, transform, channels)
-    options = replace(scan.options, validation=None)
+    options = replace(options, validation=None)
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)
     if calibration.labels is not None and not (-1 <= calibration.labels.min() <= calibration.labels.max() < TURNS):
         raise DataError(f"{frames}: labels must be quarters, 0 to {TURNS - 1}, or -1 where they are not known")

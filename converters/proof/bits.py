@@ -143,6 +143,31 @@ class DenseReference(QuantizedReference):
     outputs = ("score", "corners")
 
 
+@dataclass(frozen=True)
+class KeptReference(Reference):
+    """The bits that a network of a finished file computes there.
+
+    Attributes:
+        finished: that file's flatbuffer.
+    """
+
+    finished: bytes = field(repr=False)
+    noun: ClassVar[str] = "the file that it was"
+
+    def differences(self, flatbuffer: bytes, signature: str, interpreter: IsolatedInterpreter) -> list[str]:
+        """Compares the outputs of every frame."""
+        outputs = []
+        for file in (flatbuffer, self.finished):
+            interpreter.load(file)
+            outputs.append([interpreter.run({"frame": frame[None]}, signature) for frame in self.frames])
+        return [
+            f"{name} of frame {k}"
+            for k, (new, old) in enumerate(zip(*outputs, strict=True))
+            for name in old
+            if not np.array_equal(new[name], old[name])
+        ]
+
+
 def _class_differences(
     recognizer: bytes, images: list[Array], of_file: list[dict[str, Array]], interpreter: IsolatedInterpreter
 ) -> list[str]:

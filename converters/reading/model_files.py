@@ -14,6 +14,7 @@ from pathlib import Path
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.models.files import (
     RECOGNIZER_SUFFIX,
+    TURN_SUFFIX,
     companion_suffix,
     labels_file_of,
     negatives_of,
@@ -28,7 +29,9 @@ from stn_rectify.runtime.model.labels import read_labels
 
 def output_name(source: Path) -> str:
     """NAME of what comes out of a model, ``NAME.tflite`` for one: a folder's whole name, a file's without suffix."""
-    return source.name if source.is_dir() else source.stem
+    if source.is_dir():
+        return source.name
+    return source.name.removesuffix(TURN_SUFFIX) if source.name.endswith(TURN_SUFFIX) else source.stem
 
 
 def is_saved_model(path: Path) -> bool:

@@ -52,6 +52,38 @@ def append_network(graph: FlatbufferGraph, flatbuffer: bytes, image: Tensor, pre
     return {entry.name.decode(): graph.tensor(places[int(entry.tensorIndex)]) for entry in signature.outputs}
 
 
+def without_signature(flatbuffer: bytes, signature: str) -> bytes:
+    """A flatbuffer without its last subgraph, and without what only that one needs, if that one has this signature.
+
+    Args:
+        flatbuffer: subgraphs with a SignatureDef each.
+        signature: the key; where there is none of it, the flatbuffer is given back as it is.
+
+    Raises:
+        ModelFileError: if the subgraph of that signature is not the last one.
+    """
+    model = read_model(flatbuffer)
+    named = {one.signatureKey.decode(): int(one.subgraphIndex) for one in model.signatureDefs}
+    if signature not in named:
+        return flatbuffer
+    if named[signature] != len(model.subgraphs) - 1:
+        raise ModelFileError(f"the network {signature!r} is not the last one of the file")
+    model.subgraphs.pop()
+    model.signatureDefs = [one for one in model.signatureDefs if one.signatureKey.decode() != signature]
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    # The first buffer is empty, by the format.
+    buffers = sorted({0, *(int(t.buffer) for t in tensors), *(int(m.buffer) for m in model.metadata or [])})
+    codes = sorted({int(operator.opcodeIndex) for operator in operators})
+    for tensor in (*tensors, *(model.metadata or [])):
+        tensor.buffer = buffers.index(int(tensor.buffer))
+    for operator in operators:
+        operator.opcodeIndex = codes.index(int(operator.opcodeIndex))
+    model.buffers = [model.buffers[buffer] for buffer in buffers]
+    model.operatorCodes = [model.operatorCodes[code] for code in codes]
+    return write_model(model)
+
+
 def join_subgraph(flatbuffer: bytes, other: bytes, signature: str) -> bytes:
     """Adds another model's only subgraph behind those of a flatbuffer.
 

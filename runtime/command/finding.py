@@ -75,6 +75,7 @@ class Finding(Closing):
 
     def _make_pipeline(self) -> Pipeline:
         options, target, view = self._options, self._options.target, self._options.view
+        follows = options.source.frames_follow
         rectifier = self.open_model(options.model.model)
         try:
             return Pipeline(
@@ -84,7 +85,7 @@ class Finding(Closing):
                 rule=MissRule(target.min_score, target.on_miss),
                 smoother=CornerSmoother(target.smooth_cutoff) if target.smooth else None,
                 recognizer=recognition_stage(self.recognizer, label_rules(options.recognition), options.schedule),
-                tracker=TargetTracker() if target.max_targets > 1 and options.source.frames_follow else None,
+                tracker=TargetTracker() if follows and (target.max_targets > 1 or rectifier.turns) else None,
                 scan_every=target.scan_every,
             )
         except BaseException:

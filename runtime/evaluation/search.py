@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.errors import DataError, SourceError, StnRectifyError
 from stn_rectify.runtime.evaluation.known_folder import KnownFolder, KnownImage
 from stn_rectify.runtime.evaluation.quadrilateral_overlap import box_overlap, intersection_over_union
@@ -126,7 +127,7 @@ class FolderSearch:
         frame = read_image(image.path, max_pixels=self._max_pixels)
         started = time.perf_counter()
         locations = self._rectifier.locate_all(frame, max_targets=self._max_targets)
-        latency_ms = (time.perf_counter() - started) * 1000
+        latency_ms = milliseconds_since(started)
         found = []
         for location in locations:
             if location.score > 0:

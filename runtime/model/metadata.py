@@ -32,7 +32,7 @@ MAX_MARGIN = 4.0
 #: More details of each size of a target than this no turn network may look at.
 MAX_DETAILS = 16
 #: A turn counts from this probability on, unless the file says otherwise.
-TURN_THRESHOLD = 0.7
+TURN_THRESHOLD = 0.8
 
 _CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}
 _TURNS = 4

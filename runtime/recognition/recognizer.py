@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import Array, FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_path, check_whole
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import UsageError, shown, warn
 from stn_rectify.runtime.model.interpreter import Interpreter, InterpreterPackage
@@ -210,7 +211,7 @@ class Recognizer(Closing, NotCopied):
             return result
         started = time.perf_counter()
         with_label = labelled(result, self.recognize(result.image))
-        return replace(with_label, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
+        return replace(with_label, latency_ms=result.latency_ms + milliseconds_since(started))
 
     def reads_output_of(self, model: ModelFile) -> bool:
         """Tells whether the rectified image that a model's graph makes has the shape that this network takes."""

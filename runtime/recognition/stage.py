@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_instance, check_positive, check_whole
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.errors import UsageError, shown
 from stn_rectify.runtime.geometry import corner_error
 from stn_rectify.runtime.recognition.label_rules import LabelRules
@@ -194,7 +195,7 @@ class RecognitionStage:
         labels = labelled(result, self._last, self._top_k)
         if self._last is None and refused is not None:
             labels = replace(labels, read=refused)
-        return replace(labels, latency_ms=result.latency_ms + (time.perf_counter() - started) * 1000)
+        return replace(labels, latency_ms=result.latency_ms + milliseconds_since(started))
 
     def reset(self) -> None:
         """A frame without a target: the next target is another one."""

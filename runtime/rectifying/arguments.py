@@ -12,12 +12,13 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_choice, check_real, is_whole
 from stn_rectify.runtime.errors import DataError, UsageError, shown
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-from stn_rectify.runtime.images.given import given_image
+from stn_rectify.runtime.images.given import ImageLike, given_image
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES, InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import MAX_OUTPUT_SIDE
 from stn_rectify.runtime.rectifying.pixels.preprocess import check_frame
 from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, Scan
+from stn_rectify.runtime.results import Location
 from stn_rectify.runtime.sources import CapturedFrame
 
 _UPRIGHT: tuple[Literal["auto", "off"], ...] = ("auto", "off")
@@ -204,3 +205,8 @@ def _meant_size(size: object) -> tuple[int, int]:
     sides = (size, 0) if is_whole(size) else (0, 0) if written is None else written.groups()
     width, height = (int(side or 0) for side in sides)
     return (width, height) if 0 < max(width, height) <= MAX_OUTPUT_SIDE else (320, 240)
+
+
+def pixels_read(frame: ImageLike, location: Location) -> ImageLike:
+    """A frame as it was given, or of one that was read from a file for this location, the pixels."""
+    return frame if location.frame is None else location.frame.image

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.geometry import (
     homography_to_corners,
     homography_to_theta,
@@ -84,25 +85,27 @@ class Locator:
             whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
             self._search = DenseSearch(dense_scan, self._refine_network, passes, whole)
 
-    def locate(self, frame: Image) -> Location:
+    def locate(self, frame: Image, *, turned: bool = True) -> Location:
         """Finds where the target lies, the best one of several.
 
         Args:
             frame: one that `check_frame` has passed.
+            turned: whether the turn network, if there is one here, is asked.
         """
         started = time.perf_counter()
         with self._loaded(frame):
             search = self._search
             found = [self._one_look(frame, started)] if search is None else self._scanned(frame, search, 1)
-            found = self._upright(frame, found)
+            found = self._upright(frame, found) if turned else found
         return _timed(found or [nowhere(frame)], started)[0]
 
-    def locate_all(self, frame: Image, max_targets: int) -> list[Location]:
+    def locate_all(self, frame: Image, max_targets: int, *, turned: bool = True) -> list[Location]:
         """Finds where targets lie, best first; those without a usable pose are left out.
 
         Args:
             frame: one that `check_frame` has passed.
             max_targets: how many at most, 1 or more. A network of one look finds one.
+            turned: as of `locate`.
         """
         started = time.perf_counter()
         with self._loaded(frame):
@@ -111,15 +114,16 @@ class Locator:
                 found = [] if location.theta is None else [location]
             else:
                 found = self._scanned(frame, self._search, max_targets)
-            found = self._upright(frame, found)
+            found = self._upright(frame, found) if turned else found
         return _timed(found, started)
 
-    def locate_in(self, frame: Image, starts: Sequence[BoxStart]) -> list[Location]:
+    def locate_in(self, frame: Image, starts: Sequence[BoxStart], *, turned: bool = True) -> list[Location]:
         """Refines poses that another has found, best first.
 
         Args:
             frame: one that `check_frame` has passed.
             starts: the poses; there is a refine network, and ``passes`` is 1 or more.
+            turned: as of `locate`.
         """
         started = time.perf_counter()
         network = self._refine_network
@@ -130,8 +134,20 @@ class Locator:
                 homography = found_at(frame, start.corners, 1.0).homography
                 pose = refine_pose(network, frame, homography, self._passes + start.more_passes)
                 found.append(_location(frame, pose.homography, final_score(1.0, pose.score), box=start.row))
-            found = self._upright(frame, found)
+            found = self._upright(frame, found) if turned else found
         return _timed(sorted(found, key=lambda location: -location.score), started)
+
+    def turn(self, frame: Image, location: Location) -> Location:
+        """Turns a target that was found without asking the turn network, where that is sure.
+
+        Args:
+            frame: one that `check_frame` has passed.
+            location: in it.
+        """
+        started = time.perf_counter()
+        with self._loaded(frame):
+            (turned,) = self._upright(frame, [location])
+        return replace(turned, latency_ms=location.latency_ms + milliseconds_since(started))
 
     @contextmanager
     def _loaded(self, frame: Image) -> Iterator[None]:
@@ -165,7 +181,7 @@ class Locator:
             theta, score = homography_to_theta(pose.homography), final_score(score, pose.score)
             corners = theta_to_corners(theta, *frame_size)
         label = () if class_scores is None or score == 0 else self._label(class_scores)
-        return Location(corners, score, (time.perf_counter() - started) * 1000, theta, image, *label)
+        return Location(corners, score, milliseconds_since(started), theta, image, *label)
 
     def _look(self, frame: Image) -> tuple[FloatArray, float]:
         """θ and score of the network that sees the whole frame."""
@@ -213,5 +229,5 @@ def _location(frame: Image, homography: FloatArray, score: float, box: int | Non
 
 def _timed(locations: Sequence[Location], started: float) -> list[Location]:
     """The locations of one frame, each with the time that all took."""
-    latency_ms = (time.perf_counter() - started) * 1000
+    latency_ms = milliseconds_since(started)
     return [replace(location, latency_ms=latency_ms) for location in locations]

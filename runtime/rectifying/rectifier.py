@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
+from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_theta, identity_theta
@@ -32,6 +33,7 @@ from stn_rectify.runtime.rectifying.arguments import (
     checked_size,
     given_corners,
     given_frame,
+    pixels_read,
 )
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
@@ -205,7 +207,7 @@ class Rectifier(Closing, NotCopied):
                 another thread is using it.
         """
         location = self.locate(frame, boxes=boxes)
-        return self.sample(_pixels(frame, location), location)
+        return self.sample(pixels_read(frame, location), location)
 
     def rectify_all(
         self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None
@@ -227,14 +229,16 @@ class Rectifier(Closing, NotCopied):
             UsageError: as `locate_all` raises it.
         """
         locations = self.locate_all(frame, max_targets, boxes=boxes)
-        return [self.sample(_pixels(frame, location), location) for location in locations]
+        return [self.sample(pixels_read(frame, location), location) for location in locations]
 
-    def locate(self, frame: ImageLike, *, boxes: object = None) -> Location:
+    def locate(self, frame: ImageLike, *, boxes: object = None, turned: bool = True) -> Location:
         """Finds the target in a frame, without making it upright.
 
         Args:
             frame: as `rectify` takes it.
             boxes: where to look for it, see `locate_all`.
+            turned: False leaves the corners in the order in which they were found, for `turn_upright` to be asked
+                later, of a part of the frames.
 
         Returns:
             Where it is and how sure the model is; of several targets the best one. All arrays are new.
@@ -248,11 +252,13 @@ class Rectifier(Closing, NotCopied):
         checked, captured = given_frame(frame, self._model.metadata.input)
         if boxes is None:
             with self._use.turn() as locator:
-                return self._told(locator.locate(checked), captured)
-        best = self.locate_all(checked, 1, boxes=boxes)
+                return self._told(locator.locate(checked, turned=turned), captured)
+        best = self.locate_all(checked, 1, boxes=boxes, turned=turned)
         return replace(best[0] if best else self._told(nowhere(checked)), frame=captured)
 
-    def locate_all(self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None) -> list[Location]:
+    def locate_all(
+        self, frame: ImageLike, max_targets: int | None = None, *, boxes: object = None, turned: bool = True
+    ) -> list[Location]:
         """Finds the targets in a frame, without making them upright.
 
         A file of one look (`ModelFile.metadata.kind` is not ``"dense"``) finds one at most; with boxes one in each.
@@ -265,6 +271,7 @@ class Rectifier(Closing, NotCopied):
                 twice as large. Or [N, 4, 2], roughly the corners TL, TR, BR, BL of upright targets in the coordinates
                 of `Location`. Or an object whose ``xyxy`` is the former: Detections of supervision, Boxes of
                 ultralytics. What lies outside the frame is skipped. The score is then the refine network's alone.
+            turned: as of `locate`.
 
         Returns:
             Best first, each with a usable pose; empty if there is none. With boxes `Location.box` says which one of
@@ -281,11 +288,33 @@ class Rectifier(Closing, NotCopied):
         checked, captured = given_frame(frame, self._model.metadata.input)
         with self._use.turn() as locator:
             if boxes is None:
-                found = locator.locate_all(checked, DEFAULT_TARGETS if count is None else count)
+                found = locator.locate_all(checked, DEFAULT_TARGETS if count is None else count, turned=turned)
             else:
                 check_takes_boxes(self._passes, self._output, self._model)
-                found = locator.locate_in(checked, box_starts(boxes, (checked.shape[1], checked.shape[0])))[:count]
+                starts = box_starts(boxes, (checked.shape[1], checked.shape[0]))
+                found = locator.locate_in(checked, starts, turned=turned)[:count]
             return [self._told(location, captured) for location in found]
+
+    def turn_upright(self, frame: ImageLike, location: Location) -> Location:
+        """Says which side of a target is up, and turns it where that is sure, as `locate` does by itself.
+
+        Args:
+            frame: what `locate` got.
+            location: what it gave with ``turned=False``.
+
+        Returns:
+            The location with its corners in the order of the upright target, ``turn`` and ``turn_score``; as it was
+            where `turns` is False, or it is a miss.
+
+        Raises:
+            DataError: if the frame has the wrong type, dtype or shape.
+            UsageError: if ``location`` is none; if this object is closed, or with ``blocking=False`` another thread is
+                using it.
+        """
+        check_instance("location", location, Location, "what Rectifier.locate gave")
+        checked, _ = given_frame(frame, self._model.metadata.input)
+        with self._use.turn() as locator:
+            return locator.turn(checked, location)
 
     def stream(
         self,
@@ -350,10 +379,10 @@ class Rectifier(Closing, NotCopied):
         theta, corners = self._pose(checked, location, corners)
         if theta is None:
             image, corners, homography = self._whole(checked)
-            latency_ms = location.latency_ms + _milliseconds_since(started)
+            latency_ms = location.latency_ms + milliseconds_since(started)
             return Rectification(image, corners, homography, 0.0, latency_ms, rule=location.rule, frame=location.frame)
         image, homography = self._sampler.rectified(checked, theta, corners, location.image)
-        latency_ms = location.latency_ms + _milliseconds_since(started)
+        latency_ms = location.latency_ms + milliseconds_since(started)
         told = {name: getattr(location, name) for name in _KEPT}
         return Rectification(image, corners, homography, location.score, latency_ms, **told)
 
@@ -428,7 +457,7 @@ class Rectifier(Closing, NotCopied):
         started = time.perf_counter()
         checked, captured = given_frame(frame, self._model.metadata.input)
         image, corners, homography = self._whole(checked)
-        latency_ms = result.latency_ms + _milliseconds_since(started)
+        latency_ms = result.latency_ms + milliseconds_since(started)
         return Rectification(
             image, corners, homography, result.score, latency_ms, rule=result.rule, frame=captured or result.frame
         )
@@ -469,12 +498,3 @@ class Rectifier(Closing, NotCopied):
         if self._output == "model":
             frame = self._preprocessor.pixels(self._preprocessor.network_input(frame)[0])
         return self._sampler.whole(frame, (width, height))
-
-
-def _milliseconds_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
-
-
-def _pixels(frame: ImageLike, location: Location) -> ImageLike:
-    """The pixels of a frame that has been read already, rather than its path."""
-    return frame if location.frame is None else location.frame.image

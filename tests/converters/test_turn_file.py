@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 
@@ -11,6 +12,7 @@ import pytest
 
 from stn_rectify.converters.batch.model_inputs import find_models
 from stn_rectify.converters.conversion import convert
+from stn_rectify.converters.kept_file import KeptFile
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.bits import TurnReference
@@ -218,3 +220,55 @@ def test_prove_takes_the_networks_in_the_order_of_the_file(three):
     flatbuffer = ModelFile.open(folder / "out" / "stn.tflite").flatbuffer
     wrong = prove(flatbuffer, [networks[0], networks[2], networks[1]])
     assert "signature" in wrong.failures
+
+
+def test_a_finished_file_takes_one_and_keeps_its_other_networks_bit_for_bit(three, copied):
+    folder, _ = three
+    (copied / "stn.turn.keras").rename(copied / "later.turn.keras")
+    frames = copied / "stn.turn.calibration.npz"
+    run(copied / "stn.keras", copied / "out", copied / "frames3.npz")
+    without, whole = copied / "out" / "stn.tflite", folder / "out" / "stn.tflite"
+    later = run(copied / "later.turn.keras", copied / "out", frames, into=KeptFile.read(str(without)))
+    model, before = ModelFile.open(later.path), ModelFile.open(without)
+    assert later.path == copied / "out" / "later.tflite"
+    assert (model.networks, before.networks, before.metadata.turn) == (3, 2, None)
+    assert model.metadata.turn == ModelFile.open(whole).metadata.turn
+    assert (model.metadata.refine, model.metadata.input) == (before.metadata.refine, before.metadata.input)
+    assert len(model.flatbuffer) == pytest.approx(len(ModelFile.open(whole).flatbuffer), rel=0.01)
+    kept = [check.name for check in later.proof.checks if check.found.endswith("the file that it was")]
+    assert len(kept) == 2 * len(installed_packages())
+
+
+def test_one_that_is_there_already_is_replaced(three, copied):
+    folder, _ = three
+    whole = folder / "out" / "stn.tflite"
+    (copied / "stn.turn.keras").rename(copied / "stn2.turn.keras")
+    frames = copied / "stn.turn.calibration.npz"
+    again = run(copied / "stn2.turn.keras", copied / "out", frames, into=KeptFile.read(str(whole)))
+    assert ModelFile.open(again.path).flatbuffer == ModelFile.open(whole).flatbuffer
+
+
+def test_the_proof_fails_where_a_kept_network_computes_otherwise(three, copied):
+    folder, _ = three
+    frames = copied / "stn.turn.calibration.npz"
+    kept = KeptFile.read(str(folder / "out" / "stn.tflite"))
+    (network,) = read_networks(
+        copied / "stn.turn.keras", ConversionOptions(calibration=frames, latency=False, into=kept)
+    )
+    main = network.provable[0]
+    keras.utils.set_random_seed(8)
+    run(save_model(copied, "other", transform="projective"), copied / "out", copied / "frames3.npz")
+    with IsolatedInterpreter() as interpreter:
+        assert main.reference.differences(kept.flatbuffer, main.signature, interpreter) == []
+        other = ModelFile.open(copied / "out" / "other.tflite").flatbuffer
+        assert "theta of frame 0" in main.reference.differences(other, main.signature, interpreter)
+
+
+def test_into_takes_turn_networks_and_finished_files_alone(three, copied):
+    folder, _ = three
+    kept = KeptFile.read(str(folder / "out" / "stn.tflite"))
+    with pytest.raises(UsageError, match="--into takes a turn network"):
+        run(copied / "stn.keras", copied / "out", copied / "frames3.npz", into=kept)
+    with pytest.raises(argparse.ArgumentTypeError, match="nowhere"):
+        KeptFile.read(str(copied / "nowhere.tflite"))
+    assert find_models([copied / "stn.turn.keras"], into=True) == [copied / "stn.turn.keras"]

@@ -1,4 +1,4 @@
-"""The container file: what it copies, asks and starts is what the tree has. .ci/security lints it; a build is by hand."""
+"""The container file: what it copies, asks and starts is what the tree has. Linted by .ci/security; built by hand."""
 
 from __future__ import annotations
 

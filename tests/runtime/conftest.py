@@ -308,7 +308,7 @@ def _with_turn(flatbuffer: bytes, threshold: float) -> tuple[bytes, dict[str, An
     from stn_rectify.converters.tflite.joining import join_subgraph
 
     alone = _metadata(b"", 8, (16, 16, 1), False, False, "zeros", (0.0, 1.0))
-    scores = {"size": 4, "scale": 1 / 16, "zero_point": 0, "activation": "logits"}
+    scores = {"size": 4, "scale": 1 / 4, "zero_point": 0, "activation": "logits"}
     numbers = {"threshold": threshold, "parameters": 0, "macs": 0}
     return join_subgraph(flatbuffer, _convert_turn(), "turn"), {"input": alone["input"], "scores": scores, **numbers}
 

@@ -24,10 +24,15 @@ from stn_rectify.runtime.rectifying.refining.target_looks import target_looks
 from stn_rectify.runtime.rectifying.refining.turning import QUARTERS, turn_of, turned_location
 from stn_rectify.runtime.results import Location
 
-#: Further details of a target are looked at until the probability of one turn reaches this.
-_SURE = 0.995
+#: Further details of a target are looked at until the probability of one turn reaches this, or that it is upright that:
+#: then nothing is changed, and most targets need one look.
+_SURE, _UPRIGHT = 0.99, 0.95
 #: What a single look may say against a turn at most: it may show print that stands on its head on purpose.
-_LEAST_PROBABILITY = 0.01
+_LEAST_PROBABILITY = 0.005
+#: What each further look counts, as an exponent: those at one target are of one print, and mistake it in one way.
+_FURTHER_LOOK = 0.5
+#: Before any look, as the logarithm: most targets that a camera is shown are upright, and fewest stand on their heads.
+_EXPECTED = np.array([0.0, -1.0, -2.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,18 @@ def joint_probabilities(looks: Iterable[FloatArray]) -> FloatArray:
     """What the looks at one target say together.
 
     Args:
-        looks: probabilities of the four turns, float64 [4] each, one or more. Once they are sure, no more are taken.
+        looks: probabilities of the four turns, float64 [4] each. Once they are sure, no more are taken.
 
     Returns:
-        float64 [4]: the product of the looks' probabilities, normalised; of a single look its own.
+        float64 [4]: what is expected before any look times the looks' probabilities, tempered and normalised.
     """
-    evidence = np.zeros(QUARTERS)
-    joint = None
+    evidence, joint, share = _EXPECTED, np.zeros(QUARTERS), 1.0
     for probabilities in looks:
-        evidence += np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+        evidence, share = evidence + share * np.log(np.maximum(probabilities, _LEAST_PROBABILITY)), _FURTHER_LOOK
         product = np.exp(evidence - evidence.max())
-        joint = probabilities if joint is None else product / product.sum()
-        if joint.max() >= _SURE:
+        joint = product / product.sum()
+        if joint.max() >= _SURE or joint[0] >= _UPRIGHT:
             break
-    assert joint is not None
     return joint
 
 

@@ -18,6 +18,8 @@ QUARTERS = 4
 _QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 #: What the votes of earlier frames still count, one frame later.
 _FADING = 0.9
+#: Frames without a look between two looks that agree, at most.
+_LONGEST_PAUSE = 15
 
 
 def turned_homography(homography: FloatArray, quarters: int) -> FloatArray:
@@ -80,22 +82,31 @@ class TurnVote:
     """The votes of one target's frames on which side is up: a single doubtful frame turns nothing.
 
     A target is followed by its corners: where these jump by a quarter from one frame to the next, as those of a target
-    that stands on its corner do, the order stays that of the frame before. Make one for each track.
+    that stands on its corner do, the order stays that of the frame before. A look takes as long as a further target,
+    so frames vote less and less often as long as they agree. Make one for each track.
     """
 
     def __init__(self) -> None:
         self._corners: FloatArray | None = None
         self._votes = np.zeros(QUARTERS)  # by the quarters that would make the order of the frame before upright
+        self._pause = self._frames_left = 0
+        self._score: float | None = None
+
+    @property
+    def wants_look(self) -> bool:
+        """Tells whether the next frame should vote."""
+        return self._frames_left == 0
 
     def update(self, location: Location) -> Location:
         """Takes a frame's vote.
 
         Args:
-            location: of this target, as `Rectifier.locate` gives it; without a usable pose it is given back as it is.
+            location: of this target, as `Rectifier.locate` gives it, or without a look, ``turn_score`` None, if
+                `wants_look` says so; without a usable pose it is given back as it is.
 
         Returns:
             The location in the order of most votes, and ``turn`` with it. Its ``turn_score`` is the share of the votes
-            that agree. As long as no frame was sure, ``turn`` stays None, and the score that of the frame.
+            that agree. As long as no frame was sure, ``turn`` stays None, and the score that of the last look.
         """
         if location.theta is None:
             return location
@@ -103,9 +114,15 @@ class TurnVote:
         if location.turn is not None:
             self._votes = self._votes * _FADING
             self._votes[-ahead % QUARTERS] += location.turn_score or 0.0
+        if location.turn_score is None:
+            self._frames_left = max(0, self._frames_left - 1)
+        else:
+            agrees = location.turn is None or int(self._votes.argmax()) == -ahead % QUARTERS
+            self._frames_left = self._pause = min(2 * self._pause + 1, _LONGEST_PAUSE) if agrees else 0
+            self._score = location.turn_score
         best, total = int(self._votes.argmax()), float(self._votes.sum())
         voted = turned_location(location, ahead + best)
         self._corners, self._votes = voted.corners, np.roll(self._votes, -best)
         if not total:
-            return voted
+            return replace(voted, turn_score=self._score)
         return replace(voted, turn=turn_of(voted.corners), turn_score=float(self._votes[0]) / total)

@@ -61,7 +61,7 @@ class TargetFollower:
             rule: tells which are still there.
 
         Returns:
-            Where they are, best first; misses may be among them after a scan. Empty where there is nothing.
+            Where they are, best first, not turned; misses may be among them after a scan. Empty where there is nothing.
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape.
@@ -73,7 +73,7 @@ class TargetFollower:
                 return followed
         self._since_scan = 0
         self._scales.clear()
-        return rectifier.locate_all(frame, max_targets=self._max_targets)
+        return rectifier.locate_all(frame, max_targets=self._max_targets, **unturned(rectifier))
 
     def remember(self, targets: Sequence[Location]) -> None:
         """Takes the targets of the frame, with the numbers of their tracks: those to be followed."""
@@ -91,7 +91,7 @@ class TargetFollower:
         places = [predicted[target.track] for target in self._last if target.track in predicted]
         if len(places) < len(self._last) or not all(_is_usable(corners, frame) for corners in places):
             return None  # it was too long ago, or one has left the frame
-        found = rectifier.locate_all(frame, max_targets=len(places), boxes=np.stack(places))
+        found = rectifier.locate_all(frame, max_targets=len(places), boxes=np.stack(places), **unturned(rectifier))
         scaled = [self._scaled(location, self._last[location.box]) for location in found if location.box is not None]
         there = _apart([location for location in scaled if not rule.is_miss(location)])
         return there if len(there) == len(places) else None
@@ -101,6 +101,11 @@ class TargetFollower:
         if last.track not in self._scales:
             self._scales[last.track] = min(1.0, last.score / location.score) if location.score else 0.0
         return replace(location, score=self._scales[last.track] * location.score, box=None)
+
+
+def unturned(rectifier: Rectifier) -> dict[str, bool]:
+    """The option of `Rectifier.locate` by which the votes of a track say when its turn network is asked."""
+    return {"turned": False} if rectifier.turns else {}
 
 
 def _is_usable(corners: FloatArray, frame: Image) -> bool:

@@ -13,11 +13,18 @@ from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas
 from stn_rectify.runtime.arrays import Image
 
 
-def blank_sheet(rng: np.random.Generator, width: int, height: int) -> tuple[Canvas, Typesetter, Colour]:
-    """Paper, who writes on it, and ink."""
+def blank_sheet(
+    rng: np.random.Generator, width: int, height: int, capitals: float = 0.15
+) -> tuple[Canvas, Typesetter, Colour]:
+    """Paper, who writes on it, in capitals alone with this probability, and ink."""
     paper = light(rng) if rng.random() < 0.9 else any_colour(rng)
     image = filled(width, height, paper)
-    return Canvas(image), Typesetter(rng), contrasting(rng, image) if rng.random() < 0.9 else muted(rng)
+    return Canvas(image), Typesetter(rng, capitals), contrasting(rng, image) if rng.random() < 0.9 else muted(rng)
+
+
+def any_alignment(rng: np.random.Generator) -> str:
+    """Of a paragraph, as of `Canvas.paragraph`: mostly justified or ragged right, seldom centred or ragged left."""
+    return str(rng.choice(["l", "j", "m", "r"], p=[0.4, 0.4, 0.1, 0.1]))
 
 
 def any_side(rng: np.random.Generator) -> str:

@@ -8,7 +8,13 @@ import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import Colour
 from stn_rectify.models.synthesis.drawing.lettering import bar_code
-from stn_rectify.models.synthesis.targets.typeset.blocks import blank_sheet, draw_column, draw_heading, draw_logo
+from stn_rectify.models.synthesis.targets.typeset.blocks import (
+    any_alignment,
+    blank_sheet,
+    draw_column,
+    draw_heading,
+    draw_logo,
+)
 from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas
 from stn_rectify.runtime.arrays import Image
 
@@ -29,7 +35,7 @@ def draw_typeset_page(rng: np.random.Generator, width: int, height: int, picture
     gap = size * 1.5
     column_width = (width - 2 * margin - gap * (columns - 1)) / columns
     ends = height * rng.uniform(0.3, 0.95) if rng.random() < 0.3 else bottom  # a page that is not full
-    align = "j" if rng.random() < 0.5 else "l"
+    align = any_alignment(rng)
     leading = size * rng.uniform(1.15, 1.7)
     for column in range(columns):
         box = (margin + column * (column_width + gap), top, column_width, min(ends, bottom) - top)
@@ -151,8 +157,8 @@ def draw_typeset_form(rng: np.random.Generator, width: int, height: int, picture
 
 
 def draw_typeset_receipt(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
-    """A receipt: a name in the middle, items to the left, prices to the right, the sum, thanks."""
-    canvas, setter, ink = blank_sheet(rng, width, height)
+    """A receipt, mostly in capitals: a name in the middle, items to the left or beside the prices, the sum, thanks."""
+    canvas, setter, ink = blank_sheet(rng, width, height, capitals=0.6)
     margin, size = 0.06 * width, round(rng.uniform(0.05, 0.085) * width + 2)
     leading, right, y = size * rng.uniform(1.1, 1.5), width * 0.94, height * 0.03
     canvas.write(width / 2, y, setter.text(10), setter.heavy, size * rng.uniform(1.3, 2.0), ink, "ma")
@@ -162,8 +168,9 @@ def draw_typeset_receipt(rng: np.random.Generator, width: int, height: int, pict
         y += leading
     y += leading * 0.5
     end = height * rng.uniform(0.55, 0.88)
+    item, anchor = (margin, "la") if rng.random() < 0.6 else (right - 4.5 * size, "ra")
     while y < end - 2 * leading:
-        canvas.write(margin, y, setter.text(int(rng.integers(5, 14))), setter.face, size, ink)
+        canvas.write(item, y, setter.text(int(rng.integers(5, 16))), setter.face, size, ink, anchor)
         canvas.write(right, y, setter.number(), setter.face, size, ink, "ra")
         y += leading
     canvas.draw.line((margin, y + 1, right, y + 1), fill=(60, 60, 60))

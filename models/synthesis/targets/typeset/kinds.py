@@ -42,17 +42,17 @@ class _Recipe:
 
 
 _RECIPES = (
-    _Recipe("page", draw_typeset_page, 0.26, (0.55, 1.6), is_flexible=True),
+    _Recipe("page", draw_typeset_page, 0.24, (0.55, 1.6), is_flexible=True),
     _Recipe("page", draw_letter, 0.07, (0.62, 0.85), is_flexible=True),
     _Recipe("page", draw_invoice, 0.07, (0.6, 1.4), is_flexible=True),
     _Recipe("form", draw_typeset_form, 0.07, (0.6, 1.6), is_flexible=True),
-    _Recipe("receipt", draw_typeset_receipt, 0.04, (0.25, 0.8), is_flexible=True),
+    _Recipe("receipt", draw_typeset_receipt, 0.08, (0.25, 0.8), is_flexible=True),
     _Recipe("label", draw_typeset_label, 0.09, (0.5, 3.0), rounded=0.2, is_flexible=True),
     _Recipe("card", draw_typeset_card, 0.06, (1.2, 1.9), rounded=0.5),
     _Recipe("sign", draw_typeset_sign, 0.07, (0.4, 5.0), rounded=0.2),
     _Recipe("poster", draw_cover, 0.06, (0.5, 1.6)),
     _Recipe("display", draw_screen, 0.04, (0.6, 2.4), rounded=0.3),
-    _Recipe("plate", draw_typeset_plate, 0.17, (1.2, 5.2), rounded=0.5),
+    _Recipe("plate", draw_typeset_plate, 0.15, (1.2, 5.2), rounded=0.5),
 )
 
 

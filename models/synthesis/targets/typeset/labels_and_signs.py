@@ -12,7 +12,7 @@ from stn_rectify.models.synthesis.drawing.colours import any_colour, contrasting
 from stn_rectify.models.synthesis.drawing.images import filled, shaded
 from stn_rectify.models.synthesis.drawing.lettering import bar_code, matrix_code
 from stn_rectify.models.synthesis.drawing.pictures import picture_crop
-from stn_rectify.models.synthesis.targets.typeset.blocks import any_side, draw_column
+from stn_rectify.models.synthesis.targets.typeset.blocks import any_alignment, any_side, draw_column
 from stn_rectify.models.synthesis.targets.typeset.typesetting import PLATE_FACES, Canvas, Typesetter
 from stn_rectify.runtime.arrays import Image
 
@@ -40,8 +40,10 @@ def draw_typeset_label(rng: np.random.Generator, width: int, height: int, pictur
     bottom = height * (rng.uniform(0.55, 0.7) if code < 0.6 else 0.95)
     size = max(6, round(min(height * rng.uniform(0.05, 0.12), width * 0.09)))
     across = (width - 2 * margin) * (1.0 if rng.random() < 0.6 else rng.uniform(0.5, 0.8))
-    y = height * band + margin
-    draw_column(rng, canvas, setter, (margin, y, across, bottom - y), size, size * 1.25, ink, "l", pictures, plain=True)
+    y, align = height * band + margin, any_alignment(rng)
+    draw_column(
+        rng, canvas, setter, (margin, y, across, bottom - y), size, size * 1.25, ink, align, pictures, plain=True
+    )
     digits = "".join(rng.choice(list(string.digits), 12))
     if code < 0.6:
         code_height = height - bottom - margin

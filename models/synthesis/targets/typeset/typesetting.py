@@ -83,11 +83,14 @@ class Typesetter:
     """Sets words of one language in one family of faces.
 
     Args:
-        rng: decides language and family, and later the words.
+        rng: decides language, family and case, and later the words.
+        capitals: the probability that all of its words are in capitals, which neither rise above the line nor sink
+            below it.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, capitals: float = 0.15) -> None:
         self._rng = rng
+        self._all_capitals = bool(rng.random() < capitals)
         latin = rng.random() < 0.8
         self._words = _SCRIPTS[0 if latin else int(rng.integers(1, len(_SCRIPTS)))]
         families = FAMILIES + LATIN_FAMILIES if latin else FAMILIES
@@ -107,6 +110,8 @@ class Typesetter:
             elif begins or style < 0.1:
                 word = word[0].upper() + word[1:]
             begins = style > 0.92
+            if self._all_capitals:
+                word = word.upper()
             words.append(word + (rng.choice([".", ".", ".", "?", ":"]) if begins else "," if style > 0.86 else ""))
         return words
 
@@ -233,7 +238,7 @@ class Canvas:
             size: of the em, pixels.
             leading: from line to line, pixels.
             colour: of the ink.
-            align: ``l`` ragged right, ``j`` justified, ``m`` centred.
+            align: ``l`` ragged right, ``r`` ragged left, ``j`` justified, ``m`` centred.
             indent: of the first line, pixels.
 
         Returns:
@@ -248,6 +253,8 @@ class Canvas:
             line, start = " ".join(words), x + (indent if number == 0 else 0)
             if align == "m":
                 self.write(x + width / 2, y, line, typesetter.face, size, colour, "ma")
+            elif align == "r":
+                self.write(x + width, y, line, typesetter.face, size, colour, "ra")
             elif align == "j" and number < len(lines) - 1 and len(words) > 1:
                 self._justified(words, start, y, x + width - start, typesetter.face, size, colour)
             else:

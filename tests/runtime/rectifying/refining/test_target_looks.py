@@ -105,32 +105,40 @@ def test_the_network_sees_as_many_details_as_its_file_says(details: int, count: 
     frame = frame_with_print((0, 0, 480, 640))
     pose = corners_to_homography(PAGE, frame.shape[1], frame.shape[0])
     turn = TurnNetwork(spec, Unsure()).look(frame, pose)  # type: ignore[arg-type]
-    assert (turn.quarters, turn.score, len(seen)) == (None, 0.25, count)
+    assert (turn.quarters, len(seen)) == (None, count)
+    assert turn.score == pytest.approx(joint_probabilities([np.full(4, 0.25)]).max())
 
 
-def test_a_single_look_is_taken_at_its_word() -> None:
-    alone = np.array([0.001, 0.899, 0.05, 0.05])
-    assert np.array_equal(joint_probabilities([alone]), alone)
+def test_targets_are_expected_to_be_upright_and_least_of_all_to_stand_on_their_heads() -> None:
+    upright, left, head, right = joint_probabilities([np.full(4, 0.25)])
+    assert upright > left == right > head
+    assert upright + left + head + right == pytest.approx(1)
 
 
 def test_looks_that_agree_are_surer_than_each_and_one_that_does_not_is_outvoted() -> None:
-    likely, against = np.array([0.1, 0.7, 0.1, 0.1]), np.array([0.997, 0.001, 0.001, 0.001])
-    assert joint_probabilities([likely, likely]).max() == pytest.approx(0.49 / (0.49 + 3 * 0.01))
+    likely, against = np.array([0.05, 0.85, 0.05, 0.05]), np.array([0.9997, 0.0001, 0.0001, 0.0001])
+    alone, twice, thrice = (joint_probabilities([likely] * count)[1] for count in (1, 2, 3))
+    assert alone < twice < thrice
     joint = joint_probabilities([likely, likely, likely, against])
-    assert joint.argmax() == 1, "no look counts a turn as less likely than 0.01"
+    assert joint.argmax() == 1, "no look counts a turn as less likely than 0.005"
     assert joint.sum() == pytest.approx(1)
 
 
-def test_once_it_is_sure_no_more_looks_are_taken() -> None:
+@pytest.mark.parametrize(
+    ("look", "turn", "count"),
+    [((0.05, 0.9, 0.02, 0.03), 1, 3), ((0.9, 0.05, 0.02, 0.03), 0, 1)],
+    ids=["left", "upright"],
+)
+def test_once_it_is_sure_no_more_looks_are_taken(look: tuple[float, ...], turn: int, count: int) -> None:
     taken = []
 
     def sure() -> Iterator[np.ndarray]:
         for number in range(9):
             taken.append(number)
-            yield np.array([0.01, 0.01, 0.96, 0.02])
+            yield np.array(look)
 
-    assert joint_probabilities(sure()).argmax() == 2
-    assert taken == [0, 1]
+    assert joint_probabilities(sure()).argmax() == turn
+    assert len(taken) == count
 
 
 @pytest.mark.parametrize(

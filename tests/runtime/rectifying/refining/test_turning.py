@@ -36,15 +36,18 @@ EDGES = {"top": 0, "left": 1, "bottom": 2, "right": 3}
 
 
 def frame_with_bright(edge: str | None, theta: tuple[float, ...] = POSE) -> np.ndarray:
-    """A dark frame in which one edge of the target with this pose is bright."""
+    """A dark frame in which one edge of the target with this pose is bright; None: all of it is grey."""
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     points = np.stack([(x + 0.5) / SIZE[0] * 2 - 1, (y + 0.5) / SIZE[1] * 2 - 1, np.ones(x.shape)], axis=-1)
     u, v, w = np.moveaxis(points @ np.linalg.inv(theta_to_homography(np.array(theta))).T, -1, 0)
     u, v = u / w, v / w
     parts = {"top": v < -0.5, "left": u < -0.5, "bottom": v > 0.5, "right": u > 0.5}
     frame = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-    if edge is not None:
-        frame[parts[edge] & (np.abs(u) <= 1) & (np.abs(v) <= 1)] = 255
+    inside = (np.abs(u) <= 1) & (np.abs(v) <= 1)
+    if edge is None:
+        frame[inside] = 128  # as what lies around a target that is not square
+    else:
+        frame[parts[edge] & inside] = 255
     return frame
 
 
@@ -56,14 +59,14 @@ def located(corners: np.ndarray, turn: int | None = None, turn_score: float | No
 @pytest.mark.parametrize(("edge", "quarters"), EDGES.items())
 def test_the_target_comes_out_upright(make_model: MakeModel, edge: str, quarters: int) -> None:
     frame = frame_with_bright(edge)
-    with Rectifier(make_model(POSE, turn=0.7)) as rectifier:
+    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
         location = rectifier.locate(frame)
         result = rectifier.sample(frame, location)
     seen = theta_to_corners(np.array(POSE), *SIZE)
     np.testing.assert_allclose(result.corners, np.roll(seen, quarters, axis=0), atol=0.01)
     assert (result.turn, location.turn) == (quarters, quarters)
     assert result.turn_score is not None
-    assert result.turn_score > 0.99
+    assert result.turn_score > 0.9
     height, width = result.image.shape[:2]
     assert result.image[: height // 5].mean() > 200
     assert result.image[height // 3 :].mean() < 20
@@ -75,17 +78,17 @@ def test_the_target_comes_out_upright(make_model: MakeModel, edge: str, quarters
 
 def test_where_it_is_unsure_nothing_is_turned(make_model: MakeModel) -> None:
     frame = frame_with_bright(None)
-    with Rectifier(make_model(POSE, turn=0.7)) as rectifier:
+    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
         result = rectifier.rectify(frame)
     np.testing.assert_allclose(result.corners, theta_to_corners(np.array(POSE), *SIZE), atol=0.01)
     assert result.turn is None
     assert result.turn_score is not None
-    assert 0.25 <= result.turn_score < 0.7
+    assert 0.25 <= result.turn_score < 0.8
 
 
 def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
     frame = frame_with_bright("left")
-    with Rectifier(make_model(POSE, turn=0.7), upright="off") as off, Rectifier(make_model(POSE)) as without:
+    with Rectifier(make_model(POSE, turn=0.8), upright="off") as off, Rectifier(make_model(POSE)) as without:
         result, plain = off.rectify(frame), without.rectify(frame)
         assert (off.upright, off.turns, without.turns) == ("off", False, False)
     np.testing.assert_array_equal(result.corners, plain.corners)
@@ -95,7 +98,7 @@ def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
 
 def test_the_graphs_own_image_is_not_turned(make_model: MakeModel) -> None:
     half_a_turn = (-1.0, 0, 0, 0, -1.0, 0, 0, 0)
-    with Rectifier(make_model(half_a_turn, in_graph=True, turn=0.7), output="model") as rectifier:
+    with Rectifier(make_model(half_a_turn, in_graph=True, turn=0.8), output="model") as rectifier:
         assert not rectifier.turns
         result = rectifier.rectify(frame_with_bright("left"))
     assert result.turn is None
@@ -107,9 +110,9 @@ def test_it_is_asked_after_the_last_refinement_pass(make_model: MakeModel) -> No
     refined = (0.5 / 1.4, 0, 0, 0, 0.5 / 1.4, 0, 0, 0)
     frame = frame_with_bright("bottom", inner)
     frame[:25] = 255  # of the whole frame the top is bright
-    with Rectifier(make_model(scan, turn=0.7)) as alone:
+    with Rectifier(make_model(scan, turn=0.8)) as alone:
         assert alone.rectify(frame).turn == 0
-    with Rectifier(make_model(scan, refine={"theta": refined}, turn=0.7), refine=1) as rectifier:
+    with Rectifier(make_model(scan, refine={"theta": refined}, turn=0.8), refine=1) as rectifier:
         assert rectifier.rectify(frame).turn == 2
 
 
@@ -213,12 +216,32 @@ class TestVotes:
         assert TurnVote().update(miss) is miss
 
     def test_in_a_pipeline_the_frames_of_a_track_vote(self, make_model: MakeModel) -> None:
-        frames = [frame_with_bright(edge) for edge in ("left", "left", "left", "right", None)]
-        with Rectifier(make_model(POSE, score=False, turn=0.7)) as rectifier:
+        frames = [frame_with_bright(edge) for edge in ("left", "left", "left", None, None, None, "right")]
+        with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier:
             pipeline = Pipeline(rectifier, tracker=TargetTracker())
             alone = Pipeline(rectifier)
             turns = []
             for index, image in enumerate(frames):
                 captured = CapturedFrame("test", index, 0.04 * index, image)
                 turns.append((pipeline.process(captured).result.turn, alone.process(captured).result.turn))
-        assert turns == [(1, 1), (1, 1), (1, 1), (1, 3), (1, None)]
+        assert turns == [(1, 1)] * 3 + [(1, None)] * 3 + [(1, 3)]
+
+    def test_frames_are_looked_at_less_and_less_often_until_one_does_not_agree(self) -> None:
+        vote, looks = TurnVote(), []
+        for number in range(60):
+            if vote.wants_look:
+                looks.append(number)
+            seen = number < 40
+            turn = (0 if seen else 2) if vote.wants_look else None
+            location = located(self.PAGE if seen or turn is None else turned_corners(self.PAGE, 2), turn)
+            vote.update(replace(location, turn_score=0.95 if vote.wants_look else None))
+        assert looks[:6] == [0, 2, 6, 14, 30, 46]
+        assert looks[6:9] == [47, 48, 49], "one that says otherwise is not believed alone"
+
+    def test_of_a_print_that_says_nothing_few_frames_are_asked(self) -> None:
+        vote, looks = TurnVote(), 0
+        for _ in range(64):
+            looks += vote.wants_look
+            voted = vote.update(located(self.PAGE, None, 0.6 if vote.wants_look else None))
+            assert (voted.turn, voted.turn_score) == (None, 0.6)
+        assert looks == 7
