@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from stn_rectify.converters.reading.graph_parts import split_keras_graph
 from stn_rectify.converters.tflite.builder import Quantization
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
-from stn_rectify.converters.tflite.object_tree import read_model, write_model
+from stn_rectify.converters.tflite.object_tree import read_model, schema, write_model
 from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.model.network_file import NetworkFile
@@ -196,11 +197,16 @@ def test_the_proof_finds_a_head_and_a_layer_that_are_not_what_they_should_be(tmp
         buffer.data = np.frombuffer((head.bias + (1 << 20)).tobytes(), np.uint8)
 
     def of_layer(model):
-        weights = max((b for b in model.buffers if b.data is not None), key=lambda b: len(b.data))
+        places = {t.buffer for t in model.subgraphs[0].tensors if t.type == schema.TensorType.INT8}
+        weights = max(
+            (model.buffers[k] for k in places if model.buffers[k].data is not None), key=lambda b: len(b.data)
+        )
         weights.data = (np.frombuffer(bytes(weights.data), np.int8) // 2).view(np.uint8)
 
     assert "of sampler 1, frame 0" in failures(of_head)
-    assert "class_scores of frame 0" in failures(of_layer)
+    found = failures(of_layer)
+    assert re.search("(features_1|map_1|class_scores) of frame 0", found)
+    assert "of sampler 1" not in found
     assert failures(lambda model: None) == ""
 
 

@@ -106,7 +106,8 @@ def image_behind(frame):
     """An image is made of the sampled features."""
     features = trunk(frame)
     sampled = ours(features, theta_of(features, 1), (14, 16))
-    coloured = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer="he_normal")(sampled)
+    calm = keras.initializers.RandomNormal(0, 0.12, 14)
+    coloured = layers.Conv2D(3, 3, padding="same", activation="sigmoid", kernel_initializer=calm)(sampled)
     return layers.UpSampling2D(2)(coloured)
 
 
