@@ -164,7 +164,8 @@ def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> Compo
         found = run_whole(frames)
         for sampler in samplers:
             found[sampler.sampled] = _unscaled(found[sampler.sampled], levels.get(sampler.sampled))
-            if (own := sampler.convention) is not None:
+            own = sampler.convention
+            if own is not None:
                 found[sampler.theta] = tf.matmul(found[sampler.theta], np.float32(own.B.T)) + np.float32(own.b)
         return found
 
