@@ -190,7 +190,7 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
+        ".keras, .h5 and .onnx files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
         "'glob*patterns'",
         metavar="INPUT",
     )

@@ -50,6 +50,8 @@ class StnParts:
         scaling: what the model does to pixel values first. Frames here are what comes of it.
         notes: what of the model is not in the file, a line each.
         is_bgr: whether its three channels are blue, green and red, as OpenCV has them.
+        original: of a model that TensorFlow does not run itself: the same as ``whole``, by what does; numbers to
+            compare with come from there. It takes any number of frames.
     """
 
     trunk: TensorFunction = field(repr=False)
@@ -68,6 +70,7 @@ class StnParts:
     scaling: Scaling = field(default_factory=Scaling)
     notes: tuple[str, ...] = ()
     is_bgr: bool = False
+    original: TensorFunction | None = field(default=None, repr=False)
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -78,8 +81,8 @@ class StnParts:
         """The float model's outputs, by name, for frames float32 [N, H, W, C]."""
         import tensorflow as tf
 
-        step = self.batch or _BATCH
-        parts = [self.whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
+        step, whole = (self.batch or _BATCH, self.whole) if self.original is None else (_BATCH, self.original)
+        parts = [whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
         return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
 
 
