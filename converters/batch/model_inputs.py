@@ -24,7 +24,7 @@ def find_models(inputs: Sequence[str | Path]) -> list[Path]:
     that one and is no model of its own.
 
     Args:
-        inputs: .keras, .h5 and .onnx files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
+        inputs: .keras, .h5 and .onnx files; SavedModel folders; folders of these; glob patterns of all, ``**`` too.
 
     Raises:
         UsageError: if an input is missing or holds no model, two models would have the same output, or such a network

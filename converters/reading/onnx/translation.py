@@ -54,9 +54,9 @@ def translate(file: OnnxFile, shape: tuple[int, int, int]) -> Translation:
         walk = _Walk(file, Value(frame, file.axes))
         outputs = walk.outputs()
         found: dict[str, tuple[str, Value]] = {}
-        for name, value in walk.values.items():
+        for name, value in walk.values.items():  # of several names the last: those inside a branch come before
             if isinstance(value, Value):
-                found.setdefault(value.tensor.name, (name, value))
+                found[value.tensor.name] = name, value
         values.update(found)
         return [value.tensor if value.columns is None else value.logical() for value in outputs]
 

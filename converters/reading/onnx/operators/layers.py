@@ -126,7 +126,10 @@ def _resize(call: Call) -> Value:
     if sizes is not None:
         wanted = sizes[-2:]
     elif scales is not None:
-        wanted = np.floor(np.array([height, width]) * scales[-2:] + 1e-6)
+        exact = np.array([height, width]) * scales[-2:]
+        wanted = np.rint(exact)
+        if np.abs(exact - wanted).max() > 1e-3:
+            call.refuse(f"resizes {height}x{width} by a factor to no whole size; say the size: interpolate(size=...)")
     else:
         call.refuse("has no size: export the model again")
     rows, columns = (int(n) for n in wanted)
