@@ -44,7 +44,10 @@ OTHER_FILES = {
     "packed.tflite": (b"PK\x05\x06" + bytes(18), "a TensorFlow Lite file, already converted"),  # as with metadata
     "renamed.keras": (bytes(4) + b"TFL3", "a TensorFlow Lite file, already converted"),
     "net.onnx": (b"\x08\x07", "not an ONNX model, or was cut short"),
-    "net.pt": (b"PK\x05\x06" + bytes(18), r"a file of PyTorch: export it \(torch.onnx.export\)"),  # an empty zip archive
+    "net.pt": (
+        b"PK\x05\x06" + bytes(18),
+        r"a file of PyTorch: export it \(torch.onnx.export\)",
+    ),  # an empty zip archive
     "saved_model.pb": (b"\x08\x01", "a graph of TensorFlow: give the folder of its SavedModel"),
     "net.h5": (b"hello", r"not an \.h5 file, or was cut short"),
 }

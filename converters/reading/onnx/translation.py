@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from stn_rectify.converters.reading.onnx.laid_out import Operand, Value, shape_o
 from stn_rectify.converters.reading.onnx.onnx_file import Block, Node, OnnxFile
 from stn_rectify.converters.reading.onnx.operators.by_name import OPERATORS
 from stn_rectify.converters.reading.onnx.operators.call import Call
+from stn_rectify.converters.reading.onnx.patterns import gelu_source
 from stn_rectify.converters.tflite.substitutes import substitute
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, first_line
@@ -70,6 +71,7 @@ class _Walk:
     def __init__(self, file: OnnxFile, frame: Value) -> None:
         self._file = file
         self.values: dict[str, Operand] = {file.input: frame}
+        self._makers: dict[str, Node] = {}
 
     def outputs(self) -> list[Value]:
         """What the model puts out."""
@@ -103,6 +105,12 @@ class _Walk:
         if node.operator == "If":
             self._branch(node, inputs)
             return
+        self._makers |= dict.fromkeys(node.outputs, node)
+        if node.operator == "Mul":
+            constants = {name: value for name, value in self.values.items() if isinstance(value, np.ndarray)}
+            x = gelu_source(node, self._makers, constants)
+            if x is not None:
+                node, inputs = replace(node, operator="Gelu", attributes={}), (self.values[x],)
         found = self._result(node, inputs)
         self.values |= {name: value for name, value in zip(node.outputs, found, strict=False) if name}
 

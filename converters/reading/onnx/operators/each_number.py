@@ -71,7 +71,7 @@ def _prelu(call: Call) -> Value:
     (x, alpha), result = alike([call.value(0), slope])
     alpha = np.asarray(alpha)
     alpha = alpha.reshape(alpha.shape[1:]) if alpha.ndim == x.shape.rank else alpha
-    return Value(tf.nn.relu(x) - alpha * tf.nn.relu(-x), result.axes, result.columns)  # TensorFlow makes it PRELU
+    return Value(tf.nn.relu(x) + -alpha * tf.nn.relu(-x), result.axes, result.columns)  # TensorFlow makes it PRELU
 
 
 def _hard_sigmoid(call: Call) -> Value:

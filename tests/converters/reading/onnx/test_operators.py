@@ -11,6 +11,8 @@ from onnx import TensorProto, helper
 from stn_rectify.converters.reading.onnx.onnx_file import read_onnx_file
 from stn_rectify.converters.reading.onnx.original import OriginalModel
 from stn_rectify.converters.reading.onnx.translation import translate
+from stn_rectify.converters.tflite.object_tree import operator_name, read_model
+from stn_rectify.converters.tflite.quantizer import quantize
 from stn_rectify.runtime.errors import ModelFileError
 from tests.converters.reading.onnx.onnx_models import FRAME, model, node, saved, weights
 
@@ -203,6 +205,40 @@ def test_an_operator_gives_what_onnxruntime_gives(tmp_path, name):
     theirs = lying[0].original(theirs) if lying else theirs
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(np.asarray(ours, np.float64), theirs, atol=2e-5, rtol=2e-5)
+
+
+ERF = {"k": np.float32(2**0.5), "one": np.float32(1), "half": np.float32(0.5)}
+ONE_OPERATOR = {
+    "gelu by erf, TorchScript": (
+        behind_conv(
+            node("Div", "c k", "d"), node("Erf", "d", "e"), node("Add", "e one", "f"), node("Mul", "c f", "g"),
+            node("Mul", "g half", "out"), **ERF,
+        ),
+        "GELU",
+    ),
+    "gelu by erf, dynamo": (
+        behind_conv(
+            node("Mul", "c k", "d"), node("Erf", "d", "e"), node("Add", "one e", "f"), node("Mul", "half c", "g"),
+            node("Mul", "g f", "out"), **{**ERF, "k": np.float32(0.5**0.5)},
+        ),
+        "GELU",
+    ),
+    "prelu": (OPERATORS["prelu"], "PRELU"),
+    "hard swish": (one("HardSwish"), "HARD_SWISH"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_OPERATOR)
+def test_an_activation_becomes_one_int8_operator(tmp_path, name):
+    made, operator = ONE_OPERATOR[name]
+    file = read_onnx_file(saved(made, tmp_path / "net.onnx"))
+    translation = translate(file, (9, 12, 3))
+    frames = np.random.default_rng(9).random((8, 9, 12, 3), np.float32)
+    (theirs,) = OriginalModel(file, ["out"]).run(frames[:1])
+    (ours,) = translation.concrete(frames[:1])
+    np.testing.assert_allclose(np.asarray(ours), theirs.transpose(0, 2, 3, 1), atol=2e-5)
+    flatbuffer = quantize(lambda image: {"out": translation.concrete(image)[0]}, frames, (0.0, 1.0), "part")
+    assert operator in {operator_name(code) for code in read_model(flatbuffer).operatorCodes}
 
 
 REFUSED = {
