@@ -1,4 +1,4 @@
-"""Several nodes that are one INT8 operator if TensorFlow is told so: GELU, as exporters wrote it before it had a name."""
+"""Several nodes that are one INT8 operator if TensorFlow is told so: GELU, written before it had a name."""
 
 from __future__ import annotations
 

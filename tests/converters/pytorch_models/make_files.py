@@ -1,7 +1,7 @@
 """Makes the ONNX files of this folder, and what PyTorch itself gives for them: torch 2.13.0, onnx 1.23.2, Pillow.
 
     python3 -m venv E && E/bin/pip install torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2 pillow
-    E/bin/python tests/converters/pytorch_models/make_files.py
+    E/bin/python tests/converters/pytorch_models/make_files.py [NAME...]
 
 For each network ``NAME.onnx`` and ``NAME.npz``: frames to calibrate with, ``calibration``, and others, ``frames``,
 uint8 [N, H, W, C]; of PyTorch for the latter ``images`` (the sampler's, of the first ones, [n, h, w, C], from 0 to 1,
@@ -12,6 +12,7 @@ their names; its file is that of the first, the others are the same but for attr
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -236,9 +237,7 @@ def with_convention(model: onnx.ModelProto, aligned: bool, padding: str) -> onnx
     return model
 
 
-def main() -> None:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
+def make_tutorial() -> None:
     model = trained(Tutorial(), 4000, 12)
     file = without_notes(exported(model, dynamo=False, opset_version=20))
     arrays = frames_of(model, 40, 200)
@@ -249,15 +248,30 @@ def main() -> None:
         arrays |= {f"{name} {key}": value for key, value in of_torch(model, arrays["frames"], 8).items()}
     onnx.save(with_convention(file, *VARIANTS["centres-zeros"]), HERE / "tutorial.onnx")
     np.savez_compressed(HERE / "tutorial.npz", **arrays)
+
+
+def make_colour() -> None:
     model = trained(Colour(), 3000, 12)
     onnx.save(without_notes(exported(model, dynamo=True)), HERE / "colour.onnx")
     arrays = frames_of(model, 40, 60)
     np.savez_compressed(HERE / "colour.npz", **arrays, **of_torch(model, arrays["frames"], 8))
-    model = trained(Wide(), 2000, 10)
+
+
+def make_wide() -> None:
+    model = trained(Wide(), 1000, 8)
     open_batch = {"dynamic_axes": {"frame": {0: "batch"}}}
     onnx.save(without_notes(exported(model, dynamo=False, opset_version=16, **open_batch)), HERE / "wide.onnx")
     arrays = frames_of(model, 24, 24)
-    np.savez_compressed(HERE / "wide.npz", **arrays, **of_torch(model, arrays["frames"], 8))
+    np.savez_compressed(HERE / "wide.npz", **arrays, **of_torch(model, arrays["frames"], 4))
+
+
+def main() -> None:
+    """Makes all, or those that are named. Weights differ a little from machine to machine."""
+    torch.set_num_threads(1)
+    makers = {"tutorial": make_tutorial, "colour": make_colour, "wide": make_wide}
+    for name in sys.argv[1:] or makers:
+        torch.manual_seed(0)
+        makers[name]()
 
 
 if __name__ == "__main__":
