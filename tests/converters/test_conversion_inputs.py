@@ -46,7 +46,7 @@ OTHER_FILES = {
     "net.onnx": (b"\x08\x07", "not an ONNX model, or was cut short"),
     "net.pt": (
         b"PK\x05\x06" + bytes(18),
-        r"a file of PyTorch: export it \(torch.onnx.export\)",
+        r"a file of PyTorch: export the network \(torch.onnx.export\)",
     ),  # an empty zip archive
     "saved_model.pb": (b"\x08\x01", "a graph of TensorFlow: give the folder of its SavedModel"),
     "net.h5": (b"hello", r"not an \.h5 file, or was cut short"),

@@ -30,7 +30,7 @@ VARIANTS = {
     for padding in ("zeros", "border", "reflection")
 }
 #: All that is compared: names as in `prepare`.
-NAMES = (*(f"tutorial {variant}" for variant in VARIANTS), "colour", "wide")
+NAMES = tuple(f"tutorial {variant}" for variant in VARIANTS)
 
 _DEVICE = """
 import sys
