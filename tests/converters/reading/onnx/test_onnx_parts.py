@@ -125,7 +125,7 @@ def test_what_cannot_be_converted_is_told_in_one_line(tmp_path, name):
 def test_a_graph_that_was_read_otherwise_than_it_is_meant_is_refused(tmp_path, monkeypatch):
     relu = OPERATORS["Relu"]
     monkeypatch.setitem(OPERATORS, "Relu", lambda call: relu(call) if call.node.name == "Relu_r" else call.value(0))
-    with pytest.raises(ModelFileError, match="gives class scores that are .* from what onnxruntime gives"):
+    with pytest.raises(ModelFileError, match=r"gives class scores that are .* from what onnxruntime gives"):
         parts_of(stn(), tmp_path)
 
 
