@@ -74,7 +74,7 @@ class Conversion:
 
 
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
-    """Converts one .keras or .h5 file, or SavedModel folder, to ``out/NAME.tflite``, with its report.
+    """Converts one .keras, .h5 or .onnx file, or SavedModel folder, to ``out/NAME.tflite``, with its report.
 
     A ``NAME.refine.keras`` and a ``NAME.turn.keras`` beside ``NAME.keras`` go into the same file, and a
     ``NAME.whole.keras`` beside a dense one; a ``NAME.recognizer.keras`` becomes a file of its own, calibrated and

@@ -25,7 +25,7 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
     """Reads a model, what lies beside it, and the frames; refuses what cannot be converted before any long work.
 
     Args:
-        source: .keras file or SavedModel folder.
+        source: .keras, .h5 or .onnx file, or SavedModel folder.
         options: how to convert.
 
     Returns:

@@ -7,7 +7,7 @@ is folded into the linear function (`foreign`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ from stn_rectify.converters.reading.stn_parts import StnParts, check_head, outpu
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.keras_file import keras_reason
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
+
+#: What a model that was made a graph gives itself: for the graph and named tensors of it, frame → the same numbers.
+Originals = Callable[[FrozenGraph, Mapping[str, Any]], TensorFunction]
 
 
 def split_saved_model(
@@ -97,6 +100,20 @@ def split_keras_graph(
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
 
 
+def split_graph(graph: FrozenGraph, *, accept_border: bool, original: Originals) -> StnParts:
+    """The same of a graph that was made of a model of another framework.
+
+    Args:
+        graph: the graph.
+        accept_border: as above.
+        original: runs the model itself.
+
+    Raises:
+        ModelFileError: if it is not an STN that can be converted.
+    """
+    return _GraphReader(graph, accept_border, original).parts()
+
+
 def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
     """A signature for frames of one size; the same if none is wanted, or it is not open to any."""
     inputs = function.structured_input_signature[1]
@@ -126,9 +143,9 @@ def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
 class _GraphReader:
     """Reads the parts of one graph."""
 
-    def __init__(self, graph: FrozenGraph, accept_border: bool) -> None:
+    def __init__(self, graph: FrozenGraph, accept_border: bool, original: Originals | None = None) -> None:
         self.graph, self.name = graph, graph.name
-        self._accept_border = accept_border
+        self._accept_border, self._original = accept_border, original
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
@@ -152,15 +169,17 @@ class _GraphReader:
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
                 "needs features of its own"
             )
-        whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
+        ends = {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores}
+        wholes = [graph.function(graph.frame, ends)]
+        wholes += [] if self._original is None else [self._original(graph, ends)]
         convention = pose.convention
         if convention is not None:
             kernel = np.asarray(kernel @ convention.B.T, np.float32)
             bias = np.asarray(convention.B @ bias + convention.b, np.float32)
-            whole = _with_our_theta(whole, convention)
+            wholes = [_with_our_theta(whole, convention) for whole in wholes]
         recognizer = graph.function(site.rectified, class_scores) if class_scores else None
         if pose.levels is not None:
-            whole = _with_levels_of_the_frame(whole, pose.levels)
+            wholes = [_with_levels_of_the_frame(whole, pose.levels) for whole in wholes]
             recognizer = None if recognizer is None else _behind_levels(recognizer, pose.levels)
             if recognizer is None:
                 notes.append(
@@ -169,7 +188,8 @@ class _GraphReader:
         parts = StnParts(
             trunk=graph.function(graph.frame, {"features": features, **score}),
             recognizer=recognizer,
-            whole=whole,
+            whole=wholes[0],
+            original=wholes[1] if len(wholes) > 1 else None,
             kernel=kernel,
             bias=bias,
             transform=pose.transform,
