@@ -104,7 +104,7 @@ def turn_network(
     if side != input_shape[1] or side % _REDUCTION:
         raise ValueError(f"input_shape is {input_shape}: both sides must be the same multiple of {_REDUCTION}")
     image: Any = keras.Input(input_shape, name="frame")
-    x = layers.ZeroPadding2D(name="around")(QuarterTurns(name="turns")(image))
+    x = QuarterTurns(name="turns")(layers.ZeroPadding2D(name="around")(image))
     x = SquaresOfFour(name="squares")(x)
     x = layers.Conv2D(scaled_channels(_STEM, width), 2, use_bias=False, kernel_initializer="he_normal", name="stem")(x)
     x = _normalised(x, "stem")
