@@ -15,7 +15,8 @@ import pytest
 
 from stn_rectify.runtime import CapturedFrame, Rectification, ResultSink, SaveSink, StnRectifyError
 from stn_rectify.runtime.sinks import Pace, background
-from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink, TimeToEnd
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
+from stn_rectify.runtime.sinks.ending import TimeToEnd
 from stn_rectify.runtime.sinks.result_sink import cannot_write
 from tests.waiting import wait_for
 
