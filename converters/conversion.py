@@ -28,6 +28,7 @@ from stn_rectify.converters.tflite.joining import join_subgraph
 from stn_rectify.models.files import TURN
 from stn_rectify.runtime.errors import DataError, ModelFileError, StnRectifyError, UsageError
 from stn_rectify.runtime.model.model_file import ModelFile
+from stn_rectify.runtime.model.network_file import NetworkFile
 from stn_rectify.runtime.process.installation import pip_command
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
@@ -73,7 +74,7 @@ class Conversion:
 
 
 def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
-    """Converts one .keras or .h5 file, or SavedModel folder, to ``out/NAME.tflite``, with its report.
+    """Converts one .keras, .h5 or .onnx file, or SavedModel folder, to ``out/NAME.tflite``, with its report.
 
     A ``NAME.refine.keras`` and a ``NAME.turn.keras`` beside ``NAME.keras`` go into the same file, and a
     ``NAME.whole.keras`` beside a dense one; a ``NAME.recognizer.keras`` becomes a file of its own, calibrated and
@@ -146,7 +147,10 @@ def _joined(networks: Sequence[Network]) -> bytes:
 
 
 def _reported(
-    networks: Sequence[Network], model_file: ModelFile | RecognizerFile, proof: Proof, metadata: dict[str, Any]
+    networks: Sequence[Network],
+    model_file: ModelFile | RecognizerFile | NetworkFile,
+    proof: Proof,
+    metadata: dict[str, Any],
 ) -> Conversion:
     """Compares a file that passed its proof with Keras, and writes the report, in any case.
 

@@ -21,6 +21,7 @@ from stn_rectify.runtime.model.metadata import (
     ImageSpec,
     InputSpec,
     Metadata,
+    NetworkMetadata,
     OutputsSpec,
     RecognizerMetadata,
     RefineSpec,
@@ -142,7 +143,9 @@ def flatbuffer_spec(flatbuffer: bytes) -> FlatbufferSpec:
     return FlatbufferSpec(len(flatbuffer), hashlib.sha256(flatbuffer).hexdigest())
 
 
-def pack(flatbuffer: bytes, metadata: Metadata | RecognizerMetadata, labels: Sequence[str] = ()) -> bytes:
+def pack(
+    flatbuffer: bytes, metadata: Metadata | RecognizerMetadata | NetworkMetadata, labels: Sequence[str] = ()
+) -> bytes:
     """The model file: flatbuffer, then the archive."""
     file = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:

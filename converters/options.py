@@ -199,8 +199,8 @@ class BatchOptions(OptionGroup):
     """
 
     inputs: tuple[str, ...] = positionals(
-        ".keras and .h5 files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of these, "
-        "'glob*patterns'",
+        ".keras, .h5 and .onnx files (NAME.recognizer.keras: a recognizer of its own), SavedModel folders, folders of "
+        "these, 'glob*patterns'",
         metavar="INPUT",
     )
     out: Path = required("for NAME.tflite, its report, manifest", Path, metavar="DIR")

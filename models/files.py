@@ -28,6 +28,9 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 #: Files of models that `stn_rectify.models.network.keras_file.load_model` reads.
 MODEL_SUFFIXES = (".keras", *HDF5_SUFFIXES)
 
+#: Files of models of other frameworks, which stn-convert reads.
+ONNX_SUFFIX = ".onnx"
+
 #: What a network is for; its .keras file says it (`stn_rectify.models.network.keras_file`).
 SCAN, DENSE, REFINE, TURN, RECOGNIZER = "scan", "dense", "refine", "turn", "recognizer"
 

@@ -339,7 +339,9 @@ class Pipeline:
         stages = self._stages_for(location.track)
         if location.track is not None and self._rectifier.turns:
             vote = self._turn_votes.setdefault(location.track, TurnVote())
-            location = vote.update(self._rectifier.turn_upright(frame.image, location) if vote.wants_look else location)
+            if vote.wants_look and unturned(self._rectifier):
+                location = self._rectifier.turn_upright(frame.image, location)
+            location = vote.update(location)
         corners = _smooth(stages.smoother, frame, location)
         result = self._rectifier.sample(frame.image, location, corners=corners)
         if stages.recognition is not None:

@@ -7,6 +7,7 @@ whatever death of the process there, this one ends, too. Its answer is a file.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import pickle
@@ -62,8 +63,13 @@ def _end_with_the_other_end() -> None:
 
 def _convert(request: ConversionRequest) -> dict[str, Any]:
     try:
-        from stn_rectify.converters.conversion import convert
-
+        # What TensorFlow's import makes stays: it is not looked through for garbage, neither now nor later.
+        gc.disable()
+        try:
+            from stn_rectify.converters.conversion import convert
+        finally:
+            gc.freeze()
+            gc.enable()
         conversion = convert(request.source, request.out, request.options)
     except StnRectifyError as error:
         traceback.print_exc()

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from stn_rectify.converters.reading.model_files import is_saved_model, model_of_companion, output_name
-from stn_rectify.models.files import MODEL_SUFFIXES, kind_by_name
+from stn_rectify.models.files import MODEL_SUFFIXES, ONNX_SUFFIX, kind_by_name
 from stn_rectify.runtime.errors import UsageError
 
 _LONGEST_SUFFIX = ".report.partial.json"  # of the names that are made of a model's, the unfinished ones included
@@ -24,7 +24,7 @@ def find_models(inputs: Sequence[str | Path], *, into: bool = False) -> list[Pat
     that one and is no model of its own.
 
     Args:
-        inputs: .keras and .h5 files; SavedModel folders; folders of both; glob patterns of all of these, ``**`` too.
+        inputs: .keras, .h5 and .onnx files; SavedModel folders; folders of these; glob patterns of all, ``**`` too.
         into: whether the models are networks for a finished file, and each is one of its own.
 
     Raises:
@@ -85,7 +85,9 @@ def _models_of(argument: str) -> list[Path]:
     if path.is_dir():
         models = list(_in_folder(path))
         if not models:
-            raise UsageError(f"{path}: no .keras or .h5 files and no SavedModel folders in this folder{_deeper(path)}")
+            raise UsageError(
+                f"{path}: no .keras, .h5 or .onnx files and no SavedModel folders in this folder{_deeper(path)}"
+            )
         return models
     if path.exists():
         return [path]
@@ -98,7 +100,9 @@ def _models_of(argument: str) -> list[Path]:
         elif _is_model_file(match):
             models.append(match)
     if not models:
-        raise UsageError(f"{argument}: this pattern matches no .keras or .h5 file, SavedModel folder or folder of them")
+        raise UsageError(
+            f"{argument}: this pattern matches no .keras, .h5 or .onnx file, SavedModel folder or folder of them"
+        )
     return models
 
 
@@ -125,4 +129,4 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 def _is_model_file(path: Path) -> bool:
     """Tells by its name whether a file holds a model: not only weights, as NAME.weights.h5 does."""
-    return path.suffix in MODEL_SUFFIXES and not path.name.endswith(".weights.h5")
+    return path.suffix in (*MODEL_SUFFIXES, ONNX_SUFFIX) and not path.name.endswith(".weights.h5")

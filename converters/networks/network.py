@@ -17,8 +17,9 @@ from stn_rectify.converters.proof.proof import ProvableNetwork
 from stn_rectify.converters.reading.calibration import FrameSet
 from stn_rectify.converters.report.latency import Latency, measure_latencies
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.runtime.model.metadata import Metadata, RecognizerMetadata
+from stn_rectify.runtime.model.metadata import Metadata, NetworkMetadata, RecognizerMetadata
 from stn_rectify.runtime.model.model_file import SIGNATURE, ModelFile
+from stn_rectify.runtime.model.network_file import NetworkFile
 from stn_rectify.runtime.recognition.recognizer_file import RecognizerFile
 
 #: So many calibration frames are run for the proof.
@@ -82,7 +83,7 @@ class Network(ABC):
     def quantized(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """Frames [N, H, W, C] as the file takes them on a device."""
 
-    def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> Metadata | RecognizerMetadata:
+    def metadata(self, flatbuffer: bytes, others: Sequence[Network]) -> Metadata | RecognizerMetadata | NetworkMetadata:
         """The content of metadata.json of a file whose first network it is.
 
         Args:
@@ -92,7 +93,7 @@ class Network(ABC):
         raise TypeError(f"a {self.kind} network is never the first one of a file")
 
     @abstractmethod
-    def open(self, file: Path) -> ModelFile | RecognizerFile:
+    def open(self, file: Path) -> ModelFile | RecognizerFile | NetworkFile:
         """Reads a file back whose first network it is, as the runtime does.
 
         Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from stn_rectify.converters.networks.composite import read_composite
 from stn_rectify.converters.networks.dense import read_dense
 from stn_rectify.converters.networks.kept import read_turn_into
 from stn_rectify.converters.networks.network import Network
@@ -13,6 +14,7 @@ from stn_rectify.converters.networks.stn import read_refine, read_scan
 from stn_rectify.converters.networks.turn import read_turn
 from stn_rectify.converters.networks.whole import read_whole, refuse_whole
 from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
 from stn_rectify.converters.reading.model_files import own_options
 from stn_rectify.models.files import DENSE, RECOGNIZER, REFINE, SCAN, TURN, TURN_SUFFIX, WHOLE, scan_file_of_turn
 from stn_rectify.models.network.keras_file import network_kind
@@ -23,7 +25,7 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
     """Reads a model, what lies beside it, and the frames; refuses what cannot be converted before any long work.
 
     Args:
-        source: .keras file or SavedModel folder.
+        source: .keras, .h5 or .onnx file, or SavedModel folder.
         options: how to convert.
 
     Returns:
@@ -42,7 +44,10 @@ def read_networks(source: Path, options: ConversionOptions) -> tuple[Network, ..
 
 def _scan_and_refine(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
     refuse_whole(source)
-    scan = read_scan(source, options)
+    try:
+        scan = read_scan(source, options)
+    except OtherStructureError as error:
+        return (read_composite(source, options, error),)
     return _with_others(scan, None, scan.parts.transform, scan.parts.channels)
 
 

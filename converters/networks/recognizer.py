@@ -199,7 +199,7 @@ def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> Seq
         )
     check_layers(model.name, trace.steps_between([trace.frame], list(trace.outputs)))
     if len(scores) == 3:
-        return _sequence(source, (scores[1], scores[2]), labels)
+        return sequence_of(source, (scores[1], scores[2]), labels)
     if labels and len(labels) != scores[1]:
         raise UsageError(
             f"{source}: {len(labels)} labels for {scores[1]} classes: give --labels FILE of {scores[1]} lines"
@@ -207,7 +207,12 @@ def _check_model(source: Path, model: keras.Model, labels: Sequence[str]) -> Seq
     return None
 
 
-def _sequence(source: Path, sides: tuple[int, int], labels: Sequence[str]) -> SequenceLayout:
+def sequence_of(source: Path, sides: tuple[int, int], labels: Sequence[str]) -> SequenceLayout:
+    """The layout of the scores [steps, classes] of a network that reads texts.
+
+    Raises:
+        UsageError: if its labels are not those of the classes.
+    """
     try:
         sequence, _ = SequenceLayout.of(sides, labels)
     except DataError as error:

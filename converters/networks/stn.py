@@ -30,14 +30,15 @@ from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_
 from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.converters.reading.keras_2 import keras_2_export
 from stn_rectify.converters.reading.keras_parts import ForeignLayersError, split_keras_model
-from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file
+from stn_rectify.converters.reading.model_files import is_saved_model, output_name, refine_file, sha256_of_source
+from stn_rectify.converters.reading.onnx.onnx_parts import split_onnx
 from stn_rectify.converters.reading.stn_parts import StnParts
 from stn_rectify.converters.report.comparisons.stn_comparison import Comparison, compare, gate
 from stn_rectify.converters.report.comparisons.value_range import better_value_range, range_nearer_truth
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.pictures.frame_pictures import take_alignment, take_pictures
 from stn_rectify.converters.report.verdict import STILL_SHARE, class_doubts, pose_doubts, poses_check
-from stn_rectify.models.files import REFINE, SCAN, sha256_of
+from stn_rectify.models.files import ONNX_SUFFIX, REFINE, SCAN
 from stn_rectify.models.network.keras_file import LegacyFileError, load_model, network_kind
 from stn_rectify.runtime.errors import DataError, ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, InputSpec, Metadata, RefineSpec
@@ -229,7 +230,7 @@ def read_stn(source: Path, options: ConversionOptions) -> StnParts:
     """Reads a model and takes it apart: by its layers if the sampler is ours, else by its graph.
 
     Args:
-        source: a .keras or .h5 file, or a SavedModel.
+        source: a .keras, .h5 or .onnx file, or a SavedModel.
         options: of the conversion.
 
     Raises:
@@ -249,6 +250,8 @@ def _read_parts(source: Path, options: ConversionOptions) -> StnParts:
         if not is_saved_model(source):
             raise DataError(f"{source} is a folder, but not a SavedModel: there is no saved_model.pb in it")
         return split_saved_model(source, accept_border=options.accept_border, input_shape=options.input_shape)
+    if source.suffix == ONNX_SUFFIX:
+        return split_onnx(source, accept_border=options.accept_border, input_shape=options.input_shape)
     try:
         model = load_model(source, options.custom_names())
     except LegacyFileError as error:
@@ -272,7 +275,7 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
         UsageError: if the options contradict the model.
     """
     parts = read_stn(source, options)
-    sha256 = sha256_of(source)
+    sha256 = sha256_of_source(source)
     _check_options(source, parts, options)
     value_range = range_of_parts(source, parts, options)
     calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)

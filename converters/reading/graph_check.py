@@ -16,21 +16,21 @@ _BY_CONSTANTS = ("RealDiv", "Div", "Gather", "GatherV2", "GatherNd")
 _OF_NORMALIZATION = ("Rsqrt", "Sqrt")
 
 
-def check_operations(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> None:
+def check_operations(graph: FrozenGraph, starts: Collection[Any], ends: Collection[Any]) -> None:
     """Refuses an operation between two places of a graph that cannot become integers; the first in their order.
 
     Args:
         graph: of the model.
-        start: the tensor that the part is a function of.
+        starts: the tensors that the part is a function of.
         ends: what it gives.
 
     Raises:
         ModelFileError: if there is one; the message names it, and what to replace it by.
     """
-    refused = first_without_int8(graph, start, ends)
+    refused = first_without_int8(graph, starts, ends)
     if refused is None:
         return
-    normalizes = any(op.type in _OF_NORMALIZATION for op in _steps(graph, start, ends))
+    normalizes = any(op.type in _OF_NORMALIZATION for op in _steps(graph, starts, ends))
     instead = substitute([refused.type], layer="LayerNormalization" if normalizes else "")
     raise ModelFileError(
         f"{graph.name}: {described(refused.outputs[0])} has no INT8 operator; replace "
@@ -38,17 +38,17 @@ def check_operations(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> N
     )
 
 
-def first_without_int8(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> Any:
+def first_without_int8(graph: FrozenGraph, starts: Collection[Any], ends: Collection[Any]) -> Any:
     """The first operation between two places of a graph that cannot become integers; None if all can."""
     computed = {t.ref() for t in graph.of_frame}
-    steps = _steps(graph, start, ends)
+    steps = _steps(graph, starts, ends)
     return next((op for op in steps if not (has_int8(op.type) or _is_taken(op, computed))), None)
 
 
-def _steps(graph: FrozenGraph, start: Any, ends: Collection[Any]) -> list[Any]:
-    """The operations from ``start`` to ``ends``, in the order they run."""
-    reached = graph.ancestors(ends, [start])
-    return [t.op for t in graph.of_frame if t.ref() in reached and t is not start]
+def _steps(graph: FrozenGraph, starts: Collection[Any], ends: Collection[Any]) -> list[Any]:
+    """The operations from ``starts`` to ``ends``, in the order they run."""
+    reached = graph.ancestors(ends, starts) - {start.ref() for start in starts}
+    return [t.op for t in graph.of_frame if t.ref() in reached]
 
 
 def _is_taken(op: Any, computed: set[Any]) -> bool:

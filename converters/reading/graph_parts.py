@@ -7,43 +7,34 @@ is folded into the linear function (`foreign`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from stn_rectify.converters.reading.foreign.borders import MOST_DIFFERENCE, find_border
-from stn_rectify.converters.reading.foreign.convention import Convention, convention_name, fold
-from stn_rectify.converters.reading.foreign.coordinates import Levels, PoseMap, SamplerProbe
-from stn_rectify.converters.reading.foreign.fitting import MOST_RESIDUAL_PX
+from stn_rectify.converters.reading.foreign.convention import Convention
+from stn_rectify.converters.reading.foreign.coordinates import Levels
 from stn_rectify.converters.reading.foreign.frozen_graph import (
     FrozenGraph,
-    constant,
     described,
-    linear_source,
     unshaped,
 )
-from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite, find_sampler
-from stn_rectify.converters.reading.graph_check import check_operations, first_without_int8
+from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError, SamplerSite, find_sampler
+from stn_rectify.converters.reading.graph_check import check_operations
 from stn_rectify.converters.reading.input_shape import check_inputs, closed_shape
 from stn_rectify.converters.reading.keras_trace import prepare_layers
+from stn_rectify.converters.reading.measured_sampler import SamplerReader
 from stn_rectify.converters.reading.stn_parts import StnParts, check_head, output_remedy
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.models.network.keras_file import keras_reason
-from stn_rectify.models.network.layers import PADDINGS, AffineGrid, BilinearSampler, ProjectiveGrid, ThinPlateSplineGrid
-from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import DataError, ModelFileError, first_line
-from stn_rectify.runtime.geometry import THETA_SIZE, identity_theta
 
-_GRIDS: dict[str, Any] = {"affine": AffineGrid, "projective": ProjectiveGrid, "tps": ThinPlateSplineGrid}
-_POSES = 8
+#: What a model that was made a graph gives itself: for the graph and named tensors of it, frame → the same numbers.
+Originals = Callable[[FrozenGraph, Mapping[str, Any]], TensorFunction]
 
 
 def split_saved_model(
@@ -109,6 +100,20 @@ def split_keras_graph(
     return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
 
 
+def split_graph(graph: FrozenGraph, *, accept_border: bool, original: Originals) -> StnParts:
+    """The same of a graph that was made of a model of another framework.
+
+    Args:
+        graph: the graph.
+        accept_border: as above.
+        original: runs the model itself.
+
+    Raises:
+        ModelFileError: if it is not an STN that can be converted.
+    """
+    return _GraphReader(graph, accept_border, original).parts()
+
+
 def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
     """A signature for frames of one size; the same if none is wanted, or it is not open to any."""
     inputs = function.structured_input_signature[1]
@@ -135,59 +140,46 @@ def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
     return closed.prune(*ends)
 
 
-@dataclass(frozen=True)
-class _Pose:
-    """θ of a graph, and what it means.
-
-    Attributes:
-        theta: the tensor, [B, n].
-        transform: ``"affine"``, ``"projective"`` or ``"tps"``.
-        padding: of `PADDINGS`.
-        convention: how its numbers become those of our θ; None: they are.
-        levels: of the sampler's image; None: the frame's own.
-    """
-
-    theta: Any
-    transform: str
-    padding: str
-    convention: Convention | None
-    levels: Levels | None = None
-
-
 class _GraphReader:
     """Reads the parts of one graph."""
 
-    def __init__(self, graph: FrozenGraph, accept_border: bool) -> None:
+    def __init__(self, graph: FrozenGraph, accept_border: bool, original: Originals | None = None) -> None:
         self.graph, self.name = graph, graph.name
-        self._accept_border = accept_border
+        self._accept_border, self._original = accept_border, original
         graph.check_numbers()
         height, width, channels = (int(n) for n in graph.frame.shape[1:])
         self.frame_shape = (height, width, channels)
 
     def parts(self) -> StnParts:
         graph = self.graph
-        site = find_sampler(graph)
         # Before the sampler is measured, which takes seconds.
-        score, class_scores, _ = self._other_outputs(site.thetas[0], site)
-        check_operations(graph, graph.frame, [site.thetas[0], *score.values()])
-        check_operations(graph, site.rectified, class_scores.values())
-        pose = self._pose(site)
-        kernel, bias, features = self._linear(pose.theta)
+        try:
+            site = find_sampler(graph)
+            score, class_scores, _ = self._other_outputs(site.thetas[0], site)
+        except ModelFileError as error:
+            raise OtherStructureError(str(error), graph) from error
+        check_operations(graph, [graph.frame], [site.thetas[0], *score.values()])
+        check_operations(graph, [site.rectified], class_scores.values())
+        reader = SamplerReader(graph, accept_border=self._accept_border, batch=graph.batch)
+        pose = reader.pose(site)
+        kernel, bias, features = reader.linear(pose.theta)
         score, class_scores, notes = self._other_outputs(pose.theta, site)
         if any(graph.behind(features) is tensor for tensor in score.values()):
             raise ModelFileError(
                 f"{self.name}: node {features.op.name!r} gives both the score and all that theta is made from; a pose "
                 "needs features of its own"
             )
-        whole = graph.function(graph.frame, {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores})
+        ends = {"theta": pose.theta, "rectified": site.rectified, **score, **class_scores}
+        wholes = [graph.function(graph.frame, ends)]
+        wholes += [] if self._original is None else [self._original(graph, ends)]
         convention = pose.convention
         if convention is not None:
             kernel = np.asarray(kernel @ convention.B.T, np.float32)
             bias = np.asarray(convention.B @ bias + convention.b, np.float32)
-            whole = _with_our_theta(whole, convention)
+            wholes = [_with_our_theta(whole, convention) for whole in wholes]
         recognizer = graph.function(site.rectified, class_scores) if class_scores else None
         if pose.levels is not None:
-            whole = _with_levels_of_the_frame(whole, pose.levels)
+            wholes = [_with_levels_of_the_frame(whole, pose.levels) for whole in wholes]
             recognizer = None if recognizer is None else _behind_levels(recognizer, pose.levels)
             if recognizer is None:
                 notes.append(
@@ -196,7 +188,8 @@ class _GraphReader:
         parts = StnParts(
             trunk=graph.function(graph.frame, {"features": features, **score}),
             recognizer=recognizer,
-            whole=whole,
+            whole=wholes[0],
+            original=wholes[1] if len(wholes) > 1 else None,
             kernel=kernel,
             bias=bias,
             transform=pose.transform,
@@ -205,31 +198,13 @@ class _GraphReader:
             output_size=site.size,
             channels=self.frame_shape[2],
             classes=graph.row_size(class_scores["class_scores"]) if class_scores else None,
-            batch=self._batch,
+            batch=graph.batch,
             convention=convention,
             scaling=graph.scaling,
             notes=tuple(notes),
         )
         check_head(self.name, described(pose.theta), parts)
         return parts
-
-    @cached_property
-    def _batch(self) -> int | None:
-        """The batch size that the graph takes; None for any.
-
-        Raises:
-            ModelFileError: if it does not run.
-        """
-        frame = self.graph.frame
-        stated, computed = frame.shape[0], [tensor for tensor in self.graph.outputs if tensor is not frame]
-        for count in (2, 1) if stated is None else (stated,):
-            try:
-                self.graph.run([(frame, np.zeros((count, *self.frame_shape), np.float32))], *computed)
-            except tf.errors.OpError as error:
-                reason = first_line(error)
-            else:
-                return None if count == 2 and stated is None else count
-        raise ModelFileError(f"{self.name}: does not run on a black frame: {reason}")
 
     # Outputs
 
@@ -269,137 +244,6 @@ class _GraphReader:
                     "recognizer must see the rectified image alone"
                 )
         return score, class_scores, notes
-
-    # The linear function before θ
-
-    def _linear(self, theta: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Any]:
-        """Kernel, bias and the tensor that they are applied to: the input of the first product in a row of them."""
-        tensor, features = self.graph.behind(theta), None
-        while (source := linear_source(tensor)) is not None:
-            if tensor.op.type == "MatMul":
-                features = source
-            tensor = self.graph.behind(source)
-        size = self.graph.row_size(theta)
-        if features is None:  # behind an activation: as it is
-            self._refuse_float(theta)
-            return np.eye(size, dtype=np.float32), np.zeros(size, np.float32), theta
-        direct = self._dense(theta, features)
-        if direct is not None:
-            return *direct, features
-        count = self.graph.row_size(features)
-        bias = self.graph.run([(features, np.zeros((1, count), np.float32))], theta)
-        kernel = self.graph.run([(features, np.eye(count, dtype=np.float32))], theta) - bias
-        return kernel, bias[0], features
-
-    def _refuse_float(self, theta: Any) -> None:
-        """Refuses a θ made of what the last dense layer gives by functions that have no INT8 operator."""
-        refused = first_without_int8(self.graph, self.graph.frame, [theta])
-        if refused is not None:
-            raise ModelFileError(
-                f"{self.name}: the places where its sampler reads are a linear function of {described(theta)}, but "
-                f"that is made by {described(refused.outputs[0])}, which has no INT8 operator; let the network give "
-                "the matrix itself"
-            )
-
-    def _dense(self, theta: Any, features: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-        """Kernel and bias as they are in the graph, to the last bit; None if there is more between the two tensors."""
-        op, bias = theta.op, np.zeros(1, np.float32)
-        if op.type in ("BiasAdd", "Add", "AddV2"):
-            sides = list(op.inputs)
-            which = 1 if constant(sides[1]) is not None else 0
-            added = constant(sides[which])
-            bias = bias if added is None else np.float32(added).ravel()
-            op = self.graph.behind(sides[1 - which]).op
-        if op.type != "MatMul" or op.inputs[0] is not features or op.get_attr("transpose_b"):
-            return None
-        bias = np.broadcast_to(bias, theta.shape[1])
-        return np.asarray(constant(op.inputs[1]), np.float32), np.array(bias, np.float32)
-
-    # What was measured
-
-    def _pose(self, site: SamplerSite) -> _Pose:
-        """The first tensor that is θ: the sampler is ours, or reads at places that are a linear function of it."""
-        for theta in site.thetas:
-            ours = self._ours(theta, site, self._sampler(theta, site.rectified))
-            if ours is not None:
-                return ours
-        for theta in site.thetas:
-            sample, usual = self._sampler(theta, site.rectified), self._usual_theta(theta)
-            probe = SamplerProbe(self.name, sample, self.frame_shape, usual, self._batch)
-            found = probe.pose_map()
-            if found is not None:
-                return self._folded(theta, site, probe, found)
-        raise ModelFileError(
-            f"{self.name}: the places where its sampler reads are no linear function of {described(site.thetas[0])}, "
-            f"within {MOST_RESIDUAL_PX:g} px, nor of what is made of it before the grid; affine and projective "
-            "transforms of any convention can be converted, and grids of stn_rectify"
-        )
-
-    def _sampler(self, theta: Any, rectified: Any) -> Callable[[Array, Array], Array]:
-        part = self.graph.part([self.graph.frame, theta], [rectified])
-
-        def sample(frames: Array, thetas: Array) -> Array:
-            (images,) = part(tf.constant(frames, tf.float32), tf.constant(thetas, tf.float32))
-            return np.asarray(images)
-
-        return sample
-
-    def _usual_theta(self, theta: Any) -> Array:
-        """The mean θ of some frames of noise, float64 [n]."""
-        count = self._batch or 4
-        frames = np.random.default_rng(2).random((count, *self.frame_shape), np.float32)
-        return np.asarray(self.graph.run([(self.graph.frame, frames)], theta).mean(axis=0), np.float64)
-
-    def _ours(self, theta: Any, site: SamplerSite, sample: Callable[[Array, Array], Array]) -> _Pose | None:
-        """The transform and padding with which our layers give the same image, for random frames and poses."""
-        size = self.graph.row_size(theta)
-        transform = next((name for name, numbers in THETA_SIZE.items() if numbers == size), None)
-        if transform is None:
-            return None
-        grid = _GRIDS[transform](self.frame_shape[:2], site.size)
-        rng = np.random.default_rng(0)
-        identity = identity_theta(transform)
-        difference = dict.fromkeys(PADDINGS, 0.0)
-        count = self._batch or 1
-        for _ in range(_POSES):
-            frames = rng.random((count, *self.frame_shape), np.float32)
-            poses = np.asarray(identity + rng.normal(0, 0.15, (count, len(identity))), np.float32)
-            theirs = sample(frames, poses)
-            places = grid(poses)
-            for padding in PADDINGS:
-                ours = np.asarray(BilinearSampler(padding)([frames, places]))
-                difference[padding] = max(difference[padding], float(np.abs(ours - theirs).max()))
-            if min(difference.values()) > MOST_DIFFERENCE:
-                return None
-        best = min(difference, key=lambda padding: difference[padding])
-        return _Pose(theta, transform, best, None)
-
-    def _folded(self, theta: Any, site: SamplerSite, probe: SamplerProbe, found: PoseMap) -> _Pose:
-        folded = fold(found, self.frame_shape[:2], site.size)
-        if folded is None:
-            raise ModelFileError(
-                f"{self.name}: its sampler is projective, but H[2, 2] in normalised coordinates depends on "
-                f"{described(theta)}: it would have to be divided by, which is not linear; give theta normalised from "
-                "-1 to 1 about the middle"
-            )
-        border = find_border(probe, found)
-        notes: tuple[str, ...] = ()
-        if not border.exact:
-            share = f"{100 * border.differs:.1f} % of the pixels differ on poses that leave the frame"
-            what = (
-                f"what its sampler makes of places outside the frame ({border.name}) is none of {', '.join(PADDINGS)}"
-            )
-            if not self._accept_border:
-                raise ModelFileError(
-                    f"{self.name}: {what}; with --accept-border the nearest, {border.padding}, is taken: {share}"
-                )
-            notes = (f"{what}: {border.padding} was taken (--accept-border), and {share}",)
-        input_size = self.frame_shape[:2]
-        B, b = folded
-        name = convention_name(found, input_size, site.size)
-        convention = Convention(name, found.residual_px, border.name, border.differs, notes, B, b)
-        levels = None if probe.levels.are_the_frames else probe.levels
-        return _Pose(theta, found.transform, border.padding, convention, levels)
 
 
 def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:

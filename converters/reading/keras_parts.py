@@ -18,7 +18,7 @@ _TRANSFORMS: dict[type, str] = {AffineGrid: "affine", ProjectiveGrid: "projectiv
 
 
 class ForeignLayersError(ModelFileError):
-    """A model that is not made of the grids and the sampler of stn_rectify, or hides its layers."""
+    """A model that is no STN of stn_rectify's layers at its input, or hides its layers; its graph may tell more."""
 
 
 def split_keras_model(model: keras.Model) -> StnParts:
@@ -94,7 +94,7 @@ def _the_sampler(name: str, trace: KerasTrace) -> TracedCall:
             relation = f"one after the other: {later.description} samples after {earlier.description}"
         else:
             relation = f"beside each other: {earlier.description} and {later.description}"
-        raise ModelFileError(f"{name}: has {len(samplers)} samplers, {relation}; {SEVERAL_SAMPLERS}")
+        raise ForeignLayersError(f"{name}: has {len(samplers)} samplers, {relation}; {SEVERAL_SAMPLERS}")
     return samplers[0]
 
 
@@ -112,13 +112,13 @@ def _other_outputs(name: str, trace: KerasTrace, theta: Any, rectified: Any) -> 
         scores, fits = (class_scores, size > 1) if follows else (score, size == 1)
         if not fits or scores:
             expected = "the class scores of a recognizer [batch, classes]" if follows else "a score [batch, 1]"
-            raise ModelFileError(
+            raise ForeignLayersError(
                 f"{name}: output of {maker.description}, shape {list(shape)}, is neither the rectified image, theta "
                 f"nor {expected}{', of which there is one already' if scores and fits else ''}; "
                 f"{output_remedy(shape, follows=follows)}"
             )
         if follows and (bypass := trace.bypass(output, rectified)) is not None:
-            raise ModelFileError(
+            raise ForeignLayersError(
                 f"{name}: {maker.description} sees not only the rectified image but also the output of {bypass}; "
                 "a recognizer must see the rectified image alone"
             )

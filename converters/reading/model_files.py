@@ -12,7 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from stn_rectify.converters.options import ConversionOptions
+from stn_rectify.converters.reading.onnx.onnx_file import external_files
 from stn_rectify.models.files import (
+    ONNX_SUFFIX,
     RECOGNIZER_SUFFIX,
     TURN_SUFFIX,
     companion_suffix,
@@ -110,14 +112,24 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
 
 def companion_files(source: Path) -> tuple[Path, ...]:
     """Gives the files that a conversion reads besides a model: the networks that go into its file, and their frames, if
-    there; of a recognizer the images that show nothing it knows.
+    there; of a recognizer the images that show nothing it knows; of an ONNX file those with its weights.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """
     networks = [file for file in (whole_file(source), refine_file(source), turn_file(source)) if file]
     frames = [calibration_of(file) for file in networks]
     frames += [negatives_of(source)] if is_recognizer(source) else []
-    return (*networks, *(file for file in frames if file.is_file()))
+    weights = external_files(source) if source.suffix == ONNX_SUFFIX else ()
+    return (*networks, *weights, *(file for file in frames if file.is_file()))
+
+
+def sha256_of_source(source: Path) -> str:
+    """SHA-256 of a model alone, of an ONNX file with the files of its weights.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return sha256_of_model(source) if source.suffix == ONNX_SUFFIX else sha256_of(source)
 
 
 def sha256_of_model(source: Path) -> str:

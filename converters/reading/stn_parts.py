@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,8 @@ class StnParts:
         scaling: what the model does to pixel values first. Frames here are what comes of it.
         notes: what of the model is not in the file, a line each.
         is_bgr: whether its three channels are blue, green and red, as OpenCV has them.
+        original: of a model that TensorFlow does not run itself: the same as ``whole``, by what does; numbers to
+            compare with come from there. It takes any number of frames.
     """
 
     trunk: TensorFunction = field(repr=False)
@@ -68,6 +70,8 @@ class StnParts:
     scaling: Scaling = field(default_factory=Scaling)
     notes: tuple[str, ...] = ()
     is_bgr: bool = False
+    original: TensorFunction | None = field(default=None, repr=False)
+    _last: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)  # frames, and their outputs
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -75,12 +79,19 @@ class StnParts:
         return (*self.input_size, self.channels)
 
     def run(self, frames: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
-        """The float model's outputs, by name, for frames float32 [N, H, W, C]."""
+        """The float model's outputs, by name, for frames float32 [N, H, W, C].
+
+        The last frames' outputs are kept: those that calibrate are mostly those that the file is compared on.
+        """
         import tensorflow as tf
 
-        step = self.batch or _BATCH
-        parts = [self.whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
-        return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+        if self._last and self._last[0] is frames:
+            return dict(self._last[1])
+        step, whole = (self.batch or _BATCH, self.whole) if self.original is None else (_BATCH, self.original)
+        parts = [whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
+        outputs = {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+        self._last[:] = frames, outputs
+        return dict(outputs)
 
 
 def output_remedy(shape: Sequence[int | None], *, follows: bool) -> str:

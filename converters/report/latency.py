@@ -50,13 +50,13 @@ def float_twin(function: TensorFunction, outputs: Collection[str], shape: Sequen
     Raises:
         ModelFileError: if TensorFlow cannot convert it.
     """
-    from stn_rectify.converters.tflite.quantizer import to_tflite  # brings TensorFlow
+    from stn_rectify.converters.tflite.quantizer import to_float_tflite  # brings TensorFlow
 
     def of_file(image: Any) -> dict[str, Any]:
         return {name: value for name, value in function(image).items() if name in outputs}
 
     height, width, channels = shape
-    return to_tflite(of_file, (height, width, channels), "float model")
+    return to_float_tflite(of_file, (height, width, channels), "float model")
 
 
 def measure_latencies(

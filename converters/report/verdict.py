@@ -13,6 +13,7 @@ import numpy as np
 
 from stn_rectify.converters.proof.proof import Check
 from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement
+from stn_rectify.converters.report.comparisons.composite_comparison import CompositeComparison
 from stn_rectify.converters.report.comparisons.stn_comparison import Comparison
 from stn_rectify.converters.report.network_report import NetworkReport
 
@@ -151,3 +152,44 @@ def class_doubts(classes: ClassAgreement) -> list[str]:
             "the device will see them"
         )
     return doubts
+
+
+def output_doubts(comparison: CompositeComparison, frames_are_alike: bool) -> list[str]:
+    """Says why the outputs of a network with samplers inside may be of no use, a line each.
+
+    Args:
+        comparison: of the file with the float network.
+        frames_are_alike: whether all frames are the same one, so that all outputs must be.
+    """
+    if frames_are_alike or comparison.frames < 2:
+        return []
+    doubts = []
+    for output in comparison.outputs:
+        if output.spread == 0:
+            doubts.append(f"{output.name} is the same for every frame: an untrained model, or frames that are alike")
+        elif comparison.class_scores is None and output.share >= _DOUBTFUL_LOSS:
+            doubts.append(
+                f"INT8 moves {output.name} by {100 * output.share:.0f} % of how it varies over the frames: give "
+                "calibration frames as the device will see them"
+            )
+    return doubts
+
+
+def output_checks(comparison: CompositeComparison, frames_are_alike: bool) -> list[Check]:
+    """The check of each output that the file tells frames apart: INT8 moves it by less than it differs.
+
+    Args:
+        comparison: of the file with the float network.
+        frames_are_alike: whether all frames are the same one, so that all outputs must be.
+    """
+    if frames_are_alike or comparison.frames < 2:
+        return []
+    return [
+        Check(
+            f"error of {output.name} smaller than its spread",
+            output.share < 1,
+            f"INT8 moves it by {100 * output.share:.1f} % of how it varies over {comparison.frames} frames (means)",
+        )
+        for output in comparison.outputs
+        if output.spread > 0
+    ]

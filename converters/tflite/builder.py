@@ -95,6 +95,18 @@ class FlatbufferBuilder:
         """Gives a tensor a name to find it by in the written file."""
         self._graph.tensors[tensor.index].name = name
 
+    def name(self, tensor: Tensor) -> str:
+        """The name of a tensor, by which it is found in the written file."""
+        name = self._graph.tensors[tensor.index].name
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+    def requantize(self, tensor: Tensor, quantization: Quantization) -> Tensor:
+        """Lets the same levels of a tensor mean other numbers."""
+        parameters = schema.QuantizationParametersT()
+        parameters.scale, parameters.zeroPoint = [quantization.scale], [quantization.zero_point]
+        self._graph.tensors[tensor.index].quantization = parameters
+        return Tensor(tensor.index, tensor.shape, tensor.dtype, quantization)
+
     def input(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         """A new graph input."""
         t = self.new_tensor(shape, dtype, quantization)
@@ -189,6 +201,31 @@ class FlatbufferBuilder:
                 return index
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
+
+    def replace(self, tensor: Tensor, by: Tensor) -> None:
+        """Lets all operators read another tensor instead of one."""
+        for operator in self._graph.operators:
+            operator.inputs = [by.index if int(t) == tensor.index else int(t) for t in operator.inputs]
+
+    def sort_operators(self) -> None:
+        """Brings the operators into an order in which each runs after those that it reads; else as they were added."""
+        operators = self._graph.operators
+        makers = {int(t): number for number, op in enumerate(operators) for t in op.outputs}
+        ordered: list[int] = []
+        placed: set[int] = set()
+        for first in range(len(operators)):
+            waiting = [first]
+            while waiting:
+                number = waiting[-1]
+                sources = {makers[int(t)] for t in operators[number].inputs if int(t) in makers} - placed
+                if number in placed:
+                    waiting.pop()
+                elif sources:
+                    waiting += sorted(sources, reverse=True)
+                else:
+                    placed.add(number)
+                    ordered.append(waiting.pop())
+        self._graph.operators = [operators[number] for number in ordered]
 
     # The finished file
 

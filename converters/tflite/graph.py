@@ -141,9 +141,9 @@ class FlatbufferGraph(FlatbufferBuilder):
         margin = self.constant([value], a.dtype, a.quantization)
         return self.emit("PADV2", [a, self.constant([list(p) for p in padding]), margin], out, "PadV2Options", int8=2)
 
-    def gather(self, table: Tensor, rows: Tensor) -> Tensor:
-        """Rows of ``table``."""
-        out = self.new_tensor((*rows.shape, *table.shape[1:]), table.dtype)
+    def gather(self, table: Tensor, rows: Tensor, quantization: Quantization | None = None) -> Tensor:
+        """Rows of ``table``; ``quantization`` is what they mean."""
+        out = self.new_tensor((*rows.shape, *table.shape[1:]), table.dtype, quantization)
         return self.emit("GATHER", [table, rows], out, "GatherOptions", axis=0, batchDims=0)
 
     def _broadcast(self, a: Tensor, b: Tensor) -> Tensor:

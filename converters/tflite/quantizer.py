@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -22,6 +22,8 @@ from stn_rectify.runtime.errors import ModelFileError, first_line
 
 #: A function of one TensorFlow tensor that can be traced, to named tensors.
 TensorFunction = Callable[[Any], dict[str, Any]]
+#: The same of several tensors, by their names.
+NamedFunction = Callable[[dict[str, Any]], dict[str, Any]]
 
 _STDERR = 2
 _LONGEST_REASON = 200
@@ -60,13 +62,42 @@ def quantize(
         ModelFileError: if TensorFlow cannot quantize a layer to integers, or a layer is refused.
     """
 
+    samples = {"image": with_range(images, value_range)}
+    return quantize_inputs(lambda inputs: function(inputs["image"]), samples, part, checked=checked)
+
+
+def with_range(images: npt.NDArray[np.float32], value_range: tuple[float, float]) -> list[npt.NDArray[np.float32]]:
+    """Images [N, …] as samples [1, …], two numbers of the first being the ends of a range.
+
+    The quantizer takes the range it sees: they give it the whole of it.
+    """
+    first = images[:1].copy()
+    first.reshape(-1)[:2] = value_range
+    return [first, *(images[number : number + 1] for number in range(1, len(images)))]
+
+
+def quantize_inputs(
+    function: NamedFunction,
+    samples: Mapping[str, Sequence[npt.NDArray[np.float32]]],
+    part: str,
+    *,
+    checked: bool = True,
+) -> bytes:
+    """Converts a function of several tensors to int8; inputs and outputs keep their names.
+
+    Args:
+        function: named tensors [1, …] → named tensors.
+        samples: of each input, as many of each, [1, …]; what the quantizer takes the ranges from.
+        part: its name, for messages.
+        checked: as above.
+
+    Raises:
+        ModelFileError: if TensorFlow cannot quantize a layer to integers, or a layer is refused.
+    """
+
     def representative_dataset() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-        for number, image in enumerate(images):
-            sample = image[None].copy()
-            if number == 0:
-                # The quantizer takes the range it sees: two pixels give it the whole of it.
-                sample.reshape(-1)[:2] = value_range
-            yield {"image": sample}
+        for sample in zip(*samples.values(), strict=True):
+            yield dict(zip(samples, sample, strict=True))
 
     def full_integer(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -74,7 +105,8 @@ def quantize(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
 
-    flatbuffer = to_tflite(function, images.shape[1:], part, full_integer, keep_operands=True)
+    shapes = {name: values[0].shape[1:] for name, values in samples.items()}
+    flatbuffer = _to_tflite(function, shapes, part, full_integer, keep_operands=True)
     if checked:
         _refuse_floats(flatbuffer, part)
         _refuse_dead_tensors(flatbuffer, part)
@@ -115,18 +147,34 @@ def to_tflite(
     Raises:
         ModelFileError: if TensorFlow cannot convert it.
     """
-    signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
+    return _to_tflite(
+        lambda inputs: function(inputs["image"]), {"image": shape}, part, configure, keep_operands=keep_operands
+    )
+
+
+def _to_tflite(
+    function: NamedFunction,
+    shapes: Mapping[str, tuple[int, ...]],
+    part: str,
+    configure: Any,
+    *,
+    keep_operands: bool,
+) -> bytes:
+    """The same of a function of several tensors, [1, *shape] each."""
+    inputs = list(shapes)
+    signature = [tf.TensorSpec((1, *shape), tf.float32, name=name) for name, shape in shapes.items()]
     module = tf.Module()
     try:
         with tempfile.TemporaryDirectory() as folder, _without_tensorflow_notes():
-            concrete = tf.function(function, input_signature=signature).get_concrete_function()
+            traced = tf.function(lambda *tensors: function(dict(zip(inputs, tensors, strict=True))), signature)
+            concrete = traced.get_concrete_function()
             names = sorted(concrete.structured_outputs)
             frozen = convert_variables_to_constants_v2(concrete)
             if keep_operands:
                 operands = _operands(frozen)
                 names += [f"{_OPERAND} {number} {tensor.op.name}" for number, tensor in enumerate(operands)]
                 frozen = frozen.prune(frozen.inputs, [*frozen.outputs, *operands])
-            module.serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), signature)
+            module.serve = tf.function(lambda *tensors: dict(zip(names, frozen(*tensors), strict=True)), signature)
             # By way of a file, because only a signature keeps the names of the outputs.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, folder, signatures=module.serve, options=options)
@@ -135,6 +183,30 @@ def to_tflite(
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its parts raise
         raise _refusal(error, f"TensorFlow cannot convert the {part}") from error
+
+
+def to_float_tflite(function: TensorFunction, shape: tuple[int, ...], part: str) -> bytes:
+    """The same in float32, without the names of the outputs, which saves the way through a file and its time.
+
+    What cannot be converted so is converted by `to_tflite`, or refused in its words.
+
+    Args:
+        function: image [1, *shape] → named tensors.
+        shape: height, width, channels.
+        part: its name, for messages.
+
+    Raises:
+        ModelFileError: if TensorFlow cannot convert it.
+    """
+    signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
+    try:
+        with _without_tensorflow_notes():
+            concrete = tf.function(function, input_signature=signature).get_concrete_function()
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+            converter.experimental_lower_to_saved_model = False
+            return bytes(converter.convert())
+    except Exception:  # the converter raises whatever its parts raise
+        return to_tflite(function, shape, part)
 
 
 def _refusal(error: Exception, what: str) -> ModelFileError:

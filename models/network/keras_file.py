@@ -23,9 +23,12 @@ _NOT_LOADED = "is not a Keras model that can be loaded"
 # Models in files that are called otherwise, and what to give instead.
 _OTHER_FILES = {
     ".tflite": "a TensorFlow Lite file, already converted: give the .keras file that it was made from",
-    ".onnx": "an ONNX file: give a .keras file, or the folder of a SavedModel (tools such as onnx2tf write one)",
+    ".onnx": "an ONNX file, which stn-convert alone takes: give a .keras file",
     ".pb": "a graph of TensorFlow: give the folder of its SavedModel",
-    **dict.fromkeys((".pt", ".pth"), "a file of PyTorch: build the network in Keras, and give the .keras file"),
+    **dict.fromkeys(
+        (".pt", ".pth"),
+        "a file of PyTorch: export the network (torch.onnx.export), and give stn-convert the .onnx file",
+    ),
 }
 # Names of layers that Keras 2 has, and Keras 3 has not.
 _OF_KERAS_2 = (

@@ -22,6 +22,8 @@ from stn_rectify.runtime.geometry import THETA_SIZE
 #: The values of ``format`` that this version reads: of a model's file, and of a recognizer's.
 FORMAT = "stn-rectify/1"
 RECOGNIZER_FORMAT = "stn-rectify-recognizer/1"
+#: That of a network with samplers inside whose outputs are no class scores alone.
+NETWORK_FORMAT = "stn-rectify-network/1"
 
 #: More refinement passes and a wider margin around a crop than these are a mistake.
 MAX_PASSES = 100
@@ -360,11 +362,37 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         return None if self.outputs is None else self.outputs.class_scores
 
 
+class SamplerSpec(Struct, frozen=True):
+    """A sampler inside a network: of the frame, of feature maps, or of what another one gives.
+
+    Attributes:
+        transform: of its θ.
+        padding: what it reads outside its image.
+        input: height, width and channels of what it reads.
+        rectified: height, width and channels of its image.
+    """
+
+    transform: Annotated[str, _one_of(*THETA_SIZE)]
+    padding: Annotated[str, _one_of("zeros", "border", "cut")]
+    input: tuple[_Side, _Side, _Count]
+    rectified: tuple[_Side, _Side, _Count]
+
+
+class OutputSpec(Struct, frozen=True):
+    """An output of a network: its name in the signature, its shape without the batch, its quantization."""
+
+    name: str
+    shape: tuple[_Count, ...]
+    scale: _Scale
+    zero_point: _ZeroPoint
+
+
 class RecognizerMetadata(Struct, frozen=True, kw_only=True, tag_field="format", tag=RECOGNIZER_FORMAT):
     """The content of a recognizer's metadata.json, in the order in which it is written.
 
     Attributes:
         margin: what its images show beyond each edge of the target, as a share of the target's side; unset for 0.
+        samplers: those inside it, in the order they run; unset in a recognizer without any.
     """
 
     name: str
@@ -372,6 +400,22 @@ class RecognizerMetadata(Struct, frozen=True, kw_only=True, tag_field="format", 
     input: InputSpec
     margin: Annotated[float, Meta(ge=0, le=MAX_MARGIN)] | UnsetType = UNSET
     class_scores: ClassScoresSpec
+    samplers: tuple[SamplerSpec, ...] | UnsetType = UNSET
+    parameters: _Count
+    macs: _Count
+    converter: dict[str, str]
+    source_sha256: str
+    flatbuffer: FlatbufferSpec
+
+
+class NetworkMetadata(Struct, frozen=True, kw_only=True, tag_field="format", tag=NETWORK_FORMAT):
+    """The content of metadata.json of a network with samplers inside that is no recognizer, as it is written."""
+
+    name: str
+    description: str
+    input: InputSpec
+    outputs: tuple[OutputSpec, ...]
+    samplers: tuple[SamplerSpec, ...]
     parameters: _Count
     macs: _Count
     converter: dict[str, str]
@@ -391,6 +435,7 @@ def parse_metadata(text: bytes) -> Metadata:
     kind = _format(text)
     if str(kind).startswith("stn-rectify-recognizer/"):
         raise DataError("it is the file of a recognizer: give it as the recognizer (--recognizer), not as the model")
+    _refuse_network(kind)
     if kind != FORMAT:
         raise DataError(f"its format is {kind!r}, this version of stn-rectify reads {FORMAT!r}")
     return _decoded(text, Metadata)
@@ -408,7 +453,28 @@ def parse_recognizer_metadata(text: bytes) -> RecognizerMetadata | None:
     kind = _format(text)
     if str(kind).startswith("stn-rectify/"):
         raise DataError("it is the file of a spatial transformer: give it as the model, not as the recognizer")
+    _refuse_network(kind)
     return _decoded(text, RecognizerMetadata) if kind == RECOGNIZER_FORMAT else None
+
+
+def parse_network_metadata(text: bytes) -> NetworkMetadata:
+    """Reads metadata.json of a network with samplers inside that is no recognizer.
+
+    Raises:
+        DataError: if the file is of another kind, or if a key is missing or wrong; the message says which.
+    """
+    kind = _format(text)
+    if kind != NETWORK_FORMAT:
+        raise DataError(f"its format is {kind!r}, expected {NETWORK_FORMAT!r}")
+    return _decoded(text, NetworkMetadata)
+
+
+def _refuse_network(kind: object) -> None:
+    if str(kind).startswith("stn-rectify-network/"):
+        raise DataError(
+            "it is a whole network with samplers inside, whose outputs are neither a pose nor class scores alone: an "
+            "app runs it with a TensorFlow Lite interpreter, by its signature serving_default"
+        )
 
 
 def _format(text: bytes) -> object:

@@ -128,12 +128,12 @@ class ModelFile:
         content = MODEL_KIND.read(path)
         MODEL_KIND.is_as_told(path, content)
         try:
-            texts = _associated_files(content, limits)
+            texts = associated_files(content, limits)
             metadata = parse_metadata(texts["metadata.json"])
             flatbuffer = unaltered_flatbuffer(content, metadata.flatbuffer.bytes, metadata.flatbuffer.sha256)
             graph = read_flatbuffer(flatbuffer)
-            _check_operators(graph)
-            _check_all_integer(graph)
+            check_operators(graph)
+            check_all_integer(graph)
             if not MODEL_KIND.is_bundled(path):
                 check_graph(graph, limits)
             _check_subgraphs(graph, metadata)
@@ -154,8 +154,12 @@ def bundled_models() -> tuple[str, ...]:
     return MODEL_KIND.bundled()
 
 
-def _associated_files(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
-    """The files of the appended zip archive that we need."""
+def associated_files(content: bytes, limits: ModelLimits) -> dict[str, bytes]:
+    """The files of the appended zip archive that we need, metadata.json and labels.txt.
+
+    Raises:
+        DataError: if one is missing, or the archive is damaged.
+    """
     names = ("metadata.json", "labels.txt")
     try:
         return MODEL_KIND.texts(content, lambda archive: map(archive.getinfo, names), limits)
@@ -176,7 +180,12 @@ def _labels(text: bytes, classes: int | None) -> tuple[str, ...]:
     return labels
 
 
-def _check_operators(graph: Graph) -> None:
+def check_operators(graph: Graph) -> None:
+    """Refuses operators that have no place in a model file.
+
+    Raises:
+        DataError: if there is one; the message names it.
+    """
     for operator in graph.operators:
         if operator.builtin == CUSTOM_OPERATOR or operator.custom:
             raise DataError(
@@ -190,7 +199,12 @@ def _check_operators(graph: Graph) -> None:
             )
 
 
-def _check_all_integer(graph: Graph) -> None:
+def check_all_integer(graph: Graph) -> None:
+    """Refuses tensors that are no integers.
+
+    Raises:
+        DataError: if there is one; the message names it.
+    """
     for subgraph in graph.subgraphs:
         for tensor in subgraph.tensors:
             if tensor.dtype not in _INTEGERS:

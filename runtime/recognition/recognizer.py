@@ -57,7 +57,8 @@ class RecognizerInput:
         if self._dtype != "FLOAT32" and scale > 0:
             zero_point -= 128 if self._dtype == "UINT8" else 0  # of int8 levels; `__call__` takes it back
             levels = (file.value_range or _value_range(scale, zero_point), scale, zero_point)
-        self.spec = InputSpec(height, width, channels, "RGB" if channels == 3 else "GREY", *levels)
+        colour = "GREY" if channels == 1 else "BGR" if file.is_bgr else "RGB"
+        self.spec = InputSpec(height, width, channels, colour, *levels)
         self._preprocessor = Preprocessor(self.spec)
 
     def __call__(self, image: Array) -> npt.NDArray[np.generic]:

@@ -130,6 +130,7 @@ class RecognizerFile:
             `score_activation` reads it off the graph; None if that does not tell.
         margin: what an image shows beyond each edge of the target, as a share of the target's side, as the network was
             trained: from its metadata, else 0.
+        is_bgr: whether its three channels are blue, green and red: from its metadata.
         is_verified: whether a SHA-256 told that the file is what it was: in its metadata, beside it, or given.
     """
 
@@ -145,6 +146,7 @@ class RecognizerFile:
     activation: str | None
     margin: float = 0.0
     is_verified: bool = True
+    is_bgr: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -213,8 +215,9 @@ class RecognizerFile:
             activation = metadata.class_scores.activation
             margin = 0.0 if metadata.margin is UNSET else metadata.margin
         is_verified |= metadata is not None
+        is_bgr = metadata is not None and metadata.input.colour == "BGR"
         numbers = (image, scores, sequence, value_range, activation, margin)
-        return cls(path, len(content), flatbuffer, name, names, *numbers, is_verified)
+        return cls(path, len(content), flatbuffer, name, names, *numbers, is_verified, is_bgr)
 
 
 def _associated_texts(content: bytes, limits: ModelLimits) -> dict[str, bytes]:

@@ -43,8 +43,11 @@ OTHER_FILES = {
     "net.tflite": (b"TFL3", "a TensorFlow Lite file, already converted: give the .keras file"),
     "packed.tflite": (b"PK\x05\x06" + bytes(18), "a TensorFlow Lite file, already converted"),  # as with metadata
     "renamed.keras": (bytes(4) + b"TFL3", "a TensorFlow Lite file, already converted"),
-    "net.onnx": (b"\x08\x07", "an ONNX file: give a .keras file, or the folder of a SavedModel"),
-    "net.pt": (b"PK\x05\x06" + bytes(18), "a file of PyTorch: build the network in Keras"),  # an empty zip archive
+    "net.onnx": (b"\x08\x07", "not an ONNX model, or was cut short"),
+    "net.pt": (
+        b"PK\x05\x06" + bytes(18),
+        r"a file of PyTorch: export the network \(torch.onnx.export\)",
+    ),  # an empty zip archive
     "saved_model.pb": (b"\x08\x01", "a graph of TensorFlow: give the folder of its SavedModel"),
     "net.h5": (b"hello", r"not an \.h5 file, or was cut short"),
 }

@@ -78,24 +78,24 @@ def _without_sampler(image):
     return keras.layers.Conv2D(3, 1)(image)
 
 
-def _sampling_inside(image):
-    features = keras.layers.Conv2D(4, 1, name="earlier")(image)
-    theta = keras.layers.Dense(6)(keras.layers.Flatten()(image))
-    return BilinearSampler()([features, AffineGrid((8, 8), (8, 8))(theta)])
+def _posed_by_a_map(image):
+    """Each pixel has a place of its own: there is no θ."""
+    places = keras.layers.Conv2D(2, 1, name="places")(image)
+    return BilinearSampler()([image, 3.0 * places])
 
 
-def _followed_by_a_layer(image):
+def _of_bytes_again(image):
     theta = keras.layers.Dense(6)(keras.layers.Flatten()(image))
     rectified = BilinearSampler()([image, AffineGrid((8, 8), (8, 8))(theta)])
-    return keras.layers.Conv2D(2, 1, name="recognizer")(rectified)
+    return keras.ops.cast(255 * rectified, "uint8")
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (_without_sampler, "has no sampler: nothing in it reads the frame at places that depend on the frame"),
-        (_sampling_inside, "earlier"),
-        (_followed_by_a_layer, "recognizer"),
+        (_without_sampler, "has no sampler: nothing in it reads an image at places that depend on the frame"),
+        (_posed_by_a_map, "there is no theta; end the localization network with a Dense layer"),
+        (_of_bytes_again, "is no float32 tensor .* of fixed size; save the model without it"),
     ],
 )
 def test_a_model_that_cannot_be_converted_is_refused_by_layer_and_reason(tmp_path, build, message):

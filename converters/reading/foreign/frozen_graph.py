@@ -15,7 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from stn_rectify.converters.reading.input_shape import check_inputs
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.arrays import Array
-from stn_rectify.runtime.errors import ModelFileError
+from stn_rectify.runtime.errors import ModelFileError, first_line
 
 # Operations that look at the shape of a tensor only: what they give does not depend on its numbers.
 _OF_SHAPES = ("Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike")
@@ -180,6 +180,24 @@ class FrozenGraph:
                 return False
             tensor = source
         return True
+
+    @cached_property
+    def batch(self) -> int | None:
+        """The batch size that it takes; None for any.
+
+        Raises:
+            ModelFileError: if it does not run.
+        """
+        frame = self.frame
+        stated, computed = frame.shape[0], [tensor for tensor in self.outputs if tensor is not frame]
+        for count in (2, 1) if stated is None else (stated,):
+            try:
+                self.run([(frame, np.zeros((count, *frame.shape[1:]), np.float32))], *computed)
+            except tf.errors.OpError as error:
+                reason = first_line(error)
+            else:
+                return None if count == 2 and stated is None else count
+        raise ModelFileError(f"{self.name}: does not run on a black frame: {reason}")
 
     # What depends on what
 

@@ -19,11 +19,23 @@ _READS_AT = {
     "ImageProjectiveTransformV3": 1,
     "CropAndResize": 1,
 }
-# Products of matrices: of the frame with weights, one for each of its rows or columns, it is a sampler, too.
-_PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+#: Products of matrices: of the frame with weights, one for each of its rows or columns, it is a sampler, too.
+PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 _CONTROL = ("Enter", "Merge", "Switch", "NextIteration", "While", "StatelessWhile", "If", "StatelessIf", "Case")
 #: θ has at least and at most so many numbers: scale and shift; the 16 control points of a spline, and then some.
 _FEWEST, _MOST = 2, 64
+
+
+class OtherStructureError(ModelFileError):
+    """A graph that is no STN at its input; as a whole it may be converted all the same (`composite_parts`).
+
+    Attributes:
+        graph: of the model.
+    """
+
+    def __init__(self, message: str, graph: FrozenGraph) -> None:
+        super().__init__(message)
+        self.graph = graph
 
 
 @dataclass(frozen=True)
@@ -35,11 +47,15 @@ class SamplerSite:
             dense layer before the sampler gives, and what is made of that, by an activation say.
         rectified: the image that the sampler makes, [B, h, w, C].
         size: h and w.
+        image: what the sampler reads: the frame, or another [B, H, W, C].
+        image_shape: H, W and C.
     """
 
     thetas: tuple[Any, ...]
     rectified: Any
     size: tuple[int, int]
+    image: Any
+    image_shape: tuple[int, int, int]
 
 
 def find_sampler(graph: FrozenGraph) -> SamplerSite:
@@ -49,8 +65,8 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
         ModelFileError: if there is none, it reads something else than the frame, or nothing lies between the frame and
             the places that could be θ; the message says which.
     """
-    _refuse_loops(graph)
-    reads = _reads_of_places(graph) or _products_with_weights(graph)
+    refuse_loops(graph)
+    reads = sampler_reads(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
@@ -58,13 +74,13 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
         )
     _refuse_series(graph, reads)
     _refuse_features(graph, [read.image for read in reads])
-    thetas = _thetas(graph, [read.places for read in reads])
+    thetas = theta_candidates(graph, [read.places for read in reads])
     rectified, size = _rectified(graph, [read.pixels for read in reads], thetas[0])
-    return SamplerSite(tuple(thetas), rectified, size)
+    return SamplerSite(tuple(thetas), rectified, size, graph.frame, tuple(graph.frame.shape[1:]))
 
 
 @dataclass(frozen=True)
-class _Read:
+class SamplerRead:
     """An operation that reads an image at places, and the pixels that come of it."""
 
     image: Any
@@ -72,11 +88,16 @@ class _Read:
     pixels: Any
 
 
-def _reads_of_places(graph: FrozenGraph) -> list[_Read]:
+def sampler_reads(graph: FrozenGraph) -> list[SamplerRead]:
+    """What reads something that is made from the frame at places that are, too."""
+    return _reads_of_places(graph) or _products_with_weights(graph)
+
+
+def _reads_of_places(graph: FrozenGraph) -> list[SamplerRead]:
     """What reads at computed places something that is made from the frame."""
     known = {t.ref() for t in graph.of_frame}
     reads = [
-        _Read(op.inputs[0], op.inputs[_READS_AT[op.type]], op.outputs[0])
+        SamplerRead(op.inputs[0], op.inputs[_READS_AT[op.type]], op.outputs[0])
         for op in graph.operations
         if op.type in _READS_AT
     ]
@@ -87,24 +108,27 @@ def _reads_of_places(graph: FrozenGraph) -> list[_Read]:
     ]
 
 
-def _products_with_weights(graph: FrozenGraph) -> list[_Read]:
+def _products_with_weights(graph: FrozenGraph) -> list[SamplerRead]:
     """Where the frame itself, its axes in any order, is multiplied by something that is made from it: by weights."""
     known = {t.ref() for t in graph.of_frame}
     found = []
     for op in graph.operations:
-        if op.type not in _PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
+        if op.type not in PRODUCTS or len(op.inputs) != 2 or not graph.depends(graph.outputs, op.outputs[0]):
             continue
         for image, weights in (tuple(op.inputs), tuple(op.inputs)[::-1]):
             if graph.is_frame(image) and weights.ref() in known and not graph.is_frame(weights):
-                found.append(_Read(image, weights, op.outputs[0]))
+                found.append(SamplerRead(image, weights, op.outputs[0]))
     return found
 
 
-def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
-    above = graph.ancestors(places)
-    rows = [t for t in graph.of_frame if t.ref() in above and _is_row(graph, t)]
-    gates = list(graph.gates(places, rows, graph.frame))
-    if not gates and any(list(graph.gates([place], rows, graph.frame)) for place in places):
+def theta_candidates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+    """The tensors that may be the θ of places, the earliest first, as of `SamplerSite`.
+
+    Raises:
+        ModelFileError: if there is none.
+    """
+    gates = _gates(graph, places)
+    if not gates and any(has_theta(graph, place) for place in places):
         raise ModelFileError(
             f"{graph.name}: has several samplers, beside each other, each with a theta of its own; {SEVERAL_SAMPLERS}"
         )
@@ -120,7 +144,20 @@ def _thetas(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
     return gates
 
 
-def _is_row(graph: FrozenGraph, tensor: Any) -> bool:
+def has_theta(graph: FrozenGraph, places: Any) -> bool:
+    """Tells whether places are made from a row of numbers that may be θ."""
+    return bool(_gates(graph, [places]))
+
+
+def _gates(graph: FrozenGraph, places: Sequence[Any]) -> list[Any]:
+    """The rows of numbers through which all goes that places know of the frame, the earliest first."""
+    above = graph.ancestors(places)
+    rows = [t for t in graph.of_frame if t.ref() in above and is_row(graph, t)]
+    return list(graph.gates(places, rows, graph.frame))
+
+
+def is_row(graph: FrozenGraph, tensor: Any) -> bool:
+    """Tells whether a tensor has a few numbers for each frame, as θ has."""
     shape = graph.shape(tensor)
     if shape is None or len(shape) != 2 or shape[0] not in (1, graph.frame.shape[0]) or shape[1] is None:
         return False
@@ -148,7 +185,7 @@ def _rectified(graph: FrozenGraph, pixels: Sequence[Any], theta: Any) -> tuple[A
     )
 
 
-def _refuse_loops(graph: FrozenGraph) -> None:
+def refuse_loops(graph: FrozenGraph) -> None:
     """Refuses loops and branches that depend on the frame: parts of their inside cannot be run alone."""
     for tensor in graph.of_frame:
         if tensor.op.type in _CONTROL:
@@ -159,7 +196,7 @@ def _refuse_loops(graph: FrozenGraph) -> None:
             )
 
 
-def _refuse_series(graph: FrozenGraph, reads: Sequence[_Read]) -> None:
+def _refuse_series(graph: FrozenGraph, reads: Sequence[SamplerRead]) -> None:
     """Refuses a sampler of what another makes."""
     for read in reads:
         of_others = [other for other in reads if other is not read and graph.depends([read.image], other.pixels)]

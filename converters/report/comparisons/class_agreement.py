@@ -89,6 +89,13 @@ def class_agreement(of_float: Array, of_file: Array, labels: IntArray | None) ->
     )
 
 
+def text_agreement(of_float: Array, of_file: Array, sequence: SequenceLayout) -> ClassAgreement:
+    """Compares class scores [N, T, K] of a network that reads texts: the text of the most probable alignment."""
+    texts, texts_of_file = ([tuple(best_path(s, sequence.blank)) for s in scores] for scores in (of_float, of_file))
+    same = [a == b for a, b in zip(texts, texts_of_file, strict=True)]
+    return ClassAgreement(float(np.mean(same)), 0, None, None, answers=len(set(texts)))
+
+
 def nothing_shares(flatbuffer: bytes, known: npt.NDArray[np.int8], unknown: npt.NDArray[np.int8]) -> NothingShares:
     """Runs a recognizer whose last class stands for nothing known over held-out images int8 [N, H, W, C] of both kinds.
 
@@ -126,10 +133,7 @@ def compare_recognizer(
         of_file = _scores(interpreter, images)
     if sequence is None:
         return RecognizerComparison(len(images), class_agreement(of_float, of_file, labels))
-    texts, texts_of_file = ([tuple(best_path(s, sequence.blank)) for s in scores] for scores in (of_float, of_file))
-    same = [a == b for a, b in zip(texts, texts_of_file, strict=True)]
-    agreement = ClassAgreement(float(np.mean(same)), 0, None, None, answers=len(set(texts)))
-    return RecognizerComparison(len(images), agreement)
+    return RecognizerComparison(len(images), text_agreement(of_float, of_file, sequence))
 
 
 def _scores(interpreter: IsolatedInterpreter, images: npt.NDArray[np.int8]) -> Array:

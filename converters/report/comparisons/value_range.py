@@ -72,8 +72,8 @@ def better_value_range(
         The range, the spread of the corners with it and that with the given one, pixels; None if there is no better.
     """
     diagonal = float(np.hypot(*parts.input_size))
+    spread = median_spread(_corners(parts, frames)[:_FRAMES])  # of all: the comparison has just run them
     frames = frames[:_FRAMES]
-    spread = _spread(parts, frames)
     if least_px <= spread <= _WILD * diagonal or parts.scaling.of_bytes:
         return None
     for other, shown in _in_other_ranges(parts, frames, given):

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from stn_rectify.runtime.process.standard_streams import escaped
-from stn_rectify.runtime.sources.addresses import without_secrets
 
 _REQUIRED = "arguments are required"
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
@@ -43,6 +42,8 @@ class OneLineParser(argparse.ArgumentParser):
         self._words = sys.argv[1:] if args is None else list(args)
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
+            from stn_rectify.runtime.sources.addresses import without_secrets  # brings OpenCV
+
             self.error(
                 self._unknown_option(unknown) or f"unrecognized arguments: {' '.join(map(without_secrets, unknown))}"
             )

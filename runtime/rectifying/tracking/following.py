@@ -104,8 +104,12 @@ class TargetFollower:
 
 
 def unturned(rectifier: Rectifier) -> dict[str, bool]:
-    """The option of `Rectifier.locate` by which the votes of a track say when its turn network is asked."""
-    return {"turned": False} if rectifier.turns else {}
+    """The option of `Rectifier.locate` by which the votes of a track say when its turn network is asked.
+
+    Empty if it has none, and for a class of somebody's own that finds targets in another way.
+    """
+    own = (type(rectifier).locate, type(rectifier).locate_all) != (Rectifier.locate, Rectifier.locate_all)
+    return {"turned": False} if rectifier.turns and not own else {}
 
 
 def _is_usable(corners: FloatArray, frame: Image) -> bool:

@@ -1,10 +1,11 @@
 """The model files that stn_speed.py times: the same STNs converted in every way, with frames and Keras's own results.
 
-    python tests/benchmarks/speed/stn_files.py DIR [--transform projective] [--onnx2tf PYTHON] [--reuse]
+    python tests/benchmarks/speed/stn_files.py DIR [--onnx2tf PYTHON] [--rivals PYTHON] [--transform projective]
 
-Needs TensorFlow, and for the column onnx2tf the Python of an environment with torch and onnx2tf (it pins other
-versions than ours): ``python -m venv E; E/bin/pip install torch onnx2tf==1.29.24``. With ``--reuse`` files that are
-there already are kept.
+Needs TensorFlow, and for other converters' files the Pythons of environments of their own (they pin other versions than
+ours): ``python -m venv E; E/bin/pip install torch onnx2tf==1.29.24`` for onnx2tf's, ``python -m venv F; F/bin/pip
+install torch litert-torch ai-edge-quantizer`` for those of `rival_files.py`. With ``--reuse`` files that are there
+already are kept; ``--only`` makes those named alone. Of a file that cannot be made NAME.failed.txt says why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from stn_rectify.converters.integer.grid import build_grid
 from stn_rectify.converters.integer.head import build_head, quantize_head
 from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 from stn_rectify.converters.tflite.graph import FlatbufferGraph
+from stn_rectify.converters.tflite.quantizer import to_tflite
 from stn_rectify.models import lightweight_stn
 from stn_rectify.models.files import partial_file
 
@@ -68,6 +71,15 @@ def smooth_frames(size: tuple[int, int, int]) -> np.ndarray:
 def float_file(function: Callable[..., Any], *inputs: tuple[int, ...]) -> bytes:
     """A float32 .tflite of a function of tensors of these shapes."""
     return bytes(_converter(function, *inputs).convert())
+
+
+def signed_float_file(model: keras.Model) -> bytes:
+    """TensorFlow's float32 file of a model with a signature, which ai-edge-quantizer calibrates by."""
+
+    def named(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(("rectified", "theta", "score"), model(image, training=False), strict=True))
+
+    return to_tflite(named, model.inputs[0].shape[1:], "model")
 
 
 def quantized_file(function: Callable[..., Any], frames: np.ndarray) -> bytes:
@@ -126,24 +138,68 @@ def two_gathers(size: tuple[int, int, int]) -> bytes:
     return graph.finish({"table": table, "index": left, "beside": right}, outputs)
 
 
-def onnx2tf_file(python: str, model: keras.Model, folder: Path, transform: str) -> bytes:
-    """The PyTorch STN with the same weights through ONNX and onnx2tf, int8."""
-    weights = {f"{layer.name}/{k}": w for layer in model.layers for k, w in enumerate(layer.get_weights())}
-    np.savez(folder / "weights.npz", **weights)
-    script = Path(__file__).with_name("pytorch_stn.py")
+def onnx2tf_file(python: str, folder: Path, transform: str) -> bytes:
+    """The PyTorch STN with the same weights through ONNX and onnx2tf, int8; leaves the float32 file beside it."""
     out = folder / "onnx2tf"
-    subprocess.run([python, script, folder, "--transform", transform, "--out", out], check=True)
+    _run([python, _beside("pytorch_stn.py"), folder, "--transform", transform, "--out", out])
     return (out / "stn_full_integer_quant.tflite").read_bytes()
 
 
-def write_files(folder: Path, size: tuple[int, int, int], transform: str, onnx2tf: str | None, reuse: bool) -> int:
+def rival_file(python: str, way: str, folder: Path, transform: str) -> bytes:
+    """What `rival_files.py` makes in another environment."""
+    made = folder / f"{way}.rival"
+    _run([python, _beside("rival_files.py"), way, folder, made, "--transform", transform])
+    content = made.read_bytes()
+    made.unlink()
+    return content
+
+
+def _beside(name: str) -> Path:
+    return Path(__file__).with_name(name)
+
+
+def _run(command: list[Any]) -> None:
+    """Runs another environment's Python.
+
+    Raises:
+        RuntimeError: if it fails; the message is its last line.
+    """
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if made.returncode:
+        lines = [line for line in made.stdout.splitlines() if line.strip()] or [f"status {made.returncode}"]
+        raise RuntimeError(lines[-1])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which files to make.
+
+    Attributes:
+        transform: ``"affine"`` or ``"projective"``.
+        onnx2tf: the Python of an environment with torch and onnx2tf, or None.
+        rivals: that of one with torch, litert-torch and ai-edge-quantizer, or None.
+        reuse: whether files that are there are kept.
+        only: names; empty for all.
+    """
+
+    transform: str
+    onnx2tf: str | None
+    rivals: str | None
+    reuse: bool
+    only: tuple[str, ...]
+
+
+def write_files(folder: Path, size: tuple[int, int, int], choice: Choice) -> int:
     """Writes all files of one size into the folder; returns how many could not be made."""
+    transform = choice.transform
     folder.mkdir(parents=True, exist_ok=True)
     frames = smooth_frames(size)
     model = build_model(size, transform, frames)
     theta = model.predict(frames / np.float32(255), verbose=0)[1]
     np.savez(folder / "frames.npz", frames=frames)
     np.savez(folder / "keras.npz", theta=theta)
+    weights = {f"{layer.name}/{k}": w for layer in model.layers for k, w in enumerate(layer.get_weights())}
+    np.savez(folder / "weights.npz", **weights)
     dense = model.get_layer("theta")
     trunk = keras.Model(model.inputs[0], [dense.input, model.outputs[2]])
     sampler = FloatSampler(size, transform)
@@ -167,19 +223,26 @@ def write_files(folder: Path, size: tuple[int, int, int], transform: str, onnx2t
         "sampler_int8": lambda: head_and_sampler(transform, "zeros", size),
         "sampler_float": lambda: float_file(sample, shape, (1, kernel.shape[0])),
     }
-    if onnx2tf:
-        files["onnx2tf"] = lambda: onnx2tf_file(onnx2tf, model, folder, transform)
+    if (onnx2tf := choice.onnx2tf) is not None:
+        files["onnx2tf"] = lambda: onnx2tf_file(onnx2tf, folder, transform)
+        files["onnx2tf_float"] = lambda: (folder / "onnx2tf/stn_float32.tflite").read_bytes()
+    if (rivals := choice.rivals) is not None:
+        files["float_signed"] = lambda: signed_float_file(model)
+        for way in ("litert_torch", "litert_torch_int8", "quantizer"):
+            files[way] = lambda way=way: rival_file(rivals, way, folder, transform)  # type: ignore[misc]
     failed = 0
     for name, make in files.items():
-        target = folder / f"{name}.tflite"
-        if reuse and target.exists():
+        target, problem = folder / f"{name}.tflite", folder / f"{name}.failed.txt"
+        if (choice.reuse and target.exists()) or (choice.only and name not in choice.only):
             continue
         target.unlink(missing_ok=True)
+        problem.unlink(missing_ok=True)
         print(f"{folder.name} {name}", flush=True)
         try:
             content = make()
         except Exception as error:  # converters raise whatever their parts raise; the table has one column less
             print(f"{folder.name} {name} LEFT OUT: {type(error).__name__}: {error}", flush=True)
+            problem.write_text(" ".join(str(error).split())[:300])
             failed += 1
             continue
         with partial_file(target) as partial:
@@ -194,15 +257,20 @@ def main() -> int:
     parser.add_argument("--transform", choices=("affine", "projective"), default="affine")
     parser.add_argument("--size", type=int, action="append", help="only this height; repeatable")
     parser.add_argument("--onnx2tf", metavar="PYTHON", help="of an environment with torch and onnx2tf")
+    parser.add_argument("--rivals", metavar="PYTHON", help="of one with torch, litert-torch and ai-edge-quantizer")
     parser.add_argument("--reuse", action="store_true", help="keep the files that are there")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this file; repeatable")
     arguments = parser.parse_args()
+    choice = Choice(
+        arguments.transform, arguments.onnx2tf, arguments.rivals, arguments.reuse, tuple(arguments.only or ())
+    )
     tf.get_logger().setLevel("ERROR")
     warnings.simplefilter("ignore")
     failed = 0
     for size in SIZES:
         if arguments.size is None or size[0] in arguments.size:
             folder = arguments.out / f"{arguments.transform}-{'x'.join(map(str, size))}"
-            failed += write_files(folder, size, arguments.transform, arguments.onnx2tf, arguments.reuse)
+            failed += write_files(folder, size, choice)
     return 1 if failed else 0
 
 

@@ -66,10 +66,10 @@ def test_models_are_found(models, inputs, expected):
     ("inputs", "message"),
     [
         pytest.param(["models/missing.keras"], "no such file or folder", id="missing file"),
-        pytest.param(["models/x*.keras"], "matches no .keras or .h5 file", id="pattern without match"),
-        pytest.param(["models/*.txt"], "matches no .keras or .h5 file", id="pattern of other files"),
+        pytest.param(["models/x*.keras"], "matches no .keras, .h5 or .onnx file", id="pattern without match"),
+        pytest.param(["models/*.txt"], "matches no .keras, .h5 or .onnx file", id="pattern of other files"),
         pytest.param(
-            ["models/more/deep", "models", "empty"], "empty: no .keras or .h5 files", id="folder without models"
+            ["models/more/deep", "models", "empty"], "empty: no .keras, .h5 or .onnx files", id="folder without models"
         ),
         pytest.param(["below"], r"in this folder itself; 'below/\*\*/\*\.h5' takes those below", id="models below"),
         pytest.param(["saved"], r"in this folder itself; 'saved/\*\*' takes those below", id="SavedModels below"),

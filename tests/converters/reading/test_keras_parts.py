@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -29,6 +31,24 @@ def test_the_parts_compute_what_the_model_computes():
     features = np.asarray(parts.trunk(frames)["features"])
     np.testing.assert_allclose(features @ parts.kernel + parts.bias, theta, atol=1e-5)
     assert (parts.transform, parts.padding, parts.output_size, parts.channels) == ("projective", "zeros", (24, 20), 3)
+
+
+def test_frames_that_were_run_last_are_not_run_again():
+    parts = split_keras_model(lightweight_stn((32, 32, 1), width=0.5, features=16))
+    runs = []
+
+    def counted(frames):
+        runs.append(len(frames))
+        return parts.whole(frames)
+
+    counting = replace(parts, whole=counted)
+    frames = smooth_frames((32, 32, 1), 3) / np.float32(255)
+    first = counting.run(frames)
+    first.pop("score")
+    assert sorted(counting.run(frames)) == ["rectified", "score", "theta"]
+    assert runs == [3]
+    np.testing.assert_array_equal(counting.run(frames[::-1])["theta"], counting.run(frames.copy())["theta"][::-1])
+    assert runs == [3, 3, 3]
 
 
 def test_nested_models_are_opened_and_the_recognizer_is_found(tmp_path):

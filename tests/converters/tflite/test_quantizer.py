@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from stn_rectify.converters.tflite.object_tree import DTYPES, operator_name, read_model
-from stn_rectify.converters.tflite.quantizer import quantize, to_tflite
+from stn_rectify.converters.tflite.quantizer import quantize, to_float_tflite, to_tflite
 from stn_rectify.runtime.errors import ModelFileError
 
 IMAGES = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
@@ -24,12 +24,33 @@ def test_an_operation_without_an_operator_is_named_without_the_converters_own_te
         with tf.name_scope("network/reader/resize"):
             return {"out": tf.raw_ops.ResizeBicubic(images=image, size=[16, 16], name="up")}
 
-    with pytest.raises(ModelFileError) as refused:
-        to_tflite(network, (8, 8, 1), "trunk")
-    assert str(refused.value) == (
-        "TensorFlow cannot convert the trunk: operation ResizeBicubic ('…/reader/resize/up') has no TensorFlow Lite "
-        "operator"
-    )
+    for convert in (to_tflite, to_float_tflite):
+        with pytest.raises(ModelFileError) as refused:
+            convert(network, (8, 8, 1), "trunk")
+        assert str(refused.value) == (
+            "TensorFlow cannot convert the trunk: operation ResizeBicubic ('…/reader/resize/up') has no TensorFlow "
+            "Lite operator"
+        )
+
+
+def test_without_names_of_outputs_a_float_file_has_the_same_operators():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu")])
+    model.add(keras.layers.BatchNormalization())
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(3, activation="softmax"))
+    named, plain = (to(lambda image: {"out": model(image)}, (8, 8, 1), "model") for to in (to_tflite, to_float_tflite))
+    names = [
+        [operator_name(read.operatorCodes[op.opcodeIndex]) for op in read.subgraphs[0].operators]
+        for read in map(read_model, (plain, named))
+    ]
+    assert names[0] == names[1] != []
+    image = IMAGES[:1]
+    interpreter = tf.lite.Interpreter(model_content=plain)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    given = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(given, model(image), atol=1e-6)
 
 
 def test_a_layer_that_gives_nothing_but_zeros_is_refused_unless_that_is_allowed():

@@ -75,6 +75,16 @@ def test_importing_the_runtime_loads_no_interpreter_and_no_tensorflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_processes_of_a_conversion_start_without_opencv_and_tensorflow() -> None:
+    code = (
+        "import sys, stn_rectify.converters.batch.conversion_process\n"
+        "import stn_rectify.converters.tflite.isolated_interpreter\n"
+        "print(sorted({'tensorflow', 'keras', 'cv2', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_rectifying_loads_no_tensorflow(make_model: Callable[..., Path]) -> None:
     code = (
         "import sys, numpy, stn_rectify.runtime as runtime\n"
