@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.faults.injected import small_disk
+from tests.faults.injected import hung_disk, small_disk
 from tests.runtime.sinks.test_video import write_noise
 from tests.runtime.sources.stream_server import StreamServer, stream_server
 from tests.waiting import DEADLINE_S, wait_for, wait_until_it_waits
@@ -263,32 +263,13 @@ def test_a_video_that_was_cut_off_is_recovered_by_the_next_start(start: Callable
 # The end
 
 
-@contextlib.contextmanager
-def hung(folder: Path) -> Iterator[None]:
-    """Inside the block the folder is a network disk whose server does not answer: what asks for it waits."""
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-        pytest.skip("a disk that hangs needs root and FUSE")
-    server = os.open("/dev/fuse", os.O_RDWR)
-    try:
-        options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
-        words = ["mount", "-i", "-t", "fuse", "-o", options, "none", folder]
-        if subprocess.run(words, pass_fds=[server], check=False).returncode:
-            pytest.skip("nothing may be mounted here")
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "-l", folder], check=True)
-    finally:
-        os.close(server)
-
-
 def test_outputs_beside_one_that_hangs_have_their_end(start: Callable[..., Run], tmp_path: Path) -> None:
     """The video, which hangs, is closed first, and the pictures have to be given their names."""
     (tmp_path / "disk").mkdir()
     outputs = ("--jsonl", "a.jsonl", "--save", "saved", "--output", "disk/v.mkv")
     run = start(*outputs, "--commit-interval", "3600", "--save-every", "5")
     run.wait_for("results", lambda: lines(tmp_path / "a.jsonl") > 5)
-    with hung(tmp_path / "disk"):
+    with hung_disk(tmp_path / "disk"):
         before = lines(tmp_path / "a.jsonl")
         run.wait_for("results that go on", lambda: lines(tmp_path / "a.jsonl") > before + 20)
         assert run.end() == 0
