@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from stn_rectify.runtime.command.messages import bundled_lines, camera_lines, warning_lines
+from stn_rectify.runtime.command.messages import bundled_lines, camera_lines, error_line, warning_lines
 from stn_rectify.runtime.command.options.run_options import (
     PROGRAM,
     RunOptions,
@@ -18,7 +18,7 @@ from stn_rectify.runtime.command.options.run_options import (
     parse_options,
 )
 from stn_rectify.runtime.command.run import run
-from stn_rectify.runtime.errors import StnRectifyError, UsageError, first_line
+from stn_rectify.runtime.errors import StnRectifyError, UsageError
 from stn_rectify.runtime.images.library_messages import silence_opencv
 from stn_rectify.runtime.model.interpreter import silence_greeting
 from stn_rectify.runtime.process.hard_end import hard_end
@@ -61,14 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not debug:  # our own messages say what OpenCV's and FFmpeg's warnings would
             silence_opencv()
             os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        with stop_signals() as signals, hard_end(PROGRAM):
+        with stop_signals() as signals, hard_end(PROGRAM, at_hang=signals.hang):
             if options.source.list_cameras:
                 return _list_cameras()
             return run(options, signals, lambda: parse_options(words))
     except StnRectifyError as error:
         if debug:
             traceback.print_exc()
-        say(f"{PROGRAM}: error: {error}")
+        say(error_line(PROGRAM, error))
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -76,10 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         leave_stdout()
         return 0
     except Exception as error:  # a defect of ours or of a library; a service's log needs one line all the same
-        hint = "" if debug else " (run again with --debug for the traceback)"
         if debug:
             traceback.print_exc()
-        say(f"{PROGRAM}: error: unexpected {type(error).__name__}: {first_line(error)}{hint}")
+        say(error_line(PROGRAM, error, debug=debug))
         return 1
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stn_rectify.runtime.errors import StnRectifyWarning, first_line
+from stn_rectify.runtime.errors import StnRectifyError, StnRectifyWarning, first_line
 from stn_rectify.runtime.model.model_file import DEFAULT_MODEL, ModelFile, bundled_models
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.recognition.readers.guarded import GuardedRecognizer
@@ -31,6 +31,20 @@ def warning_lines(program: str) -> Iterator[None]:
 
         warnings.showwarning = show
         yield
+
+
+def error_line(program: str, error: Exception, *, debug: bool = False) -> str:
+    """An error in one line: what is wrong and what to do; of one that nobody foresaw its kind and where to see more.
+
+    Args:
+        program: whose name the line begins with.
+        error: the error.
+        debug: whether its traceback is shown already.
+    """
+    if isinstance(error, StnRectifyError):
+        return f"{program}: error: {error}"
+    hint = "" if debug else " (run again with --debug for the traceback)"
+    return f"{program}: error: unexpected {type(error).__name__}: {first_line(error)}{hint}"
 
 
 def model_description(model: ModelFile) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from stn_rectify.runtime.command.finding import Finding
 from stn_rectify.runtime.command.messages import (
+    error_line,
     model_line,
     one_look_line,
     one_target_line,
@@ -28,6 +30,7 @@ from stn_rectify.runtime.process.stop_signals import Stopped, StopSignals
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sinks import ResultSink, SaveSink
 from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
+from stn_rectify.runtime.sinks.ending import OpenSinks
 from stn_rectify.runtime.sources import CapturedFrame, FrameSource
 from stn_rectify.runtime.summary import RunSummary
 from stn_rectify.runtime.web import SavingSwitch, WebView
@@ -55,8 +58,14 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
     summary = RunSummary(MissRule(options.target.min_score, options.target.on_miss))
 
     def failed(error: StnRectifyError) -> None:
-        say(f"{PROGRAM}: error: {error}")
+        say(error_line(PROGRAM, error))
         summary.failed += 1
+
+    def tell_another(error: Exception) -> None:
+        """Of outputs that fail in the end one is raised."""
+        if options.program.debug:
+            traceback.print_exception(error)
+        say(error_line(PROGRAM, error, debug=options.program.debug))
 
     def unread(error: StnRectifyError) -> None:
         if not summary.unread:  # a camera would fill its log with it
@@ -86,8 +95,9 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
         asked_for = make_sinks(
             options.results, options.saving, options.mqtt, source, video=video, labels=labels, targets=max_targets > 1
         )
-        outputs = stack.enter_context(contextlib.ExitStack())
-        opened = [outputs.enter_context(sink) for sink in asked_for]
+        outputs = stack.enter_context(OpenSinks(tell_another))
+        signals.set_at_hang(outputs.begin_to_close)
+        opened = [outputs.add(sink) for sink in asked_for]
         watch.outputs = [sink for sink in opened if isinstance(sink, BackgroundSink)]
         sinks, saving = _with_switch(opened)
         web_view = open_web_view(
@@ -137,9 +147,8 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
             watch.note_troubles()
         except BrokenPipeError:
             raise
-        except BaseException:
-            with contextlib.suppress(StnRectifyError, BrokenPipeError):
-                outputs.close()
+        except BaseException as error:
+            outputs.close_after(error)
             watch.note_troubles()
             tell(str(summary))
             raise

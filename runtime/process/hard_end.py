@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stn_rectify.runtime.process.standard_streams import say
@@ -22,6 +22,7 @@ from stn_rectify.runtime.process.standard_streams import say
 LIMIT_S = 5.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGS_S = 2.5  # after which what is not done by itself has to begin; a clean end has mostly been by then
 _PATIENCE_S = 3.8  # after which it is said; a line nobody reads may hang in turn
 _NET_S = 4.4  # after which faulthandler ends the process, even if some code holds Python's lock
 _FAILED = 1
@@ -29,7 +30,11 @@ _FAILED = 1
 
 @contextmanager
 def hard_end(
-    program: str, *, end: Callable[[int], object] = os._exit, patience_s: float = _PATIENCE_S
+    program: str,
+    *,
+    at_hang: Callable[[], object] = lambda: None,
+    end: Callable[[int], object] = os._exit,
+    patience_s: float = _PATIENCE_S,
 ) -> Iterator[None]:
     """Inside the block what goes on 4 s after SIGINT or SIGTERM is ended where it stands, with a line and status 1.
 
@@ -38,6 +43,8 @@ def hard_end(
 
     Args:
         program: whose name the line begins with.
+        at_hang: called 2.5 s after the signal, in the thread of the watch, for what can still be saved while the main
+            thread hangs; it must not wait.
         end: ends the process with a status.
         patience_s: seconds from the signal to the line.
     """
@@ -49,7 +56,7 @@ def hard_end(
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     over = threading.Event()
     watch = threading.Thread(
-        target=_watch, args=(reading, over, program, end, patience_s), name="hard end", daemon=True
+        target=_watch, args=(reading, over, program, at_hang, end, patience_s), name="hard end", daemon=True
     )
     watch.start()
     try:
@@ -62,7 +69,14 @@ def hard_end(
         os.close(reading)
 
 
-def _watch(reading: int, over: threading.Event, program: str, end: Callable[[int], object], patience_s: float) -> None:
+def _watch(
+    reading: int,
+    over: threading.Event,
+    program: str,
+    at_hang: Callable[[], object],
+    end: Callable[[int], object],
+    patience_s: float,
+) -> None:
     """Waits for a signal, and then for the end of the block."""
     number = 0
     while number not in _SIGNALS:
@@ -74,7 +88,12 @@ def _watch(reading: int, over: threading.Event, program: str, end: Callable[[int
         if end is os._exit:
             faulthandler.dump_traceback_later(patience_s + _NET_S - _PATIENCE_S, exit=True, file=nowhere)
         try:
-            if over.wait(patience_s):
+            hangs_s = min(_HANGS_S, patience_s)
+            if over.wait(hangs_s):
+                return
+            with suppress(Exception):  # the end comes all the same
+                at_hang()
+            if over.wait(patience_s - hangs_s):
                 return
             say(
                 f"{program}: error: it has not ended {patience_s:.0f} s after {signal.Signals(number).name}, and is "

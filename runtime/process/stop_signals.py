@@ -52,6 +52,16 @@ class StopSignals:
         self._received = False
         self._is_over = False
         self._patience_s = _PATIENCE_S
+        self._at_hang: Callable[[], object] | None = None
+
+    def set_at_hang(self, job: Callable[[], object]) -> None:
+        """Names what can still be done where the main thread hangs after a signal; see `hang`."""
+        self._at_hang = job
+
+    def hang(self) -> None:
+        """Has it done, in the thread that has noticed it."""
+        if self._at_hang is not None:
+            self._at_hang()
 
     @contextmanager
     def stopping(self, work: Stoppable, *, patience_s: float = _PATIENCE_S) -> Iterator[None]:

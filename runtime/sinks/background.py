@@ -12,6 +12,7 @@ from pathlib import Path
 from stn_rectify.runtime.checks import check_positive, check_whole
 from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.results import MissRule, Rectification
+from stn_rectify.runtime.sinks.ending import TimeToEnd
 from stn_rectify.runtime.sinks.pictures import SaveSink
 from stn_rectify.runtime.sinks.result_sink import Job, OutputError, ResultSink
 from stn_rectify.runtime.sources import CapturedFrame
@@ -19,44 +20,10 @@ from stn_rectify.runtime.sources.threaded import DriverThread
 
 _MOST_JOBS, _MOST_BYTES = 256, 32_000_000
 _IDLE_S = 0.5  # how often a place is asked for what has waited long enough
-_POLL_S = 0.1  # how soon the end of a wait is noticed
+_POLL_S, _CLOSE_POLL_S = 0.1, 0.05  # how soon the end of a wait is noticed
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0  # between attempts at a place that fails
 _QUIET_S = 10.0  # without a dropped result, before a place is said to keep up again
 _BUTTON_S = 1.0
-
-
-class TimeToEnd:
-    """The time that several outputs have, together, to write what is left. It begins when the first one is closed.
-
-    Args:
-        is_hurried: tells whether the run was asked to end soon; None: it is not.
-        hurried_s: seconds then.
-        longest_s: seconds without anything written, else.
-    """
-
-    def __init__(
-        self, is_hurried: Callable[[], bool] | None = None, *, hurried_s: float = 2.0, longest_s: float = 30.0
-    ) -> None:
-        self._is_hurried = is_hurried or (lambda: False)
-        self._hurried_s, self._longest_s = hurried_s, longest_s
-        self._began_s: float | None = None
-
-    @property
-    def is_hurried(self) -> bool:
-        """Tells whether the run was asked to end soon."""
-        return self._is_hurried()
-
-    def is_over(self, last_written_s: float) -> bool:
-        """Tells whether an output has to be left to itself.
-
-        Args:
-            last_written_s: when it last wrote something, or was told to end, `time.monotonic`.
-        """
-        now = time.monotonic()
-        self._began_s = self._began_s or now
-        if self._is_hurried():
-            return now - self._began_s > self._hurried_s
-        return now - max(self._began_s, last_written_s) > self._longest_s
 
 
 @dataclass(frozen=True)
@@ -116,7 +83,8 @@ class BackgroundSink(ResultSink):
         self._bytes = 0
         self._changed = threading.Condition()
         self._error: BaseException | None = None
-        self._is_closing = self._is_over = False
+        self._is_closing = self._is_closed = self._is_over = False
+        self._told_s = 0.0  # when it was told to end: before that it may have had nothing to write
         self._last_written_s = self._last_overflow_s = -float("inf")
         self._overflow: int | None = None  # what was dropped before the queue became too short
         self._pause_s, self._failed_at = _FIRST_PAUSE_S, -float("inf")
@@ -205,19 +173,25 @@ class BackgroundSink(ResultSink):
 
         self._put(_Waiting(reopen))
 
+    def begin_to_close(self) -> None:
+        """Has the thread write what waits and close the sink, and takes no more results."""
+        with self._changed:
+            if not self._is_closing:
+                self._is_closing, self._told_s = True, time.monotonic()
+                self._end.begin()
+                self._changed.notify_all()
+
     def close(self) -> None:
         """Writes what waits, as long as there is time, and closes the sink. A sink that hangs is left to itself.
 
         Raises:
             StnRectifyError: what writing or closing has raised; or if the time is over though nothing hurries the run.
         """
-        with self._changed:
-            was_closing, self._is_closing = self._is_closing, True
-            self._changed.notify_all()
-        told_s = time.monotonic()  # before that it may have had nothing to write, while another output took its time
-        while self._thread.is_alive() and not self._end.is_over(max(told_s, self._last_written_s)):
-            self._thread.join(0.05)
-        if was_closing:
+        self.begin_to_close()
+        while self._thread.is_alive() and not self._end.is_over(max(self._told_s, self._last_written_s)):
+            self._thread.join(_CLOSE_POLL_S)
+        was_closed, self._is_closed = self._is_closed, True
+        if was_closed:
             return
         if self._thread.is_alive():
             with self._changed:

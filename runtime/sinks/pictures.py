@@ -205,7 +205,8 @@ class SaveSink(ResultSink):
         except OSError as error:
             lost = (waiting + 1) // 2
             self.saved -= lost
-            raise cannot_write(error.filename or str(self.folder), error, lost=lost) from error
+            name = error.filename2 or error.filename or self.folder  # rather than the hidden one
+            raise cannot_write(str(name), error, lost=lost) from error
 
     def close(self) -> None:
         """Gives the last pictures their names.

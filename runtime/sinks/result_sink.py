@@ -120,6 +120,12 @@ class ResultSink(Closing):
             StnRectifyError: if a file cannot be opened; the sink goes on with the one it has.
         """
 
+    def begin_to_close(self) -> None:
+        """Hears that `close` follows, perhaps after that of other sinks: one with a thread of its own begins its end.
+
+        Most sinks have nothing to do before it.
+        """
+
     def close(self) -> None:
         """Releases what the sink holds. Closing twice does no harm."""
 

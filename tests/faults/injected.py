@@ -186,6 +186,24 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+@contextlib.contextmanager
+def hung_disk(folder: Path) -> Iterator[None]:
+    """Inside the block the folder is a network disk whose server does not answer: what asks for it waits."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        pytest.skip("a disk that hangs needs root and FUSE")
+    server = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        words = ["mount", "-i", "-t", "fuse", "-o", f"fd={server},rootmode=40000,user_id=0,group_id=0", "none", folder]
+        if subprocess.run(words, pass_fds=[server], check=False).returncode:
+            pytest.skip("nothing may be mounted here")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+    finally:
+        os.close(server)
+
+
 def disk_full(folder: Path, count: int, seed: int) -> Row:
     """A disk without room, and then with room again."""
     with small_disk(folder) as disk:
@@ -228,6 +246,30 @@ def folder_gone(folder: Path, count: int, seed: int) -> Row:
     check_pictures(saved)
     check_lines(results)
     return Row("output folder gone, then back", "a warning, pictures dropped and counted; no half one", took)
+
+
+def output_hangs(folder: Path, count: int, seed: int) -> Row:
+    """The disk of one output hangs, and the run is ended."""
+    ends: list[float] = []
+    pictures = results = 0
+    for turn in range(count):
+        disk, saved, jsonl = (folder / f"{turn}" / name for name in ("disk", "saved", "a.jsonl"))
+        disk.mkdir(parents=True)
+        with running(disk.parent, "--jsonl", jsonl, "--save", saved, "--output", disk / "v.mkv") as run:
+            run.wait_for("results", lambda jsonl=jsonl: lines(jsonl) > 5)
+            with hung_disk(disk):
+                before = lines(jsonl)
+                run.wait_for("further results", lambda jsonl=jsonl, before=before: lines(jsonl) > before + 10)
+                began = time.monotonic()
+                assert run.end() == 0, run.said()
+                ends.append(time.monotonic() - began)
+        results += check_lines(jsonl)
+        assert check_pictures(saved) == 2 * lines(jsonl), run.said()
+        assert not list(saved.glob(".*")), run.said()
+        pictures += 2 * lines(jsonl)
+        assert run.said().count("left to itself") == 1, run.said()
+    told = f"{count} times: the other outputs have all {results} lines and {pictures} pictures, status 0, ended after"
+    return Row("an output hangs (a network disk that does not answer), then SIGTERM", told, statistics.median(ends))
 
 
 def _signals(folder: Path, count: int, seed: int, number: signal.Signals) -> Row:
@@ -406,8 +448,8 @@ def restarts(folder: Path, count: int, seed: int, limit_s: float = math.inf) -> 
 FAULTS = {
     entry.__name__.replace("_", "-"): entry
     for entry in (
-        model_truncated, model_flipped, model_foreign, model_replaced, disk_full, folder_gone, sigterm, sigint, sigkill,
-        broker_gone, slow_browser, restarts,
+        model_truncated, model_flipped, model_foreign, model_replaced, disk_full, folder_gone, output_hangs, sigterm,
+        sigint, sigkill, broker_gone, slow_browser, restarts,
     )
 }  # fmt: skip
 

@@ -14,7 +14,8 @@ from stn_rectify.runtime.command.parsing.parser import whole_number
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.process.standard_streams import say
 from stn_rectify.runtime.sinks import JsonlSink, MqttAddress, MqttSink, Pace, ResultSink, SaveSink, ShowSink, VideoSink
-from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink, TimeToEnd
+from stn_rectify.runtime.sinks.background import BackgroundSaveSink, BackgroundSink
+from stn_rectify.runtime.sinks.ending import TimeToEnd
 from stn_rectify.runtime.sinks.video_file import dated_name, salvage
 from stn_rectify.runtime.sources import FrameSource, ImageSource
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.faults.injected import small_disk
+from tests.faults.injected import hung_disk, small_disk
 from tests.runtime.sinks.test_video import write_noise
 from tests.runtime.sources.stream_server import StreamServer, stream_server
 from tests.waiting import DEADLINE_S, wait_for, wait_until_it_waits
@@ -258,6 +258,81 @@ def test_a_video_that_was_cut_off_is_recovered_by_the_next_start(start: Callable
     assert f"of a run that was cut off is {recovered} now" in run.said()
     assert frames(recovered) > 10
     assert len(list(card.iterdir())) == 2
+
+
+# The end
+
+
+def test_outputs_beside_one_that_hangs_have_their_end(start: Callable[..., Run], tmp_path: Path) -> None:
+    """The video, which hangs, is closed first, and the pictures have to be given their names."""
+    (tmp_path / "disk").mkdir()
+    outputs = ("--jsonl", "a.jsonl", "--save", "saved", "--output", "disk/v.mkv")
+    run = start(*outputs, "--commit-interval", "3600", "--save-every", "5")
+    run.wait_for("results", lambda: lines(tmp_path / "a.jsonl") > 5)
+    with hung_disk(tmp_path / "disk"):
+        before = lines(tmp_path / "a.jsonl")
+        run.wait_for("results that go on", lambda: lines(tmp_path / "a.jsonl") > before + 20)
+        assert run.end() == 0
+    left = [line for line in run.said().splitlines() if "left to itself" in line]
+    assert left == ["disk/v.mkv: does not take the last results, and is left to itself"]
+    (count, unwritten) = re.findall(r"(\d+) frames in .* results not written: (\d+) to disk/v.mkv ·", run.said())[-1]
+    assert (lines(tmp_path / "a.jsonl"), int(unwritten) > 0) == (int(count), True)
+    assert len(list((tmp_path / "saved").glob("*.rectified.png"))) == -(-int(count) // 5)
+    assert not list((tmp_path / "saved").glob(".*"))
+
+
+def test_outputs_have_their_end_though_the_run_itself_hangs(start: Callable[..., Run], tmp_path: Path) -> None:
+    lines = (
+        "import ctypes, os",
+        "def read(image):",
+        "    if len(os.listdir('saved')) < 8:",
+        "        return 'a', 1.0",
+        "    open('called', 'w').close()",
+        "    mutex = ctypes.create_string_buffer(64)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
+        "    ctypes.CDLL(None).pthread_mutex_lock(mutex)",
+    )
+    (tmp_path / "hangs.py").write_text("\n".join(lines))
+    words = ("--recognizer", "hangs:read", "--min-score", "0", "--commit-interval", "3600")
+    run = start(*words, "--save", "saved", "--output", "a.mkv", PYTHONPATH=str(tmp_path))
+    run.wait_for("the recognizer", (tmp_path / "called").exists)
+    assert run.end() == 1
+    assert "error: it has not ended 4 s after SIGTERM" in run.said().splitlines()[-1]
+    assert not list((tmp_path / "saved").glob(".*"))
+    assert len(list((tmp_path / "saved").glob("*.rectified.png"))) >= 4
+    assert frames(tmp_path / "a.mkv") > 0
+
+
+def errors_of(run: Run) -> list[str]:
+    return [line.partition("error: ")[2] for line in run.said().splitlines() if "error: " in line]
+
+
+def test_each_output_that_fails_in_the_end_has_its_line(start: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    run = start("--save", "saved", "--output", "disk/v.mkv", "--jsonl", "a.jsonl", "--commit-interval", "3600")
+    run.wait_for("results", lambda: lines(tmp_path / "a.jsonl") > 5)
+    run.wait_for("pictures that wait for their names", lambda: any((tmp_path / "saved").glob(".*")))
+    for name in ("saved", "disk"):
+        (tmp_path / name).rename(tmp_path / f"{name} away")
+    assert run.end() == 1
+    assert errors_of(run)[-1].startswith("cannot write saved/")
+    assert "cannot write disk/v.mkv" in run.said()  # perhaps before the end, which looks now and then
+
+
+def test_an_output_that_fails_after_another_one_ended_the_run_has_its_line(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    run = start("--jsonl", "pipe", "--save", "saved", "--commit-interval", "3600")
+    with open(tmp_path / "pipe", "rb") as pipe:
+        assert pipe.readline()
+        run.wait_for("pictures that wait for their names", lambda: any((tmp_path / "saved").glob(".*")))
+        (tmp_path / "saved").rename(tmp_path / "away")
+    assert run.process.wait(DEADLINE_S) == 1
+    errors = errors_of(run)
+    assert len(errors) == 2, run.said()
+    assert errors[0].startswith("cannot write saved/")
+    assert errors[1] == "cannot write pipe: its reader has left; start it again"
 
 
 # The service manager
