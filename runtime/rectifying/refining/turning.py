@@ -118,7 +118,7 @@ class TurnVote:
             self._frames_left = max(0, self._frames_left - 1)
         else:
             agrees = location.turn is None or int(self._votes.argmax()) == -ahead % QUARTERS
-            self._frames_left = self._pause = min(2 * self._pause + 1, _LONGEST_PAUSE) if agrees else 0
+            self._frames_left = self._pause = min(4 * self._pause + 3, _LONGEST_PAUSE) if agrees else 0
             self._score = location.turn_score
         best, total = int(self._votes.argmax()), float(self._votes.sum())
         voted = turned_location(location, ahead + best)
