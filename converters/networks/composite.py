@@ -30,7 +30,7 @@ from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureEr
 from stn_rectify.converters.reading.model_files import companion_files, output_name
 from stn_rectify.converters.report.comparisons.composite_comparison import CompositeComparison, compare_composite
 from stn_rectify.converters.report.network_report import NetworkReport
-from stn_rectify.converters.report.verdict import class_doubts, output_checks, output_doubts
+from stn_rectify.converters.report.verdict import class_doubts, output_checks, output_doubts, sampler_doubts
 from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import (
@@ -157,7 +157,8 @@ class CompositeNetwork(Network):
             self.assembly.samplers, labels, self.sequence,
         )  # fmt: skip
         alike = bool((frames == frames[:1]).all())
-        doubts = output_doubts(comparison, alike)
+        doubts = sampler_doubts(comparison, [s.input_size for s in parts.samplers], alike)
+        doubts += output_doubts(comparison, alike)
         classes = comparison.class_scores
         doubts += [] if classes is None else class_doubts(classes)
         return replace(

@@ -64,8 +64,11 @@ def split_saved_model(
         raise DataError(
             f"{folder} is not a SavedModel with a signature serving_default: {first_line(error)}"
         ) from error
-    function = _of_size(name or folder.name, function, input_shape)
-    return _GraphReader(FrozenGraph(name or folder.name, function), accept_border).parts()
+    name, inputs = name or folder.name, function.structured_input_signature[1]
+    if len(inputs) > 1:  # before its variables become constants, which takes seconds where they are many
+        check_inputs(name, {spec.name: spec.shape.as_list() for spec in inputs.values()})
+    function = _of_size(name, function, input_shape)
+    return _GraphReader(FrozenGraph(name, function), accept_border).parts()
 
 
 def split_keras_graph(

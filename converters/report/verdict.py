@@ -154,6 +154,29 @@ def class_doubts(classes: ClassAgreement) -> list[str]:
     return doubts
 
 
+def sampler_doubts(
+    comparison: CompositeComparison, input_sizes: Sequence[tuple[int, int]], frames_are_alike: bool
+) -> list[str]:
+    """Says which samplers inside a network INT8 makes look elsewhere, a line each.
+
+    Args:
+        comparison: of the file with the float network.
+        input_sizes: height and width of what each sampler reads, pixels, in the order of ``comparison.samplers``.
+        frames_are_alike: whether all frames are the same one, so that all poses must be.
+    """
+    if frames_are_alike or comparison.frames < 2:
+        return []
+    doubts = []
+    for sampler, size in zip(comparison.samplers, input_sizes, strict=True):
+        moved, spread = sampler.corners_mean_px, sampler.poses_spread_px
+        if moved >= max(STILL_SHARE * float(np.hypot(*size)), _DOUBTFUL_LOSS * spread):
+            doubts.append(
+                f"INT8 moves the corners of sampler {sampler.number} by {moved:.2f} px of what it reads on average, "
+                f"and over the frames they vary by {spread:.2f} px: give calibration frames as the device will see them"
+            )
+    return doubts
+
+
 def output_doubts(comparison: CompositeComparison, frames_are_alike: bool) -> list[str]:
     """Says why the outputs of a network with samplers inside may be of no use, a line each.
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from stn_rectify.converters.reading.foreign import frozen_graph
 from stn_rectify.converters.reading.foreign.coordinates import SamplerProbe
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
 from stn_rectify.converters.report.comparisons.float_sampling import near_the_cut
@@ -162,6 +163,14 @@ def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
     theirs = np.concatenate([model(one[None]) for one in frames])
     np.testing.assert_allclose(check_against(parts, frames)["rectified"], theirs, atol=1e-4)
+
+
+def test_a_saved_model_of_two_inputs_is_refused_before_it_is_frozen(tmp_path, monkeypatch):
+    frame, known = keras.Input((8, 8, 3), name="frame"), keras.Input((2,), name="known")
+    exported(keras.Model([frame, known], layers.Dense(6)(layers.Flatten()(frame)) + layers.Dense(6)(known)), tmp_path)
+    monkeypatch.setattr(frozen_graph, "convert_variables_to_constants_v2", pytest.fail)
+    with pytest.raises(ModelFileError, match=r"2 inputs, 'frame' \[any, 8, 8, 3\], 'known' \[any, 2\], .*CONSTANT"):
+        split_saved_model(tmp_path)
 
 
 def test_a_saved_model_of_anybodys_making_needs_no_names(tmp_path):

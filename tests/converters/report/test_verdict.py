@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from stn_rectify.converters.report.comparisons.class_agreement import ClassAgreement, class_agreement
-from stn_rectify.converters.report.verdict import Verdict, class_doubts, pose_doubts, poses_check
+from stn_rectify.converters.report.comparisons.composite_comparison import CompositeComparison, SamplerPoses
+from stn_rectify.converters.report.verdict import Verdict, class_doubts, pose_doubts, poses_check, sampler_doubts
 from tests.converters.report.test_page import COMPARISON, SCAN, TARGETS, Page, make_report, written
 
 SIZE = (64, 64)
@@ -62,6 +63,20 @@ def test_an_error_as_large_as_the_spread_of_poses_fails(moved, spread, passed):
 def test_frames_that_are_all_the_same_say_nothing_about_the_poses():
     still = replace(COMPARISON, poses_spread_px=0.0, true_spread_px=None, int8_targets=None)
     assert pose_doubts(still, SIZE, frames_are_alike=True) == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "spread", "doubted"),
+    [(0.05, 3.0, False), (0.8, 3.0, True), (0.7, 3.0, False), (0.05, 0.01, False), (0.2, 0.01, True)],
+)
+def test_doubts_about_one_of_two_samplers_inside(moved, spread, doubted):
+    """The second reads a map of 14 x 16, of whose diagonal 0.5 % are 0.11 px."""
+    poses = SamplerPoses(1, 0.05, 0.1, 0.2, 5.0), SamplerPoses(2, moved, moved, moved, spread)
+    comparison, sizes = CompositeComparison(20, (), poses, None), [(28, 32), (14, 16)]
+    doubts = sampler_doubts(comparison, sizes, frames_are_alike=False)
+    assert len(doubts) == doubted
+    assert all(f"the corners of sampler 2 by {moved:.2f} px" in doubt for doubt in doubts)
+    assert sampler_doubts(comparison, sizes, frames_are_alike=True) == []
 
 
 @pytest.mark.parametrize(
