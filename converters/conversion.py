@@ -17,6 +17,7 @@ from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.proof import Proof, prove
 from stn_rectify.converters.reading.model_files import output_name
+from stn_rectify.converters.reading.onnx.pytorch_words import pytorch_words
 from stn_rectify.converters.report.contents import report_dict
 from stn_rectify.converters.report.delegation import find_delegations
 from stn_rectify.converters.report.latency import Latency
@@ -82,7 +83,7 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
     (`reading.model_files`).
 
     The model is written to a temporary name, read back, proved and only then renamed. The interpreter runs in a
-    spawned process: a script that calls this needs ``if __name__ == "__main__":``.
+    process of its own, which imports nothing of the program that calls this.
 
     Raises:
         UsageError: if an output exists without ``overwrite`` or cannot be written, or options contradict the model.
@@ -91,7 +92,7 @@ def convert(source: Path, out: Path, options: ConversionOptions) -> Conversion:
         StnRectifyError: if no interpreter is installed, so that nothing could be proved.
     """
     try:
-        with interpreters_kept():
+        with interpreters_kept(), pytorch_words(source):
             return _convert(source, out, options)
     except OSError as error:
         problem = f"cannot write {error.filename or out}: {error.strerror or error}"

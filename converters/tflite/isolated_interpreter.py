@@ -1,20 +1,21 @@
 """An interpreter in a process of its own, where TensorFlow was never imported.
 
 With TensorFlow in the process tflite-runtime runs TensorFlow's kernels (see `object_tree.py`), and a model that crashes
-the interpreter would take the converter with it.
+the interpreter would take the converter with it. `multiprocessing` would import the main program's file again in a
+child, and with it TensorFlow, if that imports it; so the child is a Python that was told what to import.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import multiprocessing
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ from stn_rectify.runtime.model.model_file import SIGNATURE
 Arrays = dict[str, Array]
 
 _MODULES = {"tflite-runtime": "tflite_runtime", "ai-edge-litert": "ai_edge_litert"}
+#: What the child is told: to look for modules where its parent does, and to serve.
+_CHILD = "import sys; sys.path[:] = {path!r}; from {module} import serve; serve({pipe}, {package!r})"
+_END_TIMEOUT_S = 5
 _WARM_UPS = 3
 _MOST_ROUNDS = 400
 
@@ -92,7 +96,7 @@ class IsolatedInterpreter(Closing):
     #: Name and version of the interpreter's package.
     package: str
     _pipe: Connection
-    _process: SpawnProcess
+    _process: subprocess.Popen[bytes]
 
     def __init__(self, package: str | None = None) -> None:
         self._wanted, self._is_waiting, self._is_open = _chosen(package), False, True
@@ -100,11 +104,11 @@ class IsolatedInterpreter(Closing):
         if rested is not None:
             self._pipe, self._process, self.package = rested._pipe, rested._process, rested.package
             return
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, package), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            code = _CHILD.format(path=sys.path, module=__name__, pipe=theirs.fileno(), package=package)
+            words = [sys.executable, "-c", code]
+            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         self.package = self._answer()
 
     def close(self) -> None:
@@ -124,8 +128,9 @@ class IsolatedInterpreter(Closing):
     def end(self) -> None:
         """Ends the process in any case."""
         self._pipe.close()
-        self._process.join(timeout=5)
-        self._process.kill()
+        if self._status() is None:
+            self._process.kill()
+            self._process.wait()
 
     def load(self, flatbuffer: bytes) -> None:
         """Opens a model.
@@ -192,12 +197,17 @@ class IsolatedInterpreter(Closing):
         try:
             answer = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join(timeout=5)
-            raise ModelFileError(f"the interpreter died (status {self._process.exitcode}) on this model") from None
+            raise ModelFileError(f"the interpreter died (status {self._status()}) on this model") from None
         self._is_waiting = False
         if isinstance(answer, StnRectifyError):
             raise answer
         return answer
+
+    def _status(self) -> int | None:
+        """How the process ended, as `subprocess` says it, if it does within some seconds; else None."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_END_TIMEOUT_S)
+        return None
 
 
 class _Session:
@@ -250,7 +260,14 @@ class _Session:
         return np.array(seconds)
 
 
-def _serve(pipe: Connection, package: str | None) -> None:
+def serve(number: int, package: str | None) -> None:
+    """The child process: answers requests until the other end of the pipe closes.
+
+    Args:
+        number: file descriptor of its end of the pipe, which it inherited.
+        package: the interpreter, see `IsolatedInterpreter`.
+    """
+    pipe = Connection(number)
     try:
         pipe.send(str(find_interpreter_package(package)))
         session = _Session(package)

@@ -12,7 +12,6 @@ from tests.converters.pytorch_models.comparison import NAMES, measured, prepare
 from tests.slow_tests import quick_ones
 
 QUICK = "tutorial centres-zeros"
-READ = (*NAMES, "colour")
 
 
 @pytest.mark.parametrize("name", quick_ones({name: name for name in NAMES}, QUICK))
@@ -25,7 +24,7 @@ def test_the_file_gives_what_pytorch_gives(tmp_path, name):
     assert ("reflection" in name) == any("(--accept-border)" in warning for warning in found.warnings)
 
 
-@pytest.mark.parametrize("name", quick_ones({name: name for name in READ}, QUICK))
+@pytest.mark.parametrize("name", quick_ones({name: name for name in NAMES}, QUICK))
 def test_what_is_compared_with_is_what_pytorch_gives(tmp_path, name):
     """The parts of the file, in float: θ, the image and the scores."""
     source, numbers = prepare(name, tmp_path)

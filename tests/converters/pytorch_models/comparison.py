@@ -30,7 +30,7 @@ VARIANTS = {
     for padding in ("zeros", "border", "reflection")
 }
 #: All that is compared: names as in `prepare`.
-NAMES = tuple(f"tutorial {variant}" for variant in VARIANTS)
+NAMES = (*(f"tutorial {variant}" for variant in VARIANTS), "colour", "wide")
 
 _DEVICE = """
 import sys

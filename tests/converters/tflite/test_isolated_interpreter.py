@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 
@@ -44,3 +47,22 @@ def test_a_process_that_died_is_not_kept():
                 first.load(b"")
         with IsolatedInterpreter():
             assert process not in new_processes(before)
+
+
+MAIN = """
+import psutil
+import tensorflow
+from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter
+if __name__ == "__main__":
+    with IsolatedInterpreter():
+        print(*(place.path for child in psutil.Process().children() for place in child.memory_maps()), sep="\\n")
+"""
+
+
+def test_tensorflow_in_the_main_program_is_not_in_the_process(tmp_path):
+    """There, tflite-runtime would run TensorFlow's kernels: other bits, and 2.19.1 ends on files that it runs."""
+    (tmp_path / "main.py").write_text(MAIN)
+    command = [sys.executable, str(tmp_path / "main.py")]
+    mapped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "interpreter_wrapper" in mapped
+    assert "libtensorflow" not in mapped
