@@ -31,7 +31,7 @@ from tests.converters.keras_models import save_frames, smooth_frames, stn_with_t
 
 SHAPE, SIZE = (28, 32, 3), (12, 14)
 FILE = Path(foreign.__file__)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def classifier(make_sampled):
