@@ -143,10 +143,15 @@ class Locator:
         Args:
             frame: one that `check_frame` has passed.
             location: in it.
+
+        Returns:
+            As it was if there is no turn network here, or no usable pose.
         """
+        if self._turn_network is None or location.theta is None:
+            return location
         started = time.perf_counter()
         with self._loaded(frame):
-            (turned,) = self._upright(frame, [location])
+            turned = upright(self._turn_network, frame, location)
         return replace(turned, latency_ms=location.latency_ms + milliseconds_since(started))
 
     @contextmanager

@@ -237,8 +237,7 @@ class Rectifier(Closing, NotCopied):
         Args:
             frame: as `rectify` takes it.
             boxes: where to look for it, see `locate_all`.
-            turned: False leaves the corners in the order in which they were found, for `turn_upright` to be asked
-                later, of a part of the frames.
+            turned: False leaves corners in the order in which they were found; `turn_upright` turns them later.
 
         Returns:
             Where it is and how sure the model is; of several targets the best one. All arrays are new.
@@ -252,7 +251,7 @@ class Rectifier(Closing, NotCopied):
         checked, captured = given_frame(frame, self._model.metadata.input)
         if boxes is None:
             with self._use.turn() as locator:
-                return self._told(locator.locate(checked, turned=turned), captured)
+                return self._told(locator.locate(checked, turned=check_flag("turned", turned)), captured)
         best = self.locate_all(checked, 1, boxes=boxes, turned=turned)
         return replace(best[0] if best else self._told(nowhere(checked)), frame=captured)
 
@@ -285,6 +284,7 @@ class Rectifier(Closing, NotCopied):
                 with; if this object is closed, or with ``blocking=False`` another thread is using it.
         """
         count = None if max_targets is None else check_whole("max_targets", max_targets, 1)
+        turned = check_flag("turned", turned)
         checked, captured = given_frame(frame, self._model.metadata.input)
         with self._use.turn() as locator:
             if boxes is None:
@@ -304,7 +304,7 @@ class Rectifier(Closing, NotCopied):
 
         Returns:
             The location with its corners in the order of the upright target, ``turn`` and ``turn_score``; as it was
-            where `turns` is False, or it is a miss.
+            where `turns` is False, or it has no usable pose.
 
         Raises:
             DataError: if the frame has the wrong type, dtype or shape.

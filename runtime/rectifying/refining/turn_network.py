@@ -93,7 +93,7 @@ def joint_probabilities(looks: Iterable[FloatArray]) -> FloatArray:
     """What the looks at one target say together.
 
     Args:
-        looks: probabilities of the four turns, float64 [4] each. Once they are sure, no more are taken.
+        looks: probabilities of the four turns, float64 [4] each, one or more. Once they are sure, no more are taken.
 
     Returns:
         float64 [4]: what is expected before any look times the looks' probabilities, tempered and normalised.

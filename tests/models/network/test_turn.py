@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from stn_rectify.models.evaluation.turn_accuracy import turn_accuracy
 from stn_rectify.models.files import TURN
 from stn_rectify.models.network.keras_file import load_model, save_model
-from stn_rectify.models.network.turn import QuarterTurns, turn_network
+from stn_rectify.models.network.turn import QuarterTurns, SquaresOfFour, turn_network
 
 SHAPE = (48, 48, 1)
 
@@ -43,6 +44,16 @@ def test_a_turned_picture_gives_the_same_one_class_further(model, pictures, quar
 def test_the_pictures_are_turned_clockwise_and_those_of_a_turn_stay_together(pictures):
     expected = np.concatenate([np.rot90(pictures, -quarters, axes=(1, 2)) for quarters in range(4)])
     np.testing.assert_array_equal(np.asarray(QuarterTurns()(pictures)), expected)
+
+
+def test_a_convolution_of_squares_is_one_of_pixels_at_stride_two():
+    rng = np.random.default_rng(2)
+    picture, kernel = rng.random((2, 10, 14, 3)).astype(np.float32), rng.normal(size=(4, 4, 3, 5)).astype(np.float32)
+    squares = SquaresOfFour()(picture)
+    assert squares.shape == (2, 5, 7, 12) == SquaresOfFour().compute_output_shape(picture.shape)
+    regrouped = kernel.reshape(2, 2, 2, 2, 3, 5).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 12, 5)
+    of_pixels = keras.ops.conv(picture, kernel, strides=2, padding="valid")
+    np.testing.assert_allclose(keras.ops.conv(squares, regrouped), of_pixels, atol=1e-4)
 
 
 def test_its_file_computes_the_same(model, pictures, tmp_path):

@@ -408,3 +408,20 @@ def test_pages_are_told_apart_in_lines_and_pictures(model: Path, tmp_path: Path)
     assert [(line["frame"], line.get("page")) for line in lines] == [(0, None), (1, 1), (2, 2)]
     assert len(list((tmp_path / "out").glob("scan-*.rectified.png"))) == 2
     assert "scan.tif page 2: corners" in run("--image", tmp_path, "--model", model).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [((), {"track", "turn_score"}), (("--upright", "off"), set())],
+    ids=["turn network", "not asked"],
+)
+def test_the_one_target_of_a_video_is_followed_where_its_frames_vote_on_which_side_is_up(
+    make_model: Callable[..., Path], tmp_path: Path, noise_video: bytes, words: tuple[str, ...], keys: set[str]
+) -> None:
+    (tmp_path / "noise.avi").write_bytes(noise_video)
+    model = make_model((0.5, 0.05, 0.1, -0.04, 0.6, -0.05, 0.06, -0.04), turn=0.8)
+    words = ("--min-score", "0", "--frames", "2", *words)
+    done = run("--video", tmp_path / "noise.avi", "--model", model, "--jsonl", "-", *words)
+    assert done.returncode == 0, done.stderr
+    for line in map(json.loads, done.stdout.splitlines()):
+        assert line.keys() & {"track", "turn_score"} == keys

@@ -16,6 +16,7 @@ from stn_rectify.runtime.geometry import (
     theta_to_corners,
     theta_to_homography,
 )
+from stn_rectify.runtime.rectifying.refining.turn_network import TurnNetwork
 from stn_rectify.runtime.rectifying.refining.turning import (
     TurnVote,
     quarters_between,
@@ -94,6 +95,34 @@ def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
     np.testing.assert_array_equal(result.corners, plain.corners)
     np.testing.assert_array_equal(result.image, plain.image)
     assert (result.turn, result.turn_score, plain.turn) == (None, None, None)
+
+
+def test_a_target_that_was_found_unturned_is_turned_later_as_it_would_have_been(make_model: MakeModel) -> None:
+    frame = frame_with_bright("left")
+    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
+        at_once, found = rectifier.locate(frame), rectifier.locate(frame, turned=False)
+        (among,) = rectifier.locate_all(frame, turned=False)
+        later = rectifier.turn_upright(frame, found)
+        with pytest.raises(UsageError, match="turned is 'off': must be True or False"):
+            rectifier.locate(frame, turned="off")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="turned is 0: must be True or False"):
+            rectifier.locate_all(frame, turned=0)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.corners, theta_to_corners(np.array(POSE), *SIZE), atol=0.01)
+    np.testing.assert_array_equal(among.corners, found.corners)
+    assert (found.turn, found.turn_score, among.turn_score) == (None, None, None)
+    np.testing.assert_array_equal(later.corners, at_once.corners)
+    np.testing.assert_array_equal(later.theta, at_once.theta)
+    assert (later.turn, later.turn_score) == (1, at_once.turn_score)
+    assert later.latency_ms > found.latency_ms
+
+
+def test_what_cannot_be_turned_is_given_back_as_it_was(make_model: MakeModel) -> None:
+    frame = frame_with_bright("left")
+    with Rectifier(make_model(POSE, turn=0.8)) as rectifier, Rectifier(make_model(POSE)) as without:
+        found = rectifier.locate(frame, turned=False)
+        miss = replace(found, theta=None)
+        assert rectifier.turn_upright(frame, miss) is miss
+        assert without.turn_upright(frame, found) is found
 
 
 def test_the_graphs_own_image_is_not_turned(make_model: MakeModel) -> None:
@@ -225,6 +254,31 @@ class TestVotes:
                 captured = CapturedFrame("test", index, 0.04 * index, image)
                 turns.append((pipeline.process(captured).result.turn, alone.process(captured).result.turn))
         assert turns == [(1, 1)] * 2 + [(1, None)] * 2 + [(1, 1), (1, None), (1, 3)]
+
+    @pytest.mark.parametrize("tracked", [True, False], ids=["tracked", "each for itself"])
+    def test_a_pipeline_looks_at_a_part_of_a_tracks_frames_alone(
+        self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, tracked: bool
+    ) -> None:
+        looks, look = [], TurnNetwork.look
+        monkeypatch.setattr(TurnNetwork, "look", lambda *words: looks.append(index) or look(*words))
+        with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier:
+            pipeline = Pipeline(rectifier, tracker=TargetTracker() if tracked else None)
+            for index in range(8):
+                captured = CapturedFrame("test", index, 0.04 * index, frame_with_bright("left"))
+                assert pipeline.process(captured).result.turn == 1
+        assert looks == ([0, 2, 6] if tracked else list(range(8)))
+
+    def test_a_class_that_finds_targets_in_a_way_of_its_own_is_asked_for_no_more_than_that(
+        self, make_model: MakeModel
+    ) -> None:
+        class Elsewhere(Rectifier):
+            def locate(self, frame: object) -> Location:  # type: ignore[override]
+                return located(turned_corners(theta_to_corners(np.array(POSE), *SIZE), 3), 3, 0.9)
+
+        with Elsewhere(make_model(POSE, score=False, turn=0.8)) as rectifier:
+            pipeline = Pipeline(rectifier, tracker=TargetTracker())
+            captured = CapturedFrame("test", 0, 0.0, frame_with_bright("left"))
+            assert pipeline.process(captured).result.turn == 3
 
     def test_frames_are_looked_at_less_and_less_often_until_one_does_not_agree(self) -> None:
         vote, looks = TurnVote(), []
