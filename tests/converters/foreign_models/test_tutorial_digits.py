@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.benchmarks.tutorial_digits import carry_over, cluttered, draw_digits, train
+from tests.benchmarks.conversion.tutorial_digits import carry_over, cluttered, draw_digits, train
 
 
 @pytest.mark.slow

@@ -266,7 +266,7 @@ class TestVotes:
             for index in range(8):
                 captured = CapturedFrame("test", index, 0.04 * index, frame_with_bright("left"))
                 assert pipeline.process(captured).result.turn == 1
-        assert looks == ([0, 2, 6] if tracked else list(range(8)))
+        assert looks == ([0, 4] if tracked else list(range(8)))
 
     def test_a_class_that_finds_targets_in_a_way_of_its_own_is_asked_for_no_more_than_that(
         self, make_model: MakeModel

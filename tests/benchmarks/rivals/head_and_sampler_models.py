@@ -1,6 +1,6 @@
 """Writes head and sampler as models of their own, for output_bits.py: features and frame in, θ and image out.
 
-python tests/benchmarks/speed/head_and_sampler_models.py DIR
+python tests/benchmarks/rivals/head_and_sampler_models.py DIR
 """
 
 from __future__ import annotations

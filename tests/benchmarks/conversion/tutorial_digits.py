@@ -1,6 +1,6 @@
 """A Spatial Transformer as the Keras tutorials have it, from its .h5 file to a proved .tflite: the same classes?
 
-    python tests/benchmarks/tutorial_digits.py --data MNIST_DIR --out DIR [--samples 20000] [--epochs 6]
+    python tests/benchmarks/conversion/tutorial_digits.py --data MNIST_DIR --out DIR [--samples 20000] [--epochs 6]
 
 MNIST_DIR holds ``train-images-idx3-ubyte.gz`` and ``train-labels-idx1-ubyte.gz``; without it digits of OpenCV's fonts
 are drawn. Each is turned, scaled and put anywhere on 60×60 pixels among fragments of others. The network is the one of
@@ -27,7 +27,7 @@ import keras
 import numpy as np
 from keras import layers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter  # noqa: E402

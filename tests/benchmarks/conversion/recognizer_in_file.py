@@ -1,6 +1,6 @@
 """STN and recognizer in one INT8 file beside Keras: accuracy on held-out digits, and what repairing the head gains.
 
-    python tests/benchmarks/recognizer_in_file.py MNIST_DIR
+    python tests/benchmarks/conversion/recognizer_in_file.py MNIST_DIR
 
 MNIST_DIR holds ``train-images-idx3-ubyte.gz`` and ``train-labels-idx1-ubyte.gz``. Digits are turned by up to 45°,
 scaled by 0.7 to 1.2 and put anywhere on 42×42 pixels; a small affine STN and a recognizer of two convolutions learn

@@ -1,7 +1,7 @@
 """How fast our INT8 STN is beside every other way to do the same, in one interpreter: run it once in each environment.
 
-    python tests/benchmarks/speed/stn_files.py DIR            # once, on a workstation
-    python tests/benchmarks/speed/stn_speed.py DIR [--transform projective] [--seconds 10]
+    python tests/benchmarks/rivals/stn_files.py DIR            # once, on a workstation
+    python tests/benchmarks/rivals/stn_speed.py DIR [--transform projective] [--seconds 10]
 
 Needs no TensorFlow. One process, one thread; all are called in turn, in a new random order each round, so that
 whatever else the machine does disturbs all alike.

@@ -1,6 +1,6 @@
 """What litert-torch and ai-edge-quantizer make of the STN of stn_files.py, which calls this.
 
-    E/bin/python tests/benchmarks/speed/rival_files.py WAY DIR OUT.tflite
+    E/bin/python tests/benchmarks/rivals/rival_files.py WAY DIR OUT.tflite
 
 WAY is one of
 

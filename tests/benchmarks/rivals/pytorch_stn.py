@@ -1,6 +1,6 @@
 """The PyTorch twin of `lightweight_stn`, with its weights, through ONNX and onnx2tf: called by stn_files.py.
 
-    E/bin/python tests/benchmarks/speed/pytorch_stn.py DIR --out OUT [--transform projective]
+    E/bin/python tests/benchmarks/rivals/pytorch_stn.py DIR --out OUT [--transform projective]
 
 DIR holds frames.npz and the Keras model's weights.npz and results (keras.npz). Needs torch, onnx and onnx2tf only.
 """

@@ -1,6 +1,6 @@
 """How much processor time ``stn-convert`` takes for a small model, all its processes together.
 
-    python tests/benchmarks/conversion_time.py [--runs 3] [--frames 24] [-- OPTION...]
+    python tests/benchmarks/conversion/conversion_time.py [--runs 3] [--frames 24] [-- OPTION...]
 
 Makes three models of 32×32 px: one of this project's layers, a custom layer in an .h5 file, and the same as a
 SavedModel; converts each, as a user would, and prints the processor time of the command: median and range over the
@@ -20,7 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAYERS = ROOT / "tests/converters/foreign_models/layers.py"
 CONVERT = "from stn_rectify.converters.cli import command; command()"
 

@@ -1,6 +1,6 @@
 """The files of stn_files.py beside each other, a row for each way of converting: what is in them, how right, how fast.
 
-    python tests/benchmarks/speed/rivals_table.py DIR [--size 64] [--seconds 10] [--package ai-edge-litert]
+    python tests/benchmarks/rivals/rivals_table.py DIR [--size 64] [--seconds 10] [--package ai-edge-litert]
 
 Needs no TensorFlow. One process, one thread; all files are run in turn, in a new random order each round
 (`stn_speed.py`), and a ratio is the median of the rounds' own ratios. Processor time, because the machine has other

@@ -1,6 +1,6 @@
 """A file of stn-convert, cut off behind its pooling, its trunk and its head, to see what each takes.
 
-python tests/benchmarks/speed/file_parts.py MODEL.tflite DIR                  # where the converter is installed
+python tests/benchmarks/conversion/file_parts.py MODEL.tflite DIR                  # where the converter is installed
 python tests/benchmarks/speed/interleaved_latency.py DIR/whole.tflite DIR/*.tflite
 """
 

@@ -1,6 +1,6 @@
 """The model files that stn_speed.py times: the same STNs converted in every way, with frames and Keras's own results.
 
-    python tests/benchmarks/speed/stn_files.py DIR [--onnx2tf PYTHON] [--rivals PYTHON] [--transform projective]
+    python tests/benchmarks/rivals/stn_files.py DIR [--onnx2tf PYTHON] [--rivals PYTHON] [--transform projective]
 
 Needs TensorFlow, and for other converters' files the Pythons of environments of their own (they pin other versions than
 ours): ``python -m venv E; E/bin/pip install torch onnx2tf==1.29.24`` for onnx2tf's, ``python -m venv F; F/bin/pip
