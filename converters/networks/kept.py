@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -96,10 +97,15 @@ class TurnNetworkInto(TurnNetwork):
 def read_turn_into(source: Path, kept: KeptFile, options: ConversionOptions) -> TurnNetworkInto:
     """Reads a turn network for a finished file; ``options.calibration`` are its frames.
 
+    Where these say nothing of threshold and details, those of the turn network that it replaces stay.
+
     Raises:
         DataError: if its file or frames cannot be read.
         ModelFileError: if it is no classifier of four classes that can be converted, or does not fit the file.
     """
-    metadata = kept.metadata
-    turn = turn_of_file(source, options.calibration, options, metadata.transform, metadata.input.channels)
+    metadata, replaced = kept.metadata, kept.metadata.turn
+    settings: dict[str, Any] = (
+        {} if replaced is None else {"threshold": replaced.threshold, "details": replaced.details}
+    )
+    turn = turn_of_file(source, options.calibration, options, metadata.transform, metadata.input.channels, **settings)
     return TurnNetworkInto(**{own.name: getattr(turn, own.name) for own in fields(turn)}, kept=kept)

@@ -69,6 +69,13 @@ def _turn(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
             f"{source} is a turn network, which goes into the file of {name}: put it beside that, and give {name}; or "
             "--into a finished FILE.tflite"
         )
+    given = ConversionOptions(calibration=options.calibration)
+    for name in ("pose_only", "min_score", "labels", "refine_passes", "whole_weight", "validation", "input_shape"):
+        if getattr(options, name) != getattr(given, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} says nothing of a turn network, and --into leaves the others as they are: "
+                "leave it out"
+            )
     return (read_turn_into(source, options.into, options),)
 
 

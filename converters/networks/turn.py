@@ -130,7 +130,16 @@ def read_turn(scan: Network, transform: str, channels: int) -> TurnNetwork | Non
     return turn_of_file(file, frames, scan.options, transform, channels)
 
 
-def turn_of_file(file: Path, frames: Path, options: ConversionOptions, transform: str, channels: int) -> TurnNetwork:
+def turn_of_file(
+    file: Path,
+    frames: Path,
+    options: ConversionOptions,
+    transform: str,
+    channels: int,
+    *,
+    threshold: float = TURN_THRESHOLD,
+    details: int = 0,
+) -> TurnNetwork:
     """Reads a turn network.
 
     Args:
@@ -139,11 +148,18 @@ def turn_of_file(file: Path, frames: Path, options: ConversionOptions, transform
         options: how to convert it.
         transform: of the poses of the model that it belongs to.
         channels: of that model's frames.
+        threshold: as of `TurnNetwork`, where the frames' file says nothing of it.
+        details: likewise.
 
     Raises:
-        DataError: if the file or the frames cannot be read.
+        DataError: if the file or the frames cannot be read, or the frames are images in a folder.
         ModelFileError: if it is no classifier of four classes that can be converted, or does not fit the model.
     """
+    if frames.is_dir():
+        raise DataError(
+            f"{frames} is a folder: a turn network is calibrated with an .npz file of the targets as it sees them, "
+            "frames and labels (stn-train turn writes one)"
+        )
     network_kind(file)
     model = load_model(file, options.custom_names())
     _check(file, model, transform, channels)
@@ -151,8 +167,8 @@ def turn_of_file(file: Path, frames: Path, options: ConversionOptions, transform
     calibration = read_frames(frames, model.input_shape[1:], options.value_range)
     if calibration.labels is not None and not (-1 <= calibration.labels.min() <= calibration.labels.max() < TURNS):
         raise DataError(f"{frames}: labels must be quarters, 0 to {TURNS - 1}, or -1 where they are not known")
-    threshold = stored_number(frames, "threshold", TURN_THRESHOLD, 1.0)
-    details = round(stored_number(frames, "details", 0, MAX_DETAILS))
+    threshold = stored_number(frames, "threshold", threshold, 1.0)
+    details = round(stored_number(frames, "details", details, MAX_DETAILS))
     return TurnNetwork(file, options, calibration, calibration, model, threshold, details)
 
 

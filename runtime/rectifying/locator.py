@@ -32,7 +32,7 @@ from stn_rectify.runtime.rectifying.searching.dense_search import DenseSearch, f
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook
 from stn_rectify.runtime.results import FOUND_SCORE, Location
 
-#: What a dense scan is less sure of than this share of a target's least score is not looked at.
+#: What is less sure than this share of a target's least score is not looked at any further.
 _HOPEFUL = 0.5
 
 
@@ -76,11 +76,11 @@ class Locator:
         self._turn_network = (
             TurnNetwork(metadata.turn, interpreter, self._pyramid) if metadata.turn is not None and turns else None
         )
+        self._least_score = _HOPEFUL * (FOUND_SCORE if metadata.min_score is None else metadata.min_score)
         self._search: DenseSearch | None = None
         if metadata.dense is not None:
-            least_score = _HOPEFUL * (FOUND_SCORE if metadata.min_score is None else metadata.min_score)
             dense_scan = DenseScan(
-                metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=least_score
+                metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=self._least_score
             )
             whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
             self._search = DenseSearch(dense_scan, self._refine_network, passes, whole)
@@ -171,7 +171,8 @@ class Locator:
         network = self._turn_network
         if network is None:
             return found
-        return [location if location.theta is None else upright(network, frame, location) for location in found]
+        least = self._least_score
+        return [upright(network, frame, one) if one.theta is not None and one.score >= least else one for one in found]
 
     def _one_look(self, frame: Image, started: float) -> Location:
         frame_size = (frame.shape[1], frame.shape[0])

@@ -264,6 +264,27 @@ def test_the_proof_fails_where_a_kept_network_computes_otherwise(three, copied):
         assert "theta of frame 0" in main.reference.differences(other, main.signature, interpreter)
 
 
+def test_what_the_frames_do_not_say_stays_as_in_the_network_that_is_replaced(three, copied):
+    whole = three[0] / "out" / "stn.tflite"
+    stored = dict(np.load(copied / "stn.turn.calibration.npz"))
+    del stored["threshold"]
+    np.savez(copied / "plain.npz", **stored)
+    kept = KeptFile.read(str(whole))
+    (network,) = read_networks(
+        copied / "stn.turn.keras", ConversionOptions(calibration=copied / "plain.npz", latency=False, into=kept)
+    )
+    assert network.threshold == 0.625
+
+
+def test_into_refuses_what_it_would_not_follow(three, copied):
+    kept = KeptFile.read(str(three[0] / "out" / "stn.tflite"))
+    turn, frames = copied / "stn.turn.keras", copied / "stn.turn.calibration.npz"
+    with pytest.raises(UsageError, match="--min-score says nothing of a turn network"):
+        read_networks(turn, ConversionOptions(calibration=frames, into=kept, min_score=0.5))
+    with pytest.raises(DataError, match="is a folder: a turn network is calibrated with an"):
+        read_networks(turn, ConversionOptions(calibration=copied, into=kept))
+
+
 def test_into_takes_turn_networks_and_finished_files_alone(three, copied):
     folder, _ = three
     kept = KeptFile.read(str(folder / "out" / "stn.tflite"))

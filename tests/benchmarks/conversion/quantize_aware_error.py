@@ -1,7 +1,7 @@
 """What `stn-train tune` gains: corners of INT8 trunks, by plain post-training quantization, against float.
 
 python tests/benchmarks/conversion/quantize_aware_error.py --calibration FRAMES.npz SOURCE.keras [TUNED.keras]...
-python tests/benchmarks/conversion/quantize_aware_error.py --drift 64 general.keras drifted.keras  # a model that INT8 hurts
+python tests/benchmarks/conversion/quantize_aware_error.py --drift 64 general.keras drifted.keras  # one that INT8 hurts
 """
 
 from __future__ import annotations

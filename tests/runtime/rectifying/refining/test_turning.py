@@ -87,6 +87,15 @@ def test_where_it_is_unsure_nothing_is_turned(make_model: MakeModel) -> None:
     assert 0.25 <= result.turn_score < 0.8
 
 
+def test_what_is_no_target_is_not_asked_about() -> None:
+    nothing = np.full((240, 320, 3), 128, np.uint8)
+    with Rectifier() as rectifier:
+        assert rectifier.turns
+        location = rectifier.locate(nothing)
+    assert location.score < 0.25
+    assert (location.turn, location.turn_score) == (None, None)
+
+
 def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
     frame = frame_with_bright("left")
     with Rectifier(make_model(POSE, turn=0.8), upright="off") as off, Rectifier(make_model(POSE)) as without:
