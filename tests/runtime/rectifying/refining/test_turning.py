@@ -60,7 +60,7 @@ def located(corners: np.ndarray, turn: int | None = None, turn_score: float | No
 @pytest.mark.parametrize(("edge", "quarters"), EDGES.items())
 def test_the_target_comes_out_upright(make_model: MakeModel, edge: str, quarters: int) -> None:
     frame = frame_with_bright(edge)
-    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
+    with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier:
         location = rectifier.locate(frame)
         result = rectifier.sample(frame, location)
     seen = theta_to_corners(np.array(POSE), *SIZE)
@@ -79,7 +79,7 @@ def test_the_target_comes_out_upright(make_model: MakeModel, edge: str, quarters
 
 def test_where_it_is_unsure_nothing_is_turned(make_model: MakeModel) -> None:
     frame = frame_with_bright(None)
-    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
+    with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier:
         result = rectifier.rectify(frame)
     np.testing.assert_allclose(result.corners, theta_to_corners(np.array(POSE), *SIZE), atol=0.01)
     assert result.turn is None
@@ -98,7 +98,10 @@ def test_what_is_no_target_is_not_asked_about() -> None:
 
 def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
     frame = frame_with_bright("left")
-    with Rectifier(make_model(POSE, turn=0.8), upright="off") as off, Rectifier(make_model(POSE)) as without:
+    with (
+        Rectifier(make_model(POSE, score=False, turn=0.8), upright="off") as off,
+        Rectifier(make_model(POSE)) as without,
+    ):
         result, plain = off.rectify(frame), without.rectify(frame)
         assert (off.upright, off.turns, without.turns) == ("off", False, False)
     np.testing.assert_array_equal(result.corners, plain.corners)
@@ -108,7 +111,7 @@ def test_off_leaves_everything_as_it_was_found(make_model: MakeModel) -> None:
 
 def test_a_target_that_was_found_unturned_is_turned_later_as_it_would_have_been(make_model: MakeModel) -> None:
     frame = frame_with_bright("left")
-    with Rectifier(make_model(POSE, turn=0.8)) as rectifier:
+    with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier:
         at_once, found = rectifier.locate(frame), rectifier.locate(frame, turned=False)
         (among,) = rectifier.locate_all(frame, turned=False)
         later = rectifier.turn_upright(frame, found)
@@ -127,7 +130,7 @@ def test_a_target_that_was_found_unturned_is_turned_later_as_it_would_have_been(
 
 def test_what_cannot_be_turned_is_given_back_as_it_was(make_model: MakeModel) -> None:
     frame = frame_with_bright("left")
-    with Rectifier(make_model(POSE, turn=0.8)) as rectifier, Rectifier(make_model(POSE)) as without:
+    with Rectifier(make_model(POSE, score=False, turn=0.8)) as rectifier, Rectifier(make_model(POSE)) as without:
         found = rectifier.locate(frame, turned=False)
         miss = replace(found, theta=None)
         assert rectifier.turn_upright(frame, miss) is miss
