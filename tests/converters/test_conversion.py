@@ -224,4 +224,4 @@ class _Unconvertible:
 
 def test_an_error_of_a_further_network_names_its_file():
     with pytest.raises(ModelFileError, match=r"stn\.refine\.keras: layer 'memory' \(LSTM\) needs WHILE"):
-        _joined([SimpleNamespace(flatbuffer=b""), _Unconvertible()])
+        _joined([SimpleNamespace(flatbuffer=b"", before=None), _Unconvertible()])

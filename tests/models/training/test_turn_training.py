@@ -97,13 +97,13 @@ def test_a_course_learns_which_side_of_an_own_target_is_up(tmp_path):
     cv2.imwrite(str(tmp_path / "own" / "b.png"), cv2.resize(arrow(120), (180, 120)))
     out = tmp_path / "own.turn.keras"
     recipe = TurnRecipe(
-        input_shape=(32, 32, 1), samples=64, epochs=12, batch_size=16, width=0.5, targets=str(tmp_path / "own")
+        input_shape=(32, 32, 1), samples=160, epochs=24, batch_size=16, width=0.5, targets=str(tmp_path / "own")
     )
     train_turn(recipe, out)
     assert network_kind(out) == TURN
     assert not out.with_suffix(".training").exists()
     with np.load(out.with_suffix(".calibration.npz")) as stored:
-        assert stored["frames"].shape == (64, 32, 32, 1)
+        assert stored["frames"].shape == (160, 32, 32, 1)
         assert set(stored["labels"].tolist()) <= {0, 1, 2, 3}
         assert stored["details"] == TURN_DETAILS
     frame = np.full((200, 260, 3), 90, np.uint8)

@@ -15,10 +15,12 @@ def test_a_live_source_hands_over_the_newest_frame_and_counts_the_others() -> No
     """The reader takes one of 50 frames, and looks away until the device has delivered the last one, and hangs."""
     with CountingSource(50, live=True, ending="hang") as source:
         frames = iter(source)
-        next(frames)
+        taken = [next(frames).index]
         assert source.hangs.wait(DEADLINE_S)
-        assert next(frames).index == 49
-        assert source.dropped == 48
+        if taken != [49]:  # a reader that was late has the newest one already
+            taken.append(next(frames).index)
+        assert taken[-1] == 49
+        assert source.dropped == 50 - len(taken)
         source.unhang.set()
         assert list(frames) == []
     assert source.released.is_set()
