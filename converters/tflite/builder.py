@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, read_model, schema, write_model
+from stn_rectify.converters.tflite.object_tree import DTYPES, TYPE_CODES, operator_name, read_model, schema, write_model
 from stn_rectify.runtime.model.model_file import SIGNATURE
+
+#: Operators whose output has the levels of their input, in another order or shape.
+_MOVING = ("RESHAPE", "TRANSPOSE")
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,18 @@ class FlatbufferBuilder:
         return name.decode() if isinstance(name, bytes) else str(name)
 
     def requantize(self, tensor: Tensor, quantization: Quantization) -> Tensor:
-        """Lets the same levels of a tensor mean other numbers."""
+        """Lets the same levels of a tensor mean other numbers, and those of what they are only moved from.
+
+        A TRANSPOSE or RESHAPE whose two ends differ in the last bits of their scales, ai-edge-litert refuses.
+        """
         parameters = schema.QuantizationParametersT()
         parameters.scale, parameters.zeroPoint = [quantization.scale], [quantization.zero_point]
         self._graph.tensors[tensor.index].quantization = parameters
+        for operator in self._graph.operators:
+            moves = operator_name(self.model.operatorCodes[operator.opcodeIndex]) in _MOVING
+            source = int(operator.inputs[0])
+            if moves and tensor.index in operator.outputs and self._graph.tensors[source].quantization is not None:
+                self.requantize(self.tensor(source), quantization)
         return Tensor(tensor.index, tensor.shape, tensor.dtype, quantization)
 
     def input(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:

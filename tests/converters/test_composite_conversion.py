@@ -234,6 +234,15 @@ def test_levels_of_nearly_the_same_scale_stay_as_they_are():
     assert (sampled.index, table, read) == (image.index, None, sampled)
 
 
+def test_a_transpose_in_front_has_the_same_scale_at_both_ends_then():
+    graph = FlatbufferGraph()
+    image = graph.input((1, 2, 16, 8), "int8", Quantization(0.02, -128))
+    moved = graph.transpose(image, (0, 2, 3, 1))
+    _, _, read = handed_over(graph, moved, Quantization(0.02 * (1 + 1e-6), -128))
+    assert graph.tensor(image.index).quantization == graph.tensor(read.index).quantization
+    assert graph.tensor(read.index).quantization.scale > np.float32(0.02)
+
+
 def test_operators_are_brought_into_an_order_in_which_they_can_run():
     graph = FlatbufferGraph()
     frame, later = graph.input((1, 4), "int32"), graph.input((1, 4), "int32")
