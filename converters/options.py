@@ -88,10 +88,10 @@ class ConversionOptions(OptionGroup):
     )
     pose_only: bool = flag("leave the sampler out; the runtime warps the full-resolution frame")
     value_range: tuple[float, float] = pair(
-        (0.0, 1.0), "what pixel values 0 and 255 are to the Keras model (default 0 1)", float, metavar=("LOW", "HIGH")
+        (0.0, 1.0), "what pixel values 0 and 255 are to the model (default 0 1)", float, metavar=("LOW", "HIGH")
     )
     channels: str = choice(
-        ("rgb", "bgr"), "order in which the Keras model was trained to see three channels; bgr as cv2.imread gives them"
+        ("rgb", "bgr"), "order in which the model was trained to see three channels; bgr as cv2.imread gives them"
     )
     input_shape: tuple[int, ...] | None = option(
         None, "of the frames of a model that was saved for any size: height, width", _input_shape, metavar="HxW[xC]"
