@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = OneLineParser(
         prog="stn-convert",
         description="Convert Spatial Transformer Networks of Keras, or of PyTorch through ONNX, to fully INT8 "
-        "TFLite files of built-in operators, proved on the written file. Run the same command again to go on after Ctrl-C: what is done is skipped.",
+        "TFLite files of built-in operators, proved on the written file. "
+        "Run the same command again to go on after Ctrl-C: what is done is skipped.",
         example="stn-convert model.keras --calibration frames/ --out converted/",
     )
     BatchOptions.add_to(parser)
