@@ -168,7 +168,7 @@ def test_choosing_a_model(start_run: Any, open_page: OpenPage) -> None:
         assert page.input_value("#model") == run.state()["model"] == "general"
         page.select_option("#model", "broken")
         wait_for_text(page, "#notice", "broken.tflite is damaged")
-        page.wait_for_function("model.value === 'general'")
+        page.wait_for_function("() => model.value === 'general'")
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_leaves_the_address(start_run: Any, open_page: OpenPage) -> None:
@@ -293,7 +293,10 @@ def test_readings_are_listed_copied_and_downloaded(start_run: Any, open_page: Op
         first = page.locator("#readings li").last
         for fact in ("50 %", "score 0.90", "1 frame", "no. 7"):
             assert fact in first.locator(".facts").inner_text()
-        page.wait_for_function("[...document.querySelectorAll('#readings img')].every(one => one.naturalWidth === 60)")
+        # A function: what is no function is compiled again at each look, which the page's policy forbids.
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#readings img')].every(one => one.naturalWidth === 60)"
+        )
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         first.get_by_role("button", name="Copy text 0").click()
         wait_for_text(page, "#readings li:nth-child(3) .copy", "Copied")
