@@ -135,11 +135,11 @@ def image_suffixes() -> frozenset[str]:
 def register_heif() -> None:
     """Lets Pillow read HEIC and, where it cannot by itself, AVIF, if their packages are installed."""
     if find_spec("pillow_heif"):
-        from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+        from pillow_heif import register_heif_opener
 
         register_heif_opener()
     if find_spec("pillow_avif"):
-        import pillow_avif  # type: ignore[import-not-found]  # noqa: F401
+        import pillow_avif  # noqa: F401
 
 
 def what_to_do(suffix: str) -> str:
