@@ -10,7 +10,6 @@ them together, from the labels alone, in some minutes. Not tuned for accuracy.
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import tempfile
 from pathlib import Path
@@ -24,15 +23,9 @@ from keras import layers
 
 from stn_rectify.converters.conversion import ConversionOptions, convert
 from stn_rectify.models import lightweight_stn
+from stn_rectify.models.recognition.labelled_images import read_idx
 
 HELD_OUT = 1000
-
-
-def read_idx(file: Path) -> np.ndarray:
-    """An array of the MNIST distribution."""
-    content = gzip.decompress(file.read_bytes())
-    shape = np.frombuffer(content, ">i4", content[3], 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
 
 
 def distorted(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,6 @@ its layer. Then .h5 and .tflite answer for held-out digits.
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import subprocess
 import sys
@@ -31,6 +30,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 from stn_rectify.converters.tflite.isolated_interpreter import IsolatedInterpreter  # noqa: E402
+from stn_rectify.models.recognition.labelled_images import read_idx  # noqa: E402
 from stn_rectify.runtime.model.model_file import ModelFile  # noqa: E402
 from stn_rectify.runtime.rectifying.pixels.preprocess import pixel_levels  # noqa: E402
 from tests.converters.foreign_models import layers as tutorial  # noqa: E402
@@ -42,13 +42,7 @@ CONVERT = "from stn_rectify.converters.cli import command; command()"
 
 def read_digits(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first digits of MNIST uint8 [N, 28, 28] and their classes int64 [N]."""
-
-    def read(name: str) -> np.ndarray:
-        content = gzip.decompress((folder / name).read_bytes())
-        shape = np.frombuffer(content, ">i4", content[3], 4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
-
-    digits, labels = read("train-images-idx3-ubyte.gz")[:count], read("train-labels-idx1-ubyte.gz")[:count]
+    digits, labels = (read_idx(folder / f"train-{name}-ubyte.gz")[:count] for name in ("images-idx3", "labels-idx1"))
     return digits, labels.astype(np.int64)
 
 
@@ -151,8 +145,8 @@ def carry_over(file: Path, calibration: np.ndarray, held_out: np.ndarray, labels
     sampler = model.get_layer("rectified")
     inside = keras.Model(model.inputs, [model.output, sampler.output, sampler.input[1]])
     scores, images, thetas = inside.predict(held_out / np.float32(255), verbose=0)
-    answers = _answers(ModelFile.open(out / f"{file.stem}.tflite"), held_out)
-    spec = ModelFile.open(out / f"{file.stem}.tflite").metadata.input
+    converted = ModelFile.open(out / f"{file.stem}.tflite")
+    answers, spec = _answers(converted, held_out), converted.metadata.input
     rectified = (answers["rectified"].astype(np.float32) - spec.zero_point) * spec.scale
     read, expected = answers["class_scores"].argmax(axis=1), scores.argmax(axis=1)
     corners = np.array([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]]) @ thetas.reshape(-1, 2, 3).swapaxes(1, 2)

@@ -35,8 +35,8 @@ def by_litert_torch(folder: Path, transform: str) -> bytes:
     model = Stn(frames.shape[1:], transform, dict(np.load(folder / "weights.npz"))).eval()
     channels_last = litert_torch.to_channel_last_io(model, args=[0], outputs=[0])
     exported = litert_torch.convert(channels_last, (torch.from_numpy(frames[:1].copy()),))
-    exported.export(str(folder / "litert_torch.export"))
     made = folder / "litert_torch.export"
+    exported.export(str(made))
     content = made.read_bytes()
     made.unlink()
     return content

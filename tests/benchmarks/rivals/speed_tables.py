@@ -31,6 +31,8 @@ _PARTS = (
     ("rest alone", "sampler_float", None),
     ("warpAffine", "warpAffine", None),
 )
+#: What these tables want of the files that stn_files.py wrote; the others are rivals_table.py's.
+FILES = frozenset((*WHOLE, *(name for _, *names in _PARTS for name in names if name)))
 # What is meant to be faster than what, how many times, from which height on; by package where they differ.
 _FASTER = {"tflite-runtime": 1.5, "ai-edge-litert": 2.0}
 _AIMS = (

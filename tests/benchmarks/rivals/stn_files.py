@@ -11,6 +11,7 @@ already are kept; ``--only`` makes those named alone. Of a file that cannot be m
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -229,7 +230,7 @@ def write_files(folder: Path, size: tuple[int, int, int], choice: Choice) -> int
     if (rivals := choice.rivals) is not None:
         files["float_signed"] = lambda: signed_float_file(model)
         for way in ("litert_torch", "litert_torch_int8", "quantizer"):
-            files[way] = lambda way=way: rival_file(rivals, way, folder, transform)  # type: ignore[misc]
+            files[way] = functools.partial(rival_file, rivals, way, folder, transform)
     failed = 0
     for name, make in files.items():
         target, problem = folder / f"{name}.tflite", folder / f"{name}.failed.txt"

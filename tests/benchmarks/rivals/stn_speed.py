@@ -13,14 +13,14 @@ import argparse
 import platform
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from speed_tables import WHOLE, Times, print_aims, print_tables
+from speed_tables import FILES, WHOLE, Times, print_aims, print_tables
 
 from stn_rectify.runtime.geometry import homography_to_corners, pixel_matrix_map, theta_to_homography
 from stn_rectify.runtime.model.interpreter import find_interpreter_package, open_interpreter
@@ -28,6 +28,8 @@ from stn_rectify.runtime.model.interpreter import find_interpreter_package, open
 SIZES = ((32, 32, 1), (64, 64, 3), (96, 96, 3), (128, 128, 3), (224, 224, 3))
 THETA_BITS = 20
 CHECKED_FRAMES = 20
+LEAST_ROUNDS = 50
+OF_PYTORCH = ("onnx2tf", "onnx2tf_float", "litert_torch", "litert_torch_int8")  # all others are made of Keras
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -107,20 +109,22 @@ def subjects(models: dict[str, Model], frame: np.ndarray, theta: np.ndarray) -> 
     return calls
 
 
-def time_in_turn(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, Times]:
-    """Calls all of them once a round, in random order, for so many seconds and at least 30 rounds."""
+def time_in_turn(
+    calls: dict[str, Callable[[], Any]], seconds: float, clock: Callable[[], int] = time.perf_counter_ns
+) -> dict[str, Times]:
+    """Calls all of them once a round, in random order, for so many seconds and at least 50 rounds; a clock of ns."""
     order, times = list(calls), {name: [] for name in calls}
     shuffle = random.Random(0).shuffle
     for name in order:
         calls[name]()
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[order[0]]) < 30:
+    while time.perf_counter() < end or len(times[order[0]]) < LEAST_ROUNDS:
         shuffle(order)
         for name in order:
             calls[name]()  # as in a loop over frames: its own data in the caches, not its neighbour's
-            started = time.perf_counter_ns()
+            started = clock()
             calls[name]()
-            times[name].append((time.perf_counter_ns() - started) / 1000)
+            times[name].append((clock() - started) / 1000)
     return {name: Times(np.array(values)) for name, values in times.items()}
 
 
@@ -138,14 +142,21 @@ def sample_exactly(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(upper * (1 - fy) + lower * fy)
 
 
-def agreement(name: str, model: Model, folder: Path, frames: np.ndarray) -> tuple[float, float]:
-    """How far a file is from what it was made of.
+def agreement(name: str, model: Model, folder: Path, frames: np.ndarray, *, at_own_theta: bool) -> tuple[float, float]:
+    """How far a file is from the float model that it was made of, on frames uint8 [N, H, W, C].
+
+    Args:
+        name: of the file.
+        model: the file.
+        folder: where the float model's results are.
+        frames: what it is shown; the first 20.
+        at_own_theta: whether the image is compared with exact sampling (bilinear, in float64) at the file's own theta,
+            or at the float model's.
 
     Returns:
-        Mean distance of the corners from the model before its conversion, pixels; mean difference of the image from
-        exact sampling at the file's own theta, levels of 255.
+        Mean distance of the corners, pixels; mean difference of the image from exact sampling, levels of 255.
     """
-    thetas = np.load(folder / ("pytorch.npz" if name == "onnx2tf" else "keras.npz"))["theta"]
+    thetas = np.load(folder / ("pytorch.npz" if name in OF_PYTORCH else "keras.npz"))["theta"]
     height, width, channels = frames.shape[1:]
     warp = Warp.of(frames.shape[1:], thetas.shape[1])
     corners, levels = [], []
@@ -159,42 +170,48 @@ def agreement(name: str, model: Model, folder: Path, frames: np.ndarray) -> tupl
             image = warp.perspective(frame, found).reshape(frame.shape)
         else:
             image = model.read(model.output(4, channels)) * 255
-        levels.append(np.abs(image - sample_exactly(frame, warp.matrix(found))).mean())
+        exact = sample_exactly(frame, warp.matrix(found if at_own_theta else theta))
+        levels.append(np.abs(image - exact).mean())
     return float(np.mean(corners)), float(np.mean(levels))
 
 
-def sizes_there(folder: Path, transform: str, chosen: list[int] | None) -> Iterator[tuple[str, Path]]:
-    """Sizes that were written, with their folders."""
-    for size in SIZES:
-        name = "x".join(map(str, size))
-        if (folder / f"{transform}-{name}").is_dir() and (chosen is None or size[0] in chosen):
-            yield name, folder / f"{transform}-{name}"
-
-
-def main() -> None:
-    """Times everything and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def read_arguments(about: str | None) -> tuple[argparse.Namespace, dict[str, Path]]:
+    """The words of the command line, and the folders of the sizes that they choose and that were written."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("models", type=Path, metavar="DIR", help="what stn_files.py wrote")
     parser.add_argument("--transform", choices=("affine", "projective"), default="affine")
     parser.add_argument("--size", type=int, action="append", help="only this height; repeatable")
     parser.add_argument("--seconds", type=float, default=10, help="for each size (10)")
     parser.add_argument("--package", help="ai-edge-litert or tflite-runtime (the first that is installed)")
     arguments = parser.parse_args()
+    folders = {}
+    for size in SIZES:
+        name = "x".join(map(str, size))
+        folder = arguments.models / f"{arguments.transform}-{name}"
+        if folder.is_dir() and (arguments.size is None or size[0] in arguments.size):
+            folders[name] = folder
+    if not folders:
+        parser.error(f"{arguments.models} holds no such {arguments.transform} models: run stn_files.py first")
+    return arguments, folders
+
+
+def main() -> None:
+    """Times everything and prints the tables."""
+    arguments, folders = read_arguments(__doc__)
     cv2.setNumThreads(1)
     package = find_interpreter_package(arguments.package)
     print(f"{package}, OpenCV {cv2.__version__}, {platform.machine()}, one thread, {arguments.transform}")
     times, errors = {}, {}
-    for size, folder in sizes_there(arguments.models, arguments.transform, arguments.size):
-        models = {file.stem: Model(file, package.name) for file in sorted(folder.glob("*.tflite"))}
+    for size, folder in folders.items():
+        files = [file for file in sorted(folder.glob("*.tflite")) if file.stem in FILES]
+        models = {file.stem: Model(file, package.name) for file in files}
         frames = np.load(folder / "frames.npz")["frames"]
         whole = [name for name in (*WHOLE, "pose") if name in models]
-        errors[size] = {name: agreement(name, models[name], folder, frames) for name in whole}
+        errors[size] = {n: agreement(n, models[n], folder, frames, at_own_theta=True) for n in whole}
         for model in models.values():
             model.feed(frames[0])
         calls = subjects(models, frames[0], np.load(folder / "keras.npz")["theta"][0])
         times[size] = time_in_turn(calls, arguments.seconds)
-    if not times:
-        parser.error(f"{arguments.models} holds no {arguments.transform} models: run stn_files.py first")
     print_tables(times, errors)
     print_aims(times, package.name)
 
