@@ -111,10 +111,13 @@ def external_files(file: Path) -> tuple[Path, ...]:
     """
     try:
         import onnx
+        from google.protobuf.message import DecodeError
         from onnx.external_data_helper import ExternalDataInfo, uses_external_data
-
+    except ImportError:
+        return ()
+    try:
         model = onnx.load(str(file), load_external_data=False)
-    except Exception:
+    except (OSError, DecodeError):
         return ()
     places = {ExternalDataInfo(t).location for t in model.graph.initializer if uses_external_data(t)}
     found = (file.parent / place for place in sorted(places) if Path(place).name == place)
@@ -137,6 +140,7 @@ def read_onnx_file(file: Path) -> OnnxFile:
     try:
         import onnx
         import onnxruntime  # noqa: F401  # asked for before any long work
+        from google.protobuf.message import DecodeError
     except ImportError as error:
         raise StnRectifyError(
             f"{file}: ONNX files need the packages onnx and onnxruntime ({first_line(error)}): "
@@ -146,16 +150,16 @@ def read_onnx_file(file: Path) -> OnnxFile:
         model = onnx.load(str(file), load_external_data=False)
         if not model.graph.node or not model.graph.output:
             raise ValueError("no graph is in it")
-    except Exception as error:  # protobuf raises errors of its own
+    except (OSError, ValueError, DecodeError) as error:
         raise DataError(
             f"{file} is not an ONNX model, or was cut short ({first_line(error)}): export it again, or copy it again"
         ) from error
+    if model.functions:
+        from onnx.inliner import inline_local_functions
+
+        model = inline_local_functions(model)
     try:
         onnx.load_external_data_for_model(model, str(file.parent))
-        if model.functions:
-            from onnx.inliner import inline_local_functions
-
-            model = inline_local_functions(model)
         block = _block(model.graph)
     except Exception as error:  # of files, and of what is in them
         raise DataError(
