@@ -4,8 +4,8 @@ python tests/benchmarks/upright.py [--model FILE.tflite|NAME] [--iou LEAST] FOLD
 
 Each frame of the folders (with truth.json, or any annotations that ``stn-rectify evaluate`` reads; in them targets
 stand upright) is shown as it is and turned by one, two and three quarters. Of the targets that are found, a line for
-each turn says how many come out upright, how many as they were found, because the network was not sure, and how many
-turned the wrong way.
+each turn says how many come out upright, how many as they were found, because the network was not sure or took them
+for upright, and how many turned the wrong way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
                         ends[_end(rectifier, *turned(frame, truth, quarters), parsed.iou)] += 1
                         progress.advance()
                     found = sum(ends.values()) - ends["missed"]
-                    shares = [100 * ends[end] / max(1, found) for end in ("upright", "unsure", "wrong")]
+                    shares = [100 * ends[end] / max(1, found) for end in ("upright", "left", "wrong")]
                     print(
                         f"{known.name:25s} {90 * quarters:5d}°{len(pairs):8d}{found:8d}"
                         f"{shares[0]:16.1f} %{shares[1]:13.1f} %{shares[2]:9.1f} %"
@@ -58,14 +58,13 @@ def main() -> None:
 
 
 def _end(rectifier: Rectifier, frame: np.ndarray, truth: np.ndarray, least: float) -> str:
-    """What becomes of one target: "missed", "upright", "unsure" (not turned, and not upright) or "wrong"."""
+    """What becomes of one target: "missed", "upright", "left" (not turned, and not upright) or "wrong"."""
     location = rectifier.locate(frame)
     if location.theta is None or intersection_over_union(location.corners, truth) < least:
         return "missed"
     if quarters_between(location.corners, truth) == 0:
         return "upright"
-    found = rectifier.locate(frame, turned=False)
-    return "unsure" if np.array_equal(found.corners, location.corners) else "wrong"
+    return "wrong" if location.turn else "left"
 
 
 if __name__ == "__main__":

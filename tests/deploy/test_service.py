@@ -134,6 +134,8 @@ def test_a_silent_source_is_noticed_before_the_watchdog_bites() -> None:
         "deploy/installer/environment.sh",
         "deploy/installer/versions.sh",
         "deploy/virtual-pi/checks/camera_faults.sh",
+        "deploy/virtual-pi/checks/installation.sh",
+        "deploy/virtual-pi/checks/targets.sh",
         "deploy/virtual-pi/guest/early-init",
         "deploy/virtual-pi/guest/plain-init",
         "deploy/virtual-pi/guest/run-command",

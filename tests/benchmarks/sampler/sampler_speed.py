@@ -16,10 +16,13 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from stn_rectify.converters.integer.sampler_plan import SamplerPlan
 
 SIZES = ((32, 32, 1), (64, 64, 3), (96, 96, 3), (128, 128, 3), (224, 224, 3))
 TRANSFORMS = ("affine", "projective")
@@ -27,11 +30,21 @@ THETA = (0.8, 0.15, 0.05, -0.12, 0.85, -0.04, 0.05, -0.03)
 POSES = "poses.npz"
 
 
+def sampler_model(plan: SamplerPlan) -> bytes:
+    """A file of one sampler: frame and coefficients in, image out."""
+    from stn_rectify.converters.integer.sampler import build_sampler
+    from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
+
+    graph = FlatbufferGraph()
+    frame = graph.input((1, *plan.input_size, plan.channels), "int8", Quantization(1 / 255, -128))
+    coefficients = graph.input((len(plan.formats),), "int32")
+    rectified = build_sampler(graph, frame, coefficients, plan)
+    return graph.finish({"frame": frame, "coefficients": coefficients}, {"rectified": rectified})
+
+
 def write_models(folder: Path) -> None:
     """A sampler of each size and transform, and the pose for it: coefficients for ours, a matrix for cv2."""
-    from stn_rectify.converters.integer.sampler import build_sampler
     from stn_rectify.converters.integer.sampler_plan import SamplerPlan
-    from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
     from stn_rectify.runtime.geometry import pixel_homography
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,13 +52,8 @@ def write_models(folder: Path) -> None:
     for transform in TRANSFORMS:
         for size in SIZES:
             plan = SamplerPlan(transform, "zeros", size[:2], size[:2], size[2], -128)
-            graph = FlatbufferGraph()
-            frame = graph.input((1, *size), "int8", Quantization(1 / 255, -128))
-            coefficients = graph.input((len(plan.formats),), "int32")
-            rectified = build_sampler(graph, frame, coefficients, plan)
-            inputs = {"frame": frame, "coefficients": coefficients}
             name = f"{transform}_{'x'.join(map(str, size))}"
-            (folder / f"{name}.tflite").write_bytes(graph.finish(inputs, {"rectified": rectified}))
+            (folder / f"{name}.tflite").write_bytes(sampler_model(plan))
             theta = np.array(THETA[: 6 if transform == "affine" else 8])
             poses[f"{name}/coefficients"] = plan.coefficients(theta)
             poses[f"{name}/matrix"] = pixel_homography(theta, size[:2], size[:2])
@@ -108,9 +116,11 @@ def print_table(folder: Path, rounds: int) -> None:
             print(time_size(folder, name, size, rounds), flush=True)
 
 
-def main() -> None:
-    """Writes the models, or prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def write_or_print(
+    about: str | None, write_models: Callable[[Path], None], print_table: Callable[[Path, int], None]
+) -> None:
+    """The command line: writes the models, or prints the table."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--write", action="store_true", help="write the models into DIR")
     parser.add_argument("--rounds", type=int, default=400)
@@ -122,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_or_print(__doc__, write_models, print_table)

@@ -9,36 +9,28 @@ low image would each take less than those of a high one; what all of them pay is
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from pathlib import Path
 
 import numpy as np
-from sampler_speed import THETA, open_model
+from sampler_speed import THETA, open_model, sampler_model, write_or_print
 
 ROWS, SIDE, CHANNELS = (224, 112, 76, 56, 28), 224, 3
 
 
 def write_models(folder: Path) -> None:
     """A sampler for each height, and the pose for it."""
-    from stn_rectify.converters.integer.sampler import build_sampler
     from stn_rectify.converters.integer.sampler_plan import SamplerPlan
-    from stn_rectify.converters.tflite.graph import FlatbufferGraph, Quantization
 
     folder.mkdir(parents=True, exist_ok=True)
     for rows in ROWS:
         plan = SamplerPlan("affine", "zeros", (SIDE, SIDE), (rows, SIDE), CHANNELS, -128)
-        graph = FlatbufferGraph()
-        frame = graph.input((1, SIDE, SIDE, CHANNELS), "int8", Quantization(1 / 255, -128))
-        coefficients = graph.input((len(plan.formats),), "int32")
-        rectified = build_sampler(graph, frame, coefficients, plan)
-        inputs = {"frame": frame, "coefficients": coefficients}
-        (folder / f"{rows}.tflite").write_bytes(graph.finish(inputs, {"rectified": rectified}))
+        (folder / f"{rows}.tflite").write_bytes(sampler_model(plan))
         np.save(folder / f"{rows}.npy", plan.coefficients(np.array(THETA[:6])))
 
 
-def print_table(folder: Path, seconds: float) -> None:
+def print_table(folder: Path, rounds: int) -> None:
     """Least and median processor time of each, in turn in random order."""
     frame = np.random.default_rng(0).integers(-128, 128, (1, SIDE, SIDE, CHANNELS)).astype(np.int8)
     models = {}
@@ -46,8 +38,8 @@ def print_table(folder: Path, seconds: float) -> None:
         coefficients = np.load(folder / f"{rows}.npy").astype(np.int32)
         models[rows] = open_model(folder / f"{rows}.tflite", {"frame": frame, "coefficients": coefficients})
     times: dict[int, list[float]] = {rows: [] for rows in ROWS}
-    order, shuffle, end = list(ROWS), random.Random(0).shuffle, time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[SIDE]) < 50:
+    order, shuffle = list(ROWS), random.Random(0).shuffle
+    for _ in range(rounds):
         shuffle(order)
         for rows in order:
             models[rows].invoke()
@@ -55,25 +47,12 @@ def print_table(folder: Path, seconds: float) -> None:
             models[rows].invoke()
             times[rows].append((time.thread_time() - started) * 1e6)
     least = {rows: min(values) for rows, values in times.items()}
-    print(f"{len(times[SIDE])} rounds; µs: least (median); ns a pixel more than the next lower, of least times")
+    print(f"{rounds} rounds; µs: least (median); ns a pixel more than the next lower, of least times")
     for rows, lower in zip(ROWS, (*ROWS[1:], None), strict=True):
         line = f"{rows:4} rows {least[rows]:6.0f} ({np.median(times[rows]):6.0f})"
         more = "" if lower is None else f"{(least[rows] - least[lower]) * 1000 / ((rows - lower) * SIDE):8.1f}"
         print(line + more)
 
 
-def main() -> None:
-    """Writes the models, or prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--write", action="store_true", help="write the models into DIR")
-    parser.add_argument("--seconds", type=float, default=10)
-    arguments = parser.parse_args()
-    if arguments.write:
-        write_models(arguments.folder)
-    else:
-        print_table(arguments.folder, arguments.seconds)
-
-
 if __name__ == "__main__":
-    main()
+    write_or_print(__doc__, write_models, print_table)
