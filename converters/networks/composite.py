@@ -155,9 +155,11 @@ class CompositeNetwork(Network):
             self.open(file).flatbuffer, self.quantized(frames), parts.run(frames), self.assembly.outputs,
             self.assembly.samplers, labels, self.sequence,
         )  # fmt: skip
-        alike = bool((frames == frames[:1]).all())
-        doubts = sampler_doubts(comparison, [s.input_size for s in parts.samplers], alike)
-        doubts += output_doubts(comparison, alike)
+        doubts: list[str] = []
+        checks: list[Check] = []
+        if (frames != frames[:1]).any():  # one frame, once or often, says nothing of how far outputs and poses vary
+            doubts += sampler_doubts(comparison, [s.input_size for s in parts.samplers]) + output_doubts(comparison)
+            checks += output_checks(comparison)
         classes = comparison.class_scores
         doubts += [] if classes is None else class_doubts(classes)
         return replace(
@@ -166,7 +168,7 @@ class CompositeNetwork(Network):
             warnings=[*warnings, *doubts],
             doubts=doubts,
             truth_is_known=classes is not None and classes.labelled > 0,
-            checks=output_checks(comparison, alike),
+            checks=checks,
             thresholds=self._thresholds(comparison),
             summary=_summary(comparison),
         )
