@@ -16,6 +16,7 @@ from stn_rectify.converters.file_metadata import colour_name, flatbuffer_spec, v
 from stn_rectify.converters.networks.composite_assembly import CompositeAssembly, assemble_composite
 from stn_rectify.converters.networks.network import PROOF_FRAMES, Network
 from stn_rectify.converters.networks.recognizer import sequence_of
+from stn_rectify.converters.networks.stn import range_of_parts
 from stn_rectify.converters.options import ConversionOptions
 from stn_rectify.converters.proof.composite_bits import CompositeReference
 from stn_rectify.converters.proof.proof import Check
@@ -27,12 +28,11 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.composite_parts import CompositeParts, split_composite
 from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
-from stn_rectify.converters.reading.model_files import companion_files, output_name
+from stn_rectify.converters.reading.model_files import networks_beside, output_name, sha256_of_source
 from stn_rectify.converters.report.comparisons.composite_comparison import CompositeComparison, compare_composite
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts, output_checks, output_doubts, sampler_doubts
-from stn_rectify.models.files import sha256_of
-from stn_rectify.runtime.errors import ModelFileError, UsageError
+from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.model.metadata import (
     ClassScoresSpec,
     InputSpec,
@@ -136,12 +136,11 @@ class CompositeNetwork(Network):
         taken = "it is a recognizer" if self.is_recognizer else "an app runs it, stn-rectify does not"
         warnings = frame_warnings(self.calibration, self.validation)
         warnings += [*parts.notes, f"converted as a whole network with {_counted(len(parts.samplers))} inside: {taken}"]
-        conventions = {s.number: s.convention.summary() for s in parts.samplers if s.convention is not None}
         samplers = [
             {
                 "number": s.number, "reads": s.source, "transform": s.transform, "padding": s.padding,
                 "input": list(s.image_shape), "rectified": list(s.sampled_shape),
-                "convention": conventions.get(s.number),
+                "convention": None if s.convention is None else s.convention.summary(),
             }
             for s in parts.samplers
         ]  # fmt: skip
@@ -156,9 +155,11 @@ class CompositeNetwork(Network):
             self.open(file).flatbuffer, self.quantized(frames), parts.run(frames), self.assembly.outputs,
             self.assembly.samplers, labels, self.sequence,
         )  # fmt: skip
-        alike = bool((frames == frames[:1]).all())
-        doubts = sampler_doubts(comparison, [s.input_size for s in parts.samplers], alike)
-        doubts += output_doubts(comparison, alike)
+        doubts: list[str] = []
+        checks: list[Check] = []
+        if (frames != frames[:1]).any():  # one frame, once or often, says nothing of how far outputs and poses vary
+            doubts += sampler_doubts(comparison, [s.input_size for s in parts.samplers]) + output_doubts(comparison)
+            checks += output_checks(comparison)
         classes = comparison.class_scores
         doubts += [] if classes is None else class_doubts(classes)
         return replace(
@@ -167,7 +168,7 @@ class CompositeNetwork(Network):
             warnings=[*warnings, *doubts],
             doubts=doubts,
             truth_is_known=classes is not None and classes.labelled > 0,
-            checks=output_checks(comparison, alike),
+            checks=checks,
             thresholds=self._thresholds(comparison),
             summary=_summary(comparison),
         )
@@ -233,12 +234,13 @@ def read_composite(source: Path, options: ConversionOptions, error: OtherStructu
     if options.labels and sequence is None and len(options.labels) != classes:
         counted = "no class scores alone" if classes is None else f"scores of {classes} classes"
         raise UsageError(f"{source}: --labels has {len(options.labels)} lines, but it gives {counted}")
-    value_range = _range(source, parts, options)
+    value_range = range_of_parts(source, parts.scaling, options)
     calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=is_bgr)
     if options.validation is not None:
         validation = read_frames(options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=is_bgr)
     refuse_unknown_labels(options.validation or options.calibration, validation, classes)
-    return CompositeNetwork(source, options, calibration, validation, parts, sequence, str(error), sha256_of(source))
+    sha256 = sha256_of_source(source)
+    return CompositeNetwork(source, options, calibration, validation, parts, sequence, str(error), sha256)
 
 
 def _without_scores(parts: CompositeParts) -> CompositeParts:
@@ -253,28 +255,13 @@ def _without_scores(parts: CompositeParts) -> CompositeParts:
 
 
 def _check_options(source: Path, options: ConversionOptions) -> None:
-    companions = companion_files(source)
-    if companions:
+    networks = networks_beside(source)
+    if networks:
         raise UsageError(
-            f"{companions[0]} goes into the file of a Spatial Transformer at its input, but {source} is a whole "
+            f"{networks[0]} goes into the file of a Spatial Transformer at its input, but {source} is a whole "
             "network with samplers inside: move it away"
         )
     if options.pose_only:
         raise UsageError(f"{source}: --pose-only leaves the sampler out, but the rest of the network follows it")
     if options.min_coverage is not None:
         raise UsageError(f"{source}: --min-coverage is for a Spatial Transformer at its input, not for a whole network")
-
-
-def _range(source: Path, parts: CompositeParts, options: ConversionOptions) -> tuple[float, float]:
-    """What pixel values 0 and 255 are to the parts.
-
-    Raises:
-        ModelFileError: if 0, which is what lies outside an image, is not among them.
-    """
-    low, high = parts.scaling.value_range(options.value_range)
-    if not low <= 0 <= high:
-        raise ModelFileError(
-            f"{source}: first makes {low:g} to {high:g} of the frame's pixel values; 0 must be among them, because it "
-            "is what lies outside the frame (--value-range says what the model is given)"
-        )
-    return low, high

@@ -45,7 +45,6 @@ class CompositeAssembly:
         remainder: all but the samplers, as TensorFlow quantized it.
         places: of what lies between the samplers, its outputs' names in ``remainder``, and those in the file.
         samplers: the integers of each sampler, and the names of its tensors in the file.
-        refits: how the θ of each sampler is read from the quantized features.
         image: quantization of the input.
         outputs: quantization of each output, by name.
         activation: what class scores are: ``"softmax"``, ``"sigmoid"`` or ``"logits"``; None without any.
@@ -57,7 +56,6 @@ class CompositeAssembly:
     remainder: bytes = field(repr=False)
     places: dict[str, str] = field(repr=False)
     samplers: tuple[SamplerBits, ...] = field(repr=False)
-    refits: tuple[HeadRefit, ...] = field(repr=False)
     image: Quantization
     outputs: dict[str, Quantization]
     activation: str | None
@@ -87,7 +85,7 @@ def assemble_composite(
     image = _quantized(inputs[IMAGE], IMAGE)
     rows = _features(parts, remainder, inputs, quantize_frames(calibration.frames, value_range, image), floats)
     made = {IMAGE: inputs[IMAGE], **ends}
-    bits, refits = [], []
+    bits = []
     for sampler in parts.samplers:
         source, features = made[sampler.source], made[sampler.features]
         plan = _plan(sampler, _quantized(source, sampler.source).zero_point)
@@ -106,13 +104,10 @@ def assemble_composite(
         named[f"coefficients_{sampler.number}"] = coefficients
         for name, tensor in named.items():
             graph.rename(tensor, name)  # but for those that are inputs or outputs
-        refits.append(readout)
         bits.append((sampler, plan, head, table, (source, features, coefficients, theta, sampled)))
     graph.sort_operators()
     outputs = {name: made[place] for name, place in parts.places.items()}
-    activation = None
-    if "class_scores" in outputs:
-        activation = class_activation(floats["class_scores"])
+    activation = class_activation(floats["class_scores"]) if "class_scores" in outputs else None
     flatbuffer = graph.finish({IMAGE: inputs[IMAGE]}, outputs)
     return CompositeAssembly(
         flatbuffer=flatbuffer,
@@ -124,7 +119,6 @@ def assemble_composite(
             )
             for s, plan, head, table, tensors in bits
         ),
-        refits=tuple(refits),
         image=image,
         outputs={name: _quantized(tensor, name) for name, tensor in outputs.items()},
         activation=activation,

@@ -52,14 +52,9 @@ class TurnNetworkInto(TurnNetwork):
     kept: KeptFile
 
     @cached_property
-    def kept_flatbuffer(self) -> bytes:
-        """The networks of the finished file but for its turn network."""
-        return without_signature(self.kept.flatbuffer, TURN_SIGNATURE)
-
-    @property
     def before(self) -> bytes:
-        """The same: what it goes behind."""
-        return self.kept_flatbuffer
+        """The networks of the finished file but for its turn network: what it goes behind."""
+        return without_signature(self.kept.flatbuffer, TURN_SIGNATURE)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -69,13 +64,13 @@ class TurnNetworkInto(TurnNetwork):
     @property
     def provable(self) -> Sequence[ProvableNetwork]:
         """The kept networks, which must compute what they did, and this one."""
-        model = read_model(self.kept_flatbuffer)
+        model = read_model(self.before)
         kept = []
         for named in sorted(model.signatureDefs, key=lambda one: int(one.subgraphIndex)):
             (image,) = named.inputs
             shape = [int(n) for n in model.subgraphs[named.subgraphIndex].tensors[image.tensorIndex].shape]
             frames = np.random.default_rng(_SEED).integers(-128, 128, (_PROOF_FRAMES, *shape[1:])).astype(np.int8)
-            kept.append(KeptNetwork(named.signatureKey.decode(), KeptReference(frames, self.kept_flatbuffer)))
+            kept.append(KeptNetwork(named.signatureKey.decode(), KeptReference(frames, self.before)))
         return [*kept, self]
 
     def metadata(self, flatbuffer: bytes, others: Sequence[object]) -> Metadata:

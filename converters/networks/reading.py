@@ -70,7 +70,7 @@ def _turn(source: Path, options: ConversionOptions) -> tuple[Network, ...]:
             "--into a finished FILE.tflite"
         )
     given = ConversionOptions(calibration=options.calibration)
-    for name in ("pose_only", "min_score", "labels", "refine_passes", "whole_weight", "validation", "input_shape"):
+    for name in _NOT_OF_TURNS:
         if getattr(options, name) != getattr(given, name):
             raise UsageError(
                 f"--{name.replace('_', '-')} says nothing of a turn network, and --into leaves the others as they are: "
@@ -83,6 +83,11 @@ def _recognizer(source: Path, options: ConversionOptions) -> tuple[Network, ...]
     return (read_recognizer(source, options),)
 
 
+#: Options that count for nothing where a turn network goes into a finished file.
+_NOT_OF_TURNS = (
+    "pose_only", "channels", "min_score", "labels", "accept_border", "refine_passes", "whole_weight", "validation",
+    "input_shape", "max_corner_error", "max_score_error", "min_coverage",
+)  # fmt: skip
 #: A refine network, or one that sees the whole frame, without the model that it belongs to is converted as any STN.
 _READERS: dict[str, Callable[[Path, ConversionOptions], tuple[Network, ...]]] = {
     SCAN: _scan_and_refine,

@@ -26,6 +26,7 @@ from stn_rectify.converters.reading.calibration import (
     refuse_unknown_labels,
     stored_number,
 )
+from stn_rectify.converters.reading.foreign.frozen_graph import Scaling
 from stn_rectify.converters.reading.graph_parts import split_keras_graph, split_saved_model
 from stn_rectify.converters.reading.input_shape import with_input_shape
 from stn_rectify.converters.reading.keras_2 import keras_2_export
@@ -277,7 +278,7 @@ def read_scan(source: Path, options: ConversionOptions) -> ScanNetwork:
     parts = read_stn(source, options)
     sha256 = sha256_of_source(source)
     _check_options(source, parts, options)
-    value_range = range_of_parts(source, parts, options)
+    value_range = range_of_parts(source, parts.scaling, options)
     calibration = validation = read_frames(options.calibration, parts.frame_shape, value_range, is_bgr=parts.is_bgr)
     if options.validation is not None:
         validation = read_frames(
@@ -307,19 +308,19 @@ def read_refine(scan: Network, transform: str, channels: int) -> RefineNetwork |
     parts = read_stn(file, replace(scan.options, input_shape=None))  # that is the model's own
     _check_fit(file, parts, transform, channels)
     options = replace(scan.options, pose_only=True, min_coverage=None)  # a crop is not what is kept of a target
-    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, options))
+    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts.scaling, options))
     return RefineNetwork(
         file, options, calibration, calibration, parts, stored_number(frames, "margin", REFINE_MARGIN, MAX_MARGIN)
     )
 
 
-def range_of_parts(source: Path, parts: StnParts, options: ConversionOptions) -> tuple[float, float]:
-    """What pixel values 0 and 255 are to the parts of a model.
+def range_of_parts(source: Path, scaling: Scaling, options: ConversionOptions) -> tuple[float, float]:
+    """What pixel values 0 and 255 are to the parts of a model, behind what it first makes of them itself.
 
     Raises:
         ModelFileError: if 0, which is what lies outside the frame, is not among them.
     """
-    low, high = parts.scaling.value_range(options.value_range)
+    low, high = scaling.value_range(options.value_range)
     if not low <= 0 <= high:
         raise ModelFileError(
             f"{source}: first makes {low:g} to {high:g} of the frame's pixel values; 0 must be among them, because it "

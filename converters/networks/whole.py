@@ -72,7 +72,7 @@ def read_whole(dense: DenseNetwork) -> WholeNetwork | None:
     if parts.classes is not None:
         raise ModelFileError(f"{file}: a recognizer follows its sampler; save the STN alone")
     check_companion(file, parts.channels, "projective", dense.parts.channels, "poses cannot be compared")
-    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts, dense.options))
+    calibration = read_frames(frames, parts.frame_shape, range_of_parts(file, parts.scaling, dense.options))
     return WholeNetwork(file, dense.options, calibration, calibration, parts)
 
 

@@ -20,12 +20,12 @@ from stn_rectify.converters.reading.foreign.sampler_site import SamplerSite
 from stn_rectify.converters.reading.foreign.sampler_sites import find_samplers
 from stn_rectify.converters.reading.graph_check import check_operations
 from stn_rectify.converters.reading.measured_sampler import SamplerReader
+from stn_rectify.converters.reading.stn_parts import run_in_batches
 from stn_rectify.converters.tflite.quantizer import NamedFunction, TensorFunction
 from stn_rectify.runtime.errors import ModelFileError
 
 #: Names of the tensors at the cuts: the frame; of each sampler what it reads, the features before θ, its image, θ.
 IMAGE, MAP, FEATURES, SAMPLED, THETA = "image", "map", "features", "sampled", "theta"
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,7 @@ class CompositeParts:
 
     def run(self, frames: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """The float network's outputs, images and θ, by name, for frames float32 [N, H, W, C]."""
-        step = self.batch or _BATCH
-        parts = [self.whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
-        return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+        return run_in_batches(self.whole, frames, self.batch)
 
 
 def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> CompositeParts:
@@ -131,18 +129,19 @@ def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> Compo
     starts = [graph.frame, *sampled]
     # Before the samplers are measured, which takes seconds.
     check_operations(graph, starts, [*outputs.values(), *(t for site in sites for t in (site.thetas[0], site.image))])
-    reader = SamplerReader(graph, accept_border=accept_border, batch=graph.batch)
+    reader = SamplerReader(graph, accept_border=accept_border)
     images = {f"{SAMPLED}_{number}": site.rectified for number, site in enumerate(sites, start=1)}
     ends = _Ends({IMAGE: graph.frame, **images})
     places = {name: ends.place(name, tensor) for name, tensor in outputs.items()}
-    samplers, levels, thetas = [], {}, {}
+    samplers: list[SamplerParts] = []
+    levels: dict[str, Levels] = {}
+    thetas: dict[str, Any] = {}
     for number, site in enumerate(sites, start=1):
         pose = reader.pose(site)
         kernel, bias, features = reader.linear(pose.theta, sampled)
         convention = pose.convention
         if convention is not None:
-            kernel = np.asarray(kernel @ convention.B.T, np.float32)
-            bias = np.asarray(convention.B @ bias + convention.b, np.float32)
+            kernel, bias = convention.folded(kernel, bias)
             notes += convention.notes
         source, below = ends.place(f"{MAP}_{number}", site.image), ends.place(f"{FEATURES}_{number}", features)
         parts = SamplerParts(
@@ -157,18 +156,20 @@ def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> Compo
     part = graph.part(list(inputs.values()), list(ends.made.values()))
 
     def remainder(given: dict[str, Any]) -> dict[str, Any]:
-        values = [_scaled(tf.convert_to_tensor(given[name]), levels.get(name)) for name in inputs]
+        values = [tf.convert_to_tensor(given[name]) for name in inputs]
+        values = [levels[name].given(v) if name in levels else v for name, v in zip(inputs, values, strict=True)]
         return dict(zip(ends.made, part(*values), strict=True))
 
     def whole(frames: Any) -> dict[str, Any]:
         found = run_whole(frames)
         for sampler in samplers:
-            found[sampler.sampled] = _unscaled(found[sampler.sampled], levels.get(sampler.sampled))
-            own = sampler.convention
-            if own is not None:
-                found[sampler.theta] = tf.matmul(found[sampler.theta], np.float32(own.B.T)) + np.float32(own.b)
+            if sampler.sampled in levels:
+                found[sampler.sampled] = levels[sampler.sampled].undone(found[sampler.sampled])
+            if sampler.convention is not None:
+                found[sampler.theta] = sampler.convention.ours(found[sampler.theta])
         return found
 
+    height, width, channels = _shape(graph, graph.frame)
     run_whole = graph.function(graph.frame, {**outputs, **images, **thetas})
     return CompositeParts(
         remainder=remainder,
@@ -177,7 +178,7 @@ def split_composite(graph: FrozenGraph, *, accept_border: bool = False) -> Compo
         whole=whole,
         outputs={name: _shape(graph, tensor) for name, tensor in outputs.items()},
         places=places,
-        frame_shape=_shape(graph, graph.frame),  # type: ignore[arg-type]
+        frame_shape=(height, width, channels),
         batch=graph.batch,
         scaling=graph.scaling,
         notes=tuple(notes),
@@ -247,11 +248,3 @@ def _open_shape(graph: FrozenGraph, tensor: Any) -> tuple[int | None, ...]:
 
 def _shape(graph: FrozenGraph, tensor: Any) -> tuple[int, ...]:
     return tuple(int(n or 0) for n in _open_shape(graph, tensor))
-
-
-def _scaled(image: Any, levels: Levels | None) -> Any:
-    return image if levels is None else image * np.float32(levels.factor) + np.float32(levels.offset)
-
-
-def _unscaled(image: Any, levels: Levels | None) -> Any:
-    return image if levels is None else (image - np.float32(levels.offset)) / np.float32(levels.factor)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -163,7 +162,7 @@ class _GraphReader:
             raise OtherStructureError(str(error), graph) from error
         check_operations(graph, [graph.frame], [site.thetas[0], *score.values()])
         check_operations(graph, [site.rectified], class_scores.values())
-        reader = SamplerReader(graph, accept_border=self._accept_border, batch=graph.batch)
+        reader = SamplerReader(graph, accept_border=self._accept_border)
         pose = reader.pose(site)
         kernel, bias, features = reader.linear(pose.theta)
         score, class_scores, notes = self._other_outputs(pose.theta, site)
@@ -177,8 +176,7 @@ class _GraphReader:
         wholes += [] if self._original is None else [self._original(graph, ends)]
         convention = pose.convention
         if convention is not None:
-            kernel = np.asarray(kernel @ convention.B.T, np.float32)
-            bias = np.asarray(convention.B @ bias + convention.b, np.float32)
+            kernel, bias = convention.folded(kernel, bias)
             wholes = [_with_our_theta(whole, convention) for whole in wholes]
         recognizer = graph.function(site.rectified, class_scores) if class_scores else None
         if pose.levels is not None:
@@ -251,27 +249,24 @@ class _GraphReader:
 
 def _with_our_theta(whole: Callable[[Any], dict[str, Any]], convention: Convention) -> Callable[[Any], dict[str, Any]]:
     """The same function with θ in our convention."""
-    B, b = (np.asarray(part, np.float32) for part in (convention.B.T, convention.b))
 
     def run(frames: Any) -> dict[str, Any]:
         outputs = whole(frames)
-        return {**outputs, "theta": tf.matmul(outputs["theta"], B) + b}
+        return {**outputs, "theta": convention.ours(outputs["theta"])}
 
     return run
 
 
 def _with_levels_of_the_frame(whole: Callable[[Any], dict[str, Any]], levels: Levels) -> TensorFunction:
     """The same function, its rectified image of the frame's own values."""
-    factor, offset = np.float32(levels.factor), np.float32(levels.offset)
 
     def run(frames: Any) -> dict[str, Any]:
         outputs = whole(frames)
-        return {**outputs, "rectified": (outputs["rectified"] - offset) / factor}
+        return {**outputs, "rectified": levels.undone(outputs["rectified"])}
 
     return run
 
 
 def _behind_levels(recognizer: Callable[[Any], dict[str, Any]], levels: Levels) -> TensorFunction:
     """The recognizer of images of the frame's own values."""
-    factor, offset = np.float32(levels.factor), np.float32(levels.offset)
-    return lambda images: recognizer(images * factor + offset)
+    return lambda images: recognizer(levels.given(images))

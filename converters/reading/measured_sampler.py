@@ -55,12 +55,11 @@ class SamplerReader:
     Args:
         graph: of the model.
         accept_border: take the nearest of our paddings where a sampler's is none of them.
-        batch: the batch size that the graph takes; None for any.
     """
 
-    def __init__(self, graph: FrozenGraph, *, accept_border: bool, batch: int | None) -> None:
+    def __init__(self, graph: FrozenGraph, *, accept_border: bool) -> None:
         self.graph, self.name = graph, graph.name
-        self._accept_border, self._batch = accept_border, batch
+        self._accept_border = accept_border
 
     # The linear function before θ
 
@@ -124,7 +123,7 @@ class SamplerReader:
                 return ours
         for theta in site.thetas:
             sample, usual = self._sampler(theta, site), self._usual_theta(theta)
-            probe = SamplerProbe(self.name, sample, site.image_shape, usual, self._batch)
+            probe = SamplerProbe(self.name, sample, site.image_shape, usual, self.graph.batch)
             found = probe.pose_map()
             if found is not None:
                 return self._folded(theta, site, probe, found)
@@ -150,7 +149,7 @@ class SamplerReader:
 
     def _usual_theta(self, theta: Any) -> Array:
         """The mean θ of some frames of noise, float64 [n]."""
-        count = self._batch or 4
+        count = self.graph.batch or 4
         frames = np.random.default_rng(2).random((count, *self.graph.frame.shape[1:]), np.float32)
         return np.asarray(self.graph.run([(self.graph.frame, frames)], theta).mean(axis=0), np.float64)
 
@@ -164,7 +163,7 @@ class SamplerReader:
         rng = np.random.default_rng(0)
         identity = identity_theta(transform)
         difference = dict.fromkeys(PADDINGS, 0.0)
-        count = self._batch or 1
+        count = self.graph.batch or 1
         for _ in range(_POSES):
             frames = rng.random((count, *site.image_shape), np.float32)
             poses = np.asarray(identity + rng.normal(0, 0.15, (count, len(identity))), np.float32)

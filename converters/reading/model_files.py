@@ -110,13 +110,18 @@ def own_options(source: Path, options: ConversionOptions) -> ConversionOptions:
     )
 
 
+def networks_beside(source: Path) -> tuple[Path, ...]:
+    """Gives the networks beside a model that go into its file."""
+    return tuple(file for file in (whole_file(source), refine_file(source), turn_file(source)) if file)
+
+
 def companion_files(source: Path) -> tuple[Path, ...]:
     """Gives the files that a conversion reads besides a model: the networks that go into its file, and their frames, if
     there; of a recognizer the images that show nothing it knows; of an ONNX file those with its weights.
 
     What `own_options` has put into the options is not among them, nor are the calibration frames of the model itself.
     """
-    networks = [file for file in (whole_file(source), refine_file(source), turn_file(source)) if file]
+    networks = networks_beside(source)
     frames = [calibration_of(file) for file in networks]
     frames += [negatives_of(source)] if is_recognizer(source) else []
     weights = external_files(source) if source.suffix == ONNX_SUFFIX else ()

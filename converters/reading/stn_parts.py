@@ -83,15 +83,29 @@ class StnParts:
 
         The last frames' outputs are kept: those that calibrate are mostly those that the file is compared on.
         """
-        import tensorflow as tf
-
         if self._last and self._last[0] is frames:
             return dict(self._last[1])
-        step, whole = (self.batch or _BATCH, self.whole) if self.original is None else (_BATCH, self.original)
-        parts = [whole(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
-        outputs = {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+        whole, batch = (self.whole, self.batch) if self.original is None else (self.original, None)
+        outputs = run_in_batches(whole, frames, batch)
         self._last[:] = frames, outputs
         return dict(outputs)
+
+
+def run_in_batches(
+    function: TensorFunction, frames: npt.NDArray[np.float32], batch: int | None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The outputs of a function, by name, for all frames [N, H, W, C].
+
+    Args:
+        function: of a batch of frames.
+        frames: float32.
+        batch: the batch size that it takes; None for any.
+    """
+    import tensorflow as tf
+
+    step = batch or _BATCH
+    parts = [function(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
+    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
 
 
 def output_remedy(shape: Sequence[int | None], *, follows: bool) -> str:

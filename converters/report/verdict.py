@@ -154,18 +154,13 @@ def class_doubts(classes: ClassAgreement) -> list[str]:
     return doubts
 
 
-def sampler_doubts(
-    comparison: CompositeComparison, input_sizes: Sequence[tuple[int, int]], frames_are_alike: bool
-) -> list[str]:
+def sampler_doubts(comparison: CompositeComparison, input_sizes: Sequence[tuple[int, int]]) -> list[str]:
     """Says which samplers inside a network INT8 makes look elsewhere, a line each.
 
     Args:
-        comparison: of the file with the float network.
+        comparison: of the file with the float network, on frames that are not all the same.
         input_sizes: height and width of what each sampler reads, pixels, in the order of ``comparison.samplers``.
-        frames_are_alike: whether all frames are the same one, so that all poses must be.
     """
-    if frames_are_alike or comparison.frames < 2:
-        return []
     doubts = []
     for sampler, size in zip(comparison.samplers, input_sizes, strict=True):
         moved, spread = sampler.corners_mean_px, sampler.poses_spread_px
@@ -177,15 +172,12 @@ def sampler_doubts(
     return doubts
 
 
-def output_doubts(comparison: CompositeComparison, frames_are_alike: bool) -> list[str]:
+def output_doubts(comparison: CompositeComparison) -> list[str]:
     """Says why the outputs of a network with samplers inside may be of no use, a line each.
 
     Args:
-        comparison: of the file with the float network.
-        frames_are_alike: whether all frames are the same one, so that all outputs must be.
+        comparison: of the file with the float network, on frames that are not all the same.
     """
-    if frames_are_alike or comparison.frames < 2:
-        return []
     doubts = []
     for output in comparison.outputs:
         if output.spread == 0:
@@ -198,15 +190,12 @@ def output_doubts(comparison: CompositeComparison, frames_are_alike: bool) -> li
     return doubts
 
 
-def output_checks(comparison: CompositeComparison, frames_are_alike: bool) -> list[Check]:
+def output_checks(comparison: CompositeComparison) -> list[Check]:
     """The check of each output that the file tells frames apart: INT8 moves it by less than it differs.
 
     Args:
-        comparison: of the file with the float network.
-        frames_are_alike: whether all frames are the same one, so that all outputs must be.
+        comparison: of the file with the float network, on frames that are not all the same.
     """
-    if frames_are_alike or comparison.frames < 2:
-        return []
     return [
         Check(
             f"error of {output.name} smaller than its spread",

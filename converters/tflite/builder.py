@@ -255,7 +255,7 @@ class FlatbufferBuilder:
         self.model.signatureDefs = [signature]
         self.model.description = "stn-rectify: all-integer Spatial Transformer Network"
         self.model.metadata = None  # the trunk's own notes of its conversion are no longer true
-        self._drop_unused_buffers()
+        self.drop_unused_buffers()
         return write_model(self.model)
 
     @staticmethod
@@ -265,11 +265,11 @@ class FlatbufferBuilder:
         entry.tensorIndex = tensor.index
         return entry
 
-    def _drop_unused_buffers(self) -> None:
-        used = {0} | {t.buffer for graph in self.model.subgraphs for t in graph.tensors}
-        kept = sorted(used)
+    def drop_unused_buffers(self) -> None:
+        """Leaves out the buffers that no tensor and no note of the model is in; the first is empty, by the format."""
+        owners = [t for graph in self.model.subgraphs for t in graph.tensors] + list(self.model.metadata or [])
+        kept = sorted({0, *(int(owner.buffer) for owner in owners)})
         place = {old: new for new, old in enumerate(kept)}
         self.model.buffers = [self.model.buffers[k] for k in kept]
-        for graph in self.model.subgraphs:
-            for t in graph.tensors:
-                t.buffer = place[t.buffer]
+        for owner in owners:
+            owner.buffer = place[int(owner.buffer)]

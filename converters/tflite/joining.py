@@ -62,7 +62,8 @@ def without_signature(flatbuffer: bytes, signature: str) -> bytes:
     Raises:
         ModelFileError: if the subgraph of that signature is not the last one.
     """
-    model = read_model(flatbuffer)
+    builder = FlatbufferBuilder(flatbuffer)
+    model = builder.model
     named = {one.signatureKey.decode(): int(one.subgraphIndex) for one in model.signatureDefs}
     if signature not in named:
         return flatbuffer
@@ -70,17 +71,12 @@ def without_signature(flatbuffer: bytes, signature: str) -> bytes:
         raise ModelFileError(f"the network {signature!r} is not the last one of the file")
     model.subgraphs.pop()
     model.signatureDefs = [one for one in model.signatureDefs if one.signatureKey.decode() != signature]
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
-    # The first buffer is empty, by the format.
-    buffers = sorted({0, *(int(t.buffer) for t in tensors), *(int(m.buffer) for m in model.metadata or [])})
     codes = sorted({int(operator.opcodeIndex) for operator in operators})
-    for tensor in (*tensors, *(model.metadata or [])):
-        tensor.buffer = buffers.index(int(tensor.buffer))
     for operator in operators:
         operator.opcodeIndex = codes.index(int(operator.opcodeIndex))
-    model.buffers = [model.buffers[buffer] for buffer in buffers]
     model.operatorCodes = [model.operatorCodes[code] for code in codes]
+    builder.drop_unused_buffers()
     return write_model(model)
 
 

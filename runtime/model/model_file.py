@@ -58,7 +58,8 @@ MODEL_KIND = TfliteKind(
 )
 _INTEGERS = {"INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "BOOL"}
 
-_Expected = tuple[str, tuple[int, ...]]  # dtype and shape of a tensor
+#: Dtype and shape of a tensor.
+Expected = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -231,14 +232,14 @@ def _check_levels(graph: Graph, metadata: Metadata) -> tuple[Signature, ...]:
     for number, level in enumerate(dense.levels):
         frame = ImageSpec(level.height, level.width, metadata.input.channels)
         grid = (1, level.height // dense.stride, level.width // dense.stride)
-        outputs: dict[str, _Expected | None] = {"score": ("INT8", (*grid, 1)), "corners": ("INT8", (*grid, 8))}
-        signatures.append(_check_signature(graph, level.signature, number, frame, outputs))
+        outputs: dict[str, Expected | None] = {"score": ("INT8", (*grid, 1)), "corners": ("INT8", (*grid, 8))}
+        signatures.append(check_signature(graph, level.signature, number, frame, outputs))
     return tuple(signatures)
 
 
 def _check_main(graph: Graph, metadata: Metadata) -> Signature:
     assert metadata.outputs is not None  # the metadata have been checked: only dense files lack them
-    return _check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata.outputs))
+    return check_signature(graph, SIGNATURE, 0, metadata.input, _outputs(metadata.outputs))
 
 
 def _check_whole(graph: Graph, metadata: Metadata) -> Signature | None:
@@ -248,7 +249,7 @@ def _check_whole(graph: Graph, metadata: Metadata) -> Signature | None:
     if whole is None or dense is None:
         return None
     outputs = {"theta": _theta(whole.theta), "score": _score(whole.score)}
-    return _check_signature(graph, WHOLE_SIGNATURE, len(dense.levels), whole.input, outputs)
+    return check_signature(graph, WHOLE_SIGNATURE, len(dense.levels), whole.input, outputs)
 
 
 def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
@@ -258,7 +259,7 @@ def _check_refine(graph: Graph, metadata: Metadata) -> Signature | None:
         return None
     outputs = {"theta": _theta(refine.theta), "score": _score(refine.score)}
     place = len(graph.subgraphs) - 1 - (metadata.turn is not None)
-    return _check_signature(graph, REFINE_SIGNATURE, place, refine.input, outputs)
+    return check_signature(graph, REFINE_SIGNATURE, place, refine.input, outputs)
 
 
 def _check_turn(graph: Graph, metadata: Metadata) -> Signature | None:
@@ -266,11 +267,11 @@ def _check_turn(graph: Graph, metadata: Metadata) -> Signature | None:
     turn = metadata.turn
     if turn is None:
         return None
-    outputs: dict[str, _Expected | None] = {"scores": ("INT8", (1, turn.scores.size))}
-    return _check_signature(graph, TURN_SIGNATURE, len(graph.subgraphs) - 1, turn.input, outputs)
+    outputs: dict[str, Expected | None] = {"scores": ("INT8", (1, turn.scores.size))}
+    return check_signature(graph, TURN_SIGNATURE, len(graph.subgraphs) - 1, turn.input, outputs)
 
 
-def _outputs(outputs: OutputsSpec) -> dict[str, _Expected | None]:
+def _outputs(outputs: OutputsSpec) -> dict[str, Expected | None]:
     scores = outputs.class_scores
     return {
         "theta": _theta(outputs.theta),
@@ -280,25 +281,35 @@ def _outputs(outputs: OutputsSpec) -> dict[str, _Expected | None]:
     }
 
 
-def _theta(spec: ThetaSpec) -> _Expected:
+def _theta(spec: ThetaSpec) -> Expected:
     return "INT32", (1, spec.size)
 
 
-def _score(spec: ScoreSpec | None) -> _Expected | None:
+def _score(spec: ScoreSpec | None) -> Expected | None:
     return None if spec is None else ("INT8", (1, 1))
 
 
-def _check_signature(
-    graph: Graph, key: str, subgraph: int, frame: ImageSpec, outputs: Mapping[str, _Expected | None]
+def check_signature(
+    graph: Graph,
+    key: str,
+    subgraph: int,
+    frame: ImageSpec,
+    outputs: Mapping[str, Expected | None],
+    *,
+    input_name: str = "frame",
 ) -> Signature:
-    """The signature, after every tensor that it names has been found to be what the metadata says."""
+    """The signature, after every tensor that it names has been found to be what the metadata says.
+
+    Raises:
+        DataError: if one is not, or there is no such signature.
+    """
     signature = next((s for s in graph.signatures if s.key == key), None)
     if signature is None or signature.subgraph != subgraph or len(graph.subgraphs) <= subgraph:
         place = {0: "first", 1: "second"}.get(subgraph, f"{subgraph + 1}th")
         raise DataError(f"has no signature {key!r} for its {place} subgraph: convert the Keras model again")
     tensors = graph.subgraphs[subgraph].tensors
     for positions, wanted in (
-        (signature.inputs, {"frame": ("INT8", _shape(frame))}),
+        (signature.inputs, {input_name: ("INT8", _shape(frame))}),
         (signature.outputs, {name: expected for name, expected in outputs.items() if expected is not None}),
     ):
         for name, (dtype, shape) in wanted.items():

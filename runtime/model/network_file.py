@@ -17,6 +17,7 @@ from stn_rectify.runtime.model.model_file import (
     associated_files,
     check_all_integer,
     check_operators,
+    check_signature,
 )
 from stn_rectify.runtime.model.tflite_file import unaltered_flatbuffer
 
@@ -69,19 +70,7 @@ class NetworkFile:
 
 def _check_ends(graph: Graph, metadata: NetworkMetadata) -> None:
     """Refuses a file whose signature does not name what its metadata promises."""
-    signature = next((s for s in graph.signatures if s.key == SIGNATURE and s.subgraph == 0), None)
-    if signature is None or len(graph.subgraphs) != 1:
-        raise DataError(f"has no signature {SIGNATURE!r} for its only subgraph: convert the Keras model again")
-    image = metadata.input
-    wanted: list[tuple[str, dict[str, int], tuple[int, ...]]]
-    wanted = [("image", signature.inputs, (1, image.height, image.width, image.channels))]
-    wanted += [(output.name, signature.outputs, (1, *output.shape)) for output in metadata.outputs]
-    tensors = graph.subgraphs[0].tensors
-    for name, places, shape in wanted:
-        tensor = tensors[places[name]] if name in places else None
-        if tensor is None or (tensor.dtype, tensor.shape) != ("INT8", shape):
-            actual = f"{tensor.dtype} {list(tensor.shape)}" if tensor else "missing"
-            raise DataError(
-                f"its tensor {name!r} is {actual}, but its metadata promises INT8 {list(shape)}: convert the Keras "
-                "model again"
-            )
+    if len(graph.subgraphs) != 1:
+        raise DataError(f"has {len(graph.subgraphs)} subgraphs instead of one: convert the Keras model again")
+    outputs = {output.name: ("INT8", (1, *output.shape)) for output in metadata.outputs}
+    check_signature(graph, SIGNATURE, 0, metadata.input, outputs, input_name="image")

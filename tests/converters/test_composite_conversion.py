@@ -74,6 +74,11 @@ def split(build):
         pytest.param(
             composites.attention_of_features, [("map_1", (14, 16, 10), "affine", "zeros")], marks=pytest.mark.slow
         ),
+        pytest.param(
+            composites.attention_of_frame_and_features,
+            [("image", (28, 32, 3), "affine", "zeros"), ("map_2", (14, 16, 10), "affine", "zeros")],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_sampler_is_found_where_it_stands(build, samplers):

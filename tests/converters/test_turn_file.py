@@ -279,8 +279,10 @@ def test_what_the_frames_do_not_say_stays_as_in_the_network_that_is_replaced(thr
 def test_into_refuses_what_it_would_not_follow(three, copied):
     kept = KeptFile.read(str(three[0] / "out" / "stn.tflite"))
     turn, frames = copied / "stn.turn.keras", copied / "stn.turn.calibration.npz"
-    with pytest.raises(UsageError, match="--min-score says nothing of a turn network"):
-        read_networks(turn, ConversionOptions(calibration=frames, into=kept, min_score=0.5))
+    for given in ({"min_score": 0.5}, {"max_corner_error": 1.0}, {"channels": "bgr"}):
+        (name,) = given
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} says nothing of a turn network"):
+            read_networks(turn, ConversionOptions(calibration=frames, into=kept, **given))
     with pytest.raises(DataError, match="is a folder: a turn network is calibrated with an"):
         read_networks(turn, ConversionOptions(calibration=copied, into=kept))
 

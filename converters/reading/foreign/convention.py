@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stn_rectify.converters.reading.foreign.coordinates import PoseMap
 from stn_rectify.runtime.arrays import Array, FloatArray
@@ -48,6 +49,16 @@ class Convention:
             "padding_differs": self.padding_differs,
             "notes": list(self.notes),
         }
+
+    def folded(
+        self, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The linear function that gives our θ, of the one, kernel [F, n] and bias [n], that gives its θ."""
+        return np.asarray(kernel @ self.B.T, np.float32), np.asarray(self.B @ bias + self.b, np.float32)
+
+    def ours(self, theta: Any) -> Any:
+        """Our θ of its θ, a TensorFlow tensor or array [N, n]."""
+        return theta @ np.asarray(self.B.T, np.float32) + np.asarray(self.b, np.float32)
 
     def __str__(self) -> str:
         return f"{self.coordinates}, outside the frame {self.padding}; places within {self.residual_px:.1g} px"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,14 @@ class Levels:
     def are_the_frames(self) -> bool:
         """Tells whether they are the frame's own."""
         return bool(np.abs(self.factor - 1).max() < _FLAT and np.abs(self.offset).max() < _FLAT)
+
+    def given(self, image: Any) -> Any:
+        """An image of the frame's own values, [..., C], as the sampler gives it; float32."""
+        return image * np.float32(self.factor) + np.float32(self.offset)
+
+    def undone(self, image: Any) -> Any:
+        """The image of the frame's own values of what the sampler gives, [..., C]; float32."""
+        return (image - np.float32(self.offset)) / np.float32(self.factor)
 
 
 class SamplerProbe:

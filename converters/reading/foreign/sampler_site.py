@@ -66,7 +66,7 @@ def find_sampler(graph: FrozenGraph) -> SamplerSite:
             the places that could be θ; the message says which.
     """
     refuse_loops(graph)
-    reads = sampler_reads(graph)
+    reads = reads_of_places(graph) or _products_with_weights(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads the frame at places that depend on the frame; a "
@@ -88,12 +88,7 @@ class SamplerRead:
     pixels: Any
 
 
-def sampler_reads(graph: FrozenGraph) -> list[SamplerRead]:
-    """What reads something that is made from the frame at places that are, too."""
-    return _reads_of_places(graph) or _products_with_weights(graph)
-
-
-def _reads_of_places(graph: FrozenGraph) -> list[SamplerRead]:
+def reads_of_places(graph: FrozenGraph) -> list[SamplerRead]:
     """What reads at computed places something that is made from the frame."""
     known = {t.ref() for t in graph.of_frame}
     reads = [

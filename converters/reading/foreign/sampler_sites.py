@@ -12,8 +12,8 @@ from stn_rectify.converters.reading.foreign.sampler_site import (
     SamplerSite,
     has_theta,
     is_row,
+    reads_of_places,
     refuse_loops,
-    sampler_reads,
     theta_candidates,
 )
 from stn_rectify.runtime.errors import ModelFileError
@@ -32,16 +32,17 @@ def find_samplers(graph: FrozenGraph) -> tuple[SamplerSite, ...]:
         ModelFileError: if there is none, what one reads is no image, or nothing lies before its places that could be θ.
     """
     refuse_loops(graph)
-    reads, products = sampler_reads(graph), []
-    if not reads:
-        reads = products = _products_with_weights(graph)
+    reads = reads_of_places(graph)
+    by_products = not reads
+    if by_products:
+        reads = _products_with_weights(graph)
     if not reads:
         raise ModelFileError(
             f"{graph.name}: has no sampler: nothing in it reads an image at places that depend on the frame; a "
             "recognizer of its own is called NAME.recognizer.keras"
         )
     order = {tensor.ref(): number for number, tensor in enumerate(graph.of_frame)}
-    sites = [_site(graph, group) for group in _grouped(graph, reads, by_products=bool(products))]
+    sites = [_site(graph, group) for group in _grouped(graph, reads, by_products=by_products)]
     return tuple(sorted(sites, key=lambda site: order[site.rectified.ref()]))
 
 

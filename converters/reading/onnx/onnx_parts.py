@@ -1,25 +1,26 @@
 """Takes an STN in an ONNX file apart: made a graph of TensorFlow, then as any other graph.
 
 What it computes is never taken from that graph alone: θ, the image and the class scores that the converted file is
-compared with are those that onnxruntime gives for the file itself, and the graph must agree with them.
+compared with are those that onnxruntime gives for the file itself, and the graph must agree with them. So must that of
+a file that is no STN at its input, in its outputs, before it goes on as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stn_rectify.converters.reading.foreign.frozen_graph import FrozenGraph, unshaped
+from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
 from stn_rectify.converters.reading.graph_parts import split_graph
 from stn_rectify.converters.reading.input_shape import check_inputs, closed_shape
 from stn_rectify.converters.reading.onnx.onnx_file import OnnxFile, read_onnx_file
 from stn_rectify.converters.reading.onnx.original import OriginalModel
 from stn_rectify.converters.reading.onnx.translation import Translation, translate
-from stn_rectify.converters.reading.stn_parts import StnParts
+from stn_rectify.converters.reading.stn_parts import StnParts, run_in_batches
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError
@@ -49,8 +50,17 @@ def split_onnx(file: Path, *, accept_border: bool = False, input_shape: tuple[in
     height, width, channels = (int(size or 0) for size in shape[1:])
     translation = translate(read, (height, width, channels))
     graph = FrozenGraph(read.name, translation.concrete)
-    parts = split_graph(graph, accept_border=accept_border, original=_Originals(read, translation))
-    _check_translation(read.name, parts)
+    originals = _Originals(read, translation)
+    try:
+        parts = split_graph(graph, accept_border=accept_border, original=originals)
+    except OtherStructureError:
+        ends = {f"output {number}": tensor for number, tensor in enumerate(graph.outputs, start=1)}
+        ends = {name: tensor for name, tensor in ends.items() if originals.knows(tensor)}
+        if ends:
+            _check_translation(graph, graph.function(graph.frame, ends), originals(graph, ends))
+        raise
+    assert parts.original is not None
+    _check_translation(graph, parts.whole, parts.original)
     return parts
 
 
@@ -59,6 +69,10 @@ class _Originals:
 
     def __init__(self, file: OnnxFile, translation: Translation) -> None:
         self._file, self._values = file, translation.values
+
+    def knows(self, tensor: Any) -> bool:
+        """Tells whether a tensor of the graph is a value of the file."""
+        return any(candidate.name in self._values for candidate in (tensor, unshaped(tensor)))
 
     def __call__(self, graph: FrozenGraph, ends: Mapping[str, Any]) -> TensorFunction:
         """The function from frames [N, H, W, C], as ``graph.frame``, to the numbers of named tensors.
@@ -99,28 +113,34 @@ class _Originals:
         return np.asarray(np.rint(given) if scaling.of_bytes else given, self._file.dtype)
 
 
-def _check_translation(name: str, parts: StnParts) -> None:
+def _check_translation(graph: FrozenGraph, read: TensorFunction, original: TensorFunction) -> None:
     """Compares what was read of the file with what onnxruntime makes of it, on noise, black and white.
+
+    Args:
+        graph: what was read.
+        read: frames as ``graph.frame`` → named tensors of it.
+        original: the same by onnxruntime.
 
     Raises:
         ModelFileError: if they differ.
     """
     rng = np.random.default_rng(3)
-    low, high = parts.scaling.value_range((0.0, 1.0))
-    noise = rng.random((_FRAMES, *parts.frame_shape))
-    shares = np.concatenate([noise, np.zeros((1, *parts.frame_shape)), np.ones((1, *parts.frame_shape))])
-    if parts.scaling.of_bytes:
+    low, high = graph.scaling.value_range((0.0, 1.0))
+    noise = rng.random((_FRAMES, *graph.frame.shape[1:]))
+    shares = np.concatenate([noise, np.zeros_like(noise[:1]), np.ones_like(noise[:1])])
+    if graph.scaling.of_bytes:
         shares = np.rint(shares * 255) / 255
     frames = (low + (high - low) * shares).astype(np.float32)
-    theirs, ours = parts.run(frames), replace(parts, original=None).run(frames)
+    theirs, ours = run_in_batches(original, frames, None), run_in_batches(read, frames, graph.batch)
     for end, numbers in theirs.items():
         away = float(np.abs(numbers - ours[end]).max() / max(1.0, float(np.abs(numbers).max())))
         if not away <= _MOST_DIFFERENCE:
             raise ModelFileError(
-                f"{name}: read by its nodes, it gives {_named(end)} that are {away:.2g} of the largest from what "
+                f"{graph.name}: read by its nodes, it gives {_named(end)} that are {away:.2g} of the largest from what "
                 "onnxruntime gives: an operator is meant otherwise than it was read; please report this file"
             )
 
 
 def _named(end: str) -> str:
-    return {"theta": "numbers of theta", "rectified": "pixels", "score": "scores"}.get(end, "class scores")
+    known = {"theta": "numbers of theta", "rectified": "pixels", "score": "scores", "class_scores": "class scores"}
+    return known.get(end, f"numbers of {end}")

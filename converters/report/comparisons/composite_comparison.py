@@ -126,6 +126,7 @@ def compare_composite(
 
 
 def _difference(name: str, of_float: Array, levels: Array, quantization: Quantization) -> OutputDifference:
+    of_float = of_float.astype(np.float64)  # in which the mean of numbers that are all the same is that number
     values = (levels.astype(np.float64) - quantization.zero_point) * quantization.scale
     spread = float(np.abs(of_float - of_float.mean(axis=0)).mean())
     return OutputDifference(name, spread, float(np.abs(values - of_float).mean()))

@@ -117,6 +117,13 @@ def attention_of_features(frame):
     return classes(foreign.TriangleSampler((9, 10))([features, theta_of(features, 1, [0.7, 0.1, 0.6, -0.05])]))
 
 
+def attention_of_frame_and_features(frame):
+    """The same, and another of the frame itself."""
+    features, bias = trunk(frame), [0.7, 0.1, 0.6, -0.05]
+    images = [foreign.TriangleSampler((9, 10))([seen, theta_of(seen, 1, bias)]) for seen in (frame, features)]
+    return classes(layers.Concatenate()(images))
+
+
 def of_a_flow(frame):
     """Each pixel has a place of its own."""
     places = layers.Conv2D(2, 3, padding="same")(frame)

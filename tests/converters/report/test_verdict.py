@@ -73,10 +73,9 @@ def test_doubts_about_one_of_two_samplers_inside(moved, spread, doubted):
     """The second reads a map of 14 x 16, of whose diagonal 0.5 % are 0.11 px."""
     poses = SamplerPoses(1, 0.05, 0.1, 0.2, 5.0), SamplerPoses(2, moved, moved, moved, spread)
     comparison, sizes = CompositeComparison(20, (), poses, None), [(28, 32), (14, 16)]
-    doubts = sampler_doubts(comparison, sizes, frames_are_alike=False)
+    doubts = sampler_doubts(comparison, sizes)
     assert len(doubts) == doubted
     assert all(f"the corners of sampler 2 by {moved:.2f} px" in doubt for doubt in doubts)
-    assert sampler_doubts(comparison, sizes, frames_are_alike=True) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from stn_rectify.converters.reading.composite_parts import split_composite
+from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
 from stn_rectify.converters.reading.model_files import companion_files, sha256_of_source
 from stn_rectify.converters.reading.onnx.onnx_file import read_onnx_file
 from stn_rectify.converters.reading.onnx.onnx_parts import split_onnx
@@ -127,6 +129,19 @@ def test_a_graph_that_was_read_otherwise_than_it_is_meant_is_refused(tmp_path, m
     monkeypatch.setitem(OPERATORS, "Relu", lambda call: relu(call) if call.node.name == "Relu_r" else call.value(0))
     with pytest.raises(ModelFileError, match=r"gives class scores that are .* from what onnxruntime gives"):
         parts_of(stn(), tmp_path)
+
+
+def test_so_is_one_that_is_no_stn_at_its_input(tmp_path, monkeypatch):
+    made = stn(before=[node("Conv", "frame before", "features", pads=[1, 1, 1, 1])], seen="features")
+    made.graph.initializer.append(onnx.numpy_helper.from_array(weights(3, 3, 3, 3, seed=5), "before"))
+    with pytest.raises(OtherStructureError) as refused:
+        parts_of(made, tmp_path)
+    (sampler,) = split_composite(refused.value.graph).samplers
+    assert (sampler.source, sampler.transform, sampler.padding) == ("map_1", "affine", "zeros")
+    relu = OPERATORS["Relu"]
+    monkeypatch.setitem(OPERATORS, "Relu", lambda call: relu(call) if call.node.name == "Relu_r" else call.value(0))
+    with pytest.raises(ModelFileError, match=r"gives numbers of output 1 that are .* from what onnxruntime gives"):
+        parts_of(made, tmp_path)
 
 
 def test_numbers_to_compare_with_are_those_of_the_file_itself(tmp_path):
