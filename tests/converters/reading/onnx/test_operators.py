@@ -304,6 +304,18 @@ REFUSED = {
     "layer normalization": (
         one("LayerNormalization", {"k": weights(12)}), r"\(LayerNormalization\).*replace it by BatchNormalization"
     ),
+    "transposed convolution": (
+        one("ConvTranspose", {"w": weights(3, 4, 2, 2)}), r"\(ConvTranspose\).*replace it by UpSampling2D and a Conv2D"
+    ),
+    "samples in space": (
+        model([node("Unsqueeze", "frame k", "u"), node("GridSample", "u g", "out")],
+              {"k": np.int64([2]), "g": weights(1, 1, 4, 4, 3)}),
+        "samples in space; samplers of images can be converted",
+    ),
+    "samples by cubic": (
+        model([node("GridSample", "frame g", "out", mode="cubic")], {"g": weights(1, 4, 4, 2)}),
+        "samples by cubic; sample bilinearly",
+    ),
     "in training": (
         model([node("Dropout", "frame r t", "out")], {"r": np.float32(0.5), "t": np.array(True)}),
         r"'Dropout_out'.*call model\.eval\(\) before the export",
