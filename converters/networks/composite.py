@@ -27,11 +27,10 @@ from stn_rectify.converters.reading.calibration import (
 )
 from stn_rectify.converters.reading.composite_parts import CompositeParts, split_composite
 from stn_rectify.converters.reading.foreign.sampler_site import OtherStructureError
-from stn_rectify.converters.reading.model_files import companion_files, output_name
+from stn_rectify.converters.reading.model_files import companion_files, output_name, sha256_of_source
 from stn_rectify.converters.report.comparisons.composite_comparison import CompositeComparison, compare_composite
 from stn_rectify.converters.report.network_report import NetworkReport
 from stn_rectify.converters.report.verdict import class_doubts, output_checks, output_doubts, sampler_doubts
-from stn_rectify.models.files import sha256_of
 from stn_rectify.runtime.errors import ModelFileError, UsageError
 from stn_rectify.runtime.model.metadata import (
     ClassScoresSpec,
@@ -238,7 +237,9 @@ def read_composite(source: Path, options: ConversionOptions, error: OtherStructu
     if options.validation is not None:
         validation = read_frames(options.validation, parts.frame_shape, value_range, VALIDATION_FRAMES, is_bgr=is_bgr)
     refuse_unknown_labels(options.validation or options.calibration, validation, classes)
-    return CompositeNetwork(source, options, calibration, validation, parts, sequence, str(error), sha256_of(source))
+    return CompositeNetwork(
+        source, options, calibration, validation, parts, sequence, str(error), sha256_of_source(source)
+    )
 
 
 def _without_scores(parts: CompositeParts) -> CompositeParts:
