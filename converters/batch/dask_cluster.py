@@ -169,7 +169,7 @@ class DaskCluster:
         """Says when there is nobody to do the work."""
         try:
             no_workers = not self._client.nthreads()
-        except Exception:  # the connection is lost: then the futures say so
+        except Exception:  # OSError; AttributeError, if the client has closed itself: the futures say so
             return
         if no_workers and not self._no_workers:
             self._tell(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stn_rectify.models.files import ONNX_SUFFIX
 from stn_rectify.runtime.errors import ModelFileError
 
 _FORWARD = "export a module whose forward() returns"
@@ -32,7 +33,7 @@ _WORDS = {
     "layers of Keras that have an INT8 operator (convolutions, pooling, Dense, relu)": (
         "layers that have an INT8 operator (Conv2d, MaxPool2d, AvgPool2d, Linear, ReLU)"
     ),
-    "Conv1D or Dense layers, which": "Linear layers, which",
+    "Conv1D or Dense": "Linear",
     "Conv1D or Conv2D layers": "Conv2d layers",
     "Conv1D layers": "Conv2d layers",
     "keras.ops.maximum, minimum or relu": "torch.maximum, minimum or relu",
@@ -81,6 +82,6 @@ def pytorch_words(source: Path) -> Iterator[None]:
     try:
         yield
     except ModelFileError as error:
-        if source.suffix.lower() != ".onnx":
+        if source.suffix != ONNX_SUFFIX:
             raise
         raise ModelFileError(in_pytorch(str(error))) from error

@@ -20,9 +20,18 @@ from stn_rectify.runtime.arrays import Array
 from stn_rectify.runtime.errors import ModelFileError, first_line
 
 _OF_CHANCE = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-_RECURRENT = ("GRU", "LSTM", "RNN", "Loop", "Scan")
-_NORMALIZING = ("GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization",
-                "MeanVarianceNormalization", "RMSNormalization")  # fmt: skip
+# The layer of Keras whose substitute stands for an operator's.
+_AS_LAYERS = {
+    **dict.fromkeys(("GRU", "LSTM", "RNN", "Loop", "Scan"), "LSTM"),
+    **dict.fromkeys(
+        (
+            "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization",
+            "MeanVarianceNormalization", "RMSNormalization",
+        ),
+        "LayerNormalization",
+    ),
+    "ConvTranspose": "Conv2DTranspose",
+}  # fmt: skip
 _ALONE = ("Shape", "Size")  # of a shape, which is known
 
 
@@ -160,8 +169,7 @@ class _Walk:
 
     def _refuse(self, node: Node) -> None:
         kind = node.operator.split("::")[-1]
-        layer = "LSTM" if kind in _RECURRENT else "LayerNormalization" if kind in _NORMALIZING else kind
-        instead = substitute([kind], layer=layer)
+        instead = substitute([kind], layer=_AS_LAYERS.get(kind, kind))
         raise ModelFileError(
             f"{self._file.name}: {node} is an operator of ONNX that is not taken; replace it by {instead}, and export "
             "again"

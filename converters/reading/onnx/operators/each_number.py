@@ -48,6 +48,11 @@ def _pow(base: Any, exponent: Any) -> Any:
     return tf.pow(base, exponent if tf.is_tensor(exponent) else np.asarray(exponent, np.float32))
 
 
+def _mod(call: Call) -> Value:
+    """The remainder with the sign of the divisor; with ``fmod`` that of the dividend."""
+    return _of_several(tf.truncatemod if call.attribute("fmod", 0) else tf.math.floormod)(call)
+
+
 def _clip(call: Call) -> Value:
     value = call.value(0)
     low, high = (call.setting(name, number) for name, number in (("min", 1), ("max", 2)))
@@ -99,8 +104,17 @@ def _softmax(function: Callable[[Any], Any]) -> Callable[[Call], Value]:
 def _cast(call: Call) -> Value:
     from onnx import helper
 
-    value = call.value(0)
-    dtype = tf.as_dtype(helper.tensor_dtype_to_np_dtype(call.attribute("to")))
+    return _as(call.value(0), helper.tensor_dtype_to_np_dtype(call.attribute("to")))
+
+
+def _cast_like(call: Call) -> Value:
+    like = call.operand(1)
+    return _as(call.value(0), like.tensor.dtype if isinstance(like, Value) else like.dtype)
+
+
+def _as(value: Value, wanted: Any) -> Value:
+    """The value in another dtype; float32 in place of float64."""
+    dtype = tf.as_dtype(wanted)
     dtype = tf.float32 if dtype == tf.float64 else dtype
     tensor = value.tensor if dtype == value.tensor.dtype else tf.cast(value.tensor, dtype)
     return Value(tensor, value.axes, value.columns)
@@ -146,7 +160,7 @@ EACH_NUMBER: dict[str, Callable[[Call], Value]] = {
     "Min": _of_several(tf.minimum),
     "Sum": _of_several(tf.add),
     "Pow": _of_several(_pow),
-    "Mod": _of_several(tf.math.floormod),
+    "Mod": _mod,
     "Equal": _of_several(tf.equal),
     "Greater": _of_several(tf.greater),
     "GreaterOrEqual": _of_several(tf.greater_equal),
@@ -194,7 +208,7 @@ EACH_NUMBER: dict[str, Callable[[Call], Value]] = {
     "Softmax": _softmax(tf.nn.softmax),
     "LogSoftmax": _softmax(tf.nn.log_softmax),
     "Cast": _cast,
-    "CastLike": lambda call: call.value(0),
+    "CastLike": _cast_like,
     "Identity": lambda call: call.value(0),
     "Dropout": _dropout,
     "BatchNormalization": _batch_normalization,

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from stn_rectify import converters
 from stn_rectify.converters.conversion import convert
 from stn_rectify.converters.options import ConversionOptions
-from stn_rectify.converters.reading.onnx.pytorch_words import in_pytorch
-from stn_rectify.converters.reading.stn_parts import SEVERAL_SAMPLERS, output_remedy
-from stn_rectify.converters.tflite import substitutes
+from stn_rectify.converters.reading.onnx.pytorch_words import _WORDS, in_pytorch
 from stn_rectify.runtime.errors import ModelFileError
 from tests.converters.reading.onnx.onnx_models import node, saved, stn
 
 OF_KERAS = re.compile(r"keras[.]|Dense|Normalization|Conv[123]D|Pooling|UpSampling|dilation_rate|as Keras")
-REMEDIES = {
-    *substitutes._OF_LAYERS.values(), *substitutes._OF_ACTIVATIONS.values(), *substitutes._OF_OPERATIONS.values(),
-    substitutes._ANYTHING, SEVERAL_SAMPLERS, output_remedy((1, 5, 7), follows=True),
-    output_remedy((1, 5, 7, 2), follows=True), output_remedy((1,), follows=False),
-}  # fmt: skip
+CONVERTERS = Path(inspect.getfile(converters)).parent
+#: Code that speaks of networks of both: what it refuses of an ONNX file is said by `in_pytorch`.
+SHARED = [
+    *(CONVERTERS / "reading/foreign").glob("*.py"),
+    *(CONVERTERS / "reading" / f"{name}.py" for name in ("composite_parts", "graph_check", "stn_parts")),
+    CONVERTERS / "reading/measured_sampler.py",
+    CONVERTERS / "tflite/substitutes.py",
+]
 
 
-@pytest.mark.parametrize("remedy", sorted(REMEDIES))
-def test_no_remedy_of_shared_code_names_what_only_keras_has(remedy):
-    said = in_pytorch(f"net: it is refused; replace it by {remedy}").replace("NAME.recognizer.keras", "")
-    assert not OF_KERAS.search(said)
+def said_by(file):
+    """The strings of a module that are no docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in alone)
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize("file", SHARED, ids=lambda file: file.stem)
+def test_nothing_that_shared_code_says_names_what_only_keras_has(file):
+    messages = [in_pytorch(text).replace("NAME.recognizer.keras", "") for text in said_by(file) if " " in text]
+    assert [message for message in messages if OF_KERAS.search(message)] == []
+
+
+def test_all_words_that_are_replaced_are_said_by_shared_code():
+    """Else a message was changed, and its remedy is said in words of Keras again."""
+    said = [text for file in SHARED for text in said_by(file)]
+    assert [words for words in _WORDS if not any(words in text for text in said)] == []
 
 
 def test_names_of_the_file_stay():
