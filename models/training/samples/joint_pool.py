@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_rectify.models.training.pools.stored_pool import StoredPool
-from stn_rectify.models.training.samples.frame_batches import Draw
-from stn_rectify.runtime.arrays import FloatArray, Image
+from stn_rectify.models.training.samples.frame_batches import Draw, Sample
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class JointPool:
         return sum(len(pool) for pool, _ in self.parts)
 
 
-def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
+def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> Sample:
     """Draws item ``k`` of them all as its part asks for; it is a `Draw`."""
     for part, draw in pool.parts:
         if k < len(part):
