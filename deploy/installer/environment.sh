@@ -10,7 +10,6 @@ make_environment() {
     environment=$home/versions/$new build=$home/.build
     python=$environment/bin/python
     mkdir -p "$home/versions" "$build/wheels"
-    trap 'rm -rf "$build" "$environment"' EXIT
     sed -n 's/^\([a-z].*\) \\$/\1/p' "$HERE/requirements.txt" >"$build/constraints.txt"
     say "making the environment $environment"
     if wants_system_packages; then set -- --system-site-packages; else set --; fi

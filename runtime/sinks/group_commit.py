@@ -36,8 +36,8 @@ class GroupCommit:
     one another.
 
     Args:
-        folder: exists. Where somebody removes it, the next file makes it anew, unless the folder it was in is gone, too,
-            as with a stick that was pulled.
+        folder: exists. Where somebody removes it, the next file makes it anew, unless the folder that it was in is gone
+            as well, as with a stick that was pulled.
         interval_s: how long a file may wait, seconds; 0: each is by itself.
     """
 

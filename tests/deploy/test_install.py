@@ -129,6 +129,15 @@ def test_a_machine_that_does_not_fit_is_refused_with_what_to_do(
     _check_refusal(install("--wheel", wheel, check=False), message, root)
 
 
+def test_where_nothing_can_be_written_one_line_says_so(make_wheel: WheelMaker, tmp_path: Path) -> None:
+    """Of /proc nobody can, which needs no mount."""
+    wheels = make_wheel(tmp_path / "wheels").parent
+    command = ["sh", DEPLOY / "install.sh", "--root", "/proc", "--wheels", wheels]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    message = "install.sh: error: /proc/opt cannot be written to: where it is read-only, mount -o remount,rw /"
+    assert (done.returncode, done.stderr) == (1, f"{message} makes it writable\n")
+
+
 def test_without_root_nothing_is_installed_into_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake("id", "echo 1000", tmp_path, monkeypatch)
     done = subprocess.run(["sh", DEPLOY / "install.sh"], capture_output=True, text=True)

@@ -3,8 +3,8 @@
     python tests/faults/soak.py [--seconds 10800] [--model fast]
 
 The source is an HTTP camera on this machine with small pictures, 200 a second, so that as many frames as possible fit
-into the time. A line every so often: frames, resident memory, open files (of pictures
-that wait to be committed, some ten more or less), threads. The status is 1 if one of them grew.
+into the time. A line every so often: frames, resident memory, open files (of pictures that wait to be committed, some
+ten more or less), threads. The status is 1 if one of them grew.
 """
 
 from __future__ import annotations

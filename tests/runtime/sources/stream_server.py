@@ -32,7 +32,7 @@ def picture(level: int) -> bytes:
     return _encoded(level % 250)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _encoded(level: int) -> bytes:
     return cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
 
