@@ -429,7 +429,8 @@ def restarts(folder: Path, count: int, seed: int, limit_s: float = math.inf) -> 
                 run.wait_for("a result", lambda held=held: _size(results) > held)
                 starts.append(time.monotonic() - began)
                 time.sleep(dice.uniform(0, 0.1))
-                assert run.end() == 0, run.said()
+                status = run.end()
+                assert status == 0, f"status {status} of restart {len(starts)}: {run.said()[-1000:]}"
             finally:
                 run.process.kill()
                 run.process.wait()
