@@ -201,8 +201,9 @@ check_space() {
 }
 
 check_writable() {
-    mkdir -p "$1" 2>/dev/null && [ -w "$1" ] ||
-        die "$1 cannot be written to: where it is read-only, mount -o remount,rw / makes it writable"
+    ! mkdir -p "$1" 2>/dev/null || [ ! -w "$1" ] || return 0
+    [ "$(id -u)" = 0 ] || die "$1 cannot be written to by this user: sudo $0"
+    die "$1 cannot be written to: where it is read-only, mount -o remount,rw / makes it writable"
 }
 
 # The wheel to install, or the checkout's folder.

@@ -90,7 +90,7 @@ collect_wheels() {
     fi
     set -- --no-index --find-links "$wheels" "$@"
     pip download -c "$build/constraints.txt" "$@" 2>"$build/said" && return
-    if [ "$hashes" = known ] && pip download "$@"; then
+    if [ "$hashes" = known ] && pip download "$@" 2>"$build/said"; then
         say "note: $wheels has other versions than those in $HERE/requirements.txt"
         return
     fi

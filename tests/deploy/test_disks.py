@@ -54,6 +54,18 @@ def test_on_a_read_only_root_one_line_says_what_to_do(
     assert _said(root) == "runs 2.0"
 
 
+def test_another_users_installation_is_one_line(root: Path, two_versions: Maker, paths: Path) -> None:
+    """`id` and `test -w` say what they say to a user that may not write there; the test's own may."""
+    two_versions(root)
+    (paths / "id").write_text("#!/bin/sh\necho 1000\n")
+    (paths / "id").chmod(0o755)
+    with _mounted(root, "--bind", root):
+        subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+        done = _run(root, "rollback")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "opt/stn-rectify cannot be written to by this user: sudo" in done.stderr
+
+
 @pytest.mark.parametrize("program", ["ln", "chmod", "sync", "mv"])
 def test_a_disk_that_is_full_by_then_stops_a_rollback_with_a_line_or_not_at_all(
     program: str, disk: Path, paths: Path, two_versions: Maker

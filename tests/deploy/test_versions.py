@@ -131,6 +131,17 @@ def test_the_wheels_of_a_folder_are_those_of_the_requirements(
     assert _versions(root) == ([] if status else ["1.0"])
 
 
+def test_a_folder_in_which_a_wheel_is_missing_is_refused_with_what_to_do(
+    install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
+) -> None:
+    wheels = make_wheel(tmp_path / "wheels", "1.0", "runs 1.0", needs=("missing>=1",)).parent
+    done = install("--offline", wheels, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("requirement missing>=1") == 1, "pip's line, once"
+    assert "download_wheels.py makes a folder that is complete" in done.stderr
+    assert _versions(root) == []
+
+
 def test_a_folder_that_was_damaged_on_its_way_is_refused(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
 ) -> None:
