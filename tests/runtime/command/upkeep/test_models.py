@@ -264,7 +264,7 @@ def test_of_a_model_for_which_there_is_no_room_nothing_is_left(store: ModelStore
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(StnRectifyError, match="cannot change the models in .*; the model in use stays"):
+        with pytest.raises(StnRectifyError, match=r"cannot change the models in .*; the model in use stays"):
             store.install((DATA / "digits.tflite").read_bytes(), ModelFile.open)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
