@@ -83,6 +83,7 @@ class RunSummary:
         unread: targets on which the recognizer failed; the caller counts them.
         dropped: frames that the source dropped; the caller sets it.
         reconnections: how often the source was opened again; the caller sets it.
+        not_begun: files that a run which was stopped has not begun; the caller sets it.
         unwritten: results that outputs have not written, by the outputs' names; the caller sets it.
         frozen_s: for how long a live picture has stayed the same, seconds, 0 as long as that is short; the caller sets
             it.
@@ -96,6 +97,7 @@ class RunSummary:
         self.unread = 0
         self.dropped = 0
         self.reconnections = 0
+        self.not_begun = 0
         self.unwritten: dict[str, int] = {}
         self.frozen_s = 0.0
         self.faults: dict[str, str] = {}
@@ -172,6 +174,7 @@ class RunSummary:
         duration = f"{elapsed_s:.0f} s" if elapsed_s >= 10 else f"{elapsed_s:.1f} s"
         counts = f"{_count(self.frames, 'frame')} in {duration}, {self.dropped} dropped"
         counts += f", {self.failed} failed" if self.failed else ""
+        counts += f", stopped before {_count(self.not_begun, 'more file')}" if self.not_begun else ""
         counts += f", recognizer failed on {self.unread}" if self.unread else ""
         counts += f", source opened again {self.reconnections}×" if self.reconnections else ""
         unwritten = ", ".join(f"{count} to {name}" for name, count in self.unwritten.items() if count)

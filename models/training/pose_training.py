@@ -40,11 +40,10 @@ def pose_loss(pose: keras.Model, *, refines: bool) -> dict[str, Any]:
 
 
 def pose_truth(pose: keras.Model, batch: Batch) -> Targets:
-    """Gives the right outputs of a `pose_model`: corners count where there is a target, as sharply as it is seen; the
-    score everywhere."""
+    """Gives the right outputs of a `pose_model`: corners count where there is a target, the score everywhere."""
     count = len(pose.outputs)
     everywhere = np.ones(len(batch.present), np.float32)
-    return [batch.corners, batch.present][:count], [batch.sharpness, everywhere][:count]
+    return [batch.corners, batch.present][:count], [batch.present[:, 0], everywhere][:count]
 
 
 @dataclass(frozen=True)

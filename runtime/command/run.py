@@ -138,6 +138,7 @@ def run(options: RunOptions, signals: StopSignals, read_options: Callable[[], Ru
                 watch.begin(source)
                 last = _rectify_all(source, frames(), pipeline, sinks, web_view, summary, options, failed, watch)
             summary.end()
+            summary.not_begun = source.not_begun if source.is_stopped else 0
             is_looked_at = web_view is not None and options.results.frames is None and not source.is_stopped
             if web_view is not None and last is not None and is_looked_at:
                 tell("all frames are done; the web view stays open until Ctrl-C")

@@ -76,14 +76,15 @@ class Locator:
         self._turn_network = (
             TurnNetwork(metadata.turn, interpreter, self._pyramid) if metadata.turn is not None and turns else None
         )
-        self._least_score = _HOPEFUL * (FOUND_SCORE if metadata.min_score is None else metadata.min_score)
+        found_score = FOUND_SCORE if metadata.min_score is None else metadata.min_score
+        self._least_score = _HOPEFUL * found_score
         self._search: DenseSearch | None = None
         if metadata.dense is not None:
             dense_scan = DenseScan(
                 metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=self._least_score
             )
             whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
-            self._search = DenseSearch(dense_scan, self._refine_network, passes, whole)
+            self._search = DenseSearch(dense_scan, self._refine_network, passes, found_score=found_score, whole=whole)
 
     def locate(self, frame: Image, *, turned: bool = True) -> Location:
         """Finds where the target lies, the best one of several.

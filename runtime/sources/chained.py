@@ -84,20 +84,25 @@ class ChainedSource(FrameSource):
         self.is_live = ends_live
         self._current: FrameSource | None = None
         self._ended_dropped, self._ended_reconnections = 0, 0
+        self.not_begun = len(openers)
         self.description = f"{len(names)} inputs: {without_secrets(names[0])} and {len(names) - 1} more"
 
     def __iter__(self) -> Iterator[CapturedFrame]:
         images = 0
-        for open_it in self._openers:
+        for number, open_it in enumerate(self._openers, start=1):
             if self._stopping:
                 return
+            later = len(self._openers) - number
+            self.not_begun = later
             try:
                 with open_it() as source:
                     self._current = source
                     if self._stopping:
                         return
                     first = images
+                    self.not_begun = later + source.not_begun
                     for frame in source:
+                        self.not_begun = later + source.not_begun
                         self.dropped = self._ended_dropped + source.dropped
                         self.reconnections = self._ended_reconnections + source.reconnections
                         if frame.is_still:

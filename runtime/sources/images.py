@@ -65,6 +65,7 @@ class ImageSource(FrameSource):
             raise SourceError("standard input is a terminal: send an image through a pipe, or name a file")
         self._files = [] if self._is_piped else all_image_files(names)
         self._on_error, self._max_pixels = on_error, max_pixels
+        self.not_begun = len(self._files)
         more = len(self._files) - 1
         first = "standard input" if self._is_piped else str(self._files[0])
         self.description = f"images: {first}" + (f" and {more} more" if more > 0 else "")
@@ -72,8 +73,6 @@ class ImageSource(FrameSource):
     def __iter__(self) -> Iterator[CapturedFrame]:
         index = -1
         for index, page in enumerate(self._pages()):
-            if self._stopping:
-                return
             if isinstance(page, CapturedFrame):
                 yield replace(page, index=index)
             elif self._on_error is None:
@@ -86,13 +85,20 @@ class ImageSource(FrameSource):
     def _pages(self) -> Iterator[CapturedFrame | SourceError]:
         """The pages of all images, not numbered yet, and the errors of those that cannot be read."""
         for name, file in self._encoded():
+            is_begun = False
             try:
                 for page in read_pages(file, name, max_pixels=self._max_pixels):
+                    if self._stopping:
+                        return
+                    if not is_begun:
+                        is_begun, self.not_begun = True, max(self.not_begun - 1, 0)
                     if isinstance(page.image, SourceError):
                         yield page.image
                     else:
                         yield CapturedFrame(name, 0, time.time(), page.image, page=page.number, is_still=True)
             except SourceError as error:
+                if not is_begun:
+                    self.not_begun = max(self.not_begun - 1, 0)
                 yield error
 
     def _encoded(self) -> Iterator[tuple[str, Path | io.BytesIO]]:

@@ -46,12 +46,14 @@ class FrameSource(Closing):
         framerate: frames per second that it gives or plays at; None where it has no such rate, or does not tell.
         is_live: whether it shows the present, and frames are lost that nobody takes; of several sources, whether the
             last one does.
+        not_begun: of several files those whose turn has not come; 0 where there is no such number.
         frames_follow: whether its frames follow one another, as those of a camera or a video do.
     """
 
     description: str = ""
     dropped: int = 0
     reconnections: int = 0
+    not_begun: int = 0
     framerate: float | None = None
     is_live: bool = False
     frames_follow: bool = True

@@ -40,6 +40,10 @@ def test_the_closing_line() -> None:
         "4 frames in 0.0 s, 12 dropped, 1 failed, source opened again 2× · latency p50 6.1 ms, p99 6.1 ms · "
     )
     assert text.endswith("target found in 75 %")
+    summary.not_begun = 1
+    assert ", 1 failed, stopped before 1 more file, " in str(summary)
+    summary.not_begun = 37
+    assert ", stopped before 37 more files, " in str(summary)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,33 +23,16 @@ class Batch:
         frames: float32 [B, H, W, C] in [0, 1]; RGB or grey.
         corners: float32 [B, 4, 2], normalised; zeros where there is no target.
         present: float32 [B, 1], 1 where there is a target.
-        sharpness: float32 [B], in (0, 1]: how much the corners count, as `Sample` has it; zeros where there is no
-            target.
     """
 
     frames: npt.NDArray[np.float32]
     corners: npt.NDArray[np.float32]
     present: npt.NDArray[np.float32]
-    sharpness: npt.NDArray[np.float32]
 
 
-class Sample(NamedTuple):
-    """One sample of a batch.
-
-    Attributes:
-        image: uint8 [h, w, 3] BGR.
-        corners: float [4, 2], in its normalised coordinates; NaN where there is no target.
-        sharpness: pixels of the frame for each pixel of the image, where these are fewer, else 1. Corners of a target
-            that was enlarged are known that much less well; the errors that remain would outweigh all others.
-    """
-
-    image: Image
-    corners: FloatArray
-    sharpness: float = 1.0
-
-
-#: Makes one sample of frame ``k`` of a pool. Arguments: random numbers, the pool, ``k``, width and height.
-Draw = Callable[[np.random.Generator, Any, int, tuple[int, int]], Sample]
+#: Makes one sample of frame ``k`` of a pool: an image uint8 [h, w, 3] BGR, and corners float [4, 2] in its normalised
+#: coordinates, NaN where there is no target. Arguments: random numbers, the pool, ``k``, width and height.
+Draw = Callable[[np.random.Generator, Any, int, tuple[int, int]], tuple[Image, FloatArray]]
 
 
 def batches(
@@ -80,27 +63,25 @@ def batches(
         rng = np.random.default_rng([seed, epoch, number])
         chosen = order[number * batch_size : (number + 1) * batch_size]
         drawn = [draw(rng, pool, int(k), (width, height)) for k in chosen]
-        corners = np.stack([one.corners for one in drawn])
+        corners = np.stack([c for _, c in drawn])
         present = np.isfinite(corners).all(axis=(1, 2))
-        images = [network_colours(rng, one.image, channels) for one in drawn]
-        sharpness = np.array([one.sharpness for one in drawn])
+        images = [network_colours(rng, image, channels) for image, _ in drawn]
         yield Batch(
             frames=np.stack(images).astype(np.float32) / 255.0,
             corners=np.where(present[:, None, None], corners, 0).astype(np.float32),
             present=present[:, None].astype(np.float32),
-            sharpness=np.where(present, sharpness, 0).astype(np.float32),
         )
 
 
 def frame_drawer(*, mirrors: bool = True) -> Draw:
     """Draws augmented looks at whole frames: a window of the frame, with ``mirrors`` mirrored in half of the cases."""
 
-    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> Sample:
+    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         image, corners = _window_of(rng, pool, k, size)
         if mirrors and rng.random() < 0.5:
             image = image[:, ::-1]
             corners = corners[[1, 0, 3, 2]] * np.array([-1, 1])
-        return Sample(image, corners)
+        return image, corners
 
     return draw
 

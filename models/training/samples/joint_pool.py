@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stn_rectify.models.training.pools.stored_pool import StoredPool
-from stn_rectify.models.training.samples.frame_batches import Draw, Sample
+from stn_rectify.models.training.samples.frame_batches import Draw
+from stn_rectify.runtime.arrays import FloatArray, Image
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class JointPool:
         return sum(len(pool) for pool, _ in self.parts)
 
 
-def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> Sample:
+def draw_joint(rng: np.random.Generator, pool: JointPool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
     """Draws item ``k`` of them all as its part asks for; it is a `Draw`."""
     for part, draw in pool.parts:
         if k < len(part):

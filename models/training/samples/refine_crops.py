@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from stn_rectify.models.training.pools.frame_pool import FramePool
-from stn_rectify.models.training.samples.frame_batches import Draw, Sample
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.models.training.samples.frame_batches import Draw
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     UNIT_CORNERS,
     is_valid_quadrilateral,
@@ -45,7 +45,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         turns: whether targets are also turned by quarters and mirrored.
     """
 
-    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> Sample:
+    def draw(rng: np.random.Generator, pool: FramePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         corners = pool.corners[k].astype(np.float64)
         symmetry = square_symmetry(rng) if turns else np.eye(3)
         if pool.scan_poses is not None and rng.random() < _SCAN_SHARE:
@@ -56,11 +56,11 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
                 if crop_corners is None or _is_apart(crop_corners):
                     crop_corners = np.full((4, 2), np.nan)
                 if np.isnan(crop_corners).all() or is_usable(crop_corners):
-                    return Sample(target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners)
+                    return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners
         if np.isnan(corners).any() or rng.random() < _AWAY_SHARE:
             elsewhere = _place_without_target(rng, pool, corners)
             if elsewhere is not None:
-                return Sample(target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan))
+                return target_crop(pool.frames[k], elsewhere, size=size, margin=margin), np.full((4, 2), np.nan)
         pose = homography_of(corners)
         for _ in range(_ATTEMPTS):
             crop_pose = pose @ symmetry @ perturbation(rng)
@@ -69,7 +69,7 @@ def crop_drawer(margin: float, *, turns: bool = True) -> Draw:
                 break
         else:
             crop_pose, crop_corners = pose, UNIT_CORNERS / (1 + 2 * margin)
-        return Sample(target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners)
+        return target_crop(pool.frames[k], crop_pose, size=size, margin=margin), crop_corners
 
     return draw
 

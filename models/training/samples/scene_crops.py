@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from stn_rectify.models.training.pools.scene_pool import ScenePool
-from stn_rectify.models.training.samples.frame_batches import Draw, Sample
+from stn_rectify.models.training.samples.frame_batches import Draw
 from stn_rectify.models.training.samples.refine_crops import (
     corners_in_crop,
     homography_of,
@@ -14,7 +13,7 @@ from stn_rectify.models.training.samples.refine_crops import (
     perturbation,
     square_symmetry,
 )
-from stn_rectify.runtime.arrays import FloatArray
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     UNIT_CORNERS,
     is_valid_quadrilateral,
@@ -45,7 +44,7 @@ def scene_crop_drawer(margin: float, *, turns: bool = True) -> Draw:
         turns: whether targets are also turned by quarters and mirrored.
     """
 
-    def draw(rng: np.random.Generator, pool: ScenePool, k: int, size: tuple[int, int]) -> Sample:
+    def draw(rng: np.random.Generator, pool: ScenePool, k: int, size: tuple[int, int]) -> tuple[Image, FloatArray]:
         frame = np.asarray(pool.frames[k])
         to_normalised = pixels_to_normalised(frame.shape[1], frame.shape[0])
         corners = pool.corners[k].astype(np.float64)
@@ -57,25 +56,16 @@ def scene_crop_drawer(margin: float, *, turns: bool = True) -> Draw:
             if not is_valid_quadrilateral(transform_points(pose, UNIT_CORNERS @ _flip(symmetry)), _LEAST_LOOK):
                 continue
             if target is None:
-                return Sample(target_crop(frame, pose, size=size, margin=margin), np.full((4, 2), np.nan))
+                return target_crop(frame, pose, size=size, margin=margin), np.full((4, 2), np.nan)
             crop_corners = corners_in_crop(pose, margin, target)
             if is_usable(crop_corners):
-                break
-        else:
-            if not targets:
-                return Sample(target_crop(frame, np.eye(3), size=size, margin=margin), np.full((4, 2), np.nan))
-            target = targets[0]
-            pose, crop_corners = homography_of(target), UNIT_CORNERS / (1 + 2 * margin)
-        side = _side(target, frame.shape[1], frame.shape[0])
-        sharpness = min(side / _side(crop_corners, *size), 1.0)
-        return Sample(target_crop(frame, pose, size=size, margin=margin), crop_corners, sharpness)
+                return target_crop(frame, pose, size=size, margin=margin), crop_corners
+        if not targets:
+            return target_crop(frame, np.eye(3), size=size, margin=margin), np.full((4, 2), np.nan)
+        pose = homography_of(targets[0])
+        return target_crop(frame, pose, size=size, margin=margin), UNIT_CORNERS / (1 + 2 * margin)
 
     return draw
-
-
-def _side(corners: FloatArray, width: int, height: int) -> float:
-    """The side, in pixels, of a square as large as a quadrilateral, which is given normalised."""
-    return float(np.sqrt(cv2.contourArea((corners * [width / 2, height / 2]).astype(np.float32))))
 
 
 def _flip(symmetry: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
@@ -13,12 +14,16 @@ from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
+from stn_rectify.runtime.results import FOUND_SCORE
 
 #: Candidates of the scan beyond the number of targets that get a pass: on photographs of cars the plate was among the
 #: best three.
 _SPARE = 2
 #: A small target gets no further pass if the first one moved no corner by more than this share of its mean diagonal.
 _SETTLED = 0.08
+#: Where one target is asked for, and the frame shows several, it is the one that stands out: by its score times its
+#: share of the frame to this power. One wins over another of a tenth of its area that is up to a fifth surer.
+_PROMINENCE = 0.08
 #: The frame's pixels along the shortest edge of a target that is not small. The crop of a smaller one has few pixels of
 #: the frame for each of its own, and a supersampled one no more to tell.
 _LARGE_PX = 100.0
@@ -60,20 +65,29 @@ class DenseSearch:
         scan: finds candidates.
         network: looks at them; None to take them as they are.
         passes: refinement passes of each target, at most.
+        found_score: from which on a target counts as found, 0 to 1.
         whole: a look at the whole frame, which makes the scan surer, or finds what it has missed; None for none.
     """
 
     def __init__(
-        self, scan: DenseScan, network: CropReader | None, passes: int, whole: WholeLook | None = None
+        self,
+        scan: DenseScan,
+        network: CropReader | None,
+        passes: int,
+        *,
+        found_score: float = FOUND_SCORE,
+        whole: WholeLook | None = None,
     ) -> None:
         self._scan, self._network, self._passes, self._whole = scan, network, passes, whole
+        self._found_score = found_score
 
     def find(self, frame: Image, max_targets: int) -> list[Found]:
         """Finds the targets of a frame.
 
         Args:
             frame: one that `check_frame` has passed, and that the scan's pyramid holds.
-            max_targets: how many at most, 1 or more.
+            max_targets: how many at most, 1 or more. If it is 1, the one that stands out: of those that count as found,
+                or of all where none does, the one with the most of score and size.
 
         Returns:
             Best first; empty where the scan sees nothing.
@@ -81,14 +95,34 @@ class DenseSearch:
         scanned = self._scan.candidates(frame)
         candidates = self._with_look(frame, scanned)
         network, passes = self._network, self._passes
-        if network is None or not passes:
-            kept = [candidates[number] for number in thinned(candidates, max_targets)]
-            return [found_at(frame, candidate.corners, candidate.score) for candidate in kept]
         most = max_targets + _SPARE + len(candidates) - len(scanned)  # a look takes no candidate of the scan its pass
+        if max_targets == 1:
+            candidates = sorted(candidates, key=lambda one: self._prominence(frame, one), reverse=True)
+        if network is None or not passes:
+            kept = [candidates[number] for number in thinned(candidates)] if max_targets > 1 else candidates
+            return [found_at(frame, candidate.corners, candidate.score) for candidate in kept[:max_targets]]
+        if max_targets == 1:
+            return self._find_one(network, frame, candidates[:most])
         looked = self._first_passes(network, frame, candidates[:most], max_targets)
         stay = thinned([_as_candidate(one.found) for one in looked], max_targets)
         found = [self._finished(network, frame, looked[number]) for number in stay]
         return [found[number] for number in thinned([_as_candidate(one) for one in found])]
+
+    def _prominence(self, frame: Image, one: Candidate | Found) -> tuple[bool, float]:
+        """What stands out has the greatest; a candidate gains by a pass at most in size, which hardly changes."""
+        share = cv2.contourArea(one.corners.astype(np.float32)) / (frame.shape[0] * frame.shape[1])
+        return one.score >= self._found_score, one.score * min(share, 1.0) ** _PROMINENCE
+
+    def _find_one(self, network: CropReader, frame: Image, candidates: Sequence[Candidate]) -> list[Found]:
+        """The target that stands out of candidates that come in that order, in a list; empty if there are none."""
+        best: _Looked | None = None
+        for candidate in candidates:
+            if best is not None and self._prominence(frame, best.found) >= self._prominence(frame, candidate):
+                break
+            looked = self._first_pass(network, frame, candidate)
+            if best is None or self._prominence(frame, looked.found) > self._prominence(frame, best.found):
+                best = looked
+        return [] if best is None else [self._finished(network, frame, best)]
 
     def _with_look(self, frame: Image, scanned: list[Candidate]) -> list[Candidate]:
         """Where targets may be, best first, after a look at the whole frame."""

@@ -175,6 +175,20 @@ def test_a_signal_ends_a_run_cleanly_with_a_summary(model: Path, long_video: Pat
     assert b"Traceback" not in errors
 
 
+def test_a_stopped_folder_says_how_many_images_are_left(model: Path, tmp_path: Path) -> None:
+    for number in range(400):
+        cv2.imwrite(str(tmp_path / f"{number:03}.png"), np.full((48, 64, 3), number % 256, np.uint8))
+    arguments = ["--image", str(tmp_path), "--model", str(model), "--jsonl", "-"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    assert process.stdout is not None
+    first = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=DEADLINE_S)
+    done = len(first) + len(rest.splitlines())
+    assert 3 <= done < 400
+    assert f", stopped before {400 - done} more file" in errors.decode().splitlines()[-1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_that_waits_for_a_frame(model: Path, long_video: Path, tmp_path: Path, number: int) -> None:
     """The video comes through a pipe whose writer stops in the middle, like a camera that has stalled."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 
 from stn_rectify.runtime import CapturedFrame, FrameSource, SourceError, open_source
+from stn_rectify.runtime.sources.by_name import DEMO_IMAGE
 from stn_rectify.runtime.sources.chained import ChainedSource
 
 
@@ -62,6 +64,14 @@ def test_a_broken_one_is_told_of_and_the_next_one_follows() -> None:
     assert [str(error) for error in errors] == ["broken off"]
     with pytest.raises(SourceError, match="broken off"):
         list(ChainedSource(openers, ["a", "b"]))
+
+
+def test_files_whose_turn_has_not_come_are_counted(tmp_path) -> None:
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((4, 4, 3), np.uint8))
+    with open_source([str(tmp_path), str(DEMO_IMAGE), str(DEMO_IMAGE)]) as source:
+        left = [(source.not_begun, frame.source) for frame in source]
+    assert [number for number, _ in left] == [4, 3, 2, 1, 0]
 
 
 def test_stop_reaches_the_one_that_is_open_and_opens_no_other() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stn_rectify.models.training.samples.frame_batches import Sample
 from stn_rectify.models.training.samples.joint_pool import JointPool, draw_joint
 
 
@@ -14,7 +13,7 @@ def numbered(count, name):
 
     def draw(rng, pool, k, size):
         assert 0 <= k < len(pool)
-        return Sample(np.full((size[1], size[0], 3), k, np.uint8), np.full((4, 2), name))
+        return np.full((size[1], size[0], 3), k, np.uint8), np.full((4, 2), name)
 
     return range(count), draw
 
@@ -23,7 +22,7 @@ def test_each_part_draws_its_own_items():
     pool = JointPool([numbered(3, 10), numbered(2, 20)])
     assert len(pool) == 5
     drawn = [draw_joint(np.random.default_rng(0), pool, k, (4, 2)) for k in range(5)]
-    assert [one.image[0, 0, 0] for one in drawn] == [0, 1, 2, 0, 1]
-    assert [one.corners[0, 0] for one in drawn] == [10, 10, 10, 20, 20]
+    assert [image[0, 0, 0] for image, _ in drawn] == [0, 1, 2, 0, 1]
+    assert [corners[0, 0] for _, corners in drawn] == [10, 10, 10, 20, 20]
     with pytest.raises(IndexError):
         draw_joint(np.random.default_rng(0), pool, 5, (4, 2))

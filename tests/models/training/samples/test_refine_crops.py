@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from stn_rectify.models.training.pose_training import TrainingRecipe
-from stn_rectify.models.training.samples.frame_batches import Sample
 from stn_rectify.models.training.samples.refine_crops import crop_drawer, perturbation
 from stn_rectify.runtime.geometry import UNIT_CORNERS, is_valid_quadrilateral, normalised_to_pixels, transform_points
 
@@ -31,14 +30,14 @@ class _Pool:
         return 2
 
 
-def _draws(k: int, count: int) -> list[Sample]:
+def _draws(k: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     draw, pool, rng = crop_drawer(0.2), _Pool(), np.random.default_rng(3)
     return [draw(rng, pool, k, (64, 64)) for _ in range(count)]
 
 
 def test_the_corners_outline_the_target_in_the_crop():
     checked = 0
-    for crop, corners, _ in _draws(0, 200):
+    for crop, corners in _draws(0, 200):
         if np.isnan(corners).any():
             continue
         assert is_valid_quadrilateral(corners, 0.1)
@@ -52,13 +51,13 @@ def test_the_corners_outline_the_target_in_the_crop():
 
 
 def test_corners_begin_at_the_top_left_of_the_crop():
-    for _, corners, _ in _draws(0, 100):
+    for _, corners in _draws(0, 100):
         if np.isfinite(corners).all():
             assert (corners @ UNIT_CORNERS[0]).argmax() == 0
 
 
 def test_an_empty_frame_gives_crops_without_a_target():
-    assert all(np.isnan(corners).all() for _, corners, _ in _draws(1, 10))
+    assert all(np.isnan(corners).all() for _, corners in _draws(1, 10))
 
 
 def _scan_crops(pose: np.ndarray) -> list[np.ndarray]:
@@ -66,13 +65,13 @@ def _scan_crops(pose: np.ndarray) -> list[np.ndarray]:
     pool, rng = _Pool(), np.random.default_rng(3)
     pool.scan_poses = np.stack([pose, pose])
     draw = crop_drawer(0.2, turns=False)
-    return [draw(rng, pool, 0, (64, 64)).corners for _ in range(100)]
+    return [draw(rng, pool, 0, (64, 64))[1] for _ in range(100)]
 
 
 def test_crops_show_where_the_scan_network_looked():
     off = np.diag([0.3, 0.3, 1.0])  # in the middle of the target, far too small for a perturbation
     found = [corners for corners in _scan_crops(off) if np.isfinite(corners).all()]
-    plain = [corners for _, corners, _ in _draws(0, 100) if np.isfinite(corners).all()]
+    plain = [corners for _, corners in _draws(0, 100) if np.isfinite(corners).all()]
     assert np.abs(found).max() < 1.7, "more of the target lies outside than a network can tell"
     assert len(found) > len(plain) * 0.8, "a crop of no use is drawn again around the target"
     near = np.array([[0.47, 0, 0.02], [0, 0.47, 0.01], [0, 0, 1.0]])

@@ -260,3 +260,24 @@ def test_grey_frames_and_channels_of_ones_own(make_dense_model: MakeModel) -> No
     many = np.repeat(frame[..., 2:], 5, axis=2)
     with Rectifier(make_dense_model(channels=5)) as rectifier:
         assert rectifier.rectify(many).image.shape[2] == 5
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "wins"),
+    [
+        pytest.param(0.9, 0.84, "large", id="nearly as sure"),
+        pytest.param(0.9, 0.6, "small", id="far less sure"),
+        pytest.param(0.52, 0.48, "small", id="not found at all"),
+        pytest.param(0.45, 0.42, "large", id="neither found"),
+    ],
+)
+def test_one_target_is_the_one_that_stands_out(
+    make_dense_model: MakeModel, small: float, large: float, wins: str
+) -> None:
+    frame = scene((40, 40, small, 6), (170, 120, large, 24))
+    with Rectifier(make_dense_model(levels=((96, 128),))) as rectifier:
+        one = rectifier.locate(frame)
+        both = rectifier.locate_all(frame)
+    assert one.score == pytest.approx({"small": small, "large": large}[wins], abs=0.01)
+    assert [location.score for location in both] == sorted((location.score for location in both), reverse=True)
+    assert len(both) == 2
