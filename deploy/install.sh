@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2015 # in "a && b || c", c is die, which ends the script
+# shellcheck disable=SC2015,SC2317 # in "a && b || c", c is die, which ends the script; the trap calls what seems never called
 # Installs stn-rectify as a service on a 64-bit Debian or Raspberry Pi OS, upgrades it, goes back, or removes it.
 set -eu
 umask 022 # what root installs, the service must read
@@ -9,6 +9,7 @@ export PIP_ROOT_USER_ACTION=ignore
 NAME=stn-rectify
 RESTART_STEPS_VERSION=254 # of systemd; older ones have a line in the journal for each key that they do not know
 CONTROLLERS=/sys/fs/cgroup/cgroup.controllers # of cgroup 2
+SAID=3 # the status, inside, of an error that has had its line; outside it is 1
 HERE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 
 usage() {
@@ -38,6 +39,8 @@ EOF
 }
 
 main() {
+    build='' environment=''
+    trap 'end $?' EXIT
     wheel='' wheels='' extras='' action=install start=yes purge=no hashes=known system_packages=no
     root=$(root_of_this_script)
     while [ $# -gt 0 ]; do
@@ -95,7 +98,6 @@ install_all() {
     self_test
     [ -n "$root" ] || make_user
     switch_to "$new"
-    trap 'rm -rf "$build"' EXIT
     install_files
     [ -n "$root" ] || enable_service
     version=$("$home/bin/$NAME" --version) || die "$home/bin/$NAME does not run, see above"
@@ -105,6 +107,21 @@ install_all() {
     esac
     if [ -z "$root" ] && [ $start = yes ]; then start_service; fi
     clear_away
+}
+
+# Whatever ends it: what it has made for itself goes, unless it runs by now; an error has one line.
+end() {
+    [ -z "$build" ] || rm -rf "$build"
+    [ -z "$environment" ] || [ "$(current_version)" = "${environment##*/}" ] || rm -rf "$environment"
+    case $1 in
+        0) ;;
+        "$SAID") exit 1 ;;
+        *)
+            current=$(current_version)
+            say "${0##*/}: error: stopped by what stands above; ${current:+$current runs on: }mend that, then run the same command again"
+            exit 1
+            ;;
+    esac
 }
 
 uninstall_all() {
@@ -177,10 +194,16 @@ check_system() {
 
 check_space() {
     needed_mb=400
-    mkdir -p "${home%/*}"
+    check_writable "${home%/*}"
     free_mb=$(($(df -Pk "${home%/*}" | awk 'NR == 2 { print $4 }') / 1024))
     [ "$free_mb" -ge "$needed_mb" ] ||
         die "${home%/*} has $free_mb MB free, $needed_mb MB are needed: make room (apt-get clean helps)"
+}
+
+check_writable() {
+    ! mkdir -p "$1" 2>/dev/null || [ ! -w "$1" ] || return 0
+    [ "$(id -u)" = 0 ] || die "$1 cannot be written to by this user: sudo $0"
+    die "$1 cannot be written to: where it is read-only, mount -o remount,rw / makes it writable"
 }
 
 # The wheel to install, or the checkout's folder.
@@ -278,14 +301,14 @@ pip_wheel() {
 say() { echo "$*" >&2; }
 die() {
     echo "${0##*/}: error: $*" >&2
-    exit 1
+    exit $SAID
 }
 
 for part in versions environment; do
-    [ -f "$HERE/installer/$part.sh" ] || die "installer/$part.sh is not beside this script: copy the whole folder deploy/"
+    [ -f "$HERE/installer/$part.sh" ] || { say "${0##*/}: error: installer/$part.sh is not beside this script: copy the whole folder deploy/"; exit 1; }
 done
 # shellcheck source=SCRIPTDIR/installer/versions.sh
 . "$HERE/installer/versions.sh"
 # shellcheck source=SCRIPTDIR/installer/environment.sh
 . "$HERE/installer/environment.sh"
-main "$@"
+main "$@"; exit # on one line: whoever writes to this file meanwhile has nothing of it run

@@ -10,7 +10,6 @@ make_environment() {
     environment=$home/versions/$new build=$home/.build
     python=$environment/bin/python
     mkdir -p "$home/versions" "$build/wheels"
-    trap 'rm -rf "$build" "$environment"' EXIT
     sed -n 's/^\([a-z].*\) \\$/\1/p' "$HERE/requirements.txt" >"$build/constraints.txt"
     say "making the environment $environment"
     if wants_system_packages; then set -- --system-site-packages; else set --; fi
@@ -91,7 +90,7 @@ collect_wheels() {
     fi
     set -- --no-index --find-links "$wheels" "$@"
     pip download -c "$build/constraints.txt" "$@" 2>"$build/said" && return
-    if [ "$hashes" = known ] && pip download "$@"; then
+    if [ "$hashes" = known ] && pip download "$@" 2>"$build/said"; then
         say "note: $wheels has other versions than those in $HERE/requirements.txt"
         return
     fi

@@ -21,7 +21,7 @@ version_before() {
 
 # One installer at a time. What a killed one has started (pip, say) holds the lock until it ends.
 lock_installation() {
-    mkdir -p "$home"
+    check_writable "$home"
     exec 9>"$home/.lock"
     flock -n 9 && return
     say "another installer is at work here, or what a killed one has started: waiting for its end"
@@ -88,24 +88,21 @@ copy_installer() {
     cp -R "$HERE/install.sh" "$HERE/installer" "$HERE/requirements.txt" "$HERE"/*.service "$HERE"/*.conf "$1/share/$NAME/"
 }
 
-# The one moment at which another version runs.
+# The one moment at which another version runs. All that a full disk may refuse is written before it.
 switch_to() {
-    sync -f "$home"
-    replace_link "versions/$1" "$home/current"
     mkdir -p "$home/bin"
-    replace_link "../current/bin/$NAME" "$home/bin/$NAME"
-    replace_link "../current/share/$NAME/install.sh" "$home/bin/$NAME-install"
+    ln -sfT "versions/$1" "$home/current.new"
+    ln -sfT "../current/bin/$NAME" "$home/bin/$NAME.new"
+    ln -sfT "../current/share/$NAME/install.sh" "$home/bin/$NAME-install.new"
     # Not a link, through which Python would not see that it is in an environment.
     printf '#!/bin/sh\nexec "%s/current/bin/python" "$@"\n' "$home" >"$home/bin/python.new"
     chmod 755 "$home/bin/python.new"
-    mv -fT "$home/bin/python.new" "$home/bin/python"
     sync -f "$home"
-}
-
-replace_link() {
-    rm -f "$2.new"
-    ln -s "$1" "$2.new"
-    mv -fT "$2.new" "$2"
+    mv -fT "$home/current.new" "$home/current"
+    for file in "$NAME" "$NAME-install" python; do
+        mv -fT "$home/bin/$file.new" "$home/bin/$file"
+    done
+    sync -f "$home"
 }
 
 rollback() {

@@ -36,7 +36,8 @@ class GroupCommit:
     one another.
 
     Args:
-        folder: exists.
+        folder: exists. Where somebody removes it, the next file makes it anew, unless the folder that it was in is gone
+            as well, as with a stick that was pulled.
         interval_s: how long a file may wait, seconds; 0: each is by itself.
     """
 
@@ -70,8 +71,7 @@ class GroupCommit:
         if not self._waiting:
             self._since_s = time.monotonic()
         self._drop(self._waiting.pop(name, None))
-        partial = self._partial(name)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        descriptor = self._create(self._partial(name))
         try:
             with suppress(OSError):  # a file system without locks; see `remove_orphans`
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,6 +120,14 @@ class GroupCommit:
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(".") and pattern.fullmatch(entry.name)]
         return sum(remove_unlocked(self._folder / name) for name in names)
+
+    def _create(self, partial: Path) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            return os.open(partial, flags, 0o666)
+        except FileNotFoundError:
+            self._folder.mkdir(exist_ok=True)
+            return os.open(partial, flags, 0o666)
 
     def _partial(self, name: str) -> Path:
         return self._folder / f".{name}.partial"

@@ -86,3 +86,22 @@ def install(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture
+def two_versions() -> Callable[[Path], None]:
+    """Makes an installation of two versions below a folder, in no time; they say which one runs, the newer one."""
+
+    def make(root: Path) -> None:
+        home = root / "opt/stn-rectify"
+        for version in ("1.0", "2.0"):
+            program = home / "versions" / version / "bin/stn-rectify"
+            program.parent.mkdir(parents=True)
+            program.write_text(f"#!/bin/sh\necho runs {version}\n")
+            program.chmod(0o755)
+        (home / "versions/2.0/replaces").write_text("1.0\n")
+        (home / "current").symlink_to("versions/2.0")
+        (home / "bin").mkdir()
+        (home / "bin/stn-rectify").symlink_to("../current/bin/stn-rectify")
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,30 @@ def test_a_machine_that_does_not_fit_is_refused_with_what_to_do(
     _fake(program, script, tmp_path, monkeypatch)
     wheel = make_wheel(tmp_path / "wheels")
     _check_refusal(install("--wheel", wheel, check=False), message, root)
+
+
+def test_where_nothing_can_be_written_one_line_says_so(make_wheel: WheelMaker, tmp_path: Path) -> None:
+    """Of /proc nobody can, which needs no mount."""
+    wheels = make_wheel(tmp_path / "wheels").parent
+    command = ["sh", DEPLOY / "install.sh", "--root", "/proc", "--wheels", wheels]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    message = "install.sh: error: /proc/opt cannot be written to: where it is read-only, mount -o remount,rw /"
+    assert (done.returncode, done.stderr) == (1, f"{message} makes it writable\n")
+
+
+def test_what_is_written_to_the_script_while_it_runs_is_not_run(
+    two_versions: Callable[[Path], None], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell reads on where it is, be the script another one by then, as when a newer checkout is copied over it."""
+    two_versions(root)
+    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("virtual-pi"))
+    script = tmp_path / "deploy/install.sh"
+    _fake("sync", f"echo 'echo again' >>{script}", tmp_path, monkeypatch)
+    command = ["sh", script, "--root", root, "rollback"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "went back from 2.0 to 1.0" in done.stderr
+    assert script.read_text().endswith("echo again\n")
 
 
 def test_without_root_nothing_is_installed_into_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

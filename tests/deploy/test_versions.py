@@ -131,6 +131,17 @@ def test_the_wheels_of_a_folder_are_those_of_the_requirements(
     assert _versions(root) == ([] if status else ["1.0"])
 
 
+def test_a_folder_in_which_a_wheel_is_missing_is_refused_with_what_to_do(
+    install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
+) -> None:
+    wheels = make_wheel(tmp_path / "wheels", "1.0", "runs 1.0", needs=("missing>=1",)).parent
+    done = install("--offline", wheels, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("requirement missing>=1") == 1, "pip's line, once"
+    assert "download_wheels.py makes a folder that is complete" in done.stderr
+    assert _versions(root) == []
+
+
 def test_a_folder_that_was_damaged_on_its_way_is_refused(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
 ) -> None:
@@ -162,9 +173,9 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
         other = wheels["2.0" if before.endswith("1.0") else "1.0"]
         share = (point // 2 + 0.5) / (POINTS // 2)
         if point % 2:
-            _kill_after(root, other, seconds=share * seconds, group=point % 4 == 1)
+            _kill_after(root, "--wheels", other, seconds=share * seconds, group=point % 4 == 1)
         else:
-            _kill_after(root, other, steps=round(share * steps), group=point % 4 == 0)
+            _kill_after(root, "--wheels", other, steps=round(share * steps), group=point % 4 == 0)
         after = _said(root)  # which fails where nothing runs
         seen["the old one runs" if after == before else "the new one runs"] += 1
     with capsys.disabled():
@@ -204,6 +215,26 @@ while echo changed; do switch_to 2.0; switch_to 1.0; done"""
     assert set(seen) == {"runs 1.0", "runs 2.0"}, seen
 
 
+def test_a_rollback_killed_at_any_step_leaves_one_of_the_two(
+    install: Installer, two_versions: Callable[[Path], None], root: Path
+) -> None:
+    two_versions(root)
+    seen: Counter[str] = Counter()
+    step, is_over = 0, False
+    while not is_over:
+        step += 1
+        before = _said(root)
+        is_over = not _kill_after(root, "rollback", steps=step, group=True)
+        seen["gone back" if _said(root) != before else "not yet"] += 1
+        assert _versions(root) == ["1.0", "2.0"]
+    assert seen["not yet"] > 5
+    assert seen["gone back"] > 1
+    for _ in range(2):
+        before = _said(root)
+        install("rollback")
+        assert {before, _said(root)} == {"runs 1.0", "runs 2.0"}
+
+
 @pytest.mark.slow
 def test_killed_while_it_takes_over_an_old_installation_it_runs(
     install: Installer, make_wheel: WheelMaker, root: Path, tmp_path: Path
@@ -213,7 +244,7 @@ def test_killed_while_it_takes_over_an_old_installation_it_runs(
     _install_as_before(root, old)
     # Through all of its steps, each run a little further than the one before.
     for step in range(30, 130, 7):
-        _kill_after(root, new, steps=step, group=True)
+        _kill_after(root, "--wheels", new, steps=step, group=True)
         assert _said(root) in ("stn-rectify 1.0 (an interpreter)", "runs 2.0")
     install("--wheels", new)
     assert _said(root) == "runs 2.0"
@@ -229,10 +260,10 @@ def install_steps(root: Path, wheels: Path) -> list[str]:
 
 
 def _kill_after(
-    root: Path, wheels: Path, *, seconds: float | None = None, steps: int | None = None, group: bool
-) -> None:
-    """Kills a run, alone or with all that it has started, after a time or a number of steps; or it ends before."""
-    command = ["sh", "-x", str(INSTALL), "--root", str(root), "--wheels", str(wheels)]
+    root: Path, *words: str | Path, seconds: float | None = None, steps: int | None = None, group: bool
+) -> bool:
+    """Kills a run, alone or with all that it has started, after a time or a number of steps, unless it ends before."""
+    command = ["sh", "-x", INSTALL, "--root", root, *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stderr is not None
         if seconds is not None:
@@ -244,12 +275,14 @@ def _kill_after(
                 counted += line.startswith("+")
                 if counted == steps:
                     break
-        if run.poll() is None:
+        was_running = run.poll() is None
+        if was_running:
             if group:
                 os.killpg(run.pid, signal.SIGKILL)
             else:
                 run.kill()
         run.stderr.close()
+        return was_running
 
 
 def _copy_pip(folder: Path) -> None:

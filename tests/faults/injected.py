@@ -420,16 +420,17 @@ def restarts(folder: Path, count: int, seed: int, limit_s: float = math.inf) -> 
     before_tmp = set(os.listdir(tempfile.gettempdir()))
     with stream_server() as server:
         for _ in range(count):
-            held = lines(results)
+            held = _size(results)  # its lines are read once, at the end: of thousands of starts they are many
             began = time.monotonic()
             if began > ends:
                 break
             run = Run(folder, server, *words)
             try:
-                run.wait_for("a result", lambda held=held: lines(results) > held)
+                run.wait_for("a result", lambda held=held: _size(results) > held)
                 starts.append(time.monotonic() - began)
                 time.sleep(dice.uniform(0, 0.1))
-                assert run.end() == 0, run.said()
+                status = run.end()
+                assert status == 0, f"status {status} of restart {len(starts)}: {run.said()[-1000:]}"
             finally:
                 run.process.kill()
                 run.process.wait()
@@ -443,6 +444,10 @@ def restarts(folder: Path, count: int, seed: int, limit_s: float = math.inf) -> 
     assert starts, "no time for one start"
     told = f"{len(starts)} times: each has results, nothing is left behind; start to first result (median)"
     return Row("restarts", told, statistics.median(starts))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 FAULTS = {

@@ -64,9 +64,9 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *words: object) -> Iterator[Run]:
-    """A run that is ended at last, whatever became of it."""
-    with stream_server() as server:
+def running(folder: Path, *words: object, period_s: float = 0.02) -> Iterator[Run]:
+    """A run that is ended at last, whatever became of it; the camera has a picture each ``period_s``."""
+    with stream_server(period_s=period_s) as server:
         run = Run(folder, server, *words)
         try:
             yield run

@@ -24,7 +24,7 @@ _DISK_MB = 128
 _AGAIN = (
     "modprobe vivid n_devs=1 node_types=0x1; mkdir -p /data; mount /dev/vdb /data; cd /data;"
     " stn-rectify --camera 0 --model fast --jsonl results.jsonl --save saved --save-format jpg --output video.mkv"
-    " --frames 3; status=$?; ls -a /data; umount /data; exit $status"
+    " --frames 3; status=$?; ls -a /data; cd /; umount /data; exit $status"
 )
 
 

@@ -82,8 +82,8 @@ class ModelStore:
         """
         with self._changes():
             partial = self._versions / ".partial.tflite"
-            _write_through(partial, content)
             try:
+                _write_through(partial, content)
                 name = "".join(
                     letter if letter.isalnum() or letter in "-_" else "_" for letter in _name(check(partial))
                 )
@@ -92,8 +92,7 @@ class ModelStore:
                 if file != self.in_use:
                     self._use(file)
             finally:
-                partial.unlink(missing_ok=True)
-            self._clear_away()
+                self._clear_away()
         return file
 
     def rollback(self, check: Callable[[Path], ModelFile]) -> Path:
@@ -134,7 +133,7 @@ class ModelStore:
         sync(self.folder)
 
     def _clear_away(self) -> None:
-        """Removes what is neither the model in use nor the one before, left-overs of interrupted runs included."""
+        """Removes what is neither the model in use nor the one before: what was refused or cut off included."""
         kept = {file.stem for file in (self.in_use, self.before) if file is not None}
         for file in self._versions.iterdir():
             if file.stem not in kept:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_rectify.runtime import CapturedFrame, Rectification, SaveSink, UsageError
+from stn_rectify.runtime import CapturedFrame, Rectification, SaveSink, StnRectifyError, UsageError
 from stn_rectify.runtime.command.cli import main
 from stn_rectify.runtime.sinks import Pace
+from stn_rectify.runtime.sinks.result_sink import OutputError
 
 START = datetime(2026, 11, 22, 23, 8, 41, tzinfo=timezone.utc).timestamp()
 
@@ -166,6 +168,39 @@ def test_somebody_else_may_remove_pictures(tmp_path: Path) -> None:
                 for path in tmp_path.iterdir():
                     path.unlink()
     assert len(names(tmp_path)) == 20
+
+
+def test_a_folder_that_is_removed_is_made_anew_where_the_one_it_was_in_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "stick" / "pictures"
+    with SaveSink(folder, dated=True, limit_bytes=20 * 4096) as sink:
+        sink.write(captured(0), result())
+        shutil.rmtree(folder)
+        sink.write(captured(1, 1.0), result())
+        assert len(names(folder)) == 2
+        shutil.rmtree(folder.parent)
+        with pytest.raises(StnRectifyError, match=r"cannot write .*rectified\.png: No such file or directory"):
+            sink.write(captured(2, 2.0), result())
+        folder.parent.mkdir()
+        folder.write_bytes(b"a file in its place")
+        with pytest.raises(StnRectifyError, match=r"cannot write .*rectified\.png: Not a directory"):
+            sink.write(captured(3, 3.0), result())
+        folder.unlink()
+        for index in range(4, 50):
+            sink.write(captured(index, index), result())
+    assert len(names(folder)) == 20
+
+
+def test_a_folder_that_is_removed_takes_those_that_wait_for_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    with SaveSink(folder, dated=True, commit_s=60) as sink:
+        sink.write(captured(0), result())
+        shutil.rmtree(folder)
+        sink.write(captured(1, 1.0), result())
+        with pytest.raises(OutputError) as raised:
+            sink.commit()
+        assert (raised.value.lost, raised.value.may_pass, sink.saved) == (2, True, 0)
+        sink.write(captured(2, 2.0), result())
+    assert len(names(folder)) == 2
 
 
 def test_what_a_power_cut_left_is_removed_in_its_turn(tmp_path: Path) -> None:

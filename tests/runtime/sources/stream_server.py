@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import threading
@@ -18,7 +19,6 @@ import numpy as np
 
 __all__ = ["StreamServer", "stream_server"]
 
-_PERIOD_S = 0.02
 _CONTENT = {
     "/page": ("text/html; charset=utf-8", b"<html><body><img src=/camera></body></html>"),
     "/text": ("text/plain", b"no camera here" * 100),
@@ -29,12 +29,17 @@ _POINTERS = {"/circle": "/circle?token=secret", "/elsewhere": "rtsp://me:secret@
 
 def picture(level: int) -> bytes:
     """A JPEG picture of one grey level."""
-    return cv2.imencode(".jpg", np.full((48, 64, 3), level % 250, np.uint8))[1].tobytes()
+    return _encoded(level % 250)
+
+
+@functools.cache
+def _encoded(level: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
 
 
 class StreamServer(ThreadingHTTPServer):
-    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), then hangs or ends; ``/file`` sends a file,
-    parts of it if it ``gives_ranges``.
+    """``/camera`` streams MJPEG: ``frames`` of them (None: for ever), one each ``period_s`` (0: as they are read), then
+    hangs or ends; ``/file`` sends a file, parts of it if it ``gives_ranges``.
 
     While it ``is_frozen`` all pictures of a stream are the same.
 
@@ -48,10 +53,16 @@ class StreamServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, port: int = 0, *, frames: int | None = None, then: str = "end", file: Path | None = None
+        self,
+        port: int = 0,
+        *,
+        frames: int | None = None,
+        then: str = "end",
+        file: Path | None = None,
+        period_s: float = 0.02,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.frames, self.then, self.file = frames, then, file
+        self.frames, self.then, self.file, self.period_s = frames, then, file, period_s
         self.closing = threading.Event()
         self.requests: list[str] = []
         self.is_frozen = False
@@ -143,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         number = 0
-        while not self.server.closing.wait(_PERIOD_S):
+        while not self.server.closing.wait(self.server.period_s):
             if number == self.server.frames:
                 if self.server.then == "end":
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -255,3 +256,17 @@ def test_a_model_that_the_check_refuses_is_not_left_behind(store: ModelStore) ->
         store.install((DATA / "fast.tflite").read_bytes(), refuse)
     assert store.in_use is None
     assert not list((store.folder / "versions").iterdir())
+
+
+def test_of_a_model_for_which_there_is_no_room_nothing_is_left(store: ModelStore) -> None:
+    main(["models", "install", "fast"])
+    before = sorted(path.name for path in store.folder.rglob("*"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(StnRectifyError, match=r"cannot change the models in .*; the model in use stays"):
+            store.install((DATA / "digits.tflite").read_bytes(), ModelFile.open)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(path.name for path in store.folder.rglob("*")) == before
+    assert store.current.read_bytes() == (DATA / "fast.tflite").read_bytes()
