@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.reading.foreign.constant_weights import with_constant_weights
 from stn_rectify.converters.reading.input_shape import check_inputs
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.arrays import Array
@@ -61,13 +61,13 @@ class FrozenGraph:
         outputs: its outputs, what only passes a tensor on left out.
 
     Raises:
-        ModelFileError: if it has not one image of fixed size as its input.
+        ModelFileError: if it has not one image of fixed size as its input, or changes what it gives with each call.
     """
 
     def __init__(self, name: str, concrete: Any) -> None:
         self.name = name
         self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
-        self._frozen = convert_variables_to_constants_v2(concrete)
+        self._frozen = with_constant_weights(name, concrete)
         inputs = self._frozen.inputs
         check_inputs(name, {tensor.op.name: tensor.shape.as_list() for tensor in inputs})
         self._input: Any = inputs[0]
