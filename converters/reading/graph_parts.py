@@ -90,7 +90,10 @@ def split_keras_graph(
     shapes, dtype = {t.name: tuple(t.shape) for t in inputs}, inputs[0].dtype if inputs else "float32"
     if not shapes:  # a subclass of keras.Model: the shape that it was built with
         built = (model.get_build_config() or {}).get("input_shape")
-        shapes = {"frame": closed_shape(name, built, input_shape)} if isinstance(built, list | tuple) else {}
+        # How many frames it was called with first says nothing.
+        shapes = (
+            {"frame": closed_shape(name, [None, *built[1:]], input_shape)} if isinstance(built, list | tuple) else {}
+        )
     check_inputs(name, shapes)
     prepare_layers(model)
     (shape,) = shapes.values()

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.eager.lift_to_graph import UnliftableError
+from tensorflow.python.framework import convert_to_constants as frozen
 
 from stn_rectify.runtime.errors import ModelFileError
 
@@ -16,8 +17,7 @@ _STORING = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 def with_constant_weights(name: str, concrete: Any) -> Any:
     """Makes the variables of a function constants.
 
-    What it stores for its next call is left out: the state of random numbers, which layers that augment images in
-    training count on even where they change nothing.
+    What it stores for its next call is left out: a count, or the state of random numbers that are not used.
 
     Args:
         name: of the model, for messages.
@@ -28,15 +28,16 @@ def with_constant_weights(name: str, concrete: Any) -> Any:
     """
     stored = _stored(concrete)
     if not stored:
-        return convert_variables_to_constants_v2(concrete)
-    open_one = convert_variables_to_constants_v2(concrete, variable_names_denylist=stored)
+        return frozen.convert_variables_to_constants_v2(concrete)
+    open_one = _all_but(concrete, stored)
     inputs = [tensor for tensor in open_one.inputs if tensor.op.name not in stored]
     try:
         return rebuilt(open_one, inputs)
-    except ValueError as error:  # a variable that is none of the inputs is needed
+    except UnliftableError as error:
         raise ModelFileError(
-            f"{name}: what it gives depends on numbers that it changes with each call ({', '.join(stored)}), random "
-            "ones perhaps; export it as it is in inference, without layers that draw numbers there"
+            f"{name}: what it gives depends on numbers that it changes with each call, random ones perhaps; give the "
+            ".keras file, or export it without the layers that draw them: RandomFlip and its kind stay at work in an "
+            "export"
         ) from error
 
 
@@ -49,7 +50,7 @@ def rebuilt(function: Any, inputs: list[Any], change: Callable[[Any], None] = la
         change: what is done to each node.
 
     Raises:
-        ValueError: if the outputs need another input.
+        UnliftableError: if the outputs need another input.
     """
     definition = function.graph.as_graph_def()
     for node in definition.node:
@@ -71,9 +72,20 @@ def _stored(concrete: Any) -> list[str]:
     if not any(node.op in _STORING for node in nodes):
         return []
     captured = [inside.op.name for _, inside in concrete.graph.captures]
-    inlined = convert_variables_to_constants_v2(concrete, variable_names_denylist=captured)  # one graph; all stays open
+    inlined = _all_but(concrete, captured)  # its functions become one graph; all stays open
     written = [op.inputs[0] for op in inlined.graph.get_operations() if op.type in _STORING]
     return sorted({_first(tensor).op.name for tensor in written})
+
+
+def _all_but(concrete: Any, names: list[str]) -> Any:
+    """Makes all captured variables constants but these, which become inputs.
+
+    TensorFlow's own parts do it; its public function does not pass the names on.
+    """
+    data = frozen._FunctionConverterDataInEager(
+        concrete, lower_control_flow=True, aggressive_inlining=False, variable_names_denylist=names
+    )
+    return frozen._construct_concrete_function(concrete, *frozen._replace_variables_by_constants(data))
 
 
 def _first(tensor: Any) -> Any:
