@@ -62,11 +62,15 @@ def conversions_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(process.pid).children():
         try:
-            if any("conversion_process" in part for part in child.cmdline()):
-                found += child.children()
+            if _converts(child):
+                found += [fork for fork in child.children() if _converts(fork)]  # importing starts others for a moment
         except psutil.Error:  # it has just ended
             continue
     return found
+
+
+def _converts(process: psutil.Process) -> bool:
+    return any("conversion_process" in part for part in process.cmdline())
 
 
 @contextmanager

@@ -129,8 +129,10 @@ def test_a_crashed_process_is_the_failure_of_its_model_alone(inputs, tmp_path):
     wait_for("the model that TensorFlow converts", lambda: list(saved.glob("*/saved_model.pb")))
     first.send_signal(signal.SIGSEGV)
     (second,) = wait_for("the next conversion", lambda: [one for one in conversions_of(process) if one != first])
+    second.suspend()
     assert second.parent() == loaded  # TensorFlow is not loaded again
     loaded.kill()  # another has to be started for the third
+    second.resume()
     out, err = process.communicate()
     assert process.returncode == 1
     assert "a  FAILED: its process was ended by signal 11 (SIGSEGV" in err
