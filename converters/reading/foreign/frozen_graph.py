@@ -165,12 +165,15 @@ class FrozenGraph:
         return np.asarray(value)
 
     def behind(self, tensor: Any) -> Any:
-        """The tensor that operations which change no number and no shape pass on."""
-        while (source := _passed_on(tensor)) is not None:
-            if tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor):
-                break
+        """The tensor that operations which change no number and no shape pass on, transpositions that undo each other
+        among them."""
+        while True:
+            source = _passed_on(tensor)
+            if source is None or (tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor)):
+                source = _before_transpositions(tensor)
+            if source is None:
+                return tensor
             tensor = source
-        return tensor
 
     def is_frame(self, tensor: Any) -> bool:
         """Tells whether a tensor is the frame, in another shape or order of axes perhaps."""
@@ -287,6 +290,23 @@ def _passed_on(tensor: Any) -> Any:
     """The tensor whose numbers another is, perhaps in another shape; None where an operation changes them."""
     op = tensor.op
     return op.inputs[tensor.value_index if op.type == "IdentityN" else 0] if op.type in _PASSING_ON else None
+
+
+def _before_transpositions(tensor: Any) -> Any:
+    """The tensor that several transpositions, one after the other, leave as it was; None where there is none."""
+    order = None
+    while tensor.op.type == "Transpose" or tensor.op.type in _KEEPING_SHAPE:
+        if tensor.op.type != "Transpose":
+            tensor = _passed_on(tensor)
+            continue
+        axes = constant(tensor.op.inputs[1])
+        if axes is None:
+            return None
+        order = axes if order is None else axes[order]
+        tensor = tensor.op.inputs[0]
+        if (order == np.arange(len(order))).all():
+            return tensor
+    return None
 
 
 def _same_shape(one: Any, other: Any) -> bool:

@@ -398,4 +398,5 @@ def subclass(frame):
     """A subclass of keras.Model, built by a call with five frames."""
     model = foreign.ConvStn(SIZE)
     model(np.zeros((5, *frame.shape[1:]), np.float32))
+    model.theta.kernel.assign(0.3 * model.theta.kernel)  # its features are normalised: poses would leave the frame
     return model

@@ -101,7 +101,7 @@ MATRIX = {
     "planes-alone": Row(styles.of_planes_alone, refused=r"channels before height.*Permute", shape=(3, 28, 32)),
     "augmented": Row(styles.augmented_in_training),
     "augmented-saved": Row(styles.augmented_in_training, "", refused="changes with each call.*give the .keras file"),
-    "subclass-of-five": Row(styles.subclass),
+    "subclass-of-five": Row(styles.subclass, least=0.9),
     "branches": Row(styles.on_trunk(styles.branches), doubted=UNTRAINED),
     "mobilenet": Row(styles.on_trunk(styles.mobile_net), ".h5", shape=SQUARE, doubted=UNTRAINED, least=0.5),
     "mobilenetv2": Row(styles.on_trunk(styles.mobile_net_v2), shape=SQUARE, doubted=UNTRAINED, least=0.5),
