@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from stn_rectify.converters.batch.isolated_conversion import IsolatedConversion
+from stn_rectify.converters.batch.isolated_conversion import ConversionProcess, IsolatedConversion
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelJob
 from stn_rectify.runtime.process.cores import usable_cores
 
@@ -29,12 +29,14 @@ def default_processes() -> int:
 class LocalPool:
     """Converts ``processes`` models at a time.
 
-    A thread waits for each process; the work itself is in the processes.
+    A thread waits for each conversion; the work itself is in the processes. A process that has converted one
+    model, whatever came of it, takes the next; where it has died, another is started.
     """
 
     def __init__(self, processes: int) -> None:
         self._executor = ThreadPoolExecutor(processes, thread_name_prefix="conversion")
         self._running: set[IsolatedConversion] = set()
+        self._resting: list[ConversionProcess] = []
         self._lock = threading.Lock()
         self._closed = False
 
@@ -50,27 +52,41 @@ class LocalPool:
                     yield finished
 
     def close(self) -> None:
-        """Ends the processes that still run."""
+        """Ends the processes."""
         with self._lock:
             self._closed = True
             for conversion in self._running:
                 conversion.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
+        for process in self._resting:
+            process.close()
 
     def _convert(self, job: ModelJob) -> FinishedModel | None:
         with self._lock:
             if self._closed:
                 return None
+            process = self._process(job)
             conversion = IsolatedConversion(
                 job.source,
                 job.options,
                 job.staging,
                 folder=Path.cwd(),
                 out=job.out,
+                process=process,
             )
             self._running.add(conversion)
         with conversion:
             conversion.wait()
             with self._lock:
                 self._running.discard(conversion)
+                self._resting.append(process)
             return FinishedModel(job, conversion.result(), conversion.files())
+
+    def _process(self, job: ModelJob) -> ConversionProcess:
+        """One at rest that lives, else a new one."""
+        while self._resting:
+            process = self._resting.pop()
+            if process.is_alive:
+                return process
+            process.close()
+        return ConversionProcess(job.staging, job.staging / "log.txt")

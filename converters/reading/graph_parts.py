@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.reading.foreign.constant_weights import rebuilt, with_constant_weights
 from stn_rectify.converters.reading.foreign.convention import Convention
 from stn_rectify.converters.reading.foreign.coordinates import Levels
 from stn_rectify.converters.reading.foreign.frozen_graph import (
@@ -90,7 +90,10 @@ def split_keras_graph(
     shapes, dtype = {t.name: tuple(t.shape) for t in inputs}, inputs[0].dtype if inputs else "float32"
     if not shapes:  # a subclass of keras.Model: the shape that it was built with
         built = (model.get_build_config() or {}).get("input_shape")
-        shapes = {"frame": closed_shape(name, built, input_shape)} if isinstance(built, list | tuple) else {}
+        # How many frames it was called with first says nothing.
+        shapes = (
+            {"frame": closed_shape(name, [None, *built[1:]], input_shape)} if isinstance(built, list | tuple) else {}
+        )
     check_inputs(name, shapes)
     prepare_layers(model)
     (shape,) = shapes.values()
@@ -127,19 +130,14 @@ def _of_size(name: str, function: Any, wanted: tuple[int, ...] | None) -> Any:
     shape = closed_shape(name, spec.shape.as_list(), wanted)
     if spec.shape.as_list() == list(shape):
         return function
-    frozen = convert_variables_to_constants_v2(function)
-    definition = frozen.graph.as_graph_def()
-    for node in definition.node:
-        node.attr.pop("_output_shapes", None)
-        # In which order functions were called says nothing once they are one graph, but ties all to its input.
-        computed_from = [source for source in node.input if not source.startswith("^")]
-        del node.input[:]
-        node.input.extend(computed_from)
-        if node.name == frozen.inputs[0].op.name:
+    frozen = with_constant_weights(name, function)
+    frame = frozen.inputs[0]
+
+    def close(node: Any) -> None:
+        if node.name == frame.op.name:
             node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
-    closed = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-    ends = ([closed.graph.get_tensor_by_name(t.name) for t in side] for side in (frozen.inputs, frozen.outputs))
-    return closed.prune(*ends)
+
+    return rebuilt(frozen, [frame], close)
 
 
 class _GraphReader:

@@ -12,6 +12,9 @@ from stn_rectify.runtime.errors import ModelFileError, UsageError
 
 _IMAGE = "one image [batch, height, width, channels] of fixed size"
 
+# Of pictures; an image of so few rows is none.
+_CHANNELS = (1, 3)
+
 #: Sizes of an input, the batch first; None where it is open.
 Shape = Sequence[int | None]
 
@@ -42,6 +45,11 @@ def check_inputs(model: str, inputs: Mapping[str, Shape]) -> None:
         raise ModelFileError(
             f"{model}: its input is {described}, but {_IMAGE} is needed: save it with a layer in front that makes the "
             "one of the other, keras.Model(frame, model(keras.layers.Reshape(SHAPE)(frame)))"
+        )
+    if shape[1] in _CHANNELS and shape[3] not in _CHANNELS:
+        raise ModelFileError(
+            f"{model}: its input is {described}, the channels before height and width, but {_IMAGE} is needed: save it "
+            "with a layer in front, keras.Model(frame, model(keras.layers.Permute((3, 1, 2))(frame)))"
         )
     if None in shape[1:]:
         form = "HxW" if shape[-1] else "HxWxC"

@@ -52,16 +52,25 @@ def start_command(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+def messages(errors: str) -> str:
+    """What a command wrote to standard error without its lines about progress, which only a slow machine gets."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("conversion: "))
+
+
 def conversions_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
-    """The conversions that the command, or a worker, has running."""
+    """The conversions that the command, or a worker, has running: forks of processes that have loaded TensorFlow."""
     found = []
     for child in psutil.Process(process.pid).children():
         try:
-            if any("conversion_process" in part for part in child.cmdline()):
-                found.append(child)
+            if _converts(child):
+                found += [fork for fork in child.children() if _converts(fork)]  # importing starts others for a moment
         except psutil.Error:  # it has just ended
             continue
     return found
+
+
+def _converts(process: psutil.Process) -> bool:
+    return any("conversion_process" in part for part in process.cmdline())
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from stn_rectify.converters.reading.foreign.constant_weights import with_constant_weights
 from stn_rectify.converters.reading.input_shape import check_inputs
 from stn_rectify.converters.tflite.quantizer import TensorFunction
 from stn_rectify.runtime.arrays import Array
@@ -61,13 +61,13 @@ class FrozenGraph:
         outputs: its outputs, what only passes a tensor on left out.
 
     Raises:
-        ModelFileError: if it has not one image of fixed size as its input.
+        ModelFileError: if it has not one image of fixed size as its input, or changes what it gives with each call.
     """
 
     def __init__(self, name: str, concrete: Any) -> None:
         self.name = name
         self._parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
-        self._frozen = convert_variables_to_constants_v2(concrete)
+        self._frozen = with_constant_weights(name, concrete)
         inputs = self._frozen.inputs
         check_inputs(name, {tensor.op.name: tensor.shape.as_list() for tensor in inputs})
         self._input: Any = inputs[0]
@@ -165,12 +165,15 @@ class FrozenGraph:
         return np.asarray(value)
 
     def behind(self, tensor: Any) -> Any:
-        """The tensor that operations which change no number and no shape pass on."""
-        while (source := _passed_on(tensor)) is not None:
-            if tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor):
-                break
+        """The tensor that operations which change no number and no shape pass on, transpositions that undo each other
+        among them."""
+        while True:
+            source = _passed_on(tensor)
+            if source is None or (tensor.op.type not in _KEEPING_SHAPE and not _same_shape(source, tensor)):
+                source = _before_transpositions(tensor)
+            if source is None:
+                return tensor
             tensor = source
-        return tensor
 
     def is_frame(self, tensor: Any) -> bool:
         """Tells whether a tensor is the frame, in another shape or order of axes perhaps."""
@@ -287,6 +290,23 @@ def _passed_on(tensor: Any) -> Any:
     """The tensor whose numbers another is, perhaps in another shape; None where an operation changes them."""
     op = tensor.op
     return op.inputs[tensor.value_index if op.type == "IdentityN" else 0] if op.type in _PASSING_ON else None
+
+
+def _before_transpositions(tensor: Any) -> Any:
+    """The tensor that several transpositions, one after the other, leave as it was; None where there is none."""
+    order = None
+    while tensor.op.type == "Transpose" or tensor.op.type in _KEEPING_SHAPE:
+        if tensor.op.type != "Transpose":
+            tensor = _passed_on(tensor)
+            continue
+        axes = constant(tensor.op.inputs[1])
+        if axes is None:
+            return None
+        order = axes if order is None else axes[order]
+        tensor = tensor.op.inputs[0]
+        if (order == np.arange(len(order))).all():
+            return tensor
+    return None
 
 
 def _same_shape(one: Any, other: Any) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stn_rectify.converters.batch.batch_conversion import convert_batch
@@ -15,7 +16,7 @@ from stn_rectify.converters.batch.fingerprint import sha256_of
 from stn_rectify.converters.batch.jobs import FinishedModel, ModelResult
 from stn_rectify.converters.options import ConversionOptions
 from tests.converters.batch.test_conversion import run
-from tests.converters.conversion_commands import held_conversion, manifest, save_tiny_model, start_command
+from tests.converters.conversion_commands import held_conversion, manifest, messages, save_tiny_model, start_command
 from tests.converters.keras_models import save_frames
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -173,7 +174,8 @@ def test_ctrl_c_leaves_whole_files_only_and_the_next_run_goes_on(inputs, tmp_pat
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
-    assert err == "stn-convert: stopped; run the same command again to go on\n"
+    assert messages(err) == "stn-convert: stopped; run the same command again to go on\n"
+    psutil.wait_procs([second], timeout=DEADLINE_S)
     assert not second.is_running()
     left = {file.name for file in tmp_path.iterdir()}
     assert left == {"manifest.json", *manifest(tmp_path)["a"]["outputs"]}

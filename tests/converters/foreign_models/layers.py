@@ -195,6 +195,45 @@ class ImagePart(LayerOfSize):
         return tf.image.crop_and_resize(image, boxes, tf.range(tf.shape(image)[0]), self.output_size)
 
 
+class ImageWarp(LayerOfSize):
+    """``dense_image_warp`` of TensorFlow Addons by a flow that θ says: each pixel is the one ``flow`` away from it."""
+
+    def call(self, inputs):
+        image, theta = inputs
+        height, width = self.output_size
+        theta = tf.reshape(theta, (-1, 1, 1, 2, 3))
+        row, column = tf.meshgrid(tf.range(float(height)), tf.range(float(width)), indexing="ij")
+        flow = [theta[..., k, 0] * column + theta[..., k, 1] * row + theta[..., k, 2] * height for k in (1, 0)]
+        floors, parts = [], []
+        for place, away, size in zip((row, column), flow, image.shape[1:3], strict=True):
+            place = place - away
+            floors.append(tf.clip_by_value(tf.floor(place), 0.0, size - 2.0))
+            parts.append(tf.clip_by_value(place - floors[-1], 0.0, 1.0)[..., None])
+        count, channels = tf.shape(image)[0], image.shape[3]
+        flat = tf.reshape(image, (-1, channels))
+        first = tf.reshape(tf.range(count), (-1, 1, 1)) * (image.shape[1] * image.shape[2])
+        top, left = (tf.cast(floor, tf.int32) for floor in floors)
+
+        def pixels(y, x):
+            return tf.raw_ops.GatherV2(params=flat, indices=first + y * image.shape[2] + x, axis=0)
+
+        above, below = (pixels(y, left) + parts[1] * (pixels(y, left + 1) - pixels(y, left)) for y in (top, top + 1))
+        return above + parts[0] * (below - above)
+
+
+class SamplerOfPlanes(LayerOfSize):
+    """The sampler of images [B, C, H, W], a layer that was carried over from PyTorch by hand."""
+
+    def compute_output_shape(self, shapes):
+        return (*shapes[0][:2], *self.output_size)
+
+    def call(self, inputs):
+        image, theta = inputs
+        x, y = lattice(theta, self.output_size, "W - 1", "xy", float(image.shape[2]), float(image.shape[3]))
+        sampled = interpolate(tf.transpose(image, (0, 2, 3, 1)), x, y, self.output_size, "border")
+        return tf.transpose(sampled, (0, 3, 1, 2))
+
+
 class BilinearSampler(keras.layers.Layer):
     """The sampler alone, of an image and a grid of x and y from -1 to 1, by gather_nd with the number of the frame."""
 
@@ -239,6 +278,9 @@ class ConvStn(keras.Model):
         self.pool = keras.layers.MaxPooling2D(2)
         self.theta = keras.layers.Dense(6, kernel_initializer=keras.initializers.RandomNormal(0, 0.03, 8))
         self.grid, self.sampler = AffineGrid(output_size), BilinearSampler()
+
+    def get_config(self):
+        return {**super().get_config(), "output_size": self.grid.output_size}
 
     def call(self, frame, training=False):
         seen = self.pool(self.normalise(self.conv(frame), training=training))

@@ -362,3 +362,41 @@ def with_border(border):
 def read_by(style):
     """A style whose image a classifier reads."""
     return lambda frame: classes(style(frame))
+
+
+def warped(frame):
+    bias = [0.1, 0.05, 0.02, -0.04, 0.12, -0.03]
+    return foreign.ImageWarp(SHAPE[:2])([frame, foreign.localization(SHAPE, bias=bias)(frame)])
+
+
+def of_planes(frame):
+    """Channels first inside, behind a ``Permute``, which another undoes at the end."""
+    planes = layers.Permute((3, 1, 2))(frame)
+    sampled = foreign.SamplerOfPlanes(SIZE)([planes, foreign.localization(SHAPE)(frame)])
+    return layers.Permute((2, 3, 1))(sampled)
+
+
+def of_planes_alone(planes):
+    """The same with channels first at its input, too."""
+    return keras.Model(planes, of_planes(layers.Permute((2, 3, 1))(planes)))
+
+
+def of_planes_turned(frame):
+    """And that behind the layer that its refusal names."""
+    planes = layers.Permute((3, 1, 2))(frame)
+    return of_planes_alone(keras.Input(planes.shape[1:]))(planes)
+
+
+def augmented_in_training(frame):
+    """Layers in front that turn and flip images in training; in an export by Keras they do so in inference, too."""
+    augmentation = [layers.RandomFlip("horizontal", seed=1), layers.RandomRotation(0.1, seed=2)]
+    seen = keras.Sequential([*augmentation, layers.GaussianNoise(0.05, seed=3)])(frame)
+    return foreign.BilinearInterpolation(SIZE)([seen, foreign.localization(SHAPE)(seen)])
+
+
+def subclass(frame):
+    """A subclass of keras.Model, built by a call with five frames."""
+    model = foreign.ConvStn(SIZE)
+    model(np.zeros((5, *frame.shape[1:]), np.float32))
+    model.theta.kernel.assign(0.3 * model.theta.kernel)  # its features are normalised: poses would leave the frame
+    return model

@@ -168,7 +168,7 @@ def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
 def test_a_saved_model_of_two_inputs_is_refused_before_it_is_frozen(tmp_path, monkeypatch):
     frame, known = keras.Input((8, 8, 3), name="frame"), keras.Input((2,), name="known")
     exported(keras.Model([frame, known], layers.Dense(6)(layers.Flatten()(frame)) + layers.Dense(6)(known)), tmp_path)
-    monkeypatch.setattr(frozen_graph, "convert_variables_to_constants_v2", pytest.fail)
+    monkeypatch.setattr(frozen_graph, "with_constant_weights", pytest.fail)
     with pytest.raises(ModelFileError, match=r"2 inputs, 'frame' \[any, 8, 8, 3\], 'known' \[any, 2\], .*CONSTANT"):
         split_saved_model(tmp_path)
 

@@ -11,7 +11,7 @@ from stn_rectify.converters.cli import main
 from stn_rectify.converters.networks.reading import read_networks
 from stn_rectify.converters.networks.stn import read_stn
 from stn_rectify.converters.options import ConversionOptions
-from stn_rectify.converters.reading.input_shape import with_input_shape
+from stn_rectify.converters.reading.input_shape import check_inputs, with_input_shape
 from stn_rectify.models import AffineGrid, BilinearSampler
 from stn_rectify.models.files import DENSE, RECOGNIZER
 from stn_rectify.models.network.keras_file import save_model
@@ -108,3 +108,11 @@ def test_what_is_no_size_is_refused(words, capsys):
     with pytest.raises(SystemExit):
         main(["a.keras", "--out", "o", "--calibration", "c", "--input-shape", words])
     assert f"{words!r} is neither HxW nor HxWxC" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(None, 3, 28, 32), (1, 1, 28, 28), (None, 3, None, None)])
+def test_channels_before_height_and_width_are_refused_with_what_to_do(shape):
+    with pytest.raises(
+        ModelFileError, match=r"planes: its input is 'x' \[.*channels before height.*Permute\(\(3, 1, 2"
+    ):
+        check_inputs("planes", {"x": shape})
