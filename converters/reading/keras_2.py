@@ -10,15 +10,18 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from stn_rectify.converters.custom_code import CustomCode
 from stn_rectify.runtime.errors import DataError, StnRectifyError, first_line
@@ -27,6 +30,8 @@ from stn_rectify.runtime.process.installation import pip_command
 _MODULE = "stn_rectify.converters.reading.keras_2"
 _PACKAGE = "tf_keras"
 _INSTALLED_AS = "tf_keras==2.19.0"  # as the extra ``legacy`` in setup.cfg has it
+_ARRAY = "__numpy__"  # what settings of a layer call one
+_MOST_CHARACTERS = 300  # of what Keras 2 says: it may recite all settings of a layer
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def main() -> None:
     except StnRectifyError as error:
         reason = str(error)
     except Exception as error:  # whatever Keras and the user's own code raise
-        reason = first_line(error)
+        reason = textwrap.shorten(first_line(error), _MOST_CHARACTERS, placeholder=" …")
     Path(request["answer"]).write_text(json.dumps(reason))
     sys.stderr.flush()
     os._exit(0)  # TensorFlow takes a while to tear itself down
@@ -104,13 +109,43 @@ def _export(request: dict[str, object]) -> None:
         for name, value in objects.items():
             vars(lambdas).setdefault(name, value)
     saving = importlib.import_module(f"{_PACKAGE}.src.saving.serialization_lib")
+    file = _with_plain_numbers(Path(str(request["file"])), Path(str(request["folder"])).parent)
     with saving.SafeModeScope(objects is None):  # load_model has a safe_mode, but not for .h5 files
-        model = keras.models.load_model(request["file"], custom_objects=objects, compile=False)
+        model = keras.models.load_model(file, custom_objects=objects, compile=False)
     # Of several inputs, too, which are refused where those of every other model are.
     inputs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name.split(":")[0]) for tensor in model.inputs]
     structure = inputs if len(inputs) > 1 else inputs[0]
     serve = tf.function(lambda frame: _named(model(frame, training=False)), autograph=False)
     tf.saved_model.save(model, request["folder"], signatures=serve.get_concrete_function(structure))
+
+
+def _with_plain_numbers(file: Path, scratch: Path) -> Path:
+    """The file, or a copy of it without arrays among its settings.
+
+    Keras 2 writes them, such as that of ``bias_initializer=Constant(np.array([1, 0, 0, 0, 1, 0]))``, and cannot read
+    them; lists it can.
+    """
+    h5py = importlib.import_module("h5py")
+    with h5py.File(file) as saved:
+        config = saved.attrs.get("model_config", "")
+    text = config.decode() if isinstance(config, bytes) else str(config)
+    if _ARRAY not in text:
+        return file
+    copy = scratch / f"{file.stem}.plain.h5"
+    shutil.copyfile(file, copy)
+    with h5py.File(copy, "r+") as saved:
+        saved.attrs["model_config"] = json.dumps(_plain(json.loads(text)))
+    return copy
+
+
+def _plain(config: Any) -> Any:
+    if isinstance(config, list):
+        return [_plain(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == _ARRAY:
+        return config["config"]["value"]
+    return {name: _plain(value) for name, value in config.items()}
 
 
 def _named(outputs: object) -> dict[str, object]:

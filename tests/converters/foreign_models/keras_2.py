@@ -35,9 +35,10 @@ def main(file: str, frames: str | None = None, images: str | None = None) -> Non
     tf_keras.utils.set_random_seed(1)
     frame = tf_keras.Input((28, 32, 3))
     seen = tf_keras.layers.Flatten()(tf_keras.layers.Conv2D(8, 3, strides=4, activation="relu")(frame))
-    theta = tf_keras.layers.Dense(6, kernel_initializer=tf_keras.initializers.RandomNormal(0, 0.03, 4))(seen)
-    middle = [0.8, 0.05, 0.02, -0.04, 0.7, -0.03]
-    x, y = lattice(theta + middle, (12, 14), "W", "xy", 28.0, 32.0)
+    middle = tf_keras.initializers.Constant(np.array([0.8, 0.05, 0.02, -0.04, 0.7, -0.03]))  # an array among settings
+    kernel = tf_keras.initializers.RandomNormal(0, 0.03, 4)
+    theta = tf_keras.layers.Dense(6, kernel_initializer=kernel, bias_initializer=middle)(seen)
+    x, y = lattice(theta, (12, 14), "W", "xy", 28.0, 32.0)
     model = tf_keras.Model(frame, interpolate(frame, x, y, (12, 14), "border"))
     model.save(file)
     if frames is not None and images is not None:
