@@ -154,14 +154,15 @@ def test_zero_of_scaled_values_outside_the_frame_is_named():
         split_keras_graph(model)
 
 
-def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_model_of_so_many_frames_that_indexes_all_axes_is_read(batch):
     keras.utils.set_random_seed(1)
-    frame = keras.Input(batch_shape=(1, *SHAPE))
+    frame = keras.Input(batch_shape=(batch, *SHAPE))
     model = keras.Model(frame, styles.coordinates_of_keras(frame), name="theirs")
     parts = split_keras_graph(model)
-    assert (parts.batch, parts.padding) == (1, "zeros")
+    assert (parts.batch, parts.padding) == (batch, "zeros")
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
-    theirs = np.concatenate([model(one[None]) for one in frames])
+    theirs = np.stack([model(np.repeat(one[None], batch, axis=0))[0] for one in frames])
     np.testing.assert_allclose(check_against(parts, frames)["rectified"], theirs, atol=1e-4)
 
 
