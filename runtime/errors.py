@@ -39,8 +39,12 @@ def warn(message: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error of another library says; its type where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of what an error of another library says; its type where it says nothing.
+
+    What TensorFlow says of code that it traces begins with a traceback; the error is its last line.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if lines[0] == "in user code:" else 0] if lines else type(error).__name__
 
 
 def shown(value: object) -> str:

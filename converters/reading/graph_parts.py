@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from stn_rectify.converters.reading.foreign.constant_weights import rebuilt, with_constant_weights
@@ -97,12 +98,38 @@ def split_keras_graph(
     check_inputs(name, shapes)
     prepare_layers(model)
     (shape,) = shapes.values()
-    spec = tf.TensorSpec(shape, dtype, name="frame")
+    batch = shape[0] if shape[0] != 1 else None
+    spec = tf.TensorSpec(shape if batch is None else (None, *shape[1:]), dtype, name="frame")
     try:
         concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
     except Exception as error:  # whatever the layers raise
-        raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
-    return _GraphReader(FrozenGraph(name, concrete), accept_border).parts()
+        raise ModelFileError(
+            f"{name}: cannot be traced: {keras_reason(error)}" if batch is None else _fixed(name, batch)
+        ) from error
+    graph = FrozenGraph(name, concrete)
+    if batch is not None:
+        _check_takes_one(graph, model, batch)
+    return _GraphReader(graph, accept_border).parts()
+
+
+def _check_takes_one(graph: FrozenGraph, model: keras.Model, batch: int) -> None:
+    """Refuses a model for so many frames at a time that has the number built in: a device has one."""
+    frames = np.random.default_rng(0).uniform(0, 1, (batch, *graph.frame.shape[1:])).astype(np.float32)
+    theirs = tf.nest.flatten(model(frames, training=False))
+    try:
+        ours = tf.nest.flatten(tf.nest.map_structure(np.asarray, graph.call(frames[-1:])))
+    except tf.errors.OpError as error:
+        raise ModelFileError(_fixed(graph.name, batch)) from error
+    for one, several in zip(ours, theirs, strict=True):
+        if one.shape[1:] != several.shape[1:] or not np.allclose(one, np.asarray(several)[-1:], rtol=1e-3, atol=1e-4):
+            raise ModelFileError(_fixed(graph.name, batch))
+
+
+def _fixed(name: str, batch: int) -> str:
+    return (
+        f"{name}: takes {batch} frames at a time, and something in it counts on that, but a device has one: save it "
+        "for any number, keras.Input((HEIGHT, WIDTH, CHANNELS)), or for one"
+    )
 
 
 def split_graph(graph: FrozenGraph, *, accept_border: bool, original: Originals) -> StnParts:

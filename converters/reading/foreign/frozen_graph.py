@@ -258,6 +258,10 @@ class FrozenGraph:
 
         return named
 
+    def call(self, frames: Array) -> Any:
+        """What the model gives for frames as they come to its input."""
+        return self._frozen(tf.constant(frames, self._input.dtype))
+
     def run(self, starts: Sequence[tuple[Any, Array]], *ends: Any) -> npt.NDArray[np.float32]:
         """The numbers of a tensor for those of others, float32; of several, of the first."""
         found, *_ = self.part([tensor for tensor, _ in starts], ends)(*(tf.constant(v) for _, v in starts))

@@ -154,16 +154,32 @@ def test_zero_of_scaled_values_outside_the_frame_is_named():
         split_keras_graph(model)
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_a_model_of_so_many_frames_that_indexes_all_axes_is_read(batch):
+def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
     keras.utils.set_random_seed(1)
-    frame = keras.Input(batch_shape=(batch, *SHAPE))
+    frame = keras.Input(batch_shape=(1, *SHAPE))
     model = keras.Model(frame, styles.coordinates_of_keras(frame), name="theirs")
     parts = split_keras_graph(model)
-    assert (parts.batch, parts.padding) == (batch, "zeros")
+    assert (parts.batch, parts.padding) == (1, "zeros")
     frames = smooth_frames(SHAPE, 5) / np.float32(255)
-    theirs = np.stack([model(np.repeat(one[None], batch, axis=0))[0] for one in frames])
+    theirs = np.concatenate([model(one[None]) for one in frames])
     np.testing.assert_allclose(check_against(parts, frames)["rectified"], theirs, atol=1e-4)
+
+
+def test_a_model_of_four_frames_at_a_time_is_read_for_any_number():
+    keras.utils.set_random_seed(1)
+    frame = keras.Input(batch_shape=(4, *SHAPE))
+    model = keras.Model(frame, styles.bounded(frame), name="theirs")
+    parts = split_keras_graph(model)
+    assert parts.batch is None
+    frames = smooth_frames(SHAPE, 4) / np.float32(255)
+    np.testing.assert_allclose(check_against(parts, frames)["rectified"], model(frames), atol=1e-4)
+
+
+def test_a_model_that_counts_on_four_frames_is_refused_with_what_to_do():
+    frame = keras.Input(batch_shape=(4, *SHAPE))
+    model = keras.Model(frame, styles.coordinates_of_keras(frame), name="theirs")
+    with pytest.raises(ModelFileError, match=r"theirs: takes 4 frames at a time.*save it for any number, keras.Input"):
+        split_keras_graph(model)
 
 
 def test_a_saved_model_of_two_inputs_is_refused_before_it_is_frozen(tmp_path, monkeypatch):
