@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -280,17 +281,17 @@ def test_the_pace_is_that_of_the_frames(tmp_path: Path) -> None:
 
 
 def test_a_picture_asked_for_by_hand_says_when_it_cannot_be_saved(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    with BackgroundSaveSink(lambda: SaveSink(folder), "pictures") as sink:
-        folder.rmdir()
+    stick = tmp_path / "stick"
+    with BackgroundSaveSink(lambda: SaveSink(stick / "pictures"), "pictures") as sink:
+        shutil.rmtree(stick)
         with pytest.raises(StnRectifyError, match=r"cannot write .*No such file"):
             sink.save(captured(0), result())
 
 
 def test_a_picture_that_cannot_be_saved_does_not_end_the_fault(tmp_path: Path) -> None:
-    folder, said = tmp_path / "pictures", list[str]()
-    with BackgroundSaveSink(lambda: SaveSink(folder), "pictures", report=said.append) as sink:
-        folder.rmdir()
+    stick, said = tmp_path / "stick", list[str]()
+    with BackgroundSaveSink(lambda: SaveSink(stick / "pictures"), "pictures", report=said.append) as sink:
+        shutil.rmtree(stick)
         sink.write(captured(0), result())
         wait_for("the fault", lambda: sink.fault is not None)
         with pytest.raises(StnRectifyError, match="cannot write"):
@@ -299,7 +300,7 @@ def test_a_picture_that_cannot_be_saved_does_not_end_the_fault(tmp_path: Path) -
         wait_for("what was put", lambda: not sink._queue)
         assert sink.fault == "No such file or directory"
         assert len(said) == 1
-        folder.mkdir()
+        stick.mkdir()
         sink.save(captured(2), result())
         assert sink.fault is None
     assert said[1:] == ["pictures can be written again; results dropped: 1"]

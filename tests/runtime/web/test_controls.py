@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,9 @@ def test_without_a_folder_nothing_can_be_saved(run: Any) -> None:
 
 
 def test_a_snapshot_that_cannot_be_written_is_a_line_and_the_run_goes_on(start_run: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
-    with start_run(saving=SavingSwitch(SaveSink(folder), is_on=False)) as run:
-        folder.rmdir()
+    stick = tmp_path / "stick"
+    with start_run(saving=SavingSwitch(SaveSink(stick / "gone"), is_on=False)) as run:
+        shutil.rmtree(stick)
         run.post("/api/snapshot")
         state = run.wait_for(lambda state: state["notice"]["number"] == 2)
         assert state["notice"]["is_error"]
@@ -68,15 +69,15 @@ def test_a_snapshot_that_cannot_be_written_is_a_line_and_the_run_goes_on(start_r
 
 
 def test_a_folder_that_takes_no_pictures_is_said_and_so_is_its_return(start_run: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    stick = tmp_path / "stick"
     with (
-        BackgroundSaveSink(lambda: SaveSink(folder), str(folder)) as sink,
+        BackgroundSaveSink(lambda: SaveSink(stick / "pictures"), str(stick)) as sink,
         start_run(saving=SavingSwitch(sink)) as run,
     ):
         run.wait_for(lambda state: state["saving"]["saved"] >= 2 and state["saving"]["fault"] is None)
-        folder.rename(tmp_path / "away")
+        stick.rename(tmp_path / "away")
         assert "No such file" in run.wait_for(lambda state: state["saving"]["fault"] is not None)["saving"]["fault"]
-        (tmp_path / "away").rename(folder)
+        (tmp_path / "away").rename(stick)
         run.wait_for(lambda state: state["saving"]["fault"] is None)
 
 
