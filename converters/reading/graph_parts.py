@@ -54,7 +54,8 @@ def split_saved_model(
 
     Raises:
         DataError: if the folder cannot be loaded.
-        ModelFileError: if it is not an STN at its input that can be converted; the message says which node and why.
+        ModelFileError: if it is not an STN at its input that can be converted, or takes several frames at a time; the
+            message says which node and why.
         UsageError: if its signature is for another size.
     """
     try:
@@ -67,8 +68,10 @@ def split_saved_model(
     name, inputs = name or folder.name, function.structured_input_signature[1]
     if len(inputs) > 1:  # before its variables become constants, which takes seconds where they are many
         check_inputs(name, {spec.name: spec.shape.as_list() for spec in inputs.values()})
-    function = _of_size(name, function, input_shape)
-    return _GraphReader(FrozenGraph(name, function), accept_border).parts()
+    for spec in inputs.values():
+        if _several(spec) is not None:  # what was traced for so many has the number in it
+            raise ModelFileError(_fixed(name, spec))
+    return _GraphReader(FrozenGraph(name, _of_size(name, function, input_shape)), accept_border).parts()
 
 
 def split_keras_graph(
@@ -98,37 +101,57 @@ def split_keras_graph(
     check_inputs(name, shapes)
     prepare_layers(model)
     (shape,) = shapes.values()
-    batch = shape[0] if shape[0] != 1 else None
-    spec = tf.TensorSpec(shape if batch is None else (None, *shape[1:]), dtype, name="frame")
+    spec = tf.TensorSpec(shape, dtype, name="frame")
+    traced = spec if _several(spec) is None else tf.TensorSpec((None, *shape[1:]), dtype, name="frame")
     try:
-        concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(spec)
+        concrete = tf.function(lambda frame: model(frame, training=False), autograph=False).get_concrete_function(
+            traced
+        )
     except Exception as error:  # whatever the layers raise
-        raise ModelFileError(
-            f"{name}: cannot be traced: {keras_reason(error)}" if batch is None else _fixed(name, batch)
-        ) from error
+        if traced is not spec:
+            raise ModelFileError(_fixed(name, spec)) from error
+        raise ModelFileError(f"{name}: cannot be traced: {keras_reason(error)}") from error
     graph = FrozenGraph(name, concrete)
-    if batch is not None:
-        _check_takes_one(graph, model, batch)
+    _check_takes_one(graph, lambda frames: model(frames, training=False), spec)
     return _GraphReader(graph, accept_border).parts()
 
 
-def _check_takes_one(graph: FrozenGraph, model: keras.Model, batch: int) -> None:
-    """Refuses a model for so many frames at a time that has the number built in: a device has one."""
-    frames = np.random.default_rng(0).uniform(0, 1, (batch, *graph.frame.shape[1:])).astype(np.float32)
-    theirs = tf.nest.flatten(model(frames, training=False))
+def _several(spec: Any) -> int | None:
+    """How many frames at a time a model was saved for; None where it is one, or any number."""
+    count = spec.shape[0] if spec.shape.rank else None
+    return None if count in (None, 1) else int(count)
+
+
+def _check_takes_one(graph: FrozenGraph, original: Callable[[Any], Any], spec: Any) -> None:
+    """Refuses a model for several frames at a time that has their number built in: a device has one frame.
+
+    Args:
+        graph: what was read, for any number.
+        original: the model itself.
+        spec: of its input.
+
+    Raises:
+        ModelFileError: if the graph does not give for a single frame what the model gives for it among others.
+    """
+    count = _several(spec)
+    if count is None:
+        return
+    shares = np.random.default_rng(0).random((count, *spec.shape[1:]))
+    frames = tf.constant(np.rint(255 * shares) if spec.dtype.is_integer else shares, spec.dtype)
+    theirs = tf.nest.flatten(original(frames))
     try:
-        ours = tf.nest.flatten(tf.nest.map_structure(np.asarray, graph.call(frames[-1:])))
+        ours = tf.nest.flatten(graph.call(frames[-1:]))
     except tf.errors.OpError as error:
-        raise ModelFileError(_fixed(graph.name, batch)) from error
+        raise ModelFileError(_fixed(graph.name, spec)) from error
     for one, several in zip(ours, theirs, strict=True):
-        if one.shape[1:] != several.shape[1:] or not np.allclose(one, np.asarray(several)[-1:], rtol=1e-3, atol=1e-4):
-            raise ModelFileError(_fixed(graph.name, batch))
+        if one.shape[1:] != several.shape[1:] or not np.allclose(one, several[-1:], rtol=1e-3, atol=1e-4):
+            raise ModelFileError(_fixed(graph.name, spec))
 
 
-def _fixed(name: str, batch: int) -> str:
+def _fixed(name: str, spec: Any) -> str:
     return (
-        f"{name}: takes {batch} frames at a time, and something in it counts on that, but a device has one: save it "
-        "for any number, keras.Input((HEIGHT, WIDTH, CHANNELS)), or for one"
+        f"{name}: takes {_several(spec)} frames at a time, and something in it counts on that, but a device has one: "
+        "save it for any number, keras.Input((HEIGHT, WIDTH, CHANNELS)), or for one"
     )
 
 

@@ -103,11 +103,9 @@ def run_in_batches(
     """
     import tensorflow as tf
 
-    step, count = batch or _BATCH, len(frames)
-    if batch is not None:  # the last one takes as many as any
-        frames = np.concatenate([frames, np.repeat(frames[-1:], -count % batch, axis=0)])
+    step = batch or _BATCH
     parts = [function(tf.constant(frames[first : first + step])) for first in range(0, len(frames), step)]
-    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts])[:count] for name in parts[0]}
+    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
 
 
 def output_remedy(shape: Sequence[int | None], *, follows: bool) -> str:

@@ -87,7 +87,7 @@ class Locator:
             self._search = DenseSearch(dense_scan, self._refine_network, passes, found_score=found_score, whole=whole)
 
     def locate(self, frame: Image, *, turned: bool = True) -> Location:
-        """Finds where the target lies, the best one of several.
+        """Finds where the target lies, of several the one that stands out.
 
         Args:
             frame: one that `check_frame` has passed.

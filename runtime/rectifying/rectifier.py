@@ -197,8 +197,8 @@ class Rectifier(Closing, NotCopied):
             boxes: where to look for it, see `locate_all`.
 
         Returns:
-            The rectified image, where it was in the frame, and how sure the model is; of several targets the best one.
-            All arrays are new. Of an image that is no array ``frame`` holds its pixels.
+            The rectified image, where it was in the frame, and how sure the model is; of several targets the one
+            that stands out. All arrays are new. Of an image that is no array ``frame`` holds its pixels.
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.
@@ -240,7 +240,7 @@ class Rectifier(Closing, NotCopied):
             turned: False leaves corners in the order in which they were found; `turn_upright` turns them later.
 
         Returns:
-            Where it is and how sure the model is; of several targets the best one. All arrays are new.
+            Where it is, of several targets the one that stands out, and how sure the model is. All arrays are new.
 
         Raises:
             DataError: if the frame, or boxes, have the wrong type, dtype or shape.

@@ -189,14 +189,10 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
     assert left == {".lock", "bin", "current", "versions"}
 
 
-def test_killed_while_it_changes_over_one_of_the_two_runs(root: Path) -> None:
+def test_killed_while_it_changes_over_one_of_the_two_runs(two_versions: Callable[[Path], None], root: Path) -> None:
     """The change alone, to and fro without end, so that the kills hit it and nothing else."""
+    two_versions(root)
     home = root / "opt/stn-rectify"
-    for version in ("1.0", "2.0"):
-        program = home / "versions" / version / "bin/stn-rectify"
-        program.parent.mkdir(parents=True)
-        program.write_text(f"#!/bin/sh\necho runs {version}\n")
-        program.chmod(0o755)
     script = f"""set -eu
 NAME=stn-rectify home={shlex.quote(str(home))}
 . {shlex.quote(str(INSTALL.parent / "installer/versions.sh"))}

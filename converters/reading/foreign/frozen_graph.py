@@ -258,9 +258,9 @@ class FrozenGraph:
 
         return named
 
-    def call(self, frames: Array) -> Any:
-        """What the model gives for frames as they come to its input."""
-        return self._frozen(tf.constant(frames, self._input.dtype))
+    def call(self, frames: Any) -> Any:
+        """What the model gives for a tensor of frames as they come to its input, in its structure."""
+        return self._frozen(frames)
 
     def run(self, starts: Sequence[tuple[Any, Array]], *ends: Any) -> npt.NDArray[np.float32]:
         """The numbers of a tensor for those of others, float32; of several, of the first."""

@@ -78,7 +78,7 @@ class DenseSearch:
         found_score: float = FOUND_SCORE,
         whole: WholeLook | None = None,
     ) -> None:
-        self._scan, self._network, self._passes, self._whole = scan, network, passes, whole
+        self._scan, self._network, self._passes, self._whole = scan, network if passes else None, passes, whole
         self._found_score = found_score
 
     def find(self, frame: Image, max_targets: int) -> list[Found]:
@@ -94,15 +94,13 @@ class DenseSearch:
         """
         scanned = self._scan.candidates(frame)
         candidates = self._with_look(frame, scanned)
-        network, passes = self._network, self._passes
         most = max_targets + _SPARE + len(candidates) - len(scanned)  # a look takes no candidate of the scan its pass
         if max_targets == 1:
-            candidates = sorted(candidates, key=lambda one: self._prominence(frame, one), reverse=True)
-        if network is None or not passes:
-            kept = [candidates[number] for number in thinned(candidates)] if max_targets > 1 else candidates
-            return [found_at(frame, candidate.corners, candidate.score) for candidate in kept[:max_targets]]
-        if max_targets == 1:
-            return self._find_one(network, frame, candidates[:most])
+            return self._find_one(frame, candidates, most)
+        network = self._network
+        if network is None:
+            kept = [candidates[number] for number in thinned(candidates, max_targets)]
+            return [_unrefined(frame, candidate) for candidate in kept]
         looked = self._first_passes(network, frame, candidates[:most], max_targets)
         stay = thinned([_as_candidate(one.found) for one in looked], max_targets)
         found = [self._finished(network, frame, looked[number]) for number in stay]
@@ -113,10 +111,13 @@ class DenseSearch:
         share = cv2.contourArea(one.corners.astype(np.float32)) / (frame.shape[0] * frame.shape[1])
         return one.score >= self._found_score, one.score * min(share, 1.0) ** _PROMINENCE
 
-    def _find_one(self, network: CropReader, frame: Image, candidates: Sequence[Candidate]) -> list[Found]:
-        """The target that stands out of candidates that come in that order, in a list; empty if there are none."""
-        best: _Looked | None = None
-        for candidate in candidates:
+    def _find_one(self, frame: Image, candidates: Sequence[Candidate], most: int) -> list[Found]:
+        """The target that stands out, in a list; empty if there is no candidate. ``most`` of them get a pass."""
+        network, best = self._network, None
+        ordered = sorted(candidates, key=lambda one: self._prominence(frame, one), reverse=True)
+        if network is None:
+            return [_unrefined(frame, candidate) for candidate in ordered[:1]]
+        for candidate in ordered[:most]:
             if best is not None and self._prominence(frame, best.found) >= self._prominence(frame, candidate):
                 break
             looked = self._first_pass(network, frame, candidate)
@@ -187,6 +188,10 @@ def found_at(frame: Image, corners: FloatArray, score: float) -> Found:
         score: of it.
     """
     return Found(corners_to_homography(corners, frame.shape[1], frame.shape[0]), corners, score)
+
+
+def _unrefined(frame: Image, candidate: Candidate) -> Found:
+    return found_at(frame, candidate.corners, candidate.score)
 
 
 def _as_candidate(found: Found) -> Candidate:

@@ -165,21 +165,32 @@ def test_a_model_of_one_frame_that_indexes_all_axes_is_read():
     np.testing.assert_allclose(check_against(parts, frames)["rectified"], theirs, atol=1e-4)
 
 
-def test_a_model_of_four_frames_at_a_time_is_read_for_any_number():
+def saved_for_four(model, folder):
+    serve = tf.function(lambda frame: {"image": model(frame, training=False)}, autograph=False)
+    spec = tf.TensorSpec((4, *SHAPE), tf.float32, name="frame")
+    tf.saved_model.save(model, str(folder), signatures=serve.get_concrete_function(spec))
+    return folder
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_model_of_four_frames_at_a_time_is_read_for_any_number(dtype):
     keras.utils.set_random_seed(1)
-    frame = keras.Input(batch_shape=(4, *SHAPE))
-    model = keras.Model(frame, styles.bounded(frame), name="theirs")
+    frame = keras.Input(batch_shape=(4, *SHAPE), dtype=dtype)
+    seen = layers.Rescaling(1 / 255)(ops.cast(frame, "float32")) if dtype == "uint8" else frame
+    model = keras.Model(frame, styles.bounded(seen), name="theirs")
     parts = split_keras_graph(model)
     assert parts.batch is None
-    frames = smooth_frames(SHAPE, 4) / np.float32(255)
-    np.testing.assert_allclose(check_against(parts, frames)["rectified"], model(frames), atol=1e-4)
+    frames = smooth_frames(SHAPE, 4)
+    theirs = model(frames if dtype == "uint8" else frames / np.float32(255))
+    np.testing.assert_allclose(check_against(parts, frames / np.float32(255))["rectified"], theirs, atol=1e-4)
 
 
-def test_a_model_that_counts_on_four_frames_is_refused_with_what_to_do():
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_model_that_counts_on_four_frames_is_refused_with_what_to_do(tmp_path, saved):
     frame = keras.Input(batch_shape=(4, *SHAPE))
     model = keras.Model(frame, styles.coordinates_of_keras(frame), name="theirs")
-    with pytest.raises(ModelFileError, match=r"theirs: takes 4 frames at a time.*save it for any number, keras.Input"):
-        split_keras_graph(model)
+    with pytest.raises(ModelFileError, match=r"takes 4 frames at a time.*save it for any number, keras.Input"):
+        split_saved_model(saved_for_four(model, tmp_path)) if saved else split_keras_graph(model)
 
 
 def test_a_saved_model_of_two_inputs_is_refused_before_it_is_frozen(tmp_path, monkeypatch):
