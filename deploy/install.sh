@@ -39,7 +39,7 @@ EOF
 }
 
 main() {
-    build='' environment=''
+    build='' environment='' home=''
     trap 'end $?' EXIT
     wheel='' wheels='' extras='' action=install start=yes purge=no hashes=known system_packages=no
     root=$(root_of_this_script)
