@@ -48,8 +48,9 @@ clear_away() {
     done
 }
 
-# A process runs in it, as the service does after installs with --no-start. (The brackets: grep shall not find itself.)
-is_in_use() { grep -qs "/opt/$NAME/version[s]/$1/bin/" /proc/[0-9]*/cmdline; }
+# A process runs in it, as the service does after installs with --no-start: one of its words begins so, and none of
+# grep's own, whose pattern begins with ^. Another installation on this machine, below another --root, is none of ours.
+is_in_use() { grep -qsz "^$(printf %s "$home/versions/$1/bin/" | sed 's/[][\.*^$]/\\&/g')" /proc/[0-9]*/cmdline; }
 
 # Installers up to 0.1.0 made one environment, in $home itself. It becomes a version, which can be rolled back to; until
 # the link in bin/ is there, it runs where it always was.

@@ -189,6 +189,32 @@ def test_killed_at_any_point_the_old_or_the_new_version_runs(
     assert left == {".lock", "bin", "current", "versions"}
 
 
+def test_what_runs_is_kept_and_another_installation_counts_for_nothing(
+    two_versions: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """A service of a version that is none of the last two, here; one of a version of the same name, elsewhere."""
+    here, elsewhere = tmp_path / "here [1]", tmp_path / "elsewhere"
+    with contextlib.ExitStack() as stack:
+        for root, running in ((here, "0.8"), (elsewhere, "0.9")):
+            two_versions(root)
+            for version in ("0.8", "0.9"):
+                program = root / "opt/stn-rectify/versions" / version / "bin/stn-rectify"
+                program.parent.mkdir(parents=True)
+                program.write_text("#!/bin/sh\necho runs\nread _\n")
+                program.chmod(0o755)
+            program = root / "opt/stn-rectify/versions" / running / "bin/stn-rectify"
+            run = stack.enter_context(subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            stack.callback(run.kill)
+            assert run.stdout is not None
+            run.stdout.readline()
+        script = f"""set -eu
+NAME=stn-rectify home={shlex.quote(str(here / "opt/stn-rectify"))}
+. {shlex.quote(str(INSTALL.parent / "installer/versions.sh"))}
+clear_away"""
+        subprocess.run(["sh", "-c", script], check=True, timeout=60)
+    assert _versions(here) == ["0.8", "1.0", "2.0"]
+
+
 def test_killed_while_it_changes_over_one_of_the_two_runs(two_versions: Callable[[Path], None], root: Path) -> None:
     """The change alone, to and fro without end, so that the kills hit it and nothing else."""
     two_versions(root)
