@@ -7,11 +7,14 @@ finds targets of some sizes; all levels together, small ones as well as one that
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from stn_rectify.runtime.arrays import Image
+from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.model.interpreter import Interpreter
 from stn_rectify.runtime.model.metadata import DenseSpec, InputSpec, LevelSpec
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
@@ -26,6 +29,21 @@ SCANS: dict[Scan, float] = {"fast": 160, "full": 320, "fine": math.inf}
 
 #: More candidates than these are not handed on.
 MAX_CANDIDATES = 32
+
+#: The longest side of the targets that a level finds, pixels of the level; `stn-train dense` teaches no longer ones.
+LARGEST_SIDE_PX = 120.0
+
+
+def is_too_large_for(level: LevelSpec, corners: FloatArray, frame: Image) -> bool:
+    """Tells whether a target is larger than those that a level finds.
+
+    Args:
+        level: it shows the whole frame, stretched to its size.
+        corners: float64 [4, 2], frame pixels.
+        frame: [H, W] or [H, W, C].
+    """
+    edges = (corners - corners[[1, 2, 3, 0]]) * (level.width / frame.shape[1], level.height / frame.shape[0])
+    return bool(np.hypot(edges[:, 0], edges[:, 1]).max() > LARGEST_SIDE_PX)
 
 
 def levels_to_scan(dense: DenseSpec, scan: Scan) -> tuple[LevelSpec, ...]:
@@ -92,10 +110,29 @@ class DenseScan:
         Returns:
             At most `MAX_CANDIDATES`, best first, thinned (`stn_rectify.runtime.rectifying.searching.candidates`).
         """
-        outputs = [
-            self._interpreter.run_signature(level.signature, preprocessor.network_input(frame, self._pyramid))
-            for level, preprocessor in self._levels
-        ]
+        return self._seen(frame, [self._look(frame, number) for number in range(len(self._levels))])
+
+    def from_coarse_to_fine(self, frame: Image) -> Iterator[tuple[list[Candidate], LevelSpec | None]]:
+        """Finds where targets may be in one level after the other, each of which costs four times the one before it.
+
+        Args:
+            frame: as for `candidates`.
+
+        Yields:
+            What `candidates` would return of the coarsest level, of the two coarsest ones, and so on; and the level
+            that is next, None after the finest one.
+        """
+        outputs: list[Mapping[str, npt.NDArray[np.int8]]] = []
+        for number in reversed(range(len(self._levels))):
+            outputs.insert(0, self._look(frame, number))
+            yield self._seen(frame, outputs), self._levels[number - 1][0] if number else None
+
+    def _look(self, frame: Image, number: int) -> Mapping[str, npt.NDArray[np.int8]]:
+        level, preprocessor = self._levels[number]
+        seen = preprocessor.network_input(frame, self._pyramid)
+        return self._interpreter.run_signature(level.signature, seen)
+
+    def _seen(self, frame: Image, outputs: list[Mapping[str, npt.NDArray[np.int8]]]) -> list[Candidate]:
         frame_size = (frame.shape[1], frame.shape[0])
         found = decode(outputs, self._dense, frame_size=frame_size, min_score=self._least_score)
         return [found[number] for number in thinned(found, MAX_CANDIDATES)]

@@ -10,9 +10,10 @@ import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, mean_diagonal
+from stn_rectify.runtime.model.metadata import LevelSpec
 from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
-from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan
+from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, is_too_large_for
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
 from stn_rectify.runtime.results import FOUND_SCORE
 
@@ -92,11 +93,12 @@ class DenseSearch:
         Returns:
             Best first; empty where the scan sees nothing.
         """
-        scanned = self._scan.candidates(frame)
-        candidates = self._with_look(frame, scanned)
-        most = max_targets + _SPARE + len(candidates) - len(scanned)  # a look takes no candidate of the scan its pass
+        look = None if self._whole is None else self._whole.candidate(frame)
         if max_targets == 1:
-            return self._find_one(frame, candidates, most)
+            return self._find_one(frame, look)
+        scanned = self._scan.candidates(frame)
+        candidates = self._with_look(look, scanned)
+        most = max_targets + _SPARE + len(candidates) - len(scanned)  # a look takes no candidate of the scan its pass
         network = self._network
         if network is None:
             kept = [candidates[number] for number in thinned(candidates, max_targets)]
@@ -111,23 +113,44 @@ class DenseSearch:
         share = cv2.contourArea(one.corners.astype(np.float32)) / (frame.shape[0] * frame.shape[1])
         return one.score >= self._found_score, one.score * min(share, 1.0) ** _PROMINENCE
 
-    def _find_one(self, frame: Image, candidates: Sequence[Candidate], most: int) -> list[Found]:
-        """The target that stands out, in a list; empty if there is no candidate. ``most`` of them get a pass."""
+    def _find_one(self, frame: Image, look: Candidate | None) -> list[Found]:
+        """The target that stands out, in a list; empty if there is no candidate.
+
+        Each level of the scan costs four times the one before it. So the finer ones are left out where a target that
+        counts as found is larger than all that they find.
+        """
+        best = None
+        for scanned, finer in self._scan.from_coarse_to_fine(frame):
+            candidates = self._with_look(look, scanned)
+            if finer is not None and not any(self._is_beyond(finer, frame, one) for one in candidates):
+                continue
+            best = self._best(frame, candidates, 1 + _SPARE + len(candidates) - len(scanned))
+            if finer is not None and best is not None and self._is_beyond(finer, frame, best.found):
+                break
+        if best is None or self._network is None:
+            return [] if best is None else [best.found]
+        return [self._finished(self._network, frame, best)]
+
+    def _is_beyond(self, finer: LevelSpec, frame: Image, one: Candidate | Found) -> bool:
+        """Tells whether a target is surely one, and larger than what a finer level finds."""
+        return one.score >= self._found_score and is_too_large_for(finer, one.corners, frame)
+
+    def _best(self, frame: Image, candidates: Sequence[Candidate], most: int) -> _Looked | None:
+        """What stands out among the candidates, ``most`` of which get a pass; None if there are none."""
         network, best = self._network, None
         ordered = sorted(candidates, key=lambda one: self._prominence(frame, one), reverse=True)
         if network is None:
-            return [_unrefined(frame, candidate) for candidate in ordered[:1]]
+            return _Looked(ordered[0].score, _unrefined(frame, ordered[0]), True) if ordered else None
         for candidate in ordered[:most]:
             if best is not None and self._prominence(frame, best.found) >= self._prominence(frame, candidate):
                 break
             looked = self._first_pass(network, frame, candidate)
             if best is None or self._prominence(frame, looked.found) > self._prominence(frame, best.found):
                 best = looked
-        return [] if best is None else [self._finished(network, frame, best)]
+        return best
 
-    def _with_look(self, frame: Image, scanned: list[Candidate]) -> list[Candidate]:
+    def _with_look(self, look: Candidate | None, scanned: list[Candidate]) -> list[Candidate]:
         """Where targets may be, best first, after a look at the whole frame."""
-        look = None if self._whole is None else self._whole.candidate(frame)
         if self._whole is None or look is None:
             return scanned
         return with_look(scanned, look, self._whole.weight, self._scan.least_score)

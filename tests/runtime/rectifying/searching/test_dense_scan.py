@@ -10,7 +10,7 @@ import pytest
 
 from stn_rectify.runtime import Rectifier, UsageError
 from stn_rectify.runtime.geometry import is_valid_quadrilateral
-from stn_rectify.runtime.model.interpreter import open_interpreter
+from stn_rectify.runtime.model.interpreter import Interpreter, open_interpreter
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.refining.refinement import RefineNetwork
 from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, levels_to_scan
@@ -221,7 +221,7 @@ def test_only_the_levels_of_the_setting_are_run(make_dense_model: MakeModel, mon
     with Rectifier(file) as rectifier:
         ran.clear()
         rectifier.locate(scene())
-    assert ran == ["dense_320x240", "dense_160x128", "dense_80x64"]
+    assert ran == ["dense_80x64", "dense_160x128", "dense_320x240"]
 
 
 def test_a_file_of_large_levels_alone_is_scanned_by_its_smallest(make_dense_model: MakeModel) -> None:
@@ -281,3 +281,37 @@ def test_one_target_is_the_one_that_stands_out(
     assert one.score == pytest.approx({"small": small, "large": large}[wins], abs=0.01)
     assert [location.score for location in both] == sorted((location.score for location in both), reverse=True)
     assert len(both) == 2
+
+
+@pytest.mark.parametrize(
+    ("half", "score", "max_targets", "levels"),
+    [
+        pytest.param(31, 0.8, 1, ["coarse"], id="large and sure"),
+        pytest.param(31, 0.4, 1, ["coarse", "fine"], id="large, but not found"),
+        pytest.param(29, 0.8, 1, ["coarse", "fine"], id="not too large for the finer one"),
+        pytest.param(31, 0.8, 2, ["fine", "coarse"], id="several wanted"),
+    ],
+)
+def test_a_finer_level_that_can_only_find_less_is_left_out(
+    make_dense_model: MakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+    half: int,
+    score: float,
+    max_targets: int,
+    levels: list[str],
+) -> None:
+    seen: list[str] = []
+    run_signature = Interpreter.run_signature
+
+    def counted(self: Interpreter, signature: str, frame: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append({48: "coarse", 96: "fine"}[frame.shape[1]])
+        return run_signature(self, signature, frame)
+
+    monkeypatch.setattr(Interpreter, "run_signature", counted)
+    frame = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    frame[64:96, 96:128] = (0, 2 * half, round(256 * score))  # a cell of the coarse level
+    with Rectifier(make_dense_model(levels=((96, 128), (48, 64)))) as rectifier:
+        seen.clear()
+        best, *_ = rectifier.locate_all(frame, max_targets)
+    assert seen == levels
+    assert best.score == pytest.approx(score, abs=0.01)
