@@ -84,7 +84,8 @@ def evaluate_turns(model: keras.Model, sets: Sequence[KnownFrames], details: int
                 # Corners in the order in which a target turned so would be found.
                 seen = np.roll(corners, -turn, axis=0)
                 pose = corners_to_homography(seen, frame.shape[1], frame.shape[0])
-                looks = np.stack([network_input(look, shape) for look in target_looks(frame, pose, shape[0], details)])
+                seen_looks = target_looks(frame, pose, shape[0], details, grey=shape[2] == 1)
+                looks = np.stack([network_input(look, shape) for look in seen_looks])
                 probabilities.append(joint_probabilities(model.predict(looks, verbose=0).astype(np.float64)))
                 turns.append(turn)
         if turns:

@@ -46,6 +46,7 @@ def target_crop(
     size: tuple[int, int],
     margin: float,
     supersampling: int = FINE_SUPERSAMPLING,
+    grey: bool = False,
     pyramid: FramePyramid | None = None,
 ) -> Image:
     """Samples the target and a margin around it from the full-resolution frame, without aliasing.
@@ -57,10 +58,12 @@ def target_crop(
         margin: see `crop_homography`.
         supersampling: samples along each side for one pixel; their averages are the crop. 1 takes a third of the work
             of 2, out of a frame halved once more where it is large enough.
+        grey: whether the crop of a BGR frame is grey, which takes two thirds of the work.
         pyramid: one that holds the frame, which spares making its halves; the crop is the same.
 
     Returns:
-        uint8 [height, width, C] or [height, width]; what lies outside the frame repeats its edge.
+        uint8 [height, width, C], or [height, width] of a grey frame or with ``grey``; what lies outside the frame
+        repeats its edge.
     """
     fine = (size[0] * supersampling, size[1] * supersampling)
     frame_height, frame_width = frame.shape[:2]
@@ -68,6 +71,8 @@ def target_crop(
     outline = map_unit_corners(to_pixels).tolist()
     halvings = _halvings(outline, fine, (frame_width, frame_height))
     part, (left, top) = _reduced_part(frame, outline, halvings, pyramid)
+    if grey and part.ndim == 3:
+        part = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), np.uint8)
     # Centre of pixel p of the part lies at reduction·(p + left) + (reduction - 1)/2 of the frame.
     reduction = 2**halvings
     shift = (reduction - 1) / 2 / reduction

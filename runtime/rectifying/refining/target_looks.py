@@ -33,7 +33,13 @@ _LEAST_PRINT = 1.5
 
 
 def target_looks(
-    frame: Image, homography: FloatArray, side: int, details: int, pyramid: FramePyramid | None = None
+    frame: Image,
+    homography: FloatArray,
+    side: int,
+    details: int,
+    *,
+    grey: bool = False,
+    pyramid: FramePyramid | None = None,
 ) -> Iterator[Image]:
     """The pictures of a target that a turn network sees, that of the whole target first.
 
@@ -42,25 +48,30 @@ def target_looks(
         homography: [3, 3], target → frame, normalised: a usable pose.
         side: of the pictures, pixels.
         details: how many of each size there are at most; 0 for the whole target alone.
+        grey: whether the pictures of a BGR frame are grey.
         pyramid: one that holds the frame, if that has no more than four channels.
 
     Yields:
-        uint8 [side, side, C] or [side, side]. After the whole, the detail with most print of each size, the largest
-        first; then those with second most, and so on.
+        uint8 [side, side, C], or [side, side] of a grey frame or with ``grey``. After the whole, the detail with most
+        print of each size, the largest first; then those with second most, and so on.
     """
     corners = homography_to_corners(homography, frame.shape[1], frame.shape[0])
     size = letterbox_size(aspect_of(corners), side)
-    yield letterboxed(_crop(frame, homography, size, pyramid), side)
+    yield letterboxed(_crop(frame, homography, size, grey, pyramid), side)
     if not details:
         return
     for part in _printed_parts(frame, homography, _mean_sides(corners), details, pyramid):
-        yield _crop(frame, homography @ part, (side, side), pyramid)
+        yield _crop(frame, homography @ part, (side, side), grey, pyramid)
 
 
-def _crop(frame: Image, homography: FloatArray, size: tuple[int, int], pyramid: FramePyramid | None) -> Image:
+def _crop(
+    frame: Image, homography: FloatArray, size: tuple[int, int], grey: bool, pyramid: FramePyramid | None
+) -> Image:
     if frame.ndim == 3 and frame.shape[2] > OPENCV_CHANNELS:
-        return by_channels(frame, lambda part: _crop(part, homography, size, None))
-    return target_crop(frame, homography, size=size, margin=0.0, supersampling=FINE_SUPERSAMPLING, pyramid=pyramid)
+        return by_channels(frame, lambda part: _crop(part, homography, size, False, None))
+    return target_crop(
+        frame, homography, size=size, margin=0.0, supersampling=FINE_SUPERSAMPLING, grey=grey, pyramid=pyramid
+    )
 
 
 def _printed_parts(
@@ -73,9 +84,10 @@ def _printed_parts(
         return
     scale = _OVERVIEW_SIDE * 2 ** halvings[-1] / shorter  # of the overview, for each pixel of the frame
     size = np.maximum(_OVERVIEW_SIDE, np.rint(np.minimum(sides, _LONGEST * shorter) * scale)).astype(int)
-    overview = _crop(frame, homography, (int(size[0]), int(size[1])), pyramid)
-    grey: Array = overview if overview.ndim == 2 else overview.mean(axis=2).astype(np.uint8)
-    print_there = cv2.absdiff(grey, cv2.blur(grey, (5, 5))).astype(np.float32)
+    is_bgr = frame.ndim == 3 and frame.shape[2] == 3
+    overview = _crop(frame, homography, (int(size[0]), int(size[1])), is_bgr, pyramid)
+    levels: Array = overview if overview.ndim == 2 else overview.mean(axis=2).astype(np.uint8)
+    print_there = cv2.absdiff(levels, cv2.blur(levels, (5, 5))).astype(np.float32)
     if longer < _NEARLY_SQUARE * shorter:
         halvings = halvings[1:]
     by_size = [list(_most_printed(print_there, _OVERVIEW_SIDE * 2 ** (max(halvings) - k), details)) for k in halvings]

@@ -80,7 +80,8 @@ class TurnNetwork:
     def probabilities(self, frame: Image, homography: FloatArray) -> FloatArray:
         """The probabilities of 0, 1, 2 and 3 quarters clockwise, float64 [4]; arguments as of `look`."""
         spec = self._spec
-        looks = target_looks(frame, homography, spec.input.width, spec.details, self._pyramid)
+        is_grey = spec.input.colour == "GREY"
+        looks = target_looks(frame, homography, spec.input.width, spec.details, grey=is_grey, pyramid=self._pyramid)
         return joint_probabilities(map(self._probabilities, looks))
 
     def _probabilities(self, look: Image) -> FloatArray:

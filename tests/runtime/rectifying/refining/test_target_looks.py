@@ -88,6 +88,17 @@ def test_frames_of_any_number_of_channels_are_looked_at(channels: int) -> None:
         np.testing.assert_allclose(one if one.ndim == 2 else one[..., channels - 1], other, atol=1)
 
 
+def test_grey_looks_are_those_of_the_colours() -> None:
+    frame = frame_with_print((0, 0, 480, 640), (300, 500, 60, 60))
+    frame[..., 1] = np.arange(600) // 4
+    pose = corners_to_homography(PAGE, frame.shape[1], frame.shape[0])
+    coloured, grey = (list(target_looks(frame, pose, SIDE, 2, grey=is_grey)) for is_grey in (False, True))
+    assert len(grey) == len(coloured) > 3
+    for one, other in zip(grey, coloured, strict=True):
+        assert one.shape == (SIDE, SIDE)
+        np.testing.assert_allclose(one.astype(int), cv2.cvtColor(other, cv2.COLOR_BGR2GRAY), atol=2)
+
+
 @pytest.mark.parametrize(("details", "count"), [(0, 1), (1, 5), (2, 8)])
 def test_the_network_sees_as_many_details_as_its_file_says(details: int, count: int) -> None:
     seen = []
