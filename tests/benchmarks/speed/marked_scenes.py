@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from marked_inferences import Marks
 
-from stn_rectify.runtime import CapturedFrame, Pipeline, Rectifier, TargetTracker
+from stn_rectify.runtime import CapturedFrame, MissRule, Pipeline, Rectifier, TargetTracker
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.interpreter import open_interpreter
@@ -54,15 +54,17 @@ def read(folder: Path, pattern: str) -> list[Image]:
     return [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
 
 
-def watch(rectifier: Rectifier, frames: Sequence[Image], every: int, max_targets: int) -> None:
+def watch(rectifier: Rectifier, frames: Sequence[Image], every: int, max_targets: int, rule: MissRule) -> None:
     """Has a pipeline process a video from its start, where the first frame is scanned."""
-    pipeline = Pipeline(rectifier, max_targets=max_targets, tracker=TargetTracker(), scan_every=every)
+    pipeline = Pipeline(rectifier, max_targets=max_targets, rule=rule, tracker=TargetTracker(), scan_every=every)
     for index, image in enumerate(frames):
         seconds = index / FRAME_RATE
         pipeline.process(CapturedFrame("video", index, seconds, image, seconds))
 
 
-def frame_calls(opened: Callable[..., Rectifier], folder: Path, stack: ExitStack) -> dict[str, tuple[Call, int]]:
+def frame_calls(
+    opened: Callable[..., Rectifier], folder: Path, rule: MissRule, stack: ExitStack
+) -> dict[str, tuple[Call, int]]:
     """Whole frames by name, and how many of them a call looks at."""
     calls: dict[str, tuple[Call, int]] = {}
     full = stack.enter_context(opened(output_size=SMALL))
@@ -78,7 +80,7 @@ def frame_calls(opened: Callable[..., Rectifier], folder: Path, stack: ExitStack
     video = read(folder, "video-*.png")
     for every in SCAN_EVERY:
         for most in (1, MAX_TARGETS):
-            call = lambda k=every, n=most: watch(full, video, k, n)  # noqa: E731
+            call = lambda k=every, n=most: watch(full, video, k, n, rule)  # noqa: E731
             calls[f"video_every_{every}_targets_{most}"] = (call, len(video))
     return calls
 
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--model", required=True, help="a dense model's file or bundled name")
     parser.add_argument("--upright", nargs="+", choices=UPRIGHT, default=["auto"], help="of whole frames (auto)")
+    parser.add_argument("--min-score", type=float, help="lowest score of a target of the video (the file's)")
     parser.add_argument("--runs", type=int, default=3, help="calls between two marks (3)")
     parser.add_argument("--only", nargs="+", default=[""], help="only names that begin so (all)")
     options = parser.parse_args()
@@ -178,7 +181,8 @@ def main() -> None:
         print(f"passes {rectifier.refine}, {rectifier.package}, file {len(rectifier.model.flatbuffer)} bytes")
         for upright in options.upright:
             opened = partial(Rectifier, options.model, upright=upright)
-            for name, (call, count) in frame_calls(opened, options.folder, stack).items():
+            frames = frame_calls(opened, options.folder, MissRule(options.min_score), stack)
+            for name, (call, count) in frames.items():
                 if name.startswith(tuple(options.only)):
                     marks.around(f"{count}/{name}{UPRIGHT[upright]}", call, warm_ups=1)  # of several frames
         for name, call in stage_calls(rectifier, read(options.folder, "1-*.png")[0]).items():
