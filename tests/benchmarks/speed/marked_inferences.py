@@ -33,10 +33,10 @@ class Marks:
     def __init__(self, runs: int) -> None:
         self.runs, self.last = runs, 0
 
-    def around(self, name: str, call: Callable[[], Any]) -> None:
-        """Two calls to warm up, a mark, the calls that count, a mark."""
-        call()
-        call()
+    def around(self, name: str, call: Callable[[], Any], warm_ups: int = 2) -> None:
+        """Calls to warm up, a mark, the calls that count, a mark."""
+        for _ in range(warm_ups):
+            call()
         first = self._mark()
         for _ in range(self.runs):
             call()

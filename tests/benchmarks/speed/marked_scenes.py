@@ -1,6 +1,6 @@
 """Runs a dense model on scenes of several targets between marks, for a tool that counts instructions.
 
-    python tests/benchmarks/speed/marked_scenes.py DIR --model MODEL.tflite [--runs 3]
+    python tests/benchmarks/speed/marked_scenes.py DIR --model MODEL.tflite [--runs 3] [--upright auto off]
 
 DIR holds the frames of scene_frames.py. Marks stand around whole frames (`Rectifier.locate` of frames with one target,
 `locate_all` of frames with more, other values of ``scan``; `Pipeline.process` of a video with scans in every and in
@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ import msgspec
 import numpy as np
 from marked_inferences import Marks
 
-from stn_rectify.runtime import CapturedFrame, Pipeline, Rectifier, TargetTracker
+from stn_rectify.runtime import CapturedFrame, MissRule, Pipeline, Rectifier, TargetTracker
 from stn_rectify.runtime.arrays import Image
 from stn_rectify.runtime.geometry import corners_to_homography
 from stn_rectify.runtime.model.interpreter import open_interpreter
@@ -38,6 +39,7 @@ FRAME_RATE = 30.0
 MAX_TARGETS = 8
 HOPEFUL = 0.5  # of the least score of a target: cells of less are not looked at
 SCANS = ("fast", "full", "fine")
+UPRIGHT = {"auto": "", "off": "_upright_off"}  # and what names of such frames end in
 SCAN_EVERY = (1, 5)
 SMALL = (128, 128)
 
@@ -52,20 +54,22 @@ def read(folder: Path, pattern: str) -> list[Image]:
     return [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
 
 
-def watch(rectifier: Rectifier, frames: Sequence[Image], every: int, max_targets: int) -> None:
+def watch(rectifier: Rectifier, frames: Sequence[Image], every: int, max_targets: int, rule: MissRule) -> None:
     """Has a pipeline process a video from its start, where the first frame is scanned."""
-    pipeline = Pipeline(rectifier, max_targets=max_targets, tracker=TargetTracker(), scan_every=every)
+    pipeline = Pipeline(rectifier, max_targets=max_targets, rule=rule, tracker=TargetTracker(), scan_every=every)
     for index, image in enumerate(frames):
         seconds = index / FRAME_RATE
         pipeline.process(CapturedFrame("video", index, seconds, image, seconds))
 
 
-def frame_calls(model: str, folder: Path, stack: ExitStack) -> dict[str, tuple[Call, int]]:
+def frame_calls(
+    opened: Callable[..., Rectifier], folder: Path, rule: MissRule, stack: ExitStack
+) -> dict[str, tuple[Call, int]]:
     """Whole frames by name, and how many of them a call looks at."""
     calls: dict[str, tuple[Call, int]] = {}
-    full = stack.enter_context(Rectifier(model, output_size=SMALL))
+    full = stack.enter_context(opened(output_size=SMALL))
     for scan in SCANS:
-        rectifier = full if scan == full.scan else stack.enter_context(Rectifier(model, scan=scan))
+        rectifier = full if scan == full.scan else stack.enter_context(opened(scan=scan))
         frames = read(folder, "1-*.png")
         calls[f"locate_{scan}"] = (lambda r=rectifier, f=frames: [r.locate(each) for each in f], len(frames))
     for count in sorted({int(file.name.split("-")[0]) for file in folder.glob("[0-9]-*.png")}):
@@ -76,7 +80,7 @@ def frame_calls(model: str, folder: Path, stack: ExitStack) -> dict[str, tuple[C
     video = read(folder, "video-*.png")
     for every in SCAN_EVERY:
         for most in (1, MAX_TARGETS):
-            call = lambda k=every, n=most: watch(full, video, k, n)  # noqa: E731
+            call = lambda k=every, n=most: watch(full, video, k, n, rule)  # noqa: E731
             calls[f"video_every_{every}_targets_{most}"] = (call, len(video))
     return calls
 
@@ -164,6 +168,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--model", required=True, help="a dense model's file or bundled name")
+    parser.add_argument("--upright", nargs="+", choices=UPRIGHT, default=["auto"], help="of whole frames (auto)")
+    parser.add_argument("--min-score", type=float, help="lowest score of a target of the video (the file's)")
     parser.add_argument("--runs", type=int, default=3, help="calls between two marks (3)")
     parser.add_argument("--only", nargs="+", default=[""], help="only names that begin so (all)")
     options = parser.parse_args()
@@ -171,12 +177,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     marks = Marks(options.runs)
     with ExitStack() as stack:
-        frames = frame_calls(options.model, options.folder, stack)
         rectifier = stack.enter_context(Rectifier(options.model))
         print(f"passes {rectifier.refine}, {rectifier.package}, file {len(rectifier.model.flatbuffer)} bytes")
-        for name, (call, count) in frames.items():
-            if name.startswith(tuple(options.only)):
-                marks.around(f"{count}/{name}", call)
+        for upright in options.upright:
+            opened = partial(Rectifier, options.model, upright=upright)
+            frames = frame_calls(opened, options.folder, MissRule(options.min_score), stack)
+            for name, (call, count) in frames.items():
+                if name.startswith(tuple(options.only)):
+                    marks.around(f"{count}/{name}{UPRIGHT[upright]}", call, warm_ups=1)  # of several frames
         for name, call in stage_calls(rectifier, read(options.folder, "1-*.png")[0]).items():
             if name.startswith(tuple(options.only)):
                 marks.around(f"1/{name}", call)

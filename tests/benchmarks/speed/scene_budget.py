@@ -18,7 +18,7 @@ import numpy as np
 
 _BLOCK = re.compile(r"^(\d+) (\d+) (\d+) (\d+)/(\S+)$", re.MULTILINE)
 _INTERVAL = re.compile(r"from mark (\d+) to mark (\d+): (\d+) instructions")
-_ALL = re.compile(r"^all_\d+_found_([\d.]+)$")
+_ALL = re.compile(r"^all_\d+_found_([\d.]+?)(_upright_off)?$")
 
 
 def read_log(text: str) -> dict[str, float]:
@@ -30,9 +30,10 @@ def read_log(text: str) -> dict[str, float]:
     return {name: counted[int(a), int(b)] / int(runs) / int(frames) / 1e6 for a, b, runs, frames, name in blocks}
 
 
-def further_target(log: dict[str, float]) -> float | None:
-    """Million instructions of one more target; None if not counted."""
-    points = [(float(match[1]), n) for name, n in log.items() if (match := _ALL.match(name))]
+def further_target(log: dict[str, float], ending: str | None) -> float | None:
+    """Million instructions of one more target, of the frames whose names end so; None if not counted."""
+    matches = ((_ALL.match(name), n) for name, n in log.items())
+    points = [(float(match[1]), n) for match, n in matches if match and match[2] == ending]
     if len({found for found, _ in points}) < 2:
         return None
     found, instructions = np.array(points).T
@@ -53,8 +54,9 @@ def main() -> None:
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     logs = {file.stem: read_log(file.read_text()) for file in parser.parse_args().logs}
     for log in logs.values():
-        if (slope := further_target(log)) is not None:
-            log["each_further_target"] = slope
+        for ending in (None, "_upright_off"):
+            if (slope := further_target(log, ending)) is not None:
+                log[f"each_further_target{ending or ''}"] = slope
     names = list(dict.fromkeys(name for log in logs.values() for name in log))
     whole = [name for name in names if name.startswith(("locate", "all", "each", "video"))]
     print_table("a frame, million instructions", whole, logs)
