@@ -30,12 +30,13 @@ SCANS: dict[Scan, float] = {"fast": 160, "full": 320, "fine": math.inf}
 #: More candidates than these are not handed on.
 MAX_CANDIDATES = 32
 
-#: The longest side of the targets that a level finds, pixels of the level; `stn-train dense` teaches no longer ones.
-LARGEST_SIDE_PX = 120.0
+#: From this longest side on, pixels of a level, the next coarser one finds a target as well. (`stn-train dense` teaches
+#: a level sides from 11 to 120 pixels.)
+LARGE_SIDE_PX = 90.0
 
 
-def is_too_large_for(level: LevelSpec, corners: FloatArray, frame: Image) -> bool:
-    """Tells whether a target is larger than those that a level finds.
+def is_large_for(level: LevelSpec, corners: FloatArray, frame: Image) -> bool:
+    """Tells whether a target is so large that a level is not needed to find it, see `LARGE_SIDE_PX`.
 
     Args:
         level: it shows the whole frame, stretched to its size.
@@ -43,7 +44,7 @@ def is_too_large_for(level: LevelSpec, corners: FloatArray, frame: Image) -> boo
         frame: [H, W] or [H, W, C].
     """
     edges = (corners - corners[[1, 2, 3, 0]]) * (level.width / frame.shape[1], level.height / frame.shape[0])
-    return bool(np.hypot(edges[:, 0], edges[:, 1]).max() > LARGEST_SIDE_PX)
+    return bool(np.hypot(edges[:, 0], edges[:, 1]).max() >= LARGE_SIDE_PX)
 
 
 def levels_to_scan(dense: DenseSpec, scan: Scan) -> tuple[LevelSpec, ...]:

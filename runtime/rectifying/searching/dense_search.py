@@ -13,7 +13,7 @@ from stn_rectify.runtime.geometry import corners_to_homography, homography_to_co
 from stn_rectify.runtime.model.metadata import LevelSpec
 from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
-from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, is_too_large_for
+from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, is_large_for
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
 from stn_rectify.runtime.results import FOUND_SCORE
 
@@ -117,7 +117,7 @@ class DenseSearch:
         """The target that stands out, in a list; empty if there is no candidate.
 
         Each level of the scan costs four times the one before it. So the finer ones are left out where a target that
-        counts as found is larger than all that they find.
+        counts as found is among the largest that they find, or larger.
         """
         best = None
         for scanned, finer in self._scan.from_coarse_to_fine(frame):
@@ -132,8 +132,8 @@ class DenseSearch:
         return [self._finished(self._network, frame, best)]
 
     def _is_beyond(self, finer: LevelSpec, frame: Image, one: Candidate | Found) -> bool:
-        """Tells whether a target is surely one, and larger than what a finer level finds."""
-        return one.score >= self._found_score and is_too_large_for(finer, one.corners, frame)
+        """Tells whether a target is surely one, and as large as what a finer level finds, or larger."""
+        return one.score >= self._found_score and is_large_for(finer, one.corners, frame)
 
     def _best(self, frame: Image, candidates: Sequence[Candidate], most: int) -> _Looked | None:
         """What stands out among the candidates, ``most`` of which get a pass; None if there are none."""

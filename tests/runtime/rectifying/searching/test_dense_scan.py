@@ -286,10 +286,10 @@ def test_one_target_is_the_one_that_stands_out(
 @pytest.mark.parametrize(
     ("half", "score", "max_targets", "levels"),
     [
-        pytest.param(31, 0.8, 1, ["coarse"], id="large and sure"),
-        pytest.param(31, 0.4, 1, ["coarse", "fine"], id="large, but not found"),
-        pytest.param(29, 0.8, 1, ["coarse", "fine"], id="not too large for the finer one"),
-        pytest.param(31, 0.8, 2, ["fine", "coarse"], id="several wanted"),
+        pytest.param(23, 0.8, 1, ["coarse"], id="large and sure"),
+        pytest.param(23, 0.4, 1, ["coarse", "fine"], id="large, but not found"),
+        pytest.param(22, 0.8, 1, ["coarse", "fine"], id="not so large for the finer one"),
+        pytest.param(23, 0.8, 2, ["fine", "coarse"], id="several wanted"),
     ],
 )
 def test_a_finer_level_that_can_only_find_less_is_left_out(
