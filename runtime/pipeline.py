@@ -338,7 +338,10 @@ class Pipeline:
         """One target, made upright, with its label."""
         stages = self._stages_for(location.track)
         if location.track is not None and self._rectifier.turns:
-            vote = self._turn_votes.setdefault(location.track, TurnVote())
+            vote = self._turn_votes.get(location.track, TurnVote())
+            if not vote.like(location):  # as after a cut, where another target lies in its place
+                vote = TurnVote()
+            self._turn_votes[location.track] = vote
             if vote.wants_look and unturned(self._rectifier):
                 location = self._rectifier.turn_upright(frame.image, location)
             location = vote.update(location)
