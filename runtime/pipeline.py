@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.checks import check_instance, check_whole
+from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.images.given import ImageLike
@@ -100,6 +100,9 @@ class Pipeline:
         scan_every: frames from one scan of the whole frame to the next, at most, 1 or more. In between the refine
             network follows the targets where they would be if they moved on as they did; where one of them is lost the
             frame is scanned at once, and new ones are found by the next scan. For frames that follow one another.
+        frames_follow: True for the frames of one camera or video: without a ``tracker`` one is made, too, where several
+            targets are looked for, or where the model has a turn network, also one that comes later
+            (`replace_rectifier`).
 
     Raises:
         UsageError: if an argument is out of range, or the parts do not fit together.
@@ -138,6 +141,7 @@ class Pipeline:
         recognizer: RecognitionStage | ImageRecognizer | Callable[[Image], Recognized] | str | None = None,
         tracker: TargetTracker | None = None,
         scan_every: int = 1,
+        frames_follow: bool = False,
     ) -> None:
         check_instance("rectifier", rectifier, Rectifier, "a Rectifier")
         for name, value, kind in (
@@ -154,7 +158,9 @@ class Pipeline:
         self._stages, self._stages_of_track = _Stages(smoother, stage), dict[int, _Stages]()
         self._turn_votes: dict[int, TurnVote] = {}
         needs_tracks = smoother is not None or scan_every != 1 or (stage is not None and stage.follows_targets)
+        self._frames_follow = check_flag("frames_follow", frames_follow)
         self._tracker = TargetTracker() if tracker is None and needs_tracks else tracker
+        self._tracker = self._tracker_for(rectifier)
         self._follower = (
             TargetFollower(scan_every, self._max_targets, self._tracker)
             if scan_every != 1 and self._tracker is not None
@@ -206,6 +212,7 @@ class Pipeline:
         self._check(rectifier)
         self._lose_targets()
         old, self._rectifier = self._rectifier, rectifier
+        self._tracker = self._tracker_for(rectifier)
         self._rule = self._rule_for(rectifier)
         return old
 
@@ -254,8 +261,10 @@ class Pipeline:
         Returns:
             The old rectifier, for the caller to close.
         """
-        old = self._rectifier
+        old, tracker = self._rectifier, self._tracker
         self.__dict__.update(other.__dict__)
+        if tracker is not None and self._tracker is not None:
+            self._tracker.number_after(tracker)
         return old
 
     def process(self, captured: CapturedFrame | ImageLike) -> Processed:
@@ -298,6 +307,11 @@ class Pipeline:
             self._follower.check(rectifier)
         _check_score(self._asked_rule, rectifier)
 
+    def _tracker_for(self, rectifier: Rectifier) -> TargetTracker | None:
+        """The tracker, if one is needed; one that there is goes on, as no number comes twice."""
+        needs_tracks = self._frames_follow and (self._max_targets > 1 or rectifier.turns)
+        return TargetTracker() if self._tracker is None and needs_tracks else self._tracker
+
     def _rule_for(self, rectifier: Rectifier) -> MissRule:
         metadata = rectifier.model.metadata
         return self._asked_rule.with_default(None if metadata.score is None else metadata.min_score)
@@ -338,7 +352,10 @@ class Pipeline:
         """One target, made upright, with its label."""
         stages = self._stages_for(location.track)
         if location.track is not None and self._rectifier.turns:
-            vote = self._turn_votes.setdefault(location.track, TurnVote())
+            vote = self._turn_votes.get(location.track, TurnVote())
+            if not vote.like(location):  # as after a cut, where another target lies in its place
+                vote = TurnVote()
+            self._turn_votes[location.track] = vote
             if vote.wants_look and unturned(self._rectifier):
                 location = self._rectifier.turn_upright(frame.image, location)
             location = vote.update(location)

@@ -176,8 +176,12 @@ def _ordered(name: str, corners: FloatArray, *, ordered: bool) -> FloatArray:
         around = corners - corners.mean(axis=0)
         clockwise = corners[np.argsort(np.arctan2(around[:, 1], around[:, 0]))]
         if ordered or not is_valid_quadrilateral(clockwise, _LEAST_AREA_PX):
-            wanted = "TL TR BR BL, clockwise and convex, y points down" if ordered else "a convex quadrilateral"
-            raise DataError(f"{name}: its corners are not {wanted}: put them into this order")
+            advice = (
+                "TL TR BR BL, clockwise and convex, y points down: put them into this order"
+                if ordered
+                else "those of a convex quadrilateral: draw it again"
+            )
+            raise DataError(f"{name}: its corners are not {advice}")
     return clockwise if ordered else _from_top_left(clockwise)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ _OTHERS = (
 )
 
 
-def has_annotations(source: Path) -> bool:
+def has_annotations(source: str | PathLike[str]) -> bool:
     """Tells whether annotations of a known format lie in a folder.
 
     A damaged COCO or CVAT file counts as none: it may be of another maker.
@@ -55,11 +56,11 @@ def has_annotations(source: Path) -> bool:
     Raises:
         DataError: if there is no such folder or file, or annotations lie there that cannot be told apart.
     """
-    return bool(_found(Folder(source)))
+    return bool(_found(Folder(Path(source))))
 
 
 def read_annotations(
-    source: Path, limit: int | None = None, *, on_error: Callable[[DataError], None] | None = None
+    source: str | PathLike[str], limit: int | None = None, *, on_error: Callable[[DataError], None] | None = None
 ) -> Annotations:
     """Reads annotated frames of any format; which it is follows from what lies in the folder.
 
@@ -80,9 +81,10 @@ def read_annotations(
             should be; see `stn_rectify.runtime.annotations.corners.checked_frame`.
 
     Example:
-        >>> for frame in read_annotations(Path("labelled")).frames:
+        >>> for frame in read_annotations("labelled").frames:
         ...     print(frame.path, [target.label for target in frame.targets])
     """
+    source = Path(source)
     folder = Folder(source)
     found = _found(folder)
     if not found:

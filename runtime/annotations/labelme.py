@@ -49,17 +49,21 @@ def read(folder: Folder, files: list[Path]) -> DrawnSet:
         width, height = content.get("imageWidth"), content.get("imageHeight")
         size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
         name = str(content.get("imagePath"))
-        image: Path | Callable[[], Path]
+        path: Path | Callable[[], Path]
         try:
-            image = folder.image(name, file)
-            named.add(image.resolve())
+            path = folder.image(name, file)
+            named.add(path.resolve())
         except DataError:  # said when the frame is asked for, if it is
-            image = partial(folder.image, name, file)
-        frames.append(DrawnFrame(image, tuple(targets), file, Coordinates.EDGES, size))
-    bare = sum(other.resolve() not in named for other in folder.images) if folder.only is None else 0
+            path = partial(folder.image, name, file)
+        frames.append(DrawnFrame(path, tuple(targets), file, Coordinates.EDGES, size))
+    bare = [other for other in folder.images if other.resolve() not in named] if folder.only is None else []
+    for image in bare:
+        beside = image.with_suffix(".json")
+        if beside.exists():  # of another maker, or so short that nothing says what it was
+            read_json(beside)
     notes = [
         (left_out, f"{counted(left_out, 'shape')} of other kinds left out"),
-        (bare, f"{counted(bare, 'image')} without a file left out"),
+        (len(bare), f"{counted(len(bare), 'image')} without a file left out"),
     ]
     return DrawnSet(frames, [note for count, note in notes if count])
 

@@ -14,7 +14,6 @@ from stn_rectify.runtime.errors import StnRectifyError
 from stn_rectify.runtime.pipeline import Pipeline
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
-from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
 from stn_rectify.runtime.results import MissRule
 from stn_rectify.runtime.sources import FrameView
 
@@ -75,7 +74,6 @@ class Finding(Closing):
 
     def _make_pipeline(self) -> Pipeline:
         options, target, view = self._options, self._options.target, self._options.view
-        follows = options.source.frames_follow
         rectifier = self.open_model(options.model.model)
         try:
             return Pipeline(
@@ -85,8 +83,8 @@ class Finding(Closing):
                 rule=MissRule(target.min_score, target.on_miss),
                 smoother=CornerSmoother(target.smooth_cutoff) if target.smooth else None,
                 recognizer=recognition_stage(self.recognizer, label_rules(options.recognition), options.schedule),
-                tracker=TargetTracker() if follows and (target.max_targets > 1 or rectifier.turns) else None,
                 scan_every=target.scan_every,
+                frames_follow=options.source.frames_follow,
             )
         except BaseException:
             rectifier.close()

@@ -239,6 +239,32 @@ def test_smoothing_numbers_the_target_and_a_pipeline_for_images_does_not(
     assert Pipeline(rectifier, tracker=TargetTracker()).process(captured(image)).result.track == 1
 
 
+@pytest.mark.parametrize("frames_follow", [True, False], ids=["a camera's", "images"])
+def test_a_turn_network_that_comes_later_has_its_target_followed_too(
+    make_model: MakeModel, frame: np.ndarray, frames_follow: bool
+) -> None:
+    with Rectifier(make_model()) as first, Rectifier(make_model(turn=0.8)) as turning:
+        pipeline = Pipeline(first, rule=MissRule(0), frames_follow=frames_follow)
+        tracks = [pipeline.process(captured(scored(frame, 200), 0)).result.track]
+        for index, rectifier in enumerate((turning, first, turning), start=1):
+            pipeline.replace_rectifier(rectifier)
+            tracks.append(pipeline.process(captured(scored(frame, 200), index)).result.track)
+    assert tracks == ([None, 1, 2, 3] if frames_follow else [None] * 4)
+
+
+def test_no_number_comes_twice_where_another_pipeline_takes_the_place(rectifier: Rectifier, frame: np.ndarray) -> None:
+    image = captured(scored(frame, 200))
+    pipeline = Pipeline(rectifier, max_targets=2, frames_follow=True)
+    tracks = [pipeline.process(image).result.track]
+    for others in (
+        Pipeline(rectifier, max_targets=3, frames_follow=True),
+        Pipeline(rectifier, tracker=TargetTracker()),
+    ):
+        pipeline.become(others)
+        tracks.append(pipeline.process(image).result.track)
+    assert tracks == [1, 2, 3]
+
+
 @pytest.mark.parametrize("wrong", [0, 101, 2.0, True, "3"])
 def test_a_number_of_targets_that_is_none_is_refused(rectifier: Rectifier, wrong: object) -> None:
     with pytest.raises(UsageError, match=r"max_targets is .*: must be a whole number from 1 to 100"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stn_rectify.models.command.shared_options import NetworkOptions, RealFrameOptions, prepare_out
 from stn_rectify.models.command.subcommands.frame_training import FrameTraining, SceneOptions
-from stn_rectify.models.files import REFINE_SUFFIX, check_refine_name, is_refine_file, network_file
+from stn_rectify.models.files import REFINE_SUFFIX, WHOLE_SUFFIX, check_refine_name, is_refine_file, network_file
 from stn_rectify.runtime.command.parsing.option_groups import OptionGroup, choice, flag, group, option
 from stn_rectify.runtime.errors import UsageError
 from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN
@@ -69,7 +69,7 @@ class Pose(FrameTraining):
             refine_margin=REFINE_MARGIN if refine else None,
             scan=str(scan) if scan else None,
             negatives=str(self.frames.negatives) if self.frames.negatives else None,
-            weights=str(network_file(own.weights, REFINE_SUFFIX if refine else ".keras")) if own.weights else None,
+            weights=str(network_file(own.weights, REFINE_SUFFIX if refine else WHOLE_SUFFIX)) if own.weights else None,
             localization=own.localization,
             **self.real.arguments(),
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray
-from stn_rectify.runtime.geometry import homography_to_theta, theta_to_homography
+from stn_rectify.runtime.geometry import corner_error, homography_to_theta, theta_to_homography
 from stn_rectify.runtime.results import Location
 
 #: Quarters of a whole turn.
@@ -20,6 +20,9 @@ _QUARTER = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 _FADING = 0.9
 #: Frames without a look between two looks that agree, at most.
 _LONGEST_PAUSE = 15
+#: Distance of the corners of two outlines, their middles on each other, up to which they may be one target's in
+#: frames that follow one another, in sizes of the target (its mean diagonal).
+_MOST_CHANGE = 0.08
 
 
 def turned_homography(homography: FloatArray, quarters: int) -> FloatArray:
@@ -74,8 +77,13 @@ def quarters_between(corners: FloatArray, others: FloatArray) -> int:
         0 to 3: after it, each corner lies nearest to that of its name, by the sum of squared distances between the
         outlines with their middles on each other.
     """
-    ours, theirs = corners - corners.mean(axis=0), others - others.mean(axis=0)
+    ours, theirs = _centred(corners), _centred(others)
     return int(np.argmin([((turned_corners(ours, k) - theirs) ** 2).sum() for k in range(QUARTERS)]))
+
+
+def _centred(corners: FloatArray) -> FloatArray:
+    """The outline with its middle at (0, 0)."""
+    return np.asarray(corners - corners.mean(axis=0))
 
 
 class TurnVote:
@@ -83,7 +91,8 @@ class TurnVote:
 
     A target is followed by its corners: where these jump by a quarter from one frame to the next, as those of a target
     that stands on its corner do, the order stays that of the frame before. A look takes as long as a further target,
-    so frames vote less and less often as long as they agree. Make one for each track.
+    so frames vote less and less often as long as they agree. Make one for each track, and another one where the track
+    goes on with a target that is not `like` it, as after a cut.
     """
 
     def __init__(self) -> None:
@@ -96,6 +105,13 @@ class TurnVote:
     def wants_look(self) -> bool:
         """Tells whether the next frame should vote."""
         return self._frames_left == 0
+
+    def like(self, location: Location) -> bool:
+        """Tells whether a location's outline is like that of the frame before, wherever in the frame it lies."""
+        if self._corners is None or location.theta is None:
+            return True
+        turned = turned_corners(location.corners, quarters_between(location.corners, self._corners))
+        return float(corner_error(_centred(turned), _centred(self._corners))) <= _MOST_CHANGE
 
     def update(self, location: Location) -> Location:
         """Takes a frame's vote.

@@ -113,6 +113,10 @@ class TargetTracker:
         """Forgets the targets: those that come are new ones, with numbers of their own."""
         self._tracks.clear()
 
+    def number_after(self, other: TargetTracker) -> None:
+        """New targets get numbers that another tracker, whose place this one takes, has not given."""
+        self._last_number = max(self._last_number, other._last_number)
+
     def _forget(self, timestamp: float) -> None:
         for number, track in list(self._tracks.items()):
             if not 0 <= timestamp - track.timestamp <= self._max_gap_s:

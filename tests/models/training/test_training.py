@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from stn_rectify.models.command.cli import parse_options
+from stn_rectify.models.command.subcommands.pose import Pose
 from stn_rectify.models.evaluation.known_frames import KnownFrames
 from stn_rectify.models.evaluation.refined_pose import find_targets
 from stn_rectify.models.network.poses import pose_predictor
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.models.synthesis import FrameSynthesiser
+from stn_rectify.models.training import pose_training
 from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.evaluation.corner_errors import summarise
@@ -92,6 +96,16 @@ def test_a_training_can_start_from_trained_weights(tmp_path):
     started = replace(TINY, weights=str(tmp_path / "source.keras")).model()
     for got, expected in zip(started.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_a_training_can_start_from_the_first_look_of_general_by_its_name(tmp_path, monkeypatch):
+    recipes: list[TrainingRecipe] = []
+    monkeypatch.setattr(pose_training, "train", lambda recipe, *_, **__: recipes.append(recipe))
+    for words in (["--out", f"{tmp_path}/a.keras"], ["--refine", "--out", f"{tmp_path}/a.refine.keras"]):
+        command = parse_options(["pose", "--body", "fused", "--weights", "general", *words])
+        assert isinstance(command, Pose)
+        command.train()  # prints what the network costs, made with these weights
+    assert [Path(str(recipe.weights)).name for recipe in recipes] == ["general.whole.keras", "general.refine.keras"]
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -264,7 +264,7 @@ def test_a_text_file_beside_an_image_is_no_annotation_where_nothing_says_so(tmp_
         ("0 0.1 0.1 nan 0.1 0.2 0.2 0.1 0.2", "names: [plate]", "not a finite number"),
         ("0 100 100 300 100 300 200 100 200", "names: [plate]", "far outside its frame of 640x480"),
         ("plate 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2", "names: [plate]", "line 1: expected a class and numbers"),
-        ("\n0 0.1 0.1 0.2 0.1 0.2 0.2 0.15 0.15", "names: [plate]", "line 2 of a.jpg: its corners are not a convex"),
+        ("\n0 0.1 0.1 0.2 0.1 0.2 0.2 0.15 0.15", "names: [plate]", "line 2 of a.jpg: its corners are not those"),
         (pose_line(SQUARE, ""), POSE_YAML, r"line 1 has 13 numbers, expected 17"),
         (pose_line(SQUARE[:3]) + " 0 0 0", POSE_YAML, "keypoint that is not marked"),
         (pose_line(SQUARE), "kpt_shape: [17, 3]\nnames: [person]", r"kpt_shape is .*, expected \[4, 2\] or \[4, 3\]"),
@@ -341,7 +341,7 @@ def test_a_labelme_image_is_found_where_a_windows_machine_says(tmp_path):
         (shape("polygon", [*SQUARE[:3], [float("nan"), 1]]), "not a finite number"),
         (shape("polygon", [[5000, 1], [6000, 1], [6000, 90], [5000, 90]]), "far outside its frame"),
         (shape("polygon", [[-90, 1], [-20, 1], [-20, 90], [-90, 90]]), "lies outside its frame"),
-        (shape("polygon", [[1, 1], [2, 2], [3, 3], [4, 4]]), "not a convex quadrilateral"),
+        (shape("polygon", [[1, 1], [2, 2], [3, 3], [4, 4]]), "not those of a convex quadrilateral: draw it again"),
         ({"label": "page", "shape_type": "polygon"}, "shape 1 is not as labelme writes it"),
     ],
     ids=["3 points", "5 points", "NaN", "far outside", "outside", "on a line", "no points"],
@@ -359,6 +359,17 @@ def test_a_labelme_file_that_was_cut_off_is_one_clear_error(tmp_path):
     (tmp_path / "a.json").write_text(text[: text.index("imageHeight")])
     with pytest.raises(DataError, match=r"a\.json is damaged or no JSON"):
         read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 60], ids=["empty", "a few words"])
+def test_one_of_which_hardly_anything_is_left_is_no_image_without_a_file(tmp_path, kept):
+    for name in ("a", "b"):
+        save_labelme(tmp_path, name, shape("polygon", SQUARE))
+    save(tmp_path / "b.json", (tmp_path / "b.json").read_text()[:kept])
+    with pytest.raises(DataError, match=r"b\.json is damaged or no JSON"):
+        read_annotations(tmp_path)
+    save(tmp_path / "b.json", {"taken": "2026-11-22"})  # of a camera
+    assert read_annotations(tmp_path).notes == ("1 image without a file left out",)
 
 
 # CVAT.

@@ -252,6 +252,42 @@ class TestVotes:
             voted = vote.update(located(seen, None, 0.5))
             np.testing.assert_array_equal(voted.corners, page + 0.2 * number)
 
+    @pytest.mark.parametrize(
+        ("corners", "is_like"),
+        [
+            (np.add(PAGE, (40, -25)), True),
+            (130 + 1.1 * (PAGE - 100), True),
+            (turned_corners(PAGE, 3) + 2, True),
+            (130 + 1.25 * (PAGE - 100), False),
+            (100 + (PAGE - 100)[:, ::-1][[0, 3, 2, 1]], False),
+        ],
+        ids=["elsewhere", "a little larger", "found from another corner on", "larger", "on its side"],
+    )
+    def test_a_target_is_known_by_its_outline_wherever_it_lies(self, corners: np.ndarray, is_like: bool) -> None:
+        vote = TurnVote()
+        assert vote.like(located(corners)), "nothing is known of any"
+        vote.update(located(self.PAGE, 0, 0.9))
+        assert vote.like(located(corners)) == is_like
+        assert vote.like(replace(located(corners), theta=None)), "a miss says nothing"
+
+    def test_another_target_in_the_place_of_the_last_one_is_turned_at_once(self, make_model: MakeModel) -> None:
+        """As after a cut: it overlaps the one before, and keeps its number, but not its votes."""
+        page, larger = self.PAGE, 100 + 1.25 * (self.PAGE - 100)
+        shown = [located(page, 0, 0.95)] * 9 + [located(turned_corners(larger, 2), 2, 0.95)] * 2
+
+        class Showing(Rectifier):
+            def locate(self, frame: object) -> Location:  # type: ignore[override]
+                return shown[len(done)]
+
+        done: list[tuple[int | None, int | None]] = []
+        with Showing(make_model(POSE, score=False, turn=0.8)) as rectifier:
+            pipeline = Pipeline(rectifier, tracker=TargetTracker())
+            for index in range(len(shown)):
+                image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+                result = pipeline.process(CapturedFrame("test", index, 0.04 * index, image)).result
+                done.append((result.track, result.turn))
+        assert done == [(1, 0)] * 9 + [(1, 2)] * 2
+
     def test_a_miss_is_given_back(self) -> None:
         miss = replace(located(self.PAGE), theta=None)
         assert TurnVote().update(miss) is miss
