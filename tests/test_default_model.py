@@ -47,19 +47,23 @@ def test_the_file_is_all_integer_built_in_and_free_of_overflow(name):
     assert len(checks) >= 6
 
 
+# Frames of one target, among lesser ones that a network which looks everywhere may take for it.
 @pytest.mark.slow
-def test_corners_beat_half_the_best_centred_boxs_error(rectifier):
+@pytest.mark.parametrize(("name", "right"), [("general", 0.85), ("single", 0.9)])
+def test_corners_beat_half_the_best_centred_boxs_error(name, right):
     known = synthesised_hold_out(60, seed=1, backgrounds=None)
-    results = [rectifier.rectify(frame) for frame in known.frames]
+    with Rectifier(name) as rectifier:
+        results = [rectifier.rectify(frame) for frame in known.frames]
     errors = summarise(known, [r.corners for r in results], np.array([r.score for r in results]))
     assert errors.mean < errors.centred_box / 2
-    assert errors.score_accuracy > 0.9
+    assert errors.score_accuracy > right
 
 
 @pytest.mark.slow
-def test_refinement_more_than_halves_the_error():
+@pytest.mark.parametrize("name", ["general", "single"])
+def test_refinement_more_than_halves_the_error(name):
     known = synthesised_hold_out(60, seed=1, backgrounds=None)
-    with Rectifier(refine=0) as coarse, Rectifier() as fine:
+    with Rectifier(name, refine=0) as coarse, Rectifier(name) as fine:
         before, after = (summarise(known, [r.rectify(f).corners for f in known.frames], None) for r in (coarse, fine))
     assert after.median < before.median / 2
 

@@ -52,9 +52,9 @@ def first_of_each_kind() -> list[NDArray[np.uint8]]:
 
 
 def first_scenes(count: int) -> list[NDArray[np.uint8]]:
-    """`scenes` on the first frames that show three targets or more."""
+    """`general` on the first frames that show three targets or more."""
     synthesise, pictures, index = SceneSynthesiser(seed=SEED, frame_size=SIZE), list[NDArray[np.uint8]](), 0
-    with Rectifier("scenes") as rectifier:
+    with Rectifier("general") as rectifier:
         pipeline = Pipeline(rectifier, max_targets=6)
         while len(pictures) < count:
             scene = synthesise(index)

@@ -37,6 +37,8 @@ _END_OF_ZIP, _END_OF_ZIP_BYTES, _MAX_COMMENT_BYTES = b"PK\5\6", 22, 0xFFFF
 _ZIP64_LOCATOR, _ZIP64_LOCATOR_BYTES = b"PK\6\7", 20
 
 _BUNDLED = Path(__file__).parents[1] / "data"
+#: What bundled files were called before, and a configuration may still say.
+_FORMER_NAMES = {"scenes": "general"}
 _MAX_BYTES = 256 << 20
 _PIECE_BYTES = 1 << 16  # of a text that is unpacked
 
@@ -82,7 +84,7 @@ class TfliteKind:
         file = check_path(self.noun, file)
         path = Path(file)
         if isinstance(file, str) and file and path.name == file and not path.suffix:
-            path = _BUNDLED / f"{file}{self.suffix}"
+            path = _BUNDLED / f"{_FORMER_NAMES.get(file, file)}{self.suffix}"
             if not os.path.isfile(path):
                 names = ", ".join(self.bundled()) or "none"
                 raise ModelFileError(

@@ -92,7 +92,7 @@ def _images() -> tuple[bytes, ...]:
 def targets() -> dict[str, Target]:
     """All of them, by name."""
     model, recognizer = (_DATA / "fast.tflite").read_bytes(), (_DATA / "digits.recognizer.tflite").read_bytes()
-    metadata = tuple(msgspec.json.encode(ModelFile.open(name).metadata) for name in ("fast", "general", "scenes"))
+    metadata = tuple(msgspec.json.encode(ModelFile.open(name).metadata) for name in ("fast", "single", "general"))
     keys = tuple(sorted({f'"{key}":'.encode() for text in metadata for key in _all_keys(json.loads(text))}))
     toml = b'camera = "0"\nthreads = 2\nroi = "0.25,0.25,0.5,0.5"\nmin-score = 0.5\nsmooth = true\nsave = ["a"]\n'
     names = b"A = the first\n'B 2': second\nC\tthird\n"

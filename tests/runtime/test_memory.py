@@ -38,7 +38,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
     return tracemalloc.get_traced_memory()[1] - before
 
 
-@pytest.mark.parametrize("model", ["general", "fast"])
+@pytest.mark.parametrize("model", ["single", "fast"])
 def test_no_buffer_of_a_frames_size_is_made_for_a_frame(traced: None, model: str) -> None:
     first, second = frames(2)
     assert peak_bytes(lambda: cv2.flip(first, 1)) >= first.nbytes  # such buffers are seen

@@ -21,8 +21,8 @@ open('/tmp/frame.yuyv', 'wb').write(cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_YUY2).
         --stream-from=/tmp/frame.yuyv --stream-loop >/dev/null 2>&1 &
     player=$!
     sleep 2
-    sees --model scenes --max-targets 4 --frames 3
-    sees --model general --frames 2
+    sees --model general --max-targets 4 --frames 3
+    sees --model single --frames 2
     kill $player
     echo PASS
 }

@@ -44,7 +44,7 @@ _EXAMPLES = f"""examples:
   {PROGRAM} photo.jpg scans/ --save upright/       rectified pictures, and before/after pictures
   {PROGRAM} 0 --serve 8080                         a camera, looked at in a browser
   {PROGRAM} rtsp://camera/1 --jsonl plates.jsonl --model plates --recognizer rapidocr
-  {PROGRAM} clip.mp4 --model scenes --max-targets 4 --output results.mkv"""
+  {PROGRAM} clip.mp4 --max-targets 4 --output results.mkv"""
 
 _EPILOG = f"""An INPUT is an image, a folder or pattern of images, a video, an address, or a camera (0, /dev/video0,
 picamera2, auto); --image, --video and --camera say which where a name could be either.

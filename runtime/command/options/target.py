@@ -66,7 +66,7 @@ class ModelOptions(OptionGroup):
     upright: Literal["auto", "off"] = option(
         "auto",
         "turn a target that stands on its side or head where the model is sure of it (default), or leave it; the "
-        "bundled general and scenes have the network for it",
+        "bundled general and single have the network for it",
         choices=("auto", "off"),
     )
     max_archive_bytes: Count = option(

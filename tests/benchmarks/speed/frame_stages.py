@@ -1,6 +1,6 @@
 """Where the time of a frame goes, stage by stage, and how much of it is not the network's.
 
-python tests/benchmarks/speed/frame_stages.py [--model general]... [--frame 640x480]... [--threads 1]... [--rounds 200]
+python tests/benchmarks/speed/frame_stages.py [--model single]... [--frame 640x480]... [--threads 1]... [--rounds 200]
 
 Run it in an environment with each interpreter; TensorFlow is not imported (with it loaded, tflite-runtime runs
 TensorFlow's kernels). The frame is the package's sample, resized. A frame's time is that of `Rectifier.rectify`, frame
@@ -24,7 +24,7 @@ from frame_subjects import OWN_SIZE, Call, Subjects, TimedInvoke, time_inference
 
 from stn_rectify.runtime.model.interpreter import find_interpreter_package
 
-MODELS = ("general", "fast")
+MODELS = ("single", "fast")
 FRAMES = ("640x480", "1280x720")
 _WARM_UP = 3
 
@@ -80,7 +80,7 @@ def print_table(subjects: Subjects, rounds: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a table for every model, frame and number of threads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", help="bundled name or file, repeatable (general, fast)")
+    parser.add_argument("--model", action="append", help="bundled name or file, repeatable (single, fast)")
     parser.add_argument("--frame", action="append", metavar="WxH", help="repeatable (640x480, 1280x720)")
     parser.add_argument("--threads", action="append", type=int, help="repeatable (1)")
     parser.add_argument("--rounds", type=int, default=200)

@@ -1,6 +1,6 @@
 """Runs the stages of a frame between marks, for a tool that counts instructions; see marked_inferences.py.
 
-    python tests/benchmarks/speed/marked_frames.py [--model general]... [--frame 640x480]... [--runs 5]
+    python tests/benchmarks/speed/marked_frames.py [--model single]... [--frame 640x480]... [--runs 5]
 
 The same stages and whole frames as frame_stages.py, one thread. frame_budget.py makes the table. Needs the runtime.
 """
@@ -20,7 +20,7 @@ from marked_inferences import Marks
 def main() -> None:
     """Runs everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", help="bundled name or file, repeatable (general, fast)")
+    parser.add_argument("--model", action="append", help="bundled name or file, repeatable (single, fast)")
     parser.add_argument("--frame", action="append", metavar="WxH", help="repeatable (640x480, 1280x720)")
     parser.add_argument("--runs", type=int, default=5, help="calls between two marks (5)")
     options = parser.parse_args()

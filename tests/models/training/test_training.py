@@ -98,14 +98,14 @@ def test_a_training_can_start_from_trained_weights(tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
-def test_a_training_can_start_from_the_first_look_of_general_by_its_name(tmp_path, monkeypatch):
+def test_a_training_can_start_from_the_first_look_of_single_by_its_name(tmp_path, monkeypatch):
     recipes: list[TrainingRecipe] = []
     monkeypatch.setattr(pose_training, "train", lambda recipe, *_, **__: recipes.append(recipe))
     for words in (["--out", f"{tmp_path}/a.keras"], ["--refine", "--out", f"{tmp_path}/a.refine.keras"]):
-        command = parse_options(["pose", "--body", "fused", "--weights", "general", *words])
+        command = parse_options(["pose", "--body", "fused", "--weights", "single", *words])
         assert isinstance(command, Pose)
         command.train()  # prints what the network costs, made with these weights
-    assert [Path(str(recipe.weights)).name for recipe in recipes] == ["general.whole.keras", "general.refine.keras"]
+    assert [Path(str(recipe.weights)).name for recipe in recipes] == ["single.whole.keras", "single.refine.keras"]
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

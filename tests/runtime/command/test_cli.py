@@ -287,9 +287,9 @@ DENSE_LEVELS = ((96, 128),)
 
 
 def test_with_a_model_of_one_look_it_says_which_find_several() -> None:
-    done = run("--demo", "--max-targets", 3)
-    assert "--max-targets 3: general finds one target in a frame; for several: --model plates or scenes" in done.stderr
-    assert "for several" not in run("--demo").stderr
+    done = run("--demo", "--model", "single", "--max-targets", 3)
+    assert "--max-targets 3: single finds one target in a frame; for several: --model general or plates" in done.stderr
+    assert "for several" not in run("--demo", "--max-targets", 3).stderr
 
 
 def test_with_a_model_that_finds_other_targets_it_says_what_the_recognizer_reads() -> None:
@@ -299,9 +299,9 @@ def test_with_a_model_that_finds_other_targets_it_says_what_the_recognizer_reads
 
 
 def test_with_a_model_of_one_look_a_scan_changes_nothing_and_it_says_so() -> None:
-    said = "--scan fine: fast looks at each frame in one way; --model plates or scenes looks as closely as asked"
+    said = "--scan fine: fast looks at each frame in one way; --model general or plates looks as closely as asked"
     assert said in run("--demo", "--model", "fast", "--scan", "fine").stderr
-    assert "--scan" not in run("--demo", "--model", "scenes", "--scan", "fine").stderr
+    assert "--scan" not in run("--demo", "--model", "general", "--scan", "fine").stderr
 
 
 def test_all_targets_of_images(make_dense_model: Callable[..., Path], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_command_examines_this_machine(tmp_path: Path) -> None:
     names = [line[9:].partition(":")[0] for line in lines]
     for name in ("Python", "stn-rectify", "NumPy", "OpenCV", "interpreter", "model", "cameras", "disk"):
         assert names.count(name) == 1
-    assert any(line.startswith("ok       model: general (pose-only) finds the sample's target") for line in lines)
+    assert any(line.startswith("ok       model: general (dense) finds the sample's target") for line in lines)
 
 
 def test_a_problem_ends_with_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ class Place:
 def bundled_seeds() -> list[Seed]:
     """The files of the package: models, and the recognizer without its metadata."""
     seeds = []
-    for name in ("general", "fast", "digits"):
+    for name in ("single", "fast", "digits"):
         model = ModelFile.open(name)
         seeds.append(Seed(name, model.flatbuffer, json.loads(msgspec.json.encode(model.metadata)), _text(model.labels)))
     recognizer = RecognizerFile.open("digits")

@@ -42,6 +42,11 @@ def test_a_missing_file(tmp_path: Path) -> None:
         ModelFile.open(tmp_path / "nowhere.tflite")
 
 
+def test_a_name_of_before_is_still_taken_but_not_listed() -> None:
+    assert ModelFile.open("scenes").metadata.name == "general"
+    assert "scenes" not in bundled_models()
+
+
 def test_an_unknown_bundled_name_lists_the_bundled_ones() -> None:
     with pytest.raises(ModelFileError, match="no bundled model 'xxx"):
         ModelFile.open("x" * 300)
