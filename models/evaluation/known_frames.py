@@ -111,9 +111,10 @@ def synthesised_hold_out(count: int, seed: int, backgrounds: Path | None, target
 
 
 def network_input(frame: Array, shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """A uint8 frame, BGR or grey, as the network sees it on a device: float32 [H, W, C] in [0, 1], RGB or grey."""
+    """A BGR uint8 frame, or for a grey network a grey one, as it sees it: float32 [H, W, C] in [0, 1], RGB or grey."""
     small: Array = resize_antialiased(frame, shape[1], shape[0])
-    if small.ndim == 2:
-        small = cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
-    small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)[..., None] if shape[2] == 1 else small[..., ::-1]
+    if shape[2] == 1:
+        small = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))[..., None]
+    else:
+        small = small[..., ::-1]
     return np.asarray(small / np.float32(255))

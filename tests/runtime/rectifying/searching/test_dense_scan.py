@@ -292,7 +292,7 @@ def test_one_target_is_the_one_that_stands_out(
         pytest.param(23, 0.8, 2, ["fine", "coarse"], id="several wanted"),
     ],
 )
-def test_a_finer_level_that_can_only_find_less_is_left_out(
+def test_for_one_target_a_finer_level_is_left_out_where_a_large_one_is_found(
     make_dense_model: MakeModel,
     monkeypatch: pytest.MonkeyPatch,
     half: int,
