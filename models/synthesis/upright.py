@@ -24,6 +24,7 @@ from stn_rectify.models.synthesis.surroundings.clutter import draw_occluder
 from stn_rectify.models.synthesis.synthesiser import target_outline, varied
 from stn_rectify.models.synthesis.targets.kinds import TargetTexture
 from stn_rectify.models.synthesis.targets.legible_plates.drawing import draw_legible_plate
+from stn_rectify.models.synthesis.targets.typeset.faces import faces_with
 from stn_rectify.models.synthesis.targets.typeset.kinds import LONG_SIDE, draw_typeset_target
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
@@ -81,6 +82,7 @@ class UprightSynthesiser:
         margin: float = 0.12,
         backgrounds: Path | None = None,
         targets: Path | None = None,
+        fonts: Path | None = None,
     ) -> None:
         """Prepares a synthesiser; draws nothing yet.
 
@@ -90,12 +92,14 @@ class UprightSynthesiser:
             margin: what they show beyond each edge of the target, as a share of the target's side.
             backgrounds: a folder of JPEG and PNG photographs for use behind and on targets, or None.
             targets: a folder of upright JPEG and PNG pictures of the only targets, or None.
+            fonts: a folder of TrueType or OpenType faces for words, beside those that are always there, or None.
 
         Raises:
-            DataError: if the seed is negative, or there is no such folder or no picture in it.
+            DataError: if the seed is negative, or there is no such folder, or no picture or face in it.
         """
         self._size, self._margin = size, margin
         self._material = Material(seed, backgrounds=backgrounds, targets=targets)
+        self._faces = faces_with(fonts)
 
     def __call__(self, index: int) -> UprightTarget:
         """Draws sample ``index``, 0 or more.
@@ -122,7 +126,7 @@ class UprightSynthesiser:
         if source >= _PLATE_SHARE + _TYPESET_SHARE:
             return bank.targets[int(rng.integers(len(bank.targets)))]
         pictures = bank.photographs if bank.photographs and rng.random() < 0.7 else bank.pictures
-        return draw_typeset_target(rng, pictures, long_side=long_side)
+        return draw_typeset_target(rng, pictures, long_side=long_side, faces=self._faces)
 
     def _detail(self, rng: np.random.Generator) -> UprightTarget:
         """A square part of a target, with the light and blur of a photograph that shows little more."""

@@ -31,6 +31,7 @@ class TurnRecipe(Course):
     Attributes:
         width: factor on the channels.
         weights: a .keras file of such a network, to start from; None to start untrained.
+        fonts: a folder of faces for the words of targets, beside those that are always there; None for none.
     """
 
     input_shape: tuple[int, int, int] = (96, 96, 1)
@@ -40,6 +41,7 @@ class TurnRecipe(Course):
     learning_rate: float = 2.5e-3
     width: float = 1.0
     weights: str | None = None
+    fonts: str | None = None
 
     def model(self) -> keras.Model:
         """The network before this training.
@@ -55,7 +57,8 @@ class TurnRecipe(Course):
 
     def pool(self, folder: Path, count: int, seed: int, jobs: int) -> TurnPool:
         """See `SynthesisedSamples`."""
-        return TurnPool(folder, count=count, seed=seed, jobs=jobs, **self.folders)
+        fonts = Path(self.fonts) if self.fonts else None
+        return TurnPool(folder, count=count, seed=seed, jobs=jobs, fonts=fonts, **self.folders)
 
     def batches(  # type: ignore[override]  # other samples than frames
         self, pool: TurnPool, epoch: int, *, first: int = 0, batch_size: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from stn_rectify.models.command.shared_options import (
     CourseOptions,
@@ -35,16 +36,28 @@ class TurnNetworkOptions(SmallNetworkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrintedFrameOptions(TrainingFrameOptions):
+    """Synthesised targets, and the faces of their words."""
+
+    fonts: Path | None = option(
+        None, "TrueType and OpenType faces for the words, beside those that are always there", Path, metavar="DIR"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Turn(Subcommand):
     """Train a network that says which side of a target is up: --out NAME.turn.keras beside NAME.keras."""
 
     name = "turn"
-    examples = ("--out labels.turn.keras --backgrounds photographs/",)
+    examples = (
+        "--out labels.turn.keras --backgrounds photographs/",
+        "--out labels.turn.keras --weights general --fonts /usr/share/fonts/",
+    )
 
     result: ResultOptions = group()
     network: TurnNetworkOptions = group("network")
     course: CourseOptions = group("training", batch_size=64, learning_rate=2.5e-3)
-    frames: TrainingFrameOptions = group("synthesised targets", samples=16_000)
+    frames: PrintedFrameOptions = group("synthesised targets", samples=16_000)
     evaluation: EvaluationOptions = group("evaluation")
 
     def run(self) -> int:
@@ -72,6 +85,7 @@ class Turn(Subcommand):
             input_shape=network.input_shape,
             width=network.width,
             weights=network.weights_file(TURN_SUFFIX),
+            fonts=str(frames.fonts) if frames.fonts else None,
         )
         prepare_out(out, overwrite=self.result.overwrite)
         model = train_turn(recipe, out, jobs=frames.jobs)

@@ -24,6 +24,7 @@ class TurnPool(StoredPool):
         seed: seed of the synthesiser.
         backgrounds: folder of photographs, or None.
         targets: folder of upright pictures of the only targets, or None.
+        fonts: folder of further faces for words, or None.
 
     Attributes:
         frames: uint8 [N, 160, 160, 3] BGR; the target and `CROP_MARGIN` around it.
@@ -41,12 +42,13 @@ class TurnPool(StoredPool):
         seed: int,
         backgrounds: Path | None = None,
         targets: Path | None = None,
+        fonts: Path | None = None,
         jobs: int = 1,
     ) -> None:
         self._synthesiser = UprightSynthesiser(
-            seed=seed, size=CROP_SIDE, margin=CROP_MARGIN, backgrounds=backgrounds, targets=targets
+            seed=seed, size=CROP_SIDE, margin=CROP_MARGIN, backgrounds=backgrounds, targets=targets, fonts=fonts
         )
-        recipe = {"seed": seed, "backgrounds": backgrounds, "targets": targets}
+        recipe = {"seed": seed, "backgrounds": backgrounds, "targets": targets, "fonts": fonts}
         super().__init__(folder, count=count, recipe=recipe, jobs=jobs)
         self.frames, self.aspects = self.open_array("frames"), self.open_array("aspects")
 

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from stn_rectify.models.synthesis.drawing.images import resized
-from stn_rectify.models.synthesis.targets.typeset.typesetting import PLATE_FACES, font
+from stn_rectify.models.synthesis.targets.typeset.faces import BUNDLED_FACES, font
 from stn_rectify.runtime.arrays import FloatArray, Image
 
 #: Points x, y from 0 to 1 in a character's box, left to right and top to bottom; a third number of 1 rounds the corner.
@@ -154,7 +154,7 @@ def draw_face(rng: np.random.Generator) -> PlateFace:
     style = rng.random()
     kind = "stroke" if style < _STROKES else "hershey" if style < _STROKES + _HERSHEYS else ""
     if not kind:
-        kind = PLATE_FACES[int(rng.integers(len(PLATE_FACES)))]
+        kind = BUNDLED_FACES.plates[int(rng.integers(len(BUNDLED_FACES.plates)))]
     return PlateFace(
         kind=kind,
         weight=float(np.clip(rng.normal(0.135, 0.03), 0.07, 0.22)),

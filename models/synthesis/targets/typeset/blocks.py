@@ -9,17 +9,19 @@ import numpy as np
 from stn_rectify.models.synthesis.drawing.colours import any_colour, contrasting, light, muted, vivid
 from stn_rectify.models.synthesis.drawing.images import Colour, filled
 from stn_rectify.models.synthesis.drawing.pictures import picture_crop
+from stn_rectify.models.synthesis.targets.typeset.faces import Faces
 from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas, Typesetter
 from stn_rectify.runtime.arrays import Image
 
 
 def blank_sheet(
-    rng: np.random.Generator, width: int, height: int, capitals: float = 0.15
+    rng: np.random.Generator, faces: Faces, width: int, height: int, capitals: float = 0.15
 ) -> tuple[Canvas, Typesetter, Colour]:
-    """Paper, who writes on it, in capitals alone with this probability, and ink."""
+    """Paper, who writes on it, in one of the faces and in capitals alone with this probability, and ink."""
     paper = light(rng) if rng.random() < 0.9 else any_colour(rng)
     image = filled(width, height, paper)
-    return Canvas(image), Typesetter(rng, capitals), contrasting(rng, image) if rng.random() < 0.9 else muted(rng)
+    setter = Typesetter(rng, faces, capitals)
+    return Canvas(image), setter, contrasting(rng, image) if rng.random() < 0.9 else muted(rng)
 
 
 def any_alignment(rng: np.random.Generator) -> str:

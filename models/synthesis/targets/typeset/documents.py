@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import Colour
@@ -15,13 +13,13 @@ from stn_rectify.models.synthesis.targets.typeset.blocks import (
     draw_heading,
     draw_logo,
 )
-from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas
+from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas, Prints
 from stn_rectify.runtime.arrays import Image
 
 
-def draw_typeset_page(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_page(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A page of a book, report or newspaper: heading, paragraphs in columns, pictures, page number."""
-    canvas, setter, ink = blank_sheet(rng, width, height)
+    canvas, setter, ink = blank_sheet(rng, prints.faces, width, height)
     margin = rng.uniform(0.05, 0.13) * min(width, height)
     top, bottom = margin * rng.uniform(0.6, 1.3), height - margin * rng.uniform(0.8, 1.6)
     size = round(rng.uniform(0.008, 0.036) * max(width, height) + 2)
@@ -39,7 +37,7 @@ def draw_typeset_page(rng: np.random.Generator, width: int, height: int, picture
     leading = size * rng.uniform(1.15, 1.7)
     for column in range(columns):
         box = (margin + column * (column_width + gap), top, column_width, min(ends, bottom) - top)
-        draw_column(rng, canvas, setter, box, size, leading, ink, align, pictures)
+        draw_column(rng, canvas, setter, box, size, leading, ink, align, prints.pictures)
     if rng.random() < 0.6:
         anchor, x = [("ma", width / 2), ("ra", width - margin), ("la", margin)][int(rng.choice([0, 0, 1, 2]))]
         number = str(int(rng.integers(1, 400)))
@@ -47,9 +45,9 @@ def draw_typeset_page(rng: np.random.Generator, width: int, height: int, picture
     return canvas.image
 
 
-def draw_letter(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_letter(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A business letter: logo or name, address, date, subject, paragraphs, a signature, small print at the foot."""
-    canvas, setter, ink = blank_sheet(rng, width, height)
+    canvas, setter, ink = blank_sheet(rng, prints.faces, width, height)
     margin, size = rng.uniform(0.07, 0.12) * width, round(rng.uniform(0.016, 0.028) * height + 2)
     leading, right = size * rng.uniform(1.2, 1.5), width - margin
     draw_logo(rng, canvas, setter, (margin, height * 0.03, width - 2 * margin, height * rng.uniform(0.05, 0.1)))
@@ -64,7 +62,7 @@ def draw_letter(rng: np.random.Generator, width: int, height: int, pictures: Seq
     foot = height * rng.uniform(0.6, 0.85)
     box = (margin, y, right - margin, foot - y)
     y = draw_column(
-        rng, canvas, setter, box, size, leading, ink, "l" if rng.random() < 0.7 else "j", pictures, plain=True
+        rng, canvas, setter, box, size, leading, ink, "l" if rng.random() < 0.7 else "j", prints.pictures, plain=True
     )
     canvas.write(margin, y + leading, setter.text(16), setter.face, size, ink)
     _signature(rng, canvas, (margin, y + 2 * leading, width * 0.25, 2 * leading), ink)
@@ -76,9 +74,9 @@ def draw_letter(rng: np.random.Generator, width: int, height: int, pictures: Seq
     return canvas.image
 
 
-def draw_invoice(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_invoice(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """An invoice or delivery note: name, addresses, a table with amounts to the right, the sum below."""
-    canvas, setter, ink = blank_sheet(rng, width, height)
+    canvas, setter, ink = blank_sheet(rng, prints.faces, width, height)
     margin, size = 0.07 * width, round(rng.uniform(0.015, 0.03) * max(width, height) + 2)
     leading, right = size * rng.uniform(1.3, 2.0), width - margin
     y = height * 0.04
@@ -116,9 +114,9 @@ def draw_invoice(rng: np.random.Generator, width: int, height: int, pictures: Se
     return canvas.image
 
 
-def draw_typeset_form(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_form(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A form: a title, words before or above lines and boxes, boxes to tick; some are filled in."""
-    canvas, setter, ink = blank_sheet(rng, width, height)
+    canvas, setter, ink = blank_sheet(rng, prints.faces, width, height)
     margin, size = 0.06 * width, round(rng.uniform(0.018, 0.035) * max(width, height) + 2)
     right, leading = width - margin, size * rng.uniform(1.8, 3.2)
     y = draw_heading(rng, canvas, setter, (margin, height * 0.04, right - margin, height * 0.15), size, ink)
@@ -156,9 +154,9 @@ def draw_typeset_form(rng: np.random.Generator, width: int, height: int, picture
     return canvas.image
 
 
-def draw_typeset_receipt(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_receipt(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A receipt, mostly in capitals: a name in the middle, items to the left or beside the prices, the sum, thanks."""
-    canvas, setter, ink = blank_sheet(rng, width, height, capitals=0.6)
+    canvas, setter, ink = blank_sheet(rng, prints.faces, width, height, capitals=0.6)
     margin, size = 0.06 * width, round(rng.uniform(0.05, 0.085) * width + 2)
     leading, right, y = size * rng.uniform(1.1, 1.5), width * 0.94, height * 0.03
     canvas.write(width / 2, y, setter.text(10), setter.heavy, size * rng.uniform(1.3, 2.0), ink, "ma")

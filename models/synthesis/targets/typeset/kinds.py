@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stn_rectify.models.synthesis.drawing.images import shaded
-from stn_rectify.models.synthesis.targets.kinds import DrawTexture, TargetTexture, texture_size
+from stn_rectify.models.synthesis.targets.kinds import TargetTexture, texture_size
 from stn_rectify.models.synthesis.targets.typeset.documents import (
     draw_invoice,
     draw_letter,
@@ -16,6 +16,7 @@ from stn_rectify.models.synthesis.targets.typeset.documents import (
     draw_typeset_page,
     draw_typeset_receipt,
 )
+from stn_rectify.models.synthesis.targets.typeset.faces import BUNDLED_FACES, Faces
 from stn_rectify.models.synthesis.targets.typeset.labels_and_signs import (
     draw_cover,
     draw_screen,
@@ -24,6 +25,7 @@ from stn_rectify.models.synthesis.targets.typeset.labels_and_signs import (
     draw_typeset_sign,
 )
 from stn_rectify.models.synthesis.targets.typeset.plates import draw_typeset_plate
+from stn_rectify.models.synthesis.targets.typeset.typesetting import Prints
 from stn_rectify.runtime.arrays import Image
 
 #: Longer side of a picture, pixels.
@@ -34,7 +36,7 @@ _SHORT_SIDE_MIN = 90
 @dataclass(frozen=True)
 class _Recipe:
     kind: str
-    draw: DrawTexture
+    draw: Callable[[np.random.Generator, int, int, Prints], Image]
     share: float
     aspects: tuple[float, float]
     rounded: float = 0.0
@@ -57,7 +59,12 @@ _RECIPES = (
 
 
 def draw_typeset_target(
-    rng: np.random.Generator, pictures: Sequence[Image], kind: str | None = None, *, long_side: int = LONG_SIDE
+    rng: np.random.Generator,
+    pictures: Sequence[Image],
+    kind: str | None = None,
+    *,
+    long_side: int = LONG_SIDE,
+    faces: Faces = BUNDLED_FACES,
 ) -> TargetTexture:
     """Draws one target with words on it.
 
@@ -66,13 +73,14 @@ def draw_typeset_target(
         pictures: what may be printed on it, uint8 [h, w, 3] BGR each.
         kind: what it is, see `stn_rectify.models.synthesis.TARGET_KINDS`; any that has words when None.
         long_side: of its picture, pixels.
+        faces: of its words.
     """
     recipes = [recipe for recipe in _RECIPES if kind is None or recipe.kind == kind]
     shares = np.array([recipe.share for recipe in recipes])
     recipe = recipes[int(rng.choice(len(recipes), p=shares / shares.sum()))]
     aspect = float(np.exp(rng.uniform(*np.log(recipe.aspects))))
     width, height = texture_size(aspect, long_side, _SHORT_SIDE_MIN)
-    image = recipe.draw(rng, width, height, pictures)
+    image = recipe.draw(rng, width, height, Prints(pictures, faces))
     if rng.random() < 0.4:
         image = shaded(rng, image, rng.uniform(2, 12))
     radius = rng.uniform(0.03, 0.1) if rng.random() < recipe.rounded else 0.0

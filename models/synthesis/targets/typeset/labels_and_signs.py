@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,19 +12,19 @@ from stn_rectify.models.synthesis.drawing.images import filled, shaded
 from stn_rectify.models.synthesis.drawing.lettering import bar_code, matrix_code
 from stn_rectify.models.synthesis.drawing.pictures import picture_crop
 from stn_rectify.models.synthesis.targets.typeset.blocks import any_alignment, any_side, draw_column
-from stn_rectify.models.synthesis.targets.typeset.typesetting import PLATE_FACES, Canvas, Typesetter
+from stn_rectify.models.synthesis.targets.typeset.typesetting import Canvas, Prints, Typesetter
 from stn_rectify.runtime.arrays import Image
 
 
-def draw_typeset_label(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_label(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A parcel, shelf or product label: a name, lines of text, a code with its digits below."""
     ground = light(rng) if rng.random() < 0.65 else any_colour(rng)
     image = shaded(rng, filled(width, height, ground), 6)
     ink = contrasting(rng, image)
-    setter, margin = Typesetter(rng), 0.05 * min(width, height)
+    setter, margin = Typesetter(rng, prints.faces), 0.05 * min(width, height)
     band = rng.uniform(0.16, 0.36)
     if rng.random() < 0.3:
-        part = picture_crop(rng, pictures, width, max(8, int(height * band)))
+        part = picture_crop(rng, prints.pictures, width, max(8, int(height * band)))
         image[: part.shape[0]] = part
     canvas = Canvas(image)
     title_ink = ink
@@ -42,7 +41,7 @@ def draw_typeset_label(rng: np.random.Generator, width: int, height: int, pictur
     across = (width - 2 * margin) * (1.0 if rng.random() < 0.6 else rng.uniform(0.5, 0.8))
     y, align = height * band + margin, any_alignment(rng)
     draw_column(
-        rng, canvas, setter, (margin, y, across, bottom - y), size, size * 1.25, ink, align, pictures, plain=True
+        rng, canvas, setter, (margin, y, across, bottom - y), size, size * 1.25, ink, align, prints.pictures, plain=True
     )
     digits = "".join(rng.choice(list(string.digits), 12))
     if code < 0.6:
@@ -59,11 +58,11 @@ def draw_typeset_label(rng: np.random.Generator, width: int, height: int, pictur
     return canvas.image
 
 
-def draw_typeset_card(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_card(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """An identity, member's or business card: a head line, a portrait, names and numbers."""
     ground = light(rng) if rng.random() < 0.6 else any_colour(rng)
     image = shaded(rng, filled(width, height, ground), 18)
-    ink, setter = contrasting(rng, image), Typesetter(rng)
+    ink, setter = contrasting(rng, image), Typesetter(rng, prints.faces)
     left = width * 0.06
     right = width * 0.94
     if rng.random() < 0.5:
@@ -89,10 +88,10 @@ def draw_typeset_card(rng: np.random.Generator, width: int, height: int, picture
     return canvas.image
 
 
-def draw_typeset_sign(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_sign(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A sign, notice or name plate: a few large words, perhaps an arrow or a disc."""
     image = shaded(rng, filled(width, height, any_colour(rng) if rng.random() < 0.7 else light(rng)), 8)
-    ink, setter = contrasting(rng, image), Typesetter(rng)
+    ink, setter = contrasting(rng, image), Typesetter(rng, prints.faces)
     canvas, margin = Canvas(image), 0.07 * min(width, height)
     left, align = margin, any_side(rng)
     if width > 1.5 * height and rng.random() < 0.4:
@@ -115,13 +114,13 @@ def draw_typeset_sign(rng: np.random.Generator, width: int, height: int, picture
     return image
 
 
-def draw_cover(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_cover(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A book's cover, magazine or poster: a large title above, a picture or a plain ground, lines below."""
     if rng.random() < 0.6:
-        image = picture_crop(rng, pictures, width, height)
+        image = picture_crop(rng, prints.pictures, width, height)
     else:
         image = shaded(rng, filled(width, height, any_colour(rng)), 30)
-    ink, setter, margin = contrasting(rng, image), Typesetter(rng), 0.06 * width
+    ink, setter, margin = contrasting(rng, image), Typesetter(rng, prints.faces), 0.06 * width
     if rng.random() < 0.3:
         ink = vivid(rng)
     canvas, align = Canvas(image), any_side(rng)
@@ -138,24 +137,24 @@ def draw_cover(rng: np.random.Generator, width: int, height: int, pictures: Sequ
     return canvas.image
 
 
-def draw_screen(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_screen(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A display: a bar at its top, text or a list or large digits, buttons at its foot, in a bezel."""
     dark_mode = rng.random() < 0.4
     image = filled(width, height, dark(rng) if dark_mode else light(rng))
     ink = light(rng) if dark_mode else dark(rng)
-    canvas, setter, margin = Canvas(image), Typesetter(rng), 0.05 * width
+    canvas, setter, margin = Canvas(image), Typesetter(rng, prints.faces), 0.05 * width
     back = muted(rng) if rng.random() < 0.5 else vivid(rng)
     bar = height * rng.uniform(0.06, 0.14)
     canvas.draw.rectangle((0, 0, width, bar), fill=(int(back[2]), int(back[1]), int(back[0])))
     bar_ink = light(rng) if sum(back) < 380 else dark(rng)
     canvas.fit((margin, bar * 0.1, width * 0.6, bar * 0.8), setter.text(14), setter.heavy, bar_ink)
     if rng.random() < 0.3:
-        face = PLATE_FACES[int(rng.integers(len(PLATE_FACES)))]
+        face = prints.faces.plates[int(rng.integers(len(prints.faces.plates)))]
         canvas.fit((margin, height * 0.3, width - 2 * margin, height * 0.4), setter.number(), face, ink, any_side(rng))
     else:
         size = max(6, round(height * rng.uniform(0.03, 0.06)))
         box = (margin, bar * 1.4, width - 2 * margin, height * 0.92 - bar * 1.4)
-        draw_column(rng, canvas, setter, box, size, size * rng.uniform(1.3, 1.9), ink, "l", pictures)
+        draw_column(rng, canvas, setter, box, size, size * rng.uniform(1.3, 1.9), ink, "l", prints.pictures)
     image = canvas.image
     bezel = 2 * int(min(width, height) * rng.uniform(0.01, 0.06)) + 1
     cv2.rectangle(image, (0, 0), (width - 1, height - 1), dark(rng) if rng.random() < 0.8 else light(rng), bezel)

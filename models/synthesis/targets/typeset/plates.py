@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,13 +11,14 @@ from PIL import ImageDraw
 
 from stn_rectify.models.synthesis.drawing.colours import dark, light, vivid
 from stn_rectify.models.synthesis.drawing.images import Colour, blended, filled, shaded
-from stn_rectify.models.synthesis.targets.typeset.typesetting import PLATE_FACES, Box, Canvas, Typesetter, font
+from stn_rectify.models.synthesis.targets.typeset.faces import font
+from stn_rectify.models.synthesis.targets.typeset.typesetting import Box, Canvas, Prints, Typesetter
 from stn_rectify.runtime.arrays import Image
 
 _CHARACTERS = np.array(list(string.ascii_uppercase + 2 * string.digits))
 
 
-def draw_typeset_plate(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Image]) -> Image:
+def draw_typeset_plate(rng: np.random.Generator, width: int, height: int, prints: Prints) -> Image:
     """A number plate whose characters are those of a TrueType face, each stretched to its cell."""
     style = rng.random()
     if style < 0.5:
@@ -42,13 +42,13 @@ def draw_typeset_plate(rng: np.random.Generator, width: int, height: int, pictur
     rows = 2 if width / height < 2.0 else 1
     top, bottom = height * rng.uniform(0.08, 0.2), height * rng.uniform(0.82, 0.93)
     if rows == 1 and rng.random() < 0.25:  # a name above or below, in small letters
-        canvas, setter = Canvas(plate), Typesetter(rng)
+        canvas, setter = Canvas(plate), Typesetter(rng, prints.faces)
         edge = height * (0.02 if rng.random() < 0.6 else 0.83)
         canvas.fit((left, edge, right - left, height * 0.15), setter.text(14), setter.face, ink, "m")
         plate = canvas.image
         top, bottom = (height * 0.2, bottom) if edge < height / 2 else (top, height * 0.82)
     step = (bottom - top) / rows
-    face = PLATE_FACES[int(rng.integers(len(PLATE_FACES)))]
+    face = prints.faces.plates[int(rng.integers(len(prints.faces.plates)))]
     for row in range(rows):
         _characters(rng, plate, (left, top + row * step, right - left, step * (1 if rows == 1 else 0.9)), face, ink)
     if rng.random() < 0.7:

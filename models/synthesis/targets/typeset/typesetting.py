@@ -1,82 +1,34 @@
-"""Words and lines in TrueType faces, as printers and computers set them; the faces are those that matplotlib brings."""
+"""Words and lines in TrueType faces, as printers and computers set them."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from stn_rectify.models.synthesis.drawing.images import Colour
+from stn_rectify.models.synthesis.targets.typeset.faces import Faces, font
+from stn_rectify.models.synthesis.targets.typeset.words import SCRIPTS
 from stn_rectify.runtime.arrays import Image
 
 #: x, y, width and height of a rectangle, pixels.
 Box = tuple[float, float, float, float]
 
-#: Faces with Latin, Cyrillic and Greek letters, by their matplotlib file; a family with its heavy face.
-FAMILIES = (
-    ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
-    ("DejaVuSans-Oblique.ttf", "DejaVuSans-BoldOblique.ttf"),
-    ("DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf"),
-    ("DejaVuSerif-Italic.ttf", "DejaVuSerif-BoldItalic.ttf"),
-    ("DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf"),
-    ("STIXGeneral.ttf", "STIXGeneralBol.ttf"),
-    ("STIXGeneralItalic.ttf", "STIXGeneralBolIta.ttf"),
-)
-#: Further families, with Latin letters only.
-LATIN_FAMILIES = (("cmr10.ttf", "cmb10.ttf"), ("cmss10.ttf", "cmss10.ttf"), ("cmtt10.ttf", "cmtt10.ttf"))
 
-#: Faces of number plates.
-PLATE_FACES = (
-    "DejaVuSans-Bold.ttf",
-    "DejaVuSans.ttf",
-    "DejaVuSansMono-Bold.ttf",
-    "DejaVuSansMono.ttf",
-    "STIXGeneralBol.ttf",
-    "cmss10.ttf",
-)
+@dataclass(frozen=True)
+class Prints:
+    """What may be printed on a target.
 
-# Common words, whose letters rise above and sink below the line as often as those of real texts.
-_LATIN = """the of and to in that was for with his they this have from not had but what all were when your can said
-there use each which she how their will other about out many then them these some her would make like him into time has
-look two more write see number way could people than first water been call who its now find long down day did get come
-made may part over new sound take only little work know place year live back give most very after thing our just name
-good sentence man think say great where help through much before line right too mean old any same tell boy follow came
-want show also around form three small set put end does another well large must big even such because turn here why ask
-went men read need land different home move try kind hand picture again change off play spell air away animal house
-point page letter mother answer found study still learn should world high every near add food between own below country
-plant last school father keep tree never start city earth eye light thought head under story saw left few while along
-might close something seem next hard open example begin life always those both paper together got group often run
-der die und das nicht von sie ist des sich mit dem dass auch als noch nach eine werden durch haben sein kann Jahre
-zwischen Straße schon heute über für Zeit immer wieder gegen Frau möglich Hauptbahnhof Rechnung Datum Betrag Anschrift
-le de un être et à il avoir ne je son que se qui ce dans en du elle au pour pas vous par sur faire plus dire mais nous
-comme tout aussi leur bien où fois même prix quelque français jusqu'à
-el la que no se por con su para como estar tener más lo hacer poder decir este ir otro ese si me ya ver porque dar
-cuando muy sin vez mucho saber qué sobre mi alguno mismo también hasta año dos querer entre así primero desde grande
-invoice total date order shipping quantity account street receipt signature address telephone amount payment customer"""
-_CYRILLIC = """и в не на я быть он с что а по это она этот к но они мы весь который из у то за свой ещё один год так
-о вы как человек такой для от же ты время если или мой самый только уже рука другой когда жизнь наш день первый мочь
-сказать говорить два можно дело раз там после новый большой слово город дом друг стоять работа земля страница книга
-письмо улица адрес сумма дата подпись заказ количество телефон Москва документ договор счёт"""
-_GREEK = """και το να του η της με που την από για είναι στο οι τα ο στην τον δεν θα σε τη των μια ένα στη αυτό τους ότι
-αλλά μας έχει κατά όπως πολύ μου πως μετά όταν χρόνια μέρα ζωή κόσμος πρώτη ώρα σπίτι δρόμος πόλη βιβλίο γράμμα σελίδα
-ημερομηνία ποσό διεύθυνση υπογραφή τηλέφωνο παραγγελία σύνολο λογαριασμός Αθήνα"""
-_SCRIPTS = tuple(tuple(words.split()) for words in (_LATIN, _CYRILLIC, _GREEK))
-
-
-@lru_cache(maxsize=4096)
-def font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """A face at a size.
-
-    Args:
-        face: one of matplotlib's TrueType files.
-        size: of the em, pixels.
+    Attributes:
+        pictures: uint8 [h, w, 3] BGR each.
+        faces: of its words.
     """
-    import matplotlib
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / face, size)
+    pictures: Sequence[Image]
+    faces: Faces
 
 
 class Typesetter:
@@ -84,26 +36,25 @@ class Typesetter:
 
     Args:
         rng: decides language, family and case, and later the words.
+        faces: that there are.
         capitals: the probability that all of its words are in capitals, which neither rise above the line nor sink
             below it.
     """
 
-    def __init__(self, rng: np.random.Generator, capitals: float = 0.15) -> None:
+    def __init__(self, rng: np.random.Generator, faces: Faces, capitals: float = 0.15) -> None:
         self._rng = rng
         self._all_capitals = bool(rng.random() < capitals)
         latin = rng.random() < 0.8
-        self._words = _SCRIPTS[0 if latin else int(rng.integers(1, len(_SCRIPTS)))]
-        families = FAMILIES + LATIN_FAMILIES if latin else FAMILIES
-        self._ascii = False
-        self.face, self.heavy = families[int(rng.integers(len(families)))]
-        self._ascii = self.face.startswith("cm")
+        self._words = SCRIPTS[0 if latin else int(rng.integers(1, len(SCRIPTS)))]
+        families = faces.every + faces.latin if latin else faces.every
+        self.face, self.heavy, self._has_accents = families[int(rng.integers(len(families)))]
 
     def words(self, count: int) -> list[str]:
         """Words as a sentence has them: capitals at its beginning, a few numbers and names, commas and full stops."""
         rng, begins, words = self._rng, True, []
         for choice, style in zip(rng.integers(len(self._words), size=count), rng.random(count), strict=True):
             word = self._words[int(choice)]
-            if self._ascii and not word.isascii():
+            if not self._has_accents and not word.isascii():
                 word = "and"
             if style < 0.03:
                 word = self.number()
@@ -191,7 +142,7 @@ class Canvas:
             x: of the anchor, pixels.
             y: of the anchor, pixels.
             text: the line.
-            face: one of matplotlib's TrueType files.
+            face: a file of `font`.
             size: of the em, pixels; less than 4 is 4.
             colour: of the ink.
             anchor: two letters of Pillow's: ``la`` left and ascender, ``ma`` middle, ``ra`` right, ``ls`` baseline.
@@ -209,7 +160,7 @@ class Canvas:
         Args:
             box: where to, from the ascender to below the baseline.
             text: the line.
-            face: one of matplotlib's TrueType files.
+            face: a file of `font`.
             colour: of the ink.
             align: ``l``, ``m`` or ``r``: left, middle or right.
         """
