@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -104,13 +105,14 @@ def faces_with(folder: Path | None) -> Faces:
         raise DataError(f"{folder}: no such folder; --fonts takes a folder of TrueType or OpenType faces")
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
     read = [_read_face(file) for file in files]
-    usable = [face for face in read if face.covers("09azAZ")]
+    usable = [face for face in read if face.covers(string.ascii_letters + string.digits)]
     if not usable:
-        raise DataError(
-            f"{folder}: no face in it has the letters and figures of ASCII; --fonts takes .ttf and .otf files"
-        )
+        found = "no face in it has the letters and figures of ASCII" if files else "no .ttf or .otf file in it"
+        raise DataError(f"{folder}: {found}; --fonts takes a folder of TrueType or OpenType faces")
     if len(usable) < len(read):
-        warn(f"--fonts {folder}: left out {len(read) - len(usable)} faces without the letters and figures of ASCII")
+        count = len(read) - len(usable)
+        noun = "face" if count == 1 else "faces"
+        warn(f"--fonts {folder}: left out {count} {noun} without the letters and figures of ASCII")
     families = [_family_of(face, usable) for face in usable]
     has_all = [face.covers(_EVERY) for face in usable]
     unique = dict(zip(families, has_all, strict=True))
