@@ -6,8 +6,8 @@ Each frame of the folders (with truth.json, or any annotations that ``stn-rectif
 stand upright) is shown as it is and turned by one, two and three quarters. Of the targets that are found, a line for
 each turn says how many come out upright, how many as they were found, because the network was not sure or took them
 for upright, and how many turned the wrong way. On a page out of focus, burnt out or in the dark nothing tells which
-side is up: with ``--legible`` only those targets count in which Tesseract (the program, on the PATH) reads so many words
-of three letters and figures or more, when it is shown them upright.
+side is up: with ``--legible`` only those targets count in which Tesseract (the program, on the PATH) reads so many
+words of three letters and figures or more, when it is shown them upright.
 """
 
 from __future__ import annotations
