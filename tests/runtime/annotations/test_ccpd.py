@@ -37,3 +37,12 @@ def test_wrong_ccpd_names_are_one_clear_error(tmp_path, name, message):
     save_image(tmp_path / name, (720, 1160))
     with pytest.raises(DataError, match=message):
         read_annotations(tmp_path)
+
+
+def test_a_name_that_is_wrong_leaves_out_its_frame_alone(tmp_path):
+    for name in (CCPD, CCPD.replace("0_0_22", "0_0_99")):
+        save_image(tmp_path / name, (720, 1160))
+    errors = []
+    read = read_annotations(tmp_path, on_error=errors.append)
+    assert [frame.path.name for frame in read.frames] == [CCPD]
+    assert len(errors) == 1

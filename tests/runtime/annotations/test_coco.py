@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from unicodedata import normalize
+
 import pytest
 
 from stn_rectify.runtime.annotations import read_annotations
@@ -98,3 +102,67 @@ def test_of_several_coco_files_one_has_to_be_named(tmp_path):
     with pytest.raises(DataError, match=r"several COCO files \(annotations/instances_train.json, annotations/person_"):
         read_annotations(tmp_path)
     assert corners_of(other)["a.jpg"] == [[[0.5, 0.5], [8.5, 0.5], [8.5, 8.5], [0.5, 8.5]]]
+
+
+def test_an_instance_that_is_wrong_leaves_out_its_frame_alone(tmp_path):
+    save_coco(tmp_path, {"keypoints": flat(SQUARE[:3])}, {"image_id": 2, "keypoints": flat(SQUARE)})
+    errors = []
+    read = read_annotations(tmp_path, on_error=errors.append)
+    assert [frame.path.name for frame in read.frames] == ["empty.jpg"]
+    assert len(errors) == 1
+    assert "annotation 7 has 3 keypoints" in str(errors[0])
+
+
+def test_a_polygon_without_the_list_around_it_is_taken(tmp_path):
+    save_coco(tmp_path, {"segmentation": [100.5, 100.5, 300.5, 100.5, 300.5, 200.5, 100.5, 200.5]})
+    assert corners_of(tmp_path)["a.jpg"] == [SQUARE]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": 1}, r"two of its images have the id 1 \(a\.jpg and empty\.jpg\)"),
+        ({"file_name": "images/default/a.jpg"}, r"a\.jpg is annotated twice"),
+        ({"width": float("inf")}, "no COCO file as it should be"),
+    ],
+    ids=["one id", "one image", "an endless image"],
+)
+def test_images_that_cannot_be_told_apart_or_measured_are_one_clear_error(tmp_path, change, message):
+    """Of two images with one id the first would be lost; of an image listed twice each would miss some targets."""
+    save_coco(tmp_path, {"keypoints": flat(SQUARE)})
+    file = tmp_path / "annotations" / "person_keypoints_default.json"
+    content = json.loads(file.read_text())
+    content["images"][1] |= change
+    save(file, content)
+    with pytest.raises(DataError, match=message) as error:
+        read_annotations(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_encodings_of_windows_are_read(tmp_path, encoding):
+    save_coco(tmp_path, {"keypoints": flat(SQUARE)})
+    file = tmp_path / "annotations" / "person_keypoints_default.json"
+    file.write_bytes(file.read_text().encode(encoding))
+    assert corners_of(tmp_path)["a.jpg"] == [SQUARE]
+
+
+@pytest.mark.parametrize(("written", "kept"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_image_is_found_however_its_accents_are_kept(tmp_path, written, kept):
+    save_image(tmp_path / normalize(kept, "Stra\u00dfe \u00fc.jpg"))
+    name = normalize(written, "Stra\u00dfe \u00fc.jpg")
+    save(tmp_path / "a.json", {"images": [{"id": 0, "file_name": name}], "annotations": []})
+    assert len(read_annotations(tmp_path).frames) == 1
+
+
+def test_the_folders_of_images_are_looked_for_once(tmp_path, monkeypatch):
+    """For each of them it would take as long as the square of their number."""
+    listed = []
+    whole = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: listed.append(folder) or whole(folder))
+    for k in range(20):
+        save_image(tmp_path / "images" / f"{k}.jpg")
+    images = [{"id": k, "file_name": f"{k}.jpg"} for k in range(20)]
+    save(tmp_path / "a.json", {"images": images, "annotations": []})
+    assert len(read_annotations(tmp_path).frames) == 20
+    assert listed.count(tmp_path / "images") <= 2

@@ -86,3 +86,29 @@ read_annotations(Path({str(tmp_path)!r}))
 sys.exit(", ".join({{"tensorflow", "keras", "matplotlib", "yaml", "stn_rectify.models"}} & set(sys.modules)) or 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_frame_of_shapes_of_other_kinds_only_is_not_taken_for_one_without_a_target(tmp_path):
+    points = [shape("point", [corner]) for corner in SQUARE]
+    save_labelme(tmp_path, "a", shape("polygon", SQUARE), *points)
+    save_labelme(tmp_path, "b", *points)
+    save_labelme(tmp_path, "empty")
+    read = read_annotations(tmp_path)
+    assert [frame.path.name for frame in read.frames] == ["a.jpg", "empty.jpg"]
+    assert "8 shapes of other kinds left out" in read.notes
+    assert "1 frame with nothing but such shapes left out" in read.notes
+    (tmp_path / "a.json").unlink()
+    (tmp_path / "empty.json").unlink()
+    with pytest.raises(DataError, match="labelme annotations have shapes of other kinds only"):
+        read_annotations(tmp_path)
+
+
+def test_what_to_name_instead_is_said(tmp_path):
+    for part in ("train", "valid"):
+        save_image(tmp_path / "set" / part / "a.jpg")
+        save(tmp_path / "set" / part / "_annotations.coco.json", {"images": [], "annotations": []})
+    with pytest.raises(DataError, match=r"no annotations: name .*/set/train or .*/set/valid; "):
+        read_annotations(tmp_path / "set")
+    (tmp_path / "set.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=r"set\.zip: no annotations: it is an archive.*unpack it, and name the folder"):
+        read_annotations(tmp_path / "set.zip")

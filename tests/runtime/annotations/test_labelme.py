@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from stn_rectify.runtime.annotations import read_annotations
@@ -69,3 +71,41 @@ def test_one_of_which_hardly_anything_is_left_is_no_image_without_a_file(tmp_pat
         read_annotations(tmp_path)
     save(tmp_path / "b.json", {"taken": "2026-11-22"})  # of a camera
     assert read_annotations(tmp_path).notes == ("1 image without a file left out",)
+
+
+@pytest.mark.parametrize("kind", ["rotation", "oriented_rectangle", "quadrilateral"])
+def test_shapes_of_four_points_of_other_programs_are_targets(tmp_path, kind):
+    save_labelme(tmp_path, "a", shape(kind, [[x + 0.5, y + 0.5] for x, y in SQUARE]))
+    assert corners_of(tmp_path)["a.jpg"] == [SQUARE]
+
+
+def test_a_file_that_is_wrong_leaves_out_its_frame_alone(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        save_labelme(tmp_path, name, shape("polygon", SQUARE))
+    save(tmp_path / "b.json", (tmp_path / "b.json").read_text()[:-2] + ",}")
+    save(tmp_path / "c.json", "")
+    save_labelme(tmp_path, "d", shape("polygon", None))
+    errors = []
+    read = read_annotations(tmp_path, on_error=errors.append)
+    assert [frame.path.name for frame in read.frames] == ["a.jpg"]
+    assert sorted(str(error).split(" is ")[0].rpartition("/")[2] for error in errors) == [
+        "b.json",
+        "c.json",
+        "d.json: shape 1",
+    ]
+    assert not any("without a file" in note for note in read.notes)
+
+
+def test_two_files_of_one_image_are_one_clear_error(tmp_path):
+    save_labelme(tmp_path, "a", shape("polygon", SQUARE))
+    save(tmp_path / "a copy.json", (tmp_path / "a.json").read_text())
+    with pytest.raises(DataError, match=r"a\.json: a\.jpg is annotated in .*a copy\.json, too"):
+        read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", None, "a" * 5000], ids=["empty", "none", "long"])
+def test_a_labelme_file_that_names_no_image_is_one_clear_error(tmp_path, name):
+    save_labelme(tmp_path, "a", shape("polygon", SQUARE))
+    save(tmp_path / "a.json", json.loads((tmp_path / "a.json").read_text()) | {"imagePath": name})
+    with pytest.raises(DataError, match=r"does not name an image|which is missing"):
+        read_annotations(tmp_path)

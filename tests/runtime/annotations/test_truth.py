@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stn_rectify.runtime.annotations import read_annotations
+from stn_rectify.runtime.errors import DataError
 from tests.runtime.annotations.made_folders import HEIGHT, SQUARE, UPSIDE_DOWN, WIDTH, corners_of, save, save_image
 
 
@@ -32,3 +35,10 @@ def test_images_that_a_list_does_not_name_are_counted(tmp_path):
     assert read_annotations(tmp_path / "frames").notes == ("2 images that no annotation names left out",)
     save(tmp_path / "frames/truth.json", {"a.jpg": SQUARE, "b.jpg": None, "inner/c.jfif": None})
     assert read_annotations(tmp_path / "frames").notes == ()
+
+
+def test_a_name_that_stands_twice_in_truth_json_is_one_clear_error(tmp_path):
+    save_image(tmp_path / "a.jpg")
+    save(tmp_path / "truth.json", '{"a.jpg": null, "a.jpg": null}')
+    with pytest.raises(DataError, match=r"truth\.json.* a\.jpg stands in it twice"):
+        read_annotations(tmp_path)

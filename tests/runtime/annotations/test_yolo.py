@@ -133,3 +133,55 @@ def test_a_yolo_label_whose_image_is_missing_is_one_clear_error(tmp_path):
     save(tmp_path / "labels" / "train" / "b.txt", pose_line(SQUARE))
     with pytest.raises(DataError, match=r"b\.txt: its image is missing"):
         read_annotations(tmp_path)
+
+
+def test_a_line_or_an_image_that_is_wrong_leaves_out_its_frame_alone(tmp_path):
+    save_pose(tmp_path, pose_line(SQUARE))
+    save_image(tmp_path / "images" / "train" / "b.jpg")
+    for name, line in (("b", "0 0.5 0.5 0.1 0.1"), ("lost", pose_line(SQUARE))):
+        save(tmp_path / "labels" / "train" / f"{name}.txt", line)
+    errors = []
+    read = read_annotations(tmp_path, on_error=errors.append)
+    assert [frame.path.name for frame in read.frames] == ["a.jpg"]
+    assert ["b.txt" in str(error) or "lost.txt" in str(error) for error in errors] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ("names:\n  0: lorry\n  1: plate, EU", "plate, EU"),
+        ("names:\n  0: lorry\n  1: plate:EU [new]", "plate:EU [new]"),
+        ("names:\n  0: lorry\n  1: driver's # or not", "driver's"),
+        ("names:\n  0: lorry\n  1: 'it''s'", "it's"),
+        ('names:\n  0: lorry\n  1: "\\u8F66\\u724C"', "\u8f66\u724c"),
+        ("names: ['lorry', 'plate #1']  # two", "plate #1"),
+        ("names:\n  [lorry,\n   plate]", "plate"),
+        ("names:\r\n- lorry\r\n- plate\r", "plate"),
+    ],
+    ids=["comma", "signs", "apostrophe", "quote", "escaped", "hash", "next line", "CRLF"],
+)
+def test_names_are_read_as_yaml_has_them(tmp_path, names, label):
+    save_pose(tmp_path, pose_line(SQUARE), f"kpt_shape: [4, 3]\n{names}\n")
+    assert read_annotations(tmp_path).frames[0].targets[0].label == label
+
+
+def test_a_description_that_lies_elsewhere_leads_to_its_images(tmp_path):
+    save_pose(tmp_path / "datasets" / "plates", pose_line(SQUARE))
+    (tmp_path / "datasets" / "plates" / "data.yaml").unlink()
+    description = tmp_path / "settings" / "plates.yaml"
+    save(description, POSE_YAML)  # its path is ../datasets/plates
+    np.testing.assert_allclose(corners_of(description)["a.jpg"], [SQUARE], atol=1e-3)
+    save(description, POSE_YAML.replace("datasets", "gone"))
+    with pytest.raises(DataError, match=r"no images .* beside it or in its path, \.\./gone/plates: name"):
+        read_annotations(description)
+
+
+def test_a_class_may_have_a_point_and_another_encoding_is_said(tmp_path):
+    save_pose(tmp_path, "1.0" + pose_line(SQUARE)[1:])
+    assert read_annotations(tmp_path).frames[0].targets[0].label == "shipping: label"
+    save(tmp_path / "labels" / "train" / "a.txt", "1.5" + pose_line(SQUARE)[1:])
+    with pytest.raises(DataError, match="expected a class and numbers"):
+        read_annotations(tmp_path)
+    (tmp_path / "data.yaml").write_bytes("names: [f\u00fcr]".encode("latin-1"))
+    with pytest.raises(DataError, match=r"data\.yaml cannot be read: it is not in UTF-8 .*: store it as UTF-8"):
+        read_annotations(tmp_path)
