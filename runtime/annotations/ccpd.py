@@ -31,17 +31,20 @@ def find(folder: Folder) -> list[Path] | None:
 
 
 def read(folder: Folder, images: list[Path]) -> DrawnSet:
-    """Those images, those of ``ccpd_np``, and notes.
-
-    Raises:
-        DataError: if a name has not four corners, or characters that CCPD does not know.
-    """
-    named = {image: _target(image) for image in images}
+    """Those images, those of ``ccpd_np``, and notes."""
+    named = set(images)
     empty = [image for image in folder.images if image.parent.name == _EMPTY_PART and image not in named]
-    frames = [DrawnFrame(image, (target,), image, Coordinates.CENTRES) for image, target in named.items()]
+    frames = [_frame(image) for image in images]
     frames += [DrawnFrame(image, (), image, Coordinates.CENTRES) for image in empty]
     rest = len(folder.images) - len(frames)
     return DrawnSet(frames, [f"{counted(rest, 'image')} with other names left out"] if rest else [])
+
+
+def _frame(image: Path) -> DrawnFrame:
+    try:
+        return DrawnFrame(image, (_target(image),), image, Coordinates.CENTRES)
+    except DataError as error:
+        return DrawnFrame(image, (), image, Coordinates.CENTRES, wrong=error)
 
 
 def _target(image: Path) -> DrawnTarget:

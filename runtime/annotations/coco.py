@@ -33,12 +33,20 @@ def read(folder: Folder, file: Path) -> DrawnSet:
     """The images that it lists, and notes; an image without an instance shows no target.
 
     Raises:
-        DataError: if an instance has no four points.
+        DataError: if the file is not as COCO's are, or it is not clear which image an instance is of.
     """
     content = folder.coco[file]
     try:
         categories = {category["id"]: category for category in content.get("categories") or []}
-        images = {image["id"]: image for image in content["images"]}
+        images = dict[Any, Any]()
+        for image in content["images"]:
+            other = images.setdefault(image["id"], image)
+            if other is not image:
+                names = f"{other.get('file_name')} and {image.get('file_name')}"
+                raise DataError(
+                    f"{file}: two of its images have the id {image['id']} ({names}): give each one of its own"
+                )
+        wrong = dict[Any, DataError]()
         targets: dict[Any, list[DrawnTarget]] = {image: [] for image in images}
         coordinates = dict.fromkeys(images, Coordinates.EDGES)
         unnamed = 0
@@ -48,7 +56,11 @@ def read(folder: Folder, file: Path) -> DrawnSet:
             if image not in images:
                 raise DataError(f"{file}: {where} is of image {image}, which is missing from its images")
             category = categories.get(annotation.get("category_id"), {})
-            target, from_keypoints = _target(file, where, annotation, category)
+            try:
+                target, from_keypoints = _target(file, where, annotation, category)
+            except DataError as error:
+                wrong.setdefault(image, error)
+                continue
             unnamed += from_keypoints and not target.ordered
             targets[image].append(target)
             if from_keypoints:
@@ -60,10 +72,11 @@ def read(folder: Folder, file: Path) -> DrawnSet:
                 file,
                 coordinates[key],
                 (int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None,
+                wrong.get(key),
             )
             for key, image in images.items()
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{file} is no COCO file as it should be ({error!r}): export it again") from error
     notes = [f"keypoints of {counted(unnamed, 'target')} not named, so the top left comes first"] if unnamed else []
     return DrawnSet(frames, notes)
@@ -88,6 +101,8 @@ def _target(
         corners = [points[k][:2] for k in order or range(4)]
         return DrawnTarget(corners, where, order is not None, label, text), True
     polygons = annotation.get("segmentation")
+    if isinstance(polygons, list) and polygons and not isinstance(polygons[0], list):  # without the list around it
+        polygons = [polygons]
     if not isinstance(polygons, list) or len(polygons) != 1:
         kind = "a mask" if isinstance(polygons, dict) else f"{len(polygons or [])} polygons"
         raise DataError(f"{file}: {where} has no keypoints and {kind}: a target needs a polygon of its four corners")

@@ -66,6 +66,8 @@ class DrawnFrame:
         file: where they are written.
         coordinates: what their coordinates mean.
         size: width and height as they are written; None if they are not.
+        wrong: what is wrong with what is written, said where the frame is asked for; None if nothing is.
+        left_out: shapes of other kinds, which are not among the targets.
     """
 
     path: Path | Callable[[], Path]
@@ -73,6 +75,8 @@ class DrawnFrame:
     file: Path
     coordinates: Coordinates
     size: tuple[int, int] | None = None
+    wrong: DataError | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,11 @@ def checked_frame(drawn: DrawnFrame) -> tuple[AnnotatedFrame, int]:
         The frame, and how many of its targets were put in order.
 
     Raises:
-        DataError: if the image is missing or has another size than the annotated one, or a target has not four finite
-            corners that make a convex quadrilateral in or near the frame.
+        DataError: if its annotations could not be read, the image is missing or has another size than the annotated
+            one, or a target has not four finite corners that make a convex quadrilateral in or near the frame.
     """
+    if drawn.wrong is not None:
+        raise drawn.wrong
     path = drawn.path if isinstance(drawn.path, Path) else drawn.path()
     names = [f"{drawn.file}: {target.where} of {path.name}" for target in drawn.targets]
     points = [_points(name, target.points) for name, target in zip(names, drawn.targets, strict=True)]
@@ -140,7 +146,7 @@ def _points(name: str, points: Sequence[Sequence[Any]]) -> FloatArray:
     if len(points) != 4:
         raise DataError(f"{name} has {len(points)} points: a target has four corners, so draw it with four")
     try:
-        array = np.array(points, np.float64).reshape(4, 2)
+        array = np.array([(float(x), float(y)) for x, y in points])
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{name}: expected four corners [x, y]: {error}") from error
     if not np.isfinite(array).all():

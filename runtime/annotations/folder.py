@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from unicodedata import normalize
 from xml.etree import ElementTree
 
 from stn_rectify.runtime.errors import DataError
@@ -15,6 +17,10 @@ from stn_rectify.runtime.images.kinds import image_suffixes
 
 #: Where the images lie beside annotations, and the annotations beside images.
 _IMAGES, _ANNOTATIONS = "images", "annotations"
+#: Of the images of a video's frames, which CVAT names without.
+_FRAME_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
+#: Windows writes UTF-16 here and there.
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _Content = TypeVar("_Content")
 
@@ -39,6 +45,7 @@ class Folder:
         if not path.exists():
             raise DataError(f"{path}: there is no such folder or file of annotated frames")
         self.root = path if path.is_dir() else path.parent
+        self._places_of = dict[Path, list[Path]]()
 
     @property
     def only(self) -> Path | None:
@@ -109,11 +116,13 @@ class Folder:
         roots = [file.parent, self.root]
         if file.parent.name == _ANNOTATIONS:
             roots.append(file.parent.parent)
-        found = {}
-        for root in roots:
-            for candidate in (root / plain, *self._in_images(root, plain)):
-                if candidate.is_file():
-                    found[candidate.resolve()] = candidate
+        found = dict[Path, Path]()
+        for spelled in _spellings(plain):
+            for place in (place for root in dict.fromkeys(roots) for place in self._places(root)):
+                if _is_file(place / spelled):
+                    found[(place / spelled).resolve()] = place / spelled
+            if found:
+                break
         if not found and "/" in plain:  # a path of the machine where it was annotated
             return self.image(plain.rsplit("/", 1)[1], file)
         if not found:
@@ -126,11 +135,28 @@ class Folder:
             raise DataError(f"{file} names the image {name}, of which there are {places}: leave one of them there")
         return next(iter(found.values()))
 
-    @staticmethod
-    def _in_images(root: Path, name: str) -> list[Path]:
-        images = root / _IMAGES
-        below = sorted(child for child in images.iterdir() if child.is_dir()) if images.is_dir() else []
-        return [images / name, *(child / name for child in below)]
+    def _places(self, root: Path) -> list[Path]:
+        """Where the images of a folder may lie: looked for once, not for each of them."""
+        if root not in self._places_of:
+            images = root / _IMAGES
+            below = sorted(child for child in images.iterdir() if child.is_dir()) if images.is_dir() else []
+            self._places_of[root] = [root, images, *below]
+        return self._places_of[root]
+
+
+def _spellings(name: str) -> list[str]:
+    """A name as it is written, composed and decomposed as some systems keep it, and with a suffix if it has none."""
+    forms = [name, normalize("NFC", name), normalize("NFD", name)]
+    if Path(name).suffix.lower() not in image_suffixes():
+        forms += [f"{form}{suffix}" for form in forms for suffix in _FRAME_SUFFIXES]
+    return list(dict.fromkeys(forms))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long a name
+        return False
 
 
 def images_of(folder: Path, *, subfolders: bool) -> list[Path]:
@@ -153,21 +179,51 @@ def _holds(file: Path, *words: bytes) -> bool:
         content = read_file(file)
     except OSError:
         return False
+    if content.startswith(_UTF16_MARKS):
+        content = content.replace(b"\0", b"")
     return all(word in content for word in words)
 
 
-def read_json(file: Path) -> Any:
+def read_text(file: Path) -> str:
+    """What a text file holds: UTF-8, or UTF-16 that says so.
+
+    Raises:
+        DataError: if it cannot be read or is in another encoding.
+    """
+    try:
+        content = read_file(file)
+        return content.decode("utf-16" if content.startswith(_UTF16_MARKS) else "utf-8-sig")
+    except ValueError as error:
+        raise DataError(f"{file} cannot be read: it is not in UTF-8 ({error}): store it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def read_json(file: Path, *, refuse_doubles: bool = False) -> Any:
     """What a JSON file holds.
+
+    Args:
+        file: the file.
+        refuse_doubles: whether a name that stands twice in an object is an error; else the last one counts.
 
     Raises:
         DataError: if it cannot be read or is no JSON.
     """
     try:
-        return json.loads(read_file(file))
+        return json.loads(read_file(file), object_pairs_hook=_without_doubles if refuse_doubles else None)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is damaged or no JSON: {error}") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double} stands in it twice: leave one of them there")
+    return values
 
 
 def read_xml(file: Path) -> ElementTree.Element:

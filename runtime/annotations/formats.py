@@ -16,6 +16,12 @@ from stn_rectify.runtime.annotations.corners import DrawnSet, checked_frame
 from stn_rectify.runtime.annotations.folder import Folder, images_of
 from stn_rectify.runtime.annotations.frames import Annotations, counted
 from stn_rectify.runtime.errors import DataError
+from stn_rectify.runtime.files import open_file
+from stn_rectify.runtime.images.kinds import LONGEST_FOREIGN_START, foreign_kind
+
+#: Folders that are parts of others, for messages.
+_PARTS = ("labels", "annotations")
+_MOST_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,16 @@ def read_annotations(
     Args:
         source: a folder, or the file of annotations in it (a COCO file, CVAT's XML file, a data set's YAML file).
         limit: more frames than this are thinned out evenly.
-        on_error: called with the error of a frame whose image is missing or whose targets are not as they should be,
-            which is then left out. None raises it.
+        on_error: called with the error of a frame whose image is missing or whose annotations are not as they should
+            be, which is then left out. None raises it.
 
     Returns:
         The frames, at least one unless all were left out, and what was mended or left out.
 
     Raises:
-        DataError: if there is no format that is known or more than one, an image is missing, or a target is not as it
-            should be; see `stn_rectify.runtime.annotations.corners.checked_frame`.
+        DataError: if there is no format that is known or more than one, no shape of four corners, an image is missing
+            or annotated twice, or a target is not as it should be; see
+            `stn_rectify.runtime.annotations.corners.checked_frame`.
 
     Example:
         >>> for frame in read_annotations("labelled").frames:
@@ -91,7 +98,7 @@ def read_annotations(
         looked_for = "; ".join(one.look_for for one in (_TRUTH, *_OTHERS))
         damaged = f" ({folder.damaged[0]})" if folder.damaged else ""
         raise DataError(
-            f"{source}: no annotations: no truth.json in it and none of the other formats{damaged}; "
+            f"{source}: no annotations: {_hint(folder)}no truth.json in it and none of the other formats{damaged}; "
             f"looked for: {looked_for}"
         )
     if len(found) > 1:
@@ -99,20 +106,34 @@ def read_annotations(
         raise DataError(f"{source} holds annotations of several kinds ({names}): leave one there, or name its file")
     one, what = found[0]
     drawn = one.read(folder, what)
-    count = len(drawn.frames)
-    if not count:
+    if not drawn.frames:
         raise DataError(f"{source}: the {_name(one, what)} annotations name no image")
+    known = [frame for frame in drawn.frames if frame.targets or frame.wrong is not None or not frame.left_out]
+    if not known:
+        raise DataError(
+            f"{source}: the {_name(one, what)} annotations have shapes of other kinds only (points, lines, masks): "
+            "draw each target with four corners, as a polygon"
+        )
+    count = len(known)
     chosen = np.unique(np.linspace(0, count - 1, min(count, limit or count)).astype(int))
-    frames = [drawn.frames[k] for k in chosen]
+    frames = [known[k] for k in chosen]
     checked = []
+    seen = dict[Path, Path]()
     for frame in frames:
         try:
-            checked.append(checked_frame(frame))
+            read, number = checked_frame(frame)
+            _refuse_second(read.path, frame.file, seen)
+            checked.append((read, number))
         except DataError as error:
             if on_error is None:
                 raise
             on_error(error)
     mended = sum(number for _, number in checked)
+    shapes, bare = sum(frame.left_out for frame in drawn.frames), len(drawn.frames) - count
+    notes = (
+        (shapes, f"{counted(shapes, 'shape')} of other kinds left out"),
+        (bare, f"{counted(bare, 'frame')} with nothing but such shapes left out"),
+    )
     order = [f"corners of {counted(mended, 'target')} put in the order TL TR BR BL"] if mended else []
     files = dict.fromkeys([*(frame.file for frame in frames), *filter(None, [drawn.description])])
     return Annotations(
@@ -120,9 +141,41 @@ def read_annotations(
         _name(one, what),
         tuple(frame for frame, _ in checked),
         count,
-        (*drawn.notes, *order, *(_unnamed(folder, drawn) if one.is_list else ())),
+        (
+            *(note for number, note in notes if number),
+            *drawn.notes,
+            *order,
+            *(_unnamed(folder, drawn) if one.is_list else ()),
+        ),
         tuple(file for file in files if file.is_file()),
     )
+
+
+def _refuse_second(image: Path, file: Path, seen: dict[Path, Path]) -> None:
+    """Refuses an image that has been annotated before: each of the two would miss the targets of the other."""
+    place = image.resolve()
+    if place in seen:
+        where = "twice" if seen[place] == file else f"in {seen[place]}, too"
+        raise DataError(f"{file}: {image.name} is annotated {where}: put all of its targets in one place")
+    seen[place] = file
+
+
+def _hint(folder: Folder) -> str:
+    """What to do about a folder or a file without annotations, where that is known; it ends in a space then."""
+    if folder.only is not None:
+        try:
+            with open_file(folder.only) as stream:
+                kind = foreign_kind(stream.read(LONGEST_FOREIGN_START))
+        except OSError as error:
+            return f"it cannot be read ({error.strerror or error}); "
+        return f"it is {kind}; " if kind else ""
+    below = [child for child in sorted(folder.root.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    above = [folder.root.parent] if folder.root.name in _PARTS else []
+    places = []
+    for place in (*below[:_MOST_LOOKED_AT], *above):
+        with suppress(DataError):
+            places += [place] if _found(Folder(place)) else []
+    return f"name {' or '.join(map(str, places))}; " if places else ""
 
 
 def _unnamed(folder: Folder, drawn: DrawnSet) -> Iterator[str]:

@@ -5,16 +5,19 @@ A reader of all of YAML would be one more package on the device. Keys that are n
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stn_rectify.runtime.annotations.folder import read_text
 from stn_rectify.runtime.errors import DataError
 
-_COMMENT = re.compile(r"(^|\s)#.*$")
+_QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^']|'')*'"
+_COMMENT = re.compile(rf"(?P<kept>(?:^|(?<=[\s\[{{,:]))(?:{_QUOTED}))|(?:^|\s)#.*$")
 _KEY = re.compile(r"""^(?P<key>"[^"]*"|'[^']*'|[^\s:\[\]{},][^:]*?)\s*:(?:\s+(?P<value>.*))?$""")
-_TOKEN = re.compile(r"""\s*("[^"]*"|'[^']*'|[\[\]{},:]|[^\[\]{},:\s]+(?:[ \t]+[^\[\]{},:\s]+)*)""")
+_TOKEN = re.compile(rf"""\s*({_QUOTED}|[\[\]{{}},:]|[^\[\]{{}},:\s]+(?:[ \t]+[^\[\]{{}},:\s]+)*)""")
 
 
 def read_keys(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
@@ -30,11 +33,7 @@ def read_keys(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
     Raises:
         DataError: if the file cannot be read, or one of these values cannot.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    plain = [_COMMENT.sub("", line).rstrip() for line in lines]
+    plain = [_COMMENT.sub(lambda found: found["kept"] or "", line).rstrip() for line in read_text(file).splitlines()]
     values: dict[str, Any] = {}
     for number, line in enumerate(plain):
         match = _KEY.match(line)
@@ -56,7 +55,9 @@ def read_keys(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
 
 def _value(first: str, block: list[str]) -> Any:
     """A value that begins on the line of its key, or in the lines below it."""
-    if first.strip():
+    if first and first[0] not in "[{\"'":  # runs to the end, whatever signs are in it
+        return " ".join([first, *(line.strip() for line in block)])
+    if first or (block and block[0].lstrip()[0] in "[{"):
         value, rest = _flow(_TOKEN.findall("\n".join([first, *block])))
         if rest:
             raise ValueError(f"{rest[0]!r} is too much")
@@ -103,5 +104,11 @@ def _flow(tokens: list[str]) -> tuple[Any, list[str]]:
 
 
 def _text(word: str) -> str:
-    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "\"'"
-    return word[1:-1] if quoted else word
+    if len(word) < 2 or word[0] != word[-1] or word[0] not in "\"'":
+        return word
+    if word[0] == "'":
+        return word[1:-1].replace("''", "'")
+    try:
+        return str(json.loads(word))  # most of its escapes are those of JSON
+    except ValueError:
+        return word[1:-1]

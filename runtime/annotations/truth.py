@@ -32,26 +32,34 @@ def read(folder: Folder, file: Path) -> DrawnSet:
     """The frames that it names.
 
     Raises:
-        DataError: if it cannot be read, or is not as above.
+        DataError: if it cannot be read, or is no object with the images' names.
     """
     beside = file.name.removesuffix(".truth.json")
     root = file.parent / beside if file.name != "truth.json" and folder.only is not None else folder.root
     form = f"{file}: expected {{image name: four [x, y] corners, a list of such, or null}}"
-    content = read_json(file)
+    content = read_json(file, refuse_doubles=True)
     if not isinstance(content, dict):
         raise DataError(f"{form}: it is no object")
     if not content:
         raise DataError(f"{form}: it names no image")
     frames = []
     for name, value in content.items():
-        if not (value is None or isinstance(value, list)):
-            raise DataError(f"{form}: {name} has {value!r}"[:300])
-        targets = [value] if value and _is_one_target(value) else value or []
-        if not all(isinstance(target, list) for target in targets):
-            raise DataError(f"{form}: {name} has {value!r}"[:300])
-        drawn = [_target(form, name, target, k) for k, target in enumerate(targets)]
-        frames.append(DrawnFrame(root / name, tuple(drawn), file, Coordinates.CENTRES))
+        targets, wrong = tuple[DrawnTarget, ...](), None
+        try:
+            targets = _targets(form, name, value)
+        except DataError as error:
+            wrong = error
+        frames.append(DrawnFrame(root / name, targets, file, Coordinates.CENTRES, wrong=wrong))
     return DrawnSet(frames)
+
+
+def _targets(form: str, name: str, value: Any) -> tuple[DrawnTarget, ...]:
+    if not (value is None or isinstance(value, list)):
+        raise DataError(f"{form}: {name} has {value!r}"[:300])
+    targets = [value] if value and _is_one_target(value) else value or []
+    if not all(isinstance(target, list) for target in targets):
+        raise DataError(f"{form}: {name} has {value!r}"[:300])
+    return tuple(_target(form, name, target, k) for k, target in enumerate(targets))
 
 
 def _is_one_target(value: list[Any]) -> bool:

@@ -9,12 +9,13 @@ https://docs.ultralytics.com/datasets/pose/ and https://docs.ultralytics.com/dat
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stn_rectify.runtime.annotations.corners import Coordinates, DrawnFrame, DrawnSet, DrawnTarget, corner_order
-from stn_rectify.runtime.annotations.folder import Folder
+from stn_rectify.runtime.annotations.folder import Folder, images_of, read_text
 from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.annotations.plain_yaml import read_keys
 from stn_rectify.runtime.errors import DataError
@@ -48,13 +49,16 @@ def find(folder: Folder) -> DataSet | None:
     """The data set, if there is one.
 
     Raises:
-        DataError: if its YAML file cannot be read, or there are several, or it is of other keypoints.
+        DataError: if its YAML file cannot be read, or there are several, or it is of other keypoints, or of images that
+            are not there.
     """
     if folder.only is not None and folder.only.suffix not in (".yaml", ".yml"):
         return None
-    labels = {image: _label_file(image) for image in folder.images}
     description = folder.only or _description(folder.root)
-    if not any(file.is_file() and (description or file.parent != image.parent) for image, file in labels.items()):
+    labels = _labels(folder.images, description)
+    if not labels and folder.only is not None:
+        labels = _labels_elsewhere(folder.only)
+    if not labels:
         return None
     keys = read_keys(description, ("names", "kpt_shape", "kpt_names", "keypoints")) if description else {}
     names = keys.get("names") or {}
@@ -77,16 +81,40 @@ def kind(data: DataSet) -> str:
 def read(folder: Folder, data: DataSet) -> DrawnSet:
     """Its images, and notes.
 
-    Raises:
-        DataError: if a text file has no image, or a line is not as above.
+    A text file that has no image is a frame that is wrong.
     """
-    _refuse_lost_labels(data)
-    frames = [DrawnFrame(image, _targets(file, data), file, Coordinates.SHARES) for image, file in data.labels.items()]
+    frames = [_frame(image, file, data) for image, file in data.labels.items()]
+    frames += _lost_labels(data)
     bare = sum(not file.is_file() for file in data.labels.values())
     notes = [f"{counted(bare, 'image')} without a label file taken as empty"] if bare else []
     if data.dimensions is not None and data.order is None:
         notes.append("the keypoints are not named (kpt_names), so the top left comes first")
     return DrawnSet(frames, notes, data.description)
+
+
+def _labels(images: Sequence[Path], description: Path | None) -> dict[Path, Path]:
+    """Image → its text file; empty if none of these is there, or nothing says that they are labels."""
+    labels = {image: _label_file(image) for image in images}
+    known = any(file.is_file() and (description or file.parent != image.parent) for image, file in labels.items())
+    return labels if known else {}
+
+
+def _labels_elsewhere(description: Path) -> dict[Path, Path]:
+    """The same of a data set that its YAML file does not lie in, but says the place of.
+
+    Raises:
+        DataError: if it is not there.
+    """
+    path = read_keys(description, ("path",)).get("path")
+    root = description.parent / str(path or ".").replace("\\", "/")
+    labels = _labels(images_of(root, subfolders=True), description) if root.is_dir() else {}
+    if not labels:
+        said = f" or in its path, {path}" if path else ""
+        raise DataError(
+            f"{description}: no images with label files (images/… and labels/….txt) lie beside it{said}: name the "
+            "folder of the images, or correct its path"
+        )
+    return labels
 
 
 def _label_file(image: Path) -> Path:
@@ -139,23 +167,28 @@ def _order(names: Any) -> list[int] | None:
     return corner_order(names) if isinstance(names, list) else None
 
 
-def _refuse_lost_labels(data: DataSet) -> None:
-    """Refuses a text file whose image is missing."""
+def _lost_labels(data: DataSet) -> Iterator[DrawnFrame]:
+    """Text files whose images are missing."""
     known = {file.absolute() for file in data.labels.values()}
     beside = {image.absolute().parent for image in data.labels}
     for folder in sorted({file.parent for file in known} - beside):
         for file in sorted(folder.glob("*.txt")):
             if file not in known and file.stem.lower() not in _NO_LABELS:
-                raise DataError(f"{file}: its image is missing: put it back, or delete the file")
+                wrong = DataError(f"{file}: its image is missing: put it back, or delete the file")
+                yield DrawnFrame(file, (), file, Coordinates.SHARES, wrong=wrong)
+
+
+def _frame(image: Path, file: Path, data: DataSet) -> DrawnFrame:
+    try:
+        return DrawnFrame(image, _targets(file, data), file, Coordinates.SHARES)
+    except DataError as error:
+        return DrawnFrame(image, (), file, Coordinates.SHARES, wrong=error)
 
 
 def _targets(file: Path, data: DataSet) -> tuple[DrawnTarget, ...]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
+    if not file.exists():
         return ()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    lines = read_text(file).splitlines()
     return tuple(_target(file, number, line, data) for number, line in enumerate(lines, 1) if line.strip())
 
 
@@ -164,7 +197,7 @@ def _target(file: Path, number: int, line: str, data: DataSet) -> DrawnTarget:
     words = line.split()
     try:
         numbers = [float(word) for word in words[1:]]
-        label = data.names.get(str(int(words[0])), words[0])
+        label = data.names.get(_class_number(words[0]), words[0])
     except ValueError as error:
         raise DataError(f"{file}: {where}: expected a class and numbers ({error})") from error
     if data.dimensions is None:
@@ -191,3 +224,9 @@ def _target(file: Path, number: int, line: str, data: DataSet) -> DrawnTarget:
         raise DataError(f"{file}: {where} has a keypoint that is not marked: mark all four corners, hidden ones too")
     corners = [points[k][:2] for k in data.order or range(4)]
     return DrawnTarget(corners, where, data.order is not None, label)
+
+
+def _class_number(word: str) -> str:
+    """As the description writes it; some programs write 0.0."""
+    whole, _, fraction = word.partition(".")
+    return str(int(word if fraction.strip("0") else whole))

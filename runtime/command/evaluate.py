@@ -73,7 +73,7 @@ def evaluate_parser() -> OneLineParser:
     parser = OneLineParser(
         prog=_PROGRAM,
         description="Looks for the targets of annotated frames, and says how well they were found.",
-        epilog="Ctrl-C ends it with the tables of what was done. Status 1 if a frame could not be read.",
+        epilog="Ctrl-C ends it with the tables of what was done. Status 1 if a frame or a folder could not be read.",
     )
     EvaluateOptions.add_to(parser)
     return parser
@@ -86,7 +86,7 @@ def evaluate(words: Sequence[str]) -> int:
         words: what follows on the command line.
 
     Returns:
-        The exit status: 1 if a frame failed, 130 if the run was interrupted, else 0.
+        The exit status: 1 if a frame or a folder failed, 130 if the run was interrupted, else 0.
 
     Raises:
         StnRectifyError: if the evaluation cannot begin, or its files cannot be written.
@@ -113,10 +113,38 @@ def evaluate(words: Sequence[str]) -> int:
         say(f"{_PROGRAM}: error: {error}")
         failures.append(error)
 
+    # These are strict: the tables of all others are about them, too.
     empty = [read_empty_folder(folder) for folder in options.empty]
-    folders = [read_folder(Path(folder), failed) for folder in options.folders]
+    folders = _read_folders(options.folders, failed, is_alone=not empty)
     complete = _evaluate(options, folders, empty, failed)
     return INTERRUPTED if not complete else 1 if failures else 0
+
+
+def _read_folders(
+    names: Sequence[str], failed: Callable[[StnRectifyError], None], *, is_alone: bool
+) -> list[KnownFolder]:
+    """The folders that can be read; the errors of the others are said.
+
+    Args:
+        names: of the folders, or of their files of annotations.
+        failed: called with the errors.
+        is_alone: whether there is nothing to evaluate but these.
+
+    Raises:
+        StnRectifyError: if that leaves nothing to evaluate.
+    """
+    folders, errors = [], []
+    for name in names:
+        try:
+            folders.append(read_folder(Path(name), failed))
+        except StnRectifyError as error:
+            errors.append(error)
+    last = errors.pop() if errors and is_alone and not folders else None
+    for unread in errors:
+        failed(unread)
+    if last is not None:
+        raise last
+    return folders
 
 
 def _evaluate(

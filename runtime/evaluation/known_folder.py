@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from stn_rectify.runtime.annotations.frames import counted
 from stn_rectify.runtime.arrays import FloatArray
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.images.finding import image_files
+
+_BOXES = "boxes.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,31 +67,25 @@ def read_folder(source: Path, on_error: Callable[[DataError], None]) -> KnownFol
     from the outer edge of the first; a list of these, or null; the text may be left out.
 
     Args:
-        source: a folder, or the file of annotations in it.
-        on_error: called with the error of a frame whose corners or image are wrong, which is then left out.
+        source: a folder, or the file of annotations in it or beside it.
+        on_error: called with the error of a frame whose annotations or image are wrong, which is then left out.
 
     Raises:
-        DataError: if there are no annotations, or several, or they cannot be read.
+        DataError: if there are no annotations, or several, or they cannot be read, or are wrong for every frame.
     """
     source = source.resolve()
-    candidates = (source / "boxes.json", source.parent / f"{source.name}.boxes.json")
+    if source.is_file() and source.name == _BOXES:
+        return _with_boxes(source.parent, source, on_error)
+    if source.is_file() and source.name.endswith(f".{_BOXES}"):
+        return _with_boxes(source.with_name(source.name.removesuffix(f".{_BOXES}")), source, on_error)
+    candidates = (source / _BOXES, source.parent / f"{source.name}.{_BOXES}")
     boxes = next((file for file in candidates if file.is_file()), None)
     has_corners = has_annotations(source)
     if boxes is None:
         return _with_corners(source, on_error, has_corners=has_corners)
     if has_corners:
         raise DataError(f"{source} has other annotations beside {boxes}: leave one of them there")
-    images = []
-    for image, value in _read_boxes(boxes).items():
-        try:
-            images.append(KnownImage(source / image, _boxes(value)))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            wanted = 'expected {"box": [x, y, width, height], "text": "..."}, a list of these, or null'
-            raise DataError(f"{boxes}: {image}: {wanted}: {error}") from error
-    named = {image.path.resolve() for image in images}
-    unnamed = sum(image.resolve() not in named for image in images_of(source, subfolders=True))
-    note = f"{source}: {counted(unnamed, 'image')} that {boxes.name} does not name left out" if unnamed else ""
-    return KnownFolder(_name(source), tuple(images), boxes=True, note=note)
+    return _with_boxes(source, boxes, on_error)
 
 
 def read_empty_folder(folder: Path) -> KnownFolder:
@@ -106,6 +102,31 @@ def _name(source: Path) -> str:
     return f"{source.parent.name}/{source.name}"
 
 
+def _with_boxes(folder: Path, file: Path, on_error: Callable[[DataError], None]) -> KnownFolder:
+    images, left_out = [], list[DataError]()
+    known = _read_boxes(file)
+    for image, value in known.items():
+        try:
+            images.append(KnownImage(folder / image, _boxes(value)))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            wanted = 'expected {"box": [x, y, width, height], "text": "..."}, a list of these, or null'
+            left_out.append(DataError(f"{file}: {image}: {wanted}: {error!r}"))
+    _say(left_out, len(images), on_error)
+    named = {folder / image for image in known}
+    unnamed = sum(image not in named for image in images_of(folder, subfolders=True)) if folder.is_dir() else 0
+    note = f"{folder}: {counted(unnamed, 'image')} that {file.name} does not name left out" if unnamed else ""
+    return KnownFolder(_name(folder), tuple(images), boxes=True, left_out=len(left_out), note=note)
+
+
+def _say(left_out: Sequence[DataError], others: int, on_error: Callable[[DataError], None]) -> None:
+    """Says what is left out, frame by frame; as one error if nothing else is there."""
+    if left_out and not others:
+        more = f" (and {len(left_out) - 1} more: no frame is left)" if len(left_out) > 1 else ""
+        raise DataError(f"{left_out[0]}{more}") from left_out[0]
+    for error in left_out:
+        on_error(error)
+
+
 def _with_corners(source: Path, on_error: Callable[[DataError], None], *, has_corners: bool) -> KnownFolder:
     left_out: list[DataError] = []
     try:
@@ -115,8 +136,7 @@ def _with_corners(source: Path, on_error: Callable[[DataError], None], *, has_co
             raise
         boxes = "boxes.json (in it, or FOLDER.boxes.json beside it)"
         raise DataError(f"{error}; {boxes}. Frames that show no target are named by --empty") from error
-    for one in left_out:
-        on_error(one)
+    _say(left_out, len(annotations.frames), on_error)
     images = tuple(
         KnownImage(frame.path, tuple(KnownTarget(target.corners, target.text or None) for target in frame.targets))
         for frame in annotations.frames
@@ -125,7 +145,7 @@ def _with_corners(source: Path, on_error: Callable[[DataError], None], *, has_co
 
 
 def _read_boxes(file: Path) -> Mapping[str, Any]:
-    known = read_json(file)
+    known = read_json(file, refuse_doubles=True)
     if not isinstance(known, dict) or not known:
         raise DataError(f"{file} names no image: expected {{image name: ...}}")
     return known

@@ -134,6 +134,73 @@ def test_a_bad_image_is_named_and_counted_and_the_rest_goes_on(
     assert cv2.imread(str(sheet)).shape[0] > 500
 
 
+def test_a_folder_that_cannot_be_read_is_said_and_the_others_are_evaluated(
+    model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(folder, tmp_path / "others")
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "truth.json").write_text("{")
+    assert main(["evaluate", str(folder), str(bad), str(other), "--model", str(model)]) == 1
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("stn-rectify evaluate: error: ")]
+    assert len(errors) == 1
+    assert "bad/truth.json is damaged or no JSON" in errors[0]
+    assert "/frames: 3 frames, 3 targets" in printed.out
+    assert "/others: 3 frames, 3 targets" in printed.out
+
+
+def test_without_a_folder_that_can_be_read_it_ends_with_the_last_error(
+    model: Path, folder: Path, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "truth.json").write_text("{")
+    words = ["evaluate", str(folder), str(folder / "none"), "--model", str(model)]
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    first, second = printed.err.splitlines()
+    assert "truth.json is damaged or no JSON" in first
+    assert "none: there is no such folder" in second
+    assert printed.out == ""
+    assert main([*words, "--empty", str(empty)]) == 1  # which can be looked at by themselves
+    assert "/empty: 3 frames, 0 targets" in capsys.readouterr().out
+
+
+def test_annotations_of_a_frame_that_are_wrong_leave_out_that_frame_alone(
+    model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = json.loads((folder / "truth.json").read_text())
+    (folder / "truth.json").write_text(json.dumps({**known, "b.png": 7}))
+    assert main(["evaluate", str(folder), "--model", str(model)]) == 1
+    printed = capsys.readouterr()
+    assert "error: " in printed.err
+    assert "b.png has 7" in printed.err
+    assert "/frames: 2 frames, 2 targets, 0 without, 1 failed" in printed.out
+    (folder / "truth.json").write_text(json.dumps(dict.fromkeys(known, 7)))
+    assert main(["evaluate", str(folder), "--model", str(model)]) == 1
+    printed = capsys.readouterr()
+    assert "a.png has 7 (and 2 more: no frame is left)" in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_file_of_boxes_may_be_named_and_its_wrong_entries_leave_out_their_frames(
+    model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "truth.json").unlink()
+    boxes = {"a.png": {"box": [10, 20, 80, 30]}, "b.png": {"box": [1, 2, 0, 3]}, "c.png": 7}
+    beside = folder.with_name("frames.boxes.json")
+    for file in (folder / "boxes.json", beside):
+        file.write_text(json.dumps(boxes))
+        assert main(["evaluate", str(file), "--model", str(model)]) == 1
+        printed = capsys.readouterr()
+        assert "boxes.json: b.png: expected" in printed.err
+        assert "boxes.json: c.png: expected" in printed.err
+        assert "/frames: 1 frame, 1 box, 0 without, 2 failed" in printed.out
+        file.unlink()
+    beside.write_text('{"a.png": null, "a.png": null}')
+    assert main(["evaluate", str(folder), "--model", str(model)]) == 1
+    assert "a.png stands in it twice" in capsys.readouterr().err
+
+
 def test_frames_with_more_pixels_than_allowed_are_errors(
     model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
