@@ -278,7 +278,11 @@ def is_valid_quadrilateral(corners: npt.ArrayLike, min_area_px: float = 16.0) ->
 
 
 def upright_size(
-    corners: npt.ArrayLike, max_side: int = 4096, frame_size: tuple[int, int] | None = None
+    corners: npt.ArrayLike,
+    max_side: int = 4096,
+    frame_size: tuple[int, int] | None = None,
+    *,
+    scale: float = 1.0,
 ) -> tuple[int, int]:
     """Width and height in pixels that keep the target's resolution: at least the longer of each pair of opposite sides.
 
@@ -287,6 +291,7 @@ def upright_size(
         max_side: neither side is made longer; both shrink together.
         frame_size: width and height of the frame, pixels. The side that is seen foreshortened is then drawn out, so
             that the aspect is about that of the target itself; see `true_aspect`. None to leave it.
+        scale: of both sides, such as for what is shown around the target.
 
     Returns:
         ``(width, height)``, each at least 1.
@@ -297,6 +302,7 @@ def upright_size(
     aspect = true_aspect(c, frame_size) if frame_size is not None else None
     if aspect is not None:
         size = np.maximum(size, [aspect * size[1], size[0] / aspect])
+    size *= scale
     size *= min(1.0, max_side / size.max()) if size.max() > 0 else 1.0
     width, height = np.maximum(1, np.round(size)).astype(int)
     return int(width), int(height)

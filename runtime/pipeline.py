@@ -17,6 +17,7 @@ from stn_rectify.runtime.rectifying.arguments import given_frame
 from stn_rectify.runtime.rectifying.locator import nowhere
 from stn_rectify.runtime.rectifying.rectifier import Rectifier
 from stn_rectify.runtime.rectifying.refining.turning import TurnVote
+from stn_rectify.runtime.rectifying.tracking.cuts import CutWatch
 from stn_rectify.runtime.rectifying.tracking.following import TargetFollower, unturned
 from stn_rectify.runtime.rectifying.tracking.smoothing import CornerSmoother
 from stn_rectify.runtime.rectifying.tracking.tracks import TargetTracker
@@ -157,6 +158,7 @@ class Pipeline:
         stage = recognizer if isinstance(recognizer, RecognitionStage | None) else RecognitionStage(recognizer)
         self._stages, self._stages_of_track = _Stages(smoother, stage), dict[int, _Stages]()
         self._turn_votes: dict[int, TurnVote] = {}
+        self._cuts = CutWatch()
         needs_tracks = smoother is not None or scan_every != 1 or (stage is not None and stage.follows_targets)
         self._frames_follow = check_flag("frames_follow", frames_follow)
         self._tracker = TargetTracker() if tracker is None and needs_tracks else tracker
@@ -284,7 +286,7 @@ class Pipeline:
         frame = replace(captured, image=self._view.apply(captured.image))
         locations = self._locate(frame)
         found = [location for location in locations if not self._rule.is_miss(location)][: self._max_targets]
-        found = self._numbered(found, _seconds(frame))
+        found = self._numbered(found, frame)
         if not found:
             none = replace(nowhere(frame.image), latency_ms=milliseconds_since(started))
             return self._missed(captured, frame, locations[0] if locations else none)
@@ -325,11 +327,14 @@ class Pipeline:
             return [self._rectifier.locate(frame.image, **options)]
         return self._rectifier.locate_all(frame.image, max_targets=self._max_targets, **options)
 
-    def _numbered(self, found: list[Location], seconds: float) -> list[Location]:
+    def _numbered(self, found: list[Location], frame: CapturedFrame) -> list[Location]:
         """The targets with the numbers of their tracks; the stages of tracks that have ended are forgotten."""
         if self._tracker is None:
             return found
-        numbers = self._tracker.update([location.corners for location in found], seconds)
+        corners = [location.corners for location in found]
+        if self._cuts.is_cut(frame.image, corners):
+            self._lose_targets()
+        numbers = self._tracker.update(corners, _seconds(frame))
         going_on = self._tracker.numbers
         self._stages_of_track = {n: stages for n, stages in self._stages_of_track.items() if n in going_on}
         self._turn_votes = {n: vote for n, vote in self._turn_votes.items() if n in going_on}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_choice, check_instance, check_positive, check_whole
 from stn_rectify.runtime.geometry import corner_error
+from stn_rectify.runtime.rectifying.pixels.small_copies import small_copy
 from stn_rectify.runtime.results import Rectification
 
 
@@ -46,7 +46,6 @@ class Steadiness:
 
 
 _SIDE, _CELL = 16, 2  # of the small copy that is compared, and of its cells, pixels
-_LEAST_CONTRAST = 4.0  # grey levels; noise on an even picture is no change
 
 
 class PictureChange:
@@ -74,25 +73,17 @@ class PictureChange:
         """Tells whether a picture, BGR uint8 [h, w, 3] or grey [h, w], differs from the remembered one, if any."""
         if self._remembered is None:
             return True
-        apart = np.abs(_small_copy(image) - self._remembered)
+        apart = np.abs(small_copy(image, (_SIDE, _SIDE)) - self._remembered)
         cells = apart.reshape(_SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL).mean(axis=(1, 3))
         return bool(cells.max() >= self._least)
 
     def remember(self, image: Image) -> None:
         """Makes a picture the one to compare with."""
-        self._remembered = _small_copy(image)
+        self._remembered = small_copy(image, (_SIDE, _SIDE))
 
     def reset(self) -> None:
         """Forgets it."""
         self._remembered = None
-
-
-def _small_copy(image: Image) -> npt.NDArray[np.float32]:
-    """float32 [16, 16], of mean 0 and standard deviation 1."""
-    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    levels = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)).astype(np.float32)
-    levels -= levels.mean()
-    return np.asarray(levels / max(float(levels.std()), _LEAST_CONTRAST), np.float32)
 
 
 When = Literal["always", "steady", "changed"]

@@ -66,9 +66,8 @@ class FrameSampler:
             image: uint8 [h, w, C] or [h, w], if there is one already; it has `output_size`.
         """
         frame_size = (frame.shape[1], frame.shape[0])
-        if self.margin:
-            theta, corners = self._with_margin(theta, corners, frame_size)
-        size = self.image_size(corners, frame_size)
+        theta, scale = self._with_margin(theta, frame_size)
+        size = self.image_size(corners, frame_size, scale)
         homography = self.homography(theta, frame_size, size)
         return self.sample(frame, theta, homography, size) if image is None else image, homography
 
@@ -94,10 +93,9 @@ class FrameSampler:
             uint8 [h, w, C] or [h, w], a new array.
         """
         frame_size = (frame.shape[1], frame.shape[0])
-        if self.margin:
-            theta, corners = self._with_margin(theta, corners, frame_size)
+        theta, scale = self._with_margin(theta, frame_size)
         # As it is seen: of a target of some twenty pixels the true aspect is mostly the noise of its corners.
-        own = upright_size(corners, _own_side_limit(frame_size))
+        own = upright_size(corners, _own_side_limit(frame_size), scale=scale)
         width, height = size_of(own)
         factor = 1
         while 1.5 * factor * width < own[0] and 1.5 * factor * height < own[1]:  # by halves, which are exact
@@ -117,25 +115,29 @@ class FrameSampler:
         size = self.image_size(corners, frame_size)
         return np.array(resize_antialiased(image, *size)), corners, self.homography(_IDENTITY, frame_size, size)
 
-    def _with_margin(
-        self, theta: FloatArray, corners: FloatArray, frame_size: tuple[int, int]
-    ) -> tuple[FloatArray, FloatArray]:
-        """θ and corners of the target with what lies around it."""
+    def _with_margin(self, theta: FloatArray, frame_size: tuple[int, int]) -> tuple[FloatArray, float]:
+        """θ of the target with what lies around it, and how much longer than the target's own both sides are then."""
+        if not self.margin:
+            return theta, 1.0
         wider = homography_to_theta(crop_homography(theta_to_homography(theta), self.margin))
-        outline = theta_to_corners(wider, *frame_size)
-        return (wider, outline) if is_valid_quadrilateral(outline) else (theta, corners)
+        if not is_valid_quadrilateral(theta_to_corners(wider, *frame_size)):
+            return theta, 1.0
+        return wider, 1 + 2 * self.margin
 
-    def image_size(self, corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
+    def image_size(self, corners: FloatArray, frame_size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Width and height of the rectified image of a target, pixels.
 
         Args:
-            corners: of the target, [4, 2], frame pixels.
+            corners: of the target, [4, 2], frame pixels. They tell resolution and aspect, and the outline of a margin
+                does not: what is off in them is many times as much there.
             frame_size: width and height of the frame, pixels.
+            scale: how much longer than the target's own both sides are, for its margin.
         """
         width, height = self.output_size or (0, 0)
         if width and height:
             return width, height
-        return with_aspect((width, height), _own_size(corners, frame_size))
+        own = upright_size(corners, _own_side_limit(frame_size), frame_size, scale=scale)
+        return with_aspect((width, height), own)
 
     def homography(self, theta: FloatArray, frame_size: tuple[int, int], size: tuple[int, int]) -> FloatArray:
         """Maps pixels of the rectified image to pixels of the frame.
@@ -211,11 +213,6 @@ def with_aspect(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
     if height:
         return min(MAX_OUTPUT_SIDE, max(1, round(height * own[0] / own[1]))), height
     return own
-
-
-def _own_size(corners: FloatArray, frame_size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of a target in the frame, pixels."""
-    return upright_size(corners, _own_side_limit(frame_size), frame_size)
 
 
 def _own_side_limit(frame_size: tuple[int, int]) -> int:

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from stn_rectify.runtime import Rectifier, UsageError
-from stn_rectify.runtime.geometry import identity_theta, transform_points
+from stn_rectify.runtime.geometry import (
+    corners_to_homography,
+    homography_to_theta,
+    identity_theta,
+    transform_points,
+)
 from stn_rectify.runtime.rectifying.arguments import checked_size
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler
 
@@ -46,6 +51,16 @@ def test_pixels_keep_their_resolution_and_their_place(make_model: MakeModel, fra
     assert image.shape == (144, 240, 3)
     np.testing.assert_allclose(image[24:120, 40:200].astype(int), inner, atol=1)
     np.testing.assert_allclose(image.astype(int), frame[48:192, 40:280], atol=1)
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.5, 1])
+def test_a_margin_leaves_the_targets_own_size_in_the_image(frame: np.ndarray, margin: float) -> None:
+    corners = np.array([[200.0, 60], [240, 50], [242, 76], [199, 80]])  # the right side a fifth longer than the left
+    theta = homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0]))
+    tight, _ = FrameSampler(None, "border", 0).rectified(frame, theta, corners)
+    wide, homography = FrameSampler(None, "border", 0, margin=margin).rectified(frame, theta, corners)
+    np.testing.assert_allclose(wide.shape[:2], (1 + 2 * margin) * np.array(tight.shape[:2]), atol=2)
+    np.testing.assert_allclose(transform_points(homography, corners_in_image(wide, margin)), corners, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(64, 48), (64, 0), (0, 48)])
