@@ -21,7 +21,6 @@ from stn_rectify.models.training.pools.frame_pool import FramePool
 from stn_rectify.models.training.pools.real_frames import RealFrames
 from stn_rectify.models.training.pools.stored_pool import StoredPool
 from stn_rectify.models.training.samples.dense_candidates import best_poses, dense_candidates
-from stn_rectify.models.training.samples.false_targets import false_targets
 from stn_rectify.models.training.samples.frame_batches import Batch, Draw
 from stn_rectify.models.training.samples.joint_pool import JointPool, draw_joint
 from stn_rectify.models.training.samples.refine_crops import crop_drawer
@@ -132,7 +131,7 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     work = out.with_suffix(".training")
     stn = recipe.model()
     real = recipe.read_frames()
-    pool = _pool(recipe, stn, work, jobs, real)
+    pool = _pool(recipe, work, jobs, real)
     pose = pose_model(stn)
     loss = pose_loss(pose, refines=recipe.refine_margin is not None)
     pose.compile(optimizer=averaging_adamw(recipe, weight_decay=1e-4), **loss)
@@ -142,12 +141,10 @@ def train(recipe: TrainingRecipe, out: Path, *, jobs: int = 1) -> keras.Model:
     return stn
 
 
-def _pool(
-    recipe: TrainingRecipe, stn: keras.Model, work: Path, jobs: int, real: RealFrames | None
-) -> StoredPool | JointPool:
-    """The frames, and where the scan network looks in them if there is one, and ``stn`` if it is trained already."""
+def _pool(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | None) -> StoredPool | JointPool:
+    """The frames, and where the scan network looks in them if there is one."""
     if recipe.scan is not None and recipe.behind_dense:
-        return _frames_and_scenes(recipe, Path(recipe.scan), stn, work, jobs, real)
+        return _frames_and_scenes(recipe, Path(recipe.scan), work, jobs, real)
     scan = ScanNetwork(Path(recipe.scan)) if recipe.scan is not None else None  # one of no use ends it here
     pool = _frames(recipe, work, jobs, real)
     if scan is not None:
@@ -159,9 +156,7 @@ def _frames(recipe: TrainingRecipe, work: Path, jobs: int, real: RealFrames | No
     return course_frames(recipe, work, recipe.localization_shape or recipe.input_shape[:2], jobs, real)
 
 
-def _frames_and_scenes(
-    recipe: TrainingRecipe, scan: Path, stn: keras.Model, work: Path, jobs: int, real: RealFrames | None
-) -> JointPool:
+def _frames_and_scenes(recipe: TrainingRecipe, scan: Path, work: Path, jobs: int, real: RealFrames | None) -> JointPool:
     """What a refine network behind a dense one learns from: scenes, whose targets are mostly small, and as many frames
     with one target, mostly a large one, whose corners are to be right to a hundredth of its size."""
     margin, turns = recipe.refine_margin or 0.0, not recipe.has_own_targets
@@ -169,8 +164,6 @@ def _frames_and_scenes(
     several = replace(recipe, samples=recipe.samples - single.samples)
     scenes = course_scenes(several, recipe.negatives, work, jobs, real)
     scenes.candidates = dense_candidates(scan, scenes)
-    if recipe.weights is not None:
-        scenes.false_targets = false_targets(stn, scenes, margin)
     frames = _frames(single, work / "single", jobs, real)
     frames.scan_poses = best_poses(dense_candidates(scan, frames))
     return JointPool([(scenes, scene_crop_drawer(margin, turns=turns)), (frames, crop_drawer(margin, turns=turns))])

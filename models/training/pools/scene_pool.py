@@ -37,15 +37,12 @@ class ScenePool(StoredPool):
         plates: bool [N, `MAX_TARGETS`]: whether a target is a number plate.
         candidates: float32 [N, K, 4, 2], normalised: where a dense network sees targets, NaN for less than K
             (`stn_rectify.models.training.samples.dense_candidates`); None if none was asked.
-        false_targets: float32 [N, K, 4, 2], normalised: what a refine network has taken for a target, NaN for less than
-            K (`stn_rectify.models.training.samples.false_targets`); None if none was asked.
 
     Raises:
         DataError: as `StoredPool` does.
     """
 
     candidates: Array | None = None
-    false_targets: Array | None = None
 
     def __init__(
         self,

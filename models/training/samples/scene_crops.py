@@ -26,8 +26,6 @@ from stn_rectify.runtime.rectifying.searching.candidates import overlap
 #: How often a crop is where the dense network sees a target, if that is known; how often of the others it is where
 #: there is none.
 _CANDIDATE_SHARE, _AWAY_SHARE = 0.5, 0.12
-#: How often it is where a refine network has taken something for a target, if that is known.
-_FALSE_SHARE = 0.3
 #: Errors of the poses that the dense network gives, standard deviation as a share of the target's side: beside its own.
 _CANDIDATE_SIGMA = (0.002, 0.08)
 #: How often a candidate is seen as passes have moved it already.
@@ -79,10 +77,6 @@ def _looked_at(
     rng: np.random.Generator, pool: ScenePool, k: int, targets: list[FloatArray]
 ) -> tuple[FloatArray, FloatArray | None]:
     """A pose [3, 3], target → frame, and the target that is seen there; None if there is none."""
-    if pool.false_targets is not None and rng.random() < _FALSE_SHARE:
-        taken = [one.astype(np.float64) for one in pool.false_targets[k] if np.isfinite(one).all()]
-        if taken:
-            return homography_of(taken[int(rng.integers(len(taken)))]) @ perturbation(rng, _CANDIDATE_SIGMA), None
     if pool.candidates is not None and rng.random() < _CANDIDATE_SHARE:
         seen = [one.astype(np.float64) for one in pool.candidates[k] if np.isfinite(one).all()]
         if seen:

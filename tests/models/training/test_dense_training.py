@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 
@@ -20,10 +19,8 @@ from stn_rectify.models.training.pools.scene_pool import ScenePool
 from stn_rectify.models.training.pose_training import TrainingRecipe, train
 from stn_rectify.models.training.samples.dense_batches import dense_batches
 from stn_rectify.models.training.samples.dense_targets import LARGEST_SIDE_PX, TOO_LARGE_PX, dense_target
-from stn_rectify.models.training.samples.false_targets import false_targets
 from stn_rectify.models.training.samples.scene_crops import scene_crop_drawer
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import pixels_to_normalised, transform_points
 
 HEIGHT, WIDTH = 96, 128
 PLATE = np.array([[30.0, 40.0], [78.0, 42.0], [77.0, 58.0], [29.0, 56.0]])
@@ -134,34 +131,6 @@ def test_crops_of_scenes_are_around_targets_and_around_what_a_dense_network_take
     pool.candidates = np.full((len(pool), 2, 4, 2), np.nan, np.float32)
     pool.candidates[empty, 0] = boxed(-0.1, -0.1, 0.2, 0.2)
     assert all(np.isnan(draw(rng, pool, empty, (48, 48))[1]).all() for _ in range(8))
-
-
-def moving_network(dx, score):
-    """A refine network of crops of 32 pixels that takes everything for a target, further right by a share of it."""
-    frame = keras.Input((32, 32, 3), name="frame")
-    flat = keras.layers.Flatten()(frame)
-    model = keras.Model(frame, [keras.layers.Dense(8, name="theta")(flat), keras.layers.Dense(1, name="score")(flat)])
-    for name, outputs in (("theta", [1 / 1.4, 0, 2 * dx / 1.4, 0, 1 / 1.4, 0, 0, 0]), ("score", [score])):
-        layer = model.get_layer(name)
-        layer.set_weights([np.zeros_like(layer.kernel), np.array(outputs)])
-    return model
-
-
-def test_false_targets_are_where_passes_end_that_began_apart_from_targets(pool):
-    number, there = next((k, c) for k, c in enumerate(pool.corners) if np.isfinite(c[0]).all())
-    seen = transform_points(pixels_to_normalised(480, 360), there[0].astype(np.float64))
-    pool.candidates = np.full((len(pool), 2, 4, 2), np.nan, np.float32)
-    pool.candidates[number, 0] = seen
-    empty = next(k for k in range(len(pool)) if np.isnan(pool.corners[k]).all())
-    pool.candidates[empty, 1] = boxed(-0.6, -0.1, 0.4, 0.3)
-    found = false_targets(moving_network(0.25, 0.9), pool, 0.2)
-    np.testing.assert_allclose(found[empty, 0], boxed(-0.3, -0.1, 0.4, 0.3), atol=1e-5)  # three passes of 0.1
-    assert np.isnan(np.delete(found, empty, axis=0)).all()
-    assert np.isnan(found[empty, 1:]).all()
-    assert np.isnan(false_targets(moving_network(0.25, 0.05), pool, 0.2)).all()  # it takes nothing for a target
-    pool.candidates, pool.false_targets = None, found
-    drawn = [scene_crop_drawer(0.2)(np.random.default_rng(k), pool, empty, (48, 48))[1] for k in range(8)]
-    assert all(np.isnan(corners).all() for corners in drawn)
 
 
 @pytest.mark.slow
