@@ -44,6 +44,7 @@ class Locator:
         interpreter: holds it.
         preprocessor: of the network that sees the whole frame; a dense file's levels have their own.
         passes: refinement passes after it.
+        further: passes beyond those, at most, as long as a target moves.
         takes_image: whether the graph's own rectified image is wanted.
         scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.searching.dense_scan.SCANS`).
         turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
@@ -60,13 +61,14 @@ class Locator:
         preprocessor: Preprocessor,
         *,
         passes: int,
+        further: int = 0,
         takes_image: bool,
         scan: Scan = "full",
         turns: bool = False,
     ) -> None:
         metadata = model.metadata
         self._model, self._interpreter, self._preprocessor = model, interpreter, preprocessor
-        self._passes, self._takes_image = passes, takes_image
+        self._passes, self._further, self._takes_image = passes, further, takes_image
         self._pyramid = FramePyramid()
         self._refine_network = (
             RefineNetwork(metadata.refine, interpreter, self._pyramid)
@@ -84,7 +86,9 @@ class Locator:
                 metadata.dense, metadata.input, interpreter, self._pyramid, scan=scan, least_score=self._least_score
             )
             whole = None if metadata.whole is None else WholeLook(metadata.whole, interpreter, self._pyramid)
-            self._search = DenseSearch(dense_scan, self._refine_network, passes, found_score=found_score, whole=whole)
+            self._search = DenseSearch(
+                dense_scan, self._refine_network, passes, further=further, found_score=found_score, whole=whole
+            )
 
     def locate(self, frame: Image, *, turned: bool = True) -> Location:
         """Finds where the target lies, of several the one that stands out.
@@ -133,7 +137,8 @@ class Locator:
         with self._loaded(frame):
             for start in starts:
                 homography = found_at(frame, start.corners, 1.0).homography
-                pose = refine_pose(network, frame, homography, self._passes + start.more_passes)
+                passes = self._passes + start.more_passes
+                pose = refine_pose(network, frame, homography, passes, further=self._further)
                 found.append(_location(frame, pose.homography, final_score(1.0, pose.score), box=start.row))
             found = self._upright(frame, found) if turned else found
         return _timed(sorted(found, key=lambda location: -location.score), started)
@@ -184,7 +189,8 @@ class Locator:
         if not is_valid_quadrilateral(corners):
             theta, score, corners = None, 0.0, theta_to_corners(identity_theta("projective"), *frame_size)
         elif self._refine_network is not None:
-            pose = refine_pose(self._refine_network, frame, theta_to_homography(theta), self._passes)
+            start = theta_to_homography(theta)
+            pose = refine_pose(self._refine_network, frame, start, self._passes, further=self._further)
             theta, score = homography_to_theta(pose.homography), final_score(score, pose.score)
             corners = theta_to_corners(theta, *frame_size)
         label = () if class_scores is None or score == 0 else self._label(class_scores)

@@ -48,7 +48,7 @@ class ModelOptions(OptionGroup):
     )
     refine: int | None = option(
         None,
-        "further looks at the target, 0 for none (the model's own number)",
+        "further looks at the target, 0 for none (the model's own number, more while corners move)",
         whole_number(0, MAX_PASSES),
         metavar="N",
     )

@@ -18,6 +18,7 @@ from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.geometry import (
     homography_to_corners,
     is_valid_quadrilateral,
+    mean_diagonal,
     theta_to_homography,
 )
 from stn_rectify.runtime.model.interpreter import Interpreter
@@ -31,6 +32,10 @@ from stn_rectify.runtime.rectifying.pixels.crops import (
 )
 from stn_rectify.runtime.rectifying.pixels.preprocess import OPENCV_CHANNELS, Preprocessor, by_channels
 from stn_rectify.runtime.rectifying.pixels.pyramid import FramePyramid
+
+#: Passes beyond those that a model file asks for, at most; each follows one that has still moved a corner by more than
+#: this share of the target's mean diagonal.
+FURTHER_PASSES, _RESTLESS = 3, 0.015
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +116,7 @@ class RefineNetwork:
 
 
 def refine_pose(
-    network: CropReader, frame: Image, homography: FloatArray, passes: int, *, is_last: bool = True
+    network: CropReader, frame: Image, homography: FloatArray, passes: int, *, further: int = 0, is_last: bool = True
 ) -> RefinedPose:
     """Improves a pose.
 
@@ -123,22 +128,31 @@ def refine_pose(
         frame: one that `check_frame` has passed.
         homography: [3, 3], target → frame, normalised: a usable pose.
         passes: how many at most.
+        further: how many more at most, as long as the one before has moved a corner by more than a little.
         is_last: whether no pass will follow these: then the last one gets a supersampled crop.
     """
     height, width = frame.shape[:2]
+    corners = homography_to_corners(homography, width, height)
     score: float | None = None
-    for number in range(passes):
+    for number in range(passes + further if passes else 0):
         outline = homography_to_corners(crop_homography(homography, network.margin), width, height)
         if not is_valid_quadrilateral(outline):
             return RefinedPose(homography, score, number)
-        pose_in_crop, score = network.look(
-            frame, homography, FINE_SUPERSAMPLING if is_last and number == passes - 1 else COARSE_SUPERSAMPLING
-        )
+        is_fine = is_last and number >= passes - 1
+        pose_in_crop, score = network.look(frame, homography, FINE_SUPERSAMPLING if is_fine else COARSE_SUPERSAMPLING)
         better = compose(homography, pose_in_crop, network.margin)
-        if not is_valid_quadrilateral(homography_to_corners(better, width, height)):
+        before, corners = corners, homography_to_corners(better, width, height)
+        if not is_valid_quadrilateral(corners):
             return RefinedPose(homography, score, number)
         homography = better
-    return RefinedPose(homography, score, passes)
+        if number >= passes - 1 and most_moved(before, corners) <= _RESTLESS:
+            return RefinedPose(homography, score, number + 1)
+    return RefinedPose(homography, score, passes + further if passes else 0)
+
+
+def most_moved(before: FloatArray, after: FloatArray) -> float:
+    """How far the corner went that a pass has moved most, as a share of the target's mean diagonal; corners [4, 2]."""
+    return float(np.hypot(*(after - before).T).max() / mean_diagonal(after))
 
 
 def compose(homography: FloatArray, pose_in_crop: FloatArray, margin: float) -> FloatArray:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from stn_rectify.runtime.arrays import FloatArray, Image
-from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners, mean_diagonal
+from stn_rectify.runtime.geometry import corners_to_homography, homography_to_corners
 from stn_rectify.runtime.model.metadata import LevelSpec
-from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, refine_pose
+from stn_rectify.runtime.rectifying.refining.refinement import CropReader, final_score, most_moved, refine_pose
 from stn_rectify.runtime.rectifying.searching.candidates import Candidate, thinned
 from stn_rectify.runtime.rectifying.searching.dense_scan import DenseScan, is_large_for
 from stn_rectify.runtime.rectifying.searching.whole_look import WholeLook, with_look
@@ -66,6 +66,7 @@ class DenseSearch:
         scan: finds candidates.
         network: looks at them; None to take them as they are.
         passes: refinement passes of each target, at most.
+        further: passes of a large target beyond those, at most, as long as it moves.
         found_score: from which on a target counts as found, 0 to 1.
         whole: a look at the whole frame, which makes the scan surer, or finds what it has missed; None for none.
     """
@@ -76,9 +77,11 @@ class DenseSearch:
         network: CropReader | None,
         passes: int,
         *,
+        further: int = 0,
         found_score: float = FOUND_SCORE,
         whole: WholeLook | None = None,
     ) -> None:
+        self._further = further
         self._scan, self._network, self._passes, self._whole = scan, network if passes else None, passes, whole
         self._found_score = found_score
 
@@ -176,7 +179,7 @@ class DenseSearch:
         if not pose.passes:
             return _Looked(candidate.score, Found(start.homography, start.corners, score), True)
         corners = homography_to_corners(pose.homography, frame.shape[1], frame.shape[0])
-        settled = self._passes == 1 or (not _is_large(corners) and _has_settled(start.corners, corners))
+        settled = self._passes == 1 or (not _is_large(corners) and most_moved(start.corners, corners) <= _SETTLED)
         return _Looked(candidate.score, Found(pose.homography, corners, score), settled)
 
     def _finished(self, network: CropReader, frame: Image, looked: _Looked) -> Found:
@@ -184,16 +187,11 @@ class DenseSearch:
         if looked.settled:
             return looked.found
         is_last = _is_large(looked.found.corners)
-        pose = refine_pose(network, frame, looked.found.homography, self._passes - 1, is_last=is_last)
+        further = self._further if is_last else 0
+        pose = refine_pose(network, frame, looked.found.homography, self._passes - 1, further=further, is_last=is_last)
         corners = homography_to_corners(pose.homography, frame.shape[1], frame.shape[0])
         score = looked.found.score if pose.score is None else final_score(looked.scan_score, pose.score)
         return Found(pose.homography, corners, score)
-
-
-def _has_settled(before: FloatArray, after: FloatArray) -> bool:
-    """Tells whether no corner has moved by more than `_SETTLED`."""
-    moved = after - before
-    return bool(np.hypot(moved[:, 0], moved[:, 1]).max() <= _SETTLED * mean_diagonal(after))
 
 
 def _is_large(corners: FloatArray) -> bool:

@@ -18,16 +18,19 @@ from stn_rectify.runtime.rectifying.refining.refinement import compose, final_sc
 
 SCAN = (0.5, -0.1, 0.1, 0.12, 0.45, -0.05, 0.05, -0.04)
 SEEN = (0.7, 0.03, -0.02, -0.02, 0.72, 0.03, 0.01, -0.02)  # near 1 / 1.4: a small correction
+FAR = (0.65, 0, 0, 0, 0.65, 0, 0, 0)
 UNCHANGED = (1 / 1.4, 0, 0, 0, 1 / 1.4, 0, 0, 0)
 MIRRORED = (-1 / 1.4, 0, 0, 0, 1 / 1.4, 0, 0, 0)
 
 MakeModel = Callable[..., Path]
 
 
-def corners_by_hand(passes: int, *, margin: float = 0.2, size: tuple[int, int] = (320, 240)) -> np.ndarray:
+def corners_by_hand(
+    passes: int, *, seen: tuple[float, ...] = SEEN, margin: float = 0.2, size: tuple[int, int] = (320, 240)
+) -> np.ndarray:
     """Each corner through every pass, from the words of the contract."""
     crop = np.diag([1 + 2 * margin, 1 + 2 * margin, 1])
-    step = crop @ np.append(SEEN, 1).reshape(3, 3)
+    step = crop @ np.append(seen, 1).reshape(3, 3)
     corners = []
     for corner in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
         point = np.array([*corner, 1.0])
@@ -62,10 +65,13 @@ def test_the_files_margin_counts(make_model: MakeModel, dark: np.ndarray, margin
 
 
 def test_the_file_says_how_many_passes_if_nobody_else_does(make_model: MakeModel, dark: np.ndarray) -> None:
-    with Rectifier(make_model(SCAN, refine={"theta": SEEN, "passes": 3})) as rectifier:
-        assert rectifier.refine == 3
-        assert "refine=3" in repr(rectifier)
-        np.testing.assert_allclose(rectifier.rectify(dark).corners, corners_by_hand(3), atol=0.02)
+    """And while they move the corners by much, three more follow."""
+    for seen, passes in ((UNCHANGED, 3), (FAR, 6)):
+        with Rectifier(make_model(SCAN, refine={"theta": seen, "passes": 3})) as rectifier:
+            assert rectifier.refine == 3
+            assert "refine=3" in repr(rectifier)
+            corners = rectifier.rectify(dark).corners
+        np.testing.assert_allclose(corners, corners_by_hand(passes, seen=seen), atol=0.02)
 
 
 def test_without_passes_a_file_of_two_networks_gives_what_its_scan_network_gives(
@@ -253,3 +259,24 @@ def test_the_command_refines(make_model: MakeModel, dark: np.ndarray, tmp_path: 
         "stn-rectify: error: model 'test' has no refine network: use refine=0 (--refine 0), or a model converted with "
         "one\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("moves", "passes"),
+    [((9, 9, 9, 9, 9, 9), 5), ((9, 9, 0.5, 9), 3), ((9, 9, 9, 0.5), 4), ((0.5, 0.5, 9, 0.5), 4), ((0.5, 0.5, 1.2), 3)],
+    ids=["still moving", "settled", "settled later", "moves at last", "all but still"],
+)
+def test_further_passes_follow_while_a_target_moves(frame: np.ndarray, moves: tuple[float, ...], passes: int) -> None:
+    """Three are asked for and two may follow; a corner moves by so many hundredths of the diagonal each."""
+    shifts = [(1 / 1.4, 0, 2 * np.sqrt(2) * move / 100 / 1.4, 0, 1 / 1.4, 0, 0, 0) for move in moves]
+    square = np.diag([0.2 * frame.shape[0] / frame.shape[1], 0.2, 1])
+    answers = Answers(*shifts)
+    assert refine_pose(answers, frame, square, 3, further=2).passes == passes
+    assert answers.supersampling == [1, 1, *[2] * (passes - 2)]
+    assert refine_pose(Answers(*shifts), frame, square, 3).passes == 3
+    assert refine_pose(Answers(), frame, square, 0, further=2).passes == 0
+
+
+def test_passes_that_are_asked_for_by_number_are_made_and_no_more(make_model: MakeModel, dark: np.ndarray) -> None:
+    with Rectifier(make_model(SCAN, refine={"theta": FAR, "passes": 3}), refine=3) as rectifier:
+        np.testing.assert_allclose(rectifier.rectify(dark).corners, corners_by_hand(3, seen=FAR), atol=0.02)
