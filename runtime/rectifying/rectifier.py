@@ -38,6 +38,7 @@ from stn_rectify.runtime.rectifying.arguments import (
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
+from stn_rectify.runtime.rectifying.refining.refinement import FURTHER_PASSES
 from stn_rectify.runtime.rectifying.searching.boxes import box_starts
 from stn_rectify.runtime.rectifying.streaming import rectified_frames
 from stn_rectify.runtime.results import Location, MissRule, Rectification
@@ -65,8 +66,9 @@ class Rectifier(Closing, NotCopied):
             the other by the target's aspect. None for the target's own size in the frame, which keeps its resolution
             and aspect and differs from frame to frame.
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
-            (`stn_rectify.runtime.rectifying.refining.refinement`). None for what the model file says; 0 for none, as
-            always with files of one network and with ``output="model"``, whose pixels the graph has taken before.
+            (`stn_rectify.runtime.rectifying.refining.refinement`). None for what the model file says, and up to three
+            more as long as one has still moved a corner by 1.5 % of the diagonal; 0 for none, as always with files of
+            one network and with ``output="model"``, whose pixels the graph has taken before.
         scan: how closely a dense file's network looks at the frame: ``"full"`` at up to 320 pixels along the longer
             side; ``"fast"`` at up to 160, for large targets and a quarter of the work; ``"fine"`` at every level of the
             file, for the smallest ones. Files of one look know no difference.
@@ -128,6 +130,7 @@ class Rectifier(Closing, NotCopied):
             interpreter,
             self._preprocessor,
             passes=self._passes,
+            further=FURTHER_PASSES if refine is None else 0,
             takes_image=output == "model",
             scan=self._scan,
             turns=self.turns,
