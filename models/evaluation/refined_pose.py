@@ -9,19 +9,25 @@ import keras
 import numpy as np
 
 from stn_rectify.models.evaluation.known_frames import network_input
+from stn_rectify.models.network.dense_answers import DensePredictor, is_dense
 from stn_rectify.models.network.poses import pose_predictor
 from stn_rectify.models.progress import Progress
 from stn_rectify.runtime.arrays import Array, Image
 from stn_rectify.runtime.errors import DataError
 from stn_rectify.runtime.geometry import (
     THETA_SIZE,
+    corners_to_homography,
     homography_to_corners,
+    homography_to_theta,
     is_valid_quadrilateral,
     theta_to_corners,
     theta_to_homography,
 )
 from stn_rectify.runtime.rectifying.pixels.crops import REFINE_MARGIN, target_crop
 from stn_rectify.runtime.rectifying.refining.refinement import final_score, refine_pose
+
+#: From which on a candidate of a dense network is one.
+_LEAST_SCORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def find_targets(
     """Looks for targets as a `Rectifier` would if it computed in float.
 
     Args:
-        scan: the network that sees whole frames.
+        scan: the network that sees whole frames, or a dense one, of which the surest candidate is taken.
         refine: the network that sees crops; without one every pass leaves the pose as it is.
         frames: BGR uint8 [H, W, 3] each.
         passes: the number of refinement passes, 0 or more.
@@ -94,8 +100,7 @@ def find_targets(
     Raises:
         DataError: if a network is no Spatial Transformer Network.
     """
-    predict, shape = pose_predictor(scan), scan.input_shape[1:]
-    theta, score = predict(np.stack([network_input(frame, shape) for frame in frames]))
+    theta, score = _first_look(scan, frames)
     scan_score = np.ones(len(frames)) if score is None else np.ravel(score).astype(np.float64)
     is_spline = theta.shape[1] == THETA_SIZE["tps"]
     network = None if refine is None or is_spline else KerasRefineNetwork(refine, margin)
@@ -110,6 +115,22 @@ def find_targets(
         )
         for poses in zip(*rows, strict=True)
     ]
+
+
+def _first_look(scan: keras.Model, frames: Sequence[Image]) -> tuple[Array, Array | None]:
+    """θ [N, 6, 8 or 32] and score [N, 1] or None; NaN and 0 where a dense network sees nothing."""
+    if not is_dense(scan):
+        shape = scan.input_shape[1:]
+        theta, score = pose_predictor(scan)(np.stack([network_input(frame, shape) for frame in frames]))
+        return theta, score
+    predictor = DensePredictor(scan)
+    thetas, scores = np.full((len(frames), THETA_SIZE["projective"]), np.nan), np.zeros((len(frames), 1))
+    for number, frame in enumerate(frames):
+        (seen,) = predictor.candidates([frame], min_score=_LEAST_SCORE, limit=1)
+        if seen:
+            homography = corners_to_homography(seen[0].corners, frame.shape[1], frame.shape[0])
+            thetas[number], scores[number] = homography_to_theta(homography), seen[0].score
+    return thetas, scores
 
 
 def _by_pass(

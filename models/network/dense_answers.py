@@ -28,6 +28,15 @@ def pyramid_levels(height: int, width: int) -> tuple[tuple[int, int], ...]:
     return tuple(levels)
 
 
+def is_dense(model: keras.Model) -> bool:
+    """Tells whether a model has the outputs of `stn_rectify.models.network.dense.dense_localization`."""
+    if not isinstance(model.input_shape, tuple) or len(model.input_shape) != 4 or None in model.input_shape[1:]:
+        return False
+    height, width, channels = model.input_shape[1:]
+    shapes = [tuple(output.shape[1:]) for output in model.outputs]
+    return len(shapes) == 2 and shapes[1] == (height // STRIDE, width // STRIDE, 8) and channels == 3
+
+
 class DensePredictor:
     """Finds candidates with a dense Keras network, in float.
 
@@ -40,12 +49,10 @@ class DensePredictor:
     """
 
     def __init__(self, model: keras.Model, score: int = 0) -> None:
-        shapes = [tuple(output.shape[1:]) for output in model.outputs]
-        height, width, channels = model.input_shape[1:]
-        if len(shapes) != 2 or shapes[1] != (height // STRIDE, width // STRIDE, 8) or channels != 3:
+        if not is_dense(model):
             raise DataError("it is no dense network: its outputs are not scores and corners of cells")
         self._score = score
-        self._levels = pyramid_levels(height, width)
+        self._levels = pyramid_levels(*model.input_shape[1:3])
         self._model = any_size(model)
 
     def candidates(self, frames: Sequence[Image], *, min_score: float, limit: int) -> list[list[Candidate]]:

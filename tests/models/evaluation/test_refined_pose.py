@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import keras
@@ -11,11 +12,14 @@ import pytest
 
 from stn_rectify.models.command.cli import main
 from stn_rectify.models.evaluation.refined_pose import find_targets
+from stn_rectify.models.network.keras_file import load_model
 from stn_rectify.models.network.stn import lightweight_stn
 from stn_rectify.runtime.errors import DataError
-from stn_rectify.runtime.geometry import homography_to_corners
+from stn_rectify.runtime.geometry import corner_error, homography_to_corners
 from stn_rectify.runtime.rectifying.refining.refinement import compose
 
+ROOT = Path(__file__).parents[3]
+MODELS, SAMPLE = ROOT / "models" / "data", ROOT / "runtime" / "data" / "demo.jpg"
 WIDTH, HEIGHT = 96, 72
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)
 WHOLE = homography_to_corners(np.eye(3), WIDTH, HEIGHT)
@@ -58,6 +62,20 @@ def test_an_unusable_pose_is_the_whole_frame_and_stops_refinement():
     flips = with_pose(small_network("refine"), [-0.7, 0, 0, 0, 0.7, 0, 0, 0])
     first, second = find_targets(scan, flips, FRAMES[:1], passes=1)
     np.testing.assert_array_equal(first.corners, second.corners)
+
+
+def test_passes_begin_at_what_a_dense_network_is_surest_of():
+    """The bundled networks, on the sample, and on a frame that shows nothing."""
+    scan, refine = (load_model(MODELS / name) for name in ("general.keras", "general.refine.keras"))
+    sample = cv2.imread(str(SAMPLE))
+    truth = np.array(json.loads(SAMPLE.with_suffix(".truth.json").read_text())[SAMPLE.name])
+    found = find_targets(scan, refine, [sample, np.zeros_like(sample)], passes=2)
+    errors = [float(corner_error(one.corners[0], truth)) for one in found]
+    assert errors[0] < 0.1
+    assert errors[2] < 0.02 < errors[0]
+    for one in found:
+        assert one.score[1] == 0 < 0.5 < one.score[0]
+        np.testing.assert_allclose(one.corners[1], homography_to_corners(np.eye(3), *sample.shape[1::-1]))
 
 
 def test_a_refine_network_of_six_numbers_is_refused():
