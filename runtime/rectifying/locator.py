@@ -44,7 +44,7 @@ class Locator:
         interpreter: holds it.
         preprocessor: of the network that sees the whole frame; a dense file's levels have their own.
         passes: refinement passes after it.
-        further: passes beyond those, at most, as long as a target moves.
+        further: passes beyond those, at most, as long as a target that this has found moves.
         takes_image: whether the graph's own rectified image is wanted.
         scan: the levels that a dense network looks at (`stn_rectify.runtime.rectifying.searching.dense_scan.SCANS`).
         turns: whether targets are turned as the file's turn network says; there is one then, and no image is wanted.
@@ -137,8 +137,7 @@ class Locator:
         with self._loaded(frame):
             for start in starts:
                 homography = found_at(frame, start.corners, 1.0).homography
-                passes = self._passes + start.more_passes
-                pose = refine_pose(network, frame, homography, passes, further=self._further)
+                pose = refine_pose(network, frame, homography, self._passes + start.more_passes)
                 found.append(_location(frame, pose.homography, final_score(1.0, pose.score), box=start.row))
             found = self._upright(frame, found) if turned else found
         return _timed(sorted(found, key=lambda location: -location.score), started)
