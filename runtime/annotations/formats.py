@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def read_annotations(
 
 def _refuse_second(image: Path, file: Path, seen: dict[Path, Path]) -> None:
     """Refuses an image that has been annotated before: each of the two would miss the targets of the other."""
-    place = image.resolve()
+    place = Path(os.path.abspath(image))  # a link to an image is another one
     if place in seen:
         where = "twice" if seen[place] == file else f"in {seen[place]}, too"
         raise DataError(f"{file}: {image.name} is annotated {where}: put all of its targets in one place")

@@ -11,12 +11,13 @@ import numpy as np
 from stn_rectify.runtime.arrays import FloatArray, Image
 from stn_rectify.runtime.checks import check_choice, check_real, is_whole
 from stn_rectify.runtime.errors import DataError, UsageError, shown
-from stn_rectify.runtime.geometry import is_valid_quadrilateral
+from stn_rectify.runtime.geometry import corners_to_homography, homography_to_theta, is_valid_quadrilateral
 from stn_rectify.runtime.images.given import ImageLike, given_image
 from stn_rectify.runtime.model.metadata import MAX_MARGIN, MAX_PASSES, InputSpec
 from stn_rectify.runtime.model.model_file import ModelFile
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import MAX_OUTPUT_SIDE
 from stn_rectify.runtime.rectifying.pixels.preprocess import check_frame
+from stn_rectify.runtime.rectifying.refining.refinement import FURTHER_PASSES
 from stn_rectify.runtime.rectifying.searching.dense_scan import SCANS, Scan
 from stn_rectify.runtime.results import Location
 from stn_rectify.runtime.sources import CapturedFrame
@@ -63,15 +64,15 @@ def check_margin(margin: object, output: str, model: ModelFile) -> float:
     return margin
 
 
-def check_refine(refine: object, output: str, model: ModelFile) -> int:
-    """Checks the argument ``refine``, and gives the number of refinement passes to make.
+def check_refine(refine: object, output: str, model: ModelFile) -> tuple[int, int]:
+    """Checks the argument ``refine``, and gives the number of refinement passes to make, and how many may follow them.
 
     Raises:
         UsageError: if the model, or ``output``, allows no such number.
     """
     spec, name = model.metadata.refine, model.metadata.name
     if refine is None:
-        return 0 if spec is None or output == "model" else spec.passes
+        return (0, 0) if spec is None or output == "model" else (spec.passes, FURTHER_PASSES)
     if not is_whole(refine) or not 0 <= refine <= MAX_PASSES:
         raise UsageError(f"refine is {refine!r}: must be a whole number from 0 to {MAX_PASSES}, or None")
     if refine and spec is None:
@@ -82,7 +83,7 @@ def check_refine(refine: object, output: str, model: ModelFile) -> int:
         raise UsageError(
             "refine needs output='frame' (--output frame): the graph's own image has been taken before any refinement"
         )
-    return int(refine)
+    return int(refine), 0
 
 
 def given_frame(frame: object, spec: InputSpec) -> tuple[Image, CapturedFrame | None]:
@@ -103,8 +104,8 @@ def given_frame(frame: object, spec: InputSpec) -> tuple[Image, CapturedFrame | 
     return pixels, CapturedFrame(image.name, 0, time.time(), pixels, is_still=True)
 
 
-def given_corners(corners: object) -> FloatArray:
-    """Corners that did not come from a network, as a new array [4, 2].
+def given_pose(corners: object, frame: Image) -> tuple[FloatArray, FloatArray]:
+    """Corners that did not come from a network: θ [8] of the target, and they as a new array [4, 2].
 
     Raises:
         DataError: if they are no quadrilateral that `is_valid_quadrilateral` passes.
@@ -115,7 +116,7 @@ def given_corners(corners: object) -> FloatArray:
         raise DataError(f"corners are {shown(corners)}: must be numbers [4, 2], pixels of the frame") from None
     if not is_valid_quadrilateral(given):
         raise DataError(f"corners {given.tolist()} are no quadrilateral that turns clockwise")
-    return given
+    return homography_to_theta(corners_to_homography(given, frame.shape[1], frame.shape[0])), given
 
 
 def check_takes_boxes(passes: int, output: str, model: ModelFile) -> None:

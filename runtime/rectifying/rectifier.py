@@ -13,7 +13,7 @@ from stn_rectify.runtime.checks import check_flag, check_instance, check_whole
 from stn_rectify.runtime.clock import milliseconds_since
 from stn_rectify.runtime.closing import Closing
 from stn_rectify.runtime.errors import StnRectifyError
-from stn_rectify.runtime.geometry import corners_to_homography, homography_to_theta, identity_theta
+from stn_rectify.runtime.geometry import identity_theta
 from stn_rectify.runtime.images.given import ImageLike
 from stn_rectify.runtime.model.interpreter import InterpreterPackage
 from stn_rectify.runtime.model.limits import ModelLimits
@@ -31,14 +31,13 @@ from stn_rectify.runtime.rectifying.arguments import (
     check_takes_corners,
     check_upright,
     checked_size,
-    given_corners,
     given_frame,
+    given_pose,
     pixels_read,
 )
 from stn_rectify.runtime.rectifying.locator import Locator, nowhere
 from stn_rectify.runtime.rectifying.pixels.frame_sampler import FrameSampler, with_aspect
 from stn_rectify.runtime.rectifying.pixels.preprocess import Preprocessor
-from stn_rectify.runtime.rectifying.refining.refinement import FURTHER_PASSES
 from stn_rectify.runtime.rectifying.searching.boxes import box_starts
 from stn_rectify.runtime.rectifying.streaming import rectified_frames
 from stn_rectify.runtime.results import Location, MissRule, Rectification
@@ -67,8 +66,8 @@ class Rectifier(Closing, NotCopied):
             and aspect and differs from frame to frame.
         refine: refinement passes after the first look at the frame, each a look at the target as rectified so far
             (`stn_rectify.runtime.rectifying.refining.refinement`). None for what the model file says, and up to three
-            more as long as one has still moved a corner by 1.5 % of the diagonal; 0 for none, as always with files of
-            one network and with ``output="model"``, whose pixels the graph has taken before.
+            more while what it has found still moves; 0 for none, as always with files of one network and with
+            ``output="model"``, whose pixels the graph has taken before.
         scan: how closely a dense file's network looks at the frame: ``"full"`` at up to 320 pixels along the longer
             side; ``"fast"`` at up to 160, for large targets and a quarter of the work; ``"fine"`` at every level of the
             file, for the smallest ones. Files of one look know no difference.
@@ -106,13 +105,12 @@ class Rectifier(Closing, NotCopied):
         limits: ModelLimits | None = None,
         blocking: bool = True,
     ) -> None:
-        threads = check_whole("threads", threads, 1)
+        threads, blocking = check_whole("threads", threads, 1), check_flag("blocking", blocking)
         self._scan, self._upright = check_scan(scan), check_upright(upright)
-        blocking = check_flag("blocking", blocking)
         self._model = ModelFile.open(model, limits=limits)
         size = check_output(output, output_size, self._model)
         self._output = output
-        self._passes = check_refine(refine, output, self._model)
+        self._passes, further = check_refine(refine, output, self._model)
         self._preprocessor = Preprocessor(self._model.metadata.input)
         self._margin = check_margin(margin, output, self._model)
         self._sampler = FrameSampler(size, self._model.metadata.padding, self._preprocessor.zero_pixel, self._margin)
@@ -130,7 +128,7 @@ class Rectifier(Closing, NotCopied):
             interpreter,
             self._preprocessor,
             passes=self._passes,
-            further=FURTHER_PASSES if refine is None else 0,
+            further=further,
             takes_image=output == "model",
             scan=self._scan,
             turns=self.turns,
@@ -156,7 +154,7 @@ class Rectifier(Closing, NotCopied):
 
     @property
     def refine(self) -> int:
-        """Refinement passes that each frame gets, as far as its pose allows."""
+        """Refinement passes that each target gets, as far as its pose allows; some get more, see the class."""
         return self._passes
 
     @property
@@ -492,8 +490,7 @@ class Rectifier(Closing, NotCopied):
         if corners is None:
             return location.theta, location.corners
         self.check_takes_corners()
-        corners = given_corners(corners)
-        return homography_to_theta(corners_to_homography(corners, frame.shape[1], frame.shape[0])), corners
+        return given_pose(corners, frame)
 
     def _whole(self, frame: Image) -> tuple[Image, FloatArray, FloatArray]:
         """Image, corners and homography of the whole frame, with the channels that a rectified image would have."""

@@ -42,3 +42,13 @@ def test_a_name_that_stands_twice_in_truth_json_is_one_clear_error(tmp_path):
     save(tmp_path / "truth.json", '{"a.jpg": null, "a.jpg": null}')
     with pytest.raises(DataError, match=r"truth\.json.* a\.jpg stands in it twice"):
         read_annotations(tmp_path)
+
+
+def test_a_link_to_an_image_is_another_one(tmp_path):
+    save_image(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    save(tmp_path / "truth.json", {"a.jpg": SQUARE, "b.jpg": SQUARE})
+    assert corners_of(tmp_path) == {"a.jpg": [SQUARE], "b.jpg": [SQUARE]}
+    save(tmp_path / "truth.json", {"a.jpg": SQUARE, "./a.jpg": SQUARE})
+    with pytest.raises(DataError, match=r"a\.jpg is annotated twice: put all of its targets in one place"):
+        read_annotations(tmp_path)

@@ -173,6 +173,44 @@ def test_small_targets_that_a_pass_left_in_place_get_no_further_one(
     assert seen == looks
 
 
+@pytest.mark.parametrize(
+    ("half", "factor", "options", "looks"),
+    [
+        pytest.param(120, 1.0, {}, [1, 1, 2], id="large, at rest"),
+        pytest.param(120, 1.1, {}, [1, 1, 2, 2, 2, 2], id="large, moving"),
+        pytest.param(120, 1.1, {"refine": 3}, [1, 1, 2], id="large, moving, asked for by number"),
+        pytest.param(20, 1.3, {}, [1, 1, 1], id="small, moving"),
+    ],
+)
+def test_large_targets_get_more_passes_while_they_move(
+    make_dense_model: MakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+    half: int,
+    factor: float,
+    options: dict[str, int],
+    looks: list[int],
+) -> None:
+    """Three are what the file asks for; where boxes say where to look there are no more."""
+    seen = []
+    look = RefineNetwork.look
+
+    def scaled(self: RefineNetwork, frame: np.ndarray, homography: np.ndarray, supersampling: int) -> object:
+        seen.append(supersampling)
+        pose, score = look(self, frame, homography, supersampling)
+        return pose * (factor, factor, 1.0), score
+
+    monkeypatch.setattr(RefineNetwork, "look", scaled)
+    file = make_dense_model(levels=((96, 128),), refine={"theta": UNCHANGED, "passes": 3})
+    frame = scene((130, 100, 0.9, half))
+    frame[..., 2] = np.maximum(frame[..., 2], 1)  # the refine network says the red level of a corner
+    with Rectifier(file, **options) as rectifier:
+        (found,) = rectifier.locate_all(frame, 1)
+        assert seen == looks
+        seen.clear()
+        rectifier.locate_all(frame, boxes=found.corners[None])
+    assert seen == [1, 1, 2]
+
+
 def test_the_refine_network_may_turn_the_order(make_dense_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     look = RefineNetwork.look
 
